@@ -1,0 +1,78 @@
+package lottery
+
+import "strings"
+
+// Batch is a batch of one agency's bets, judged and rendered as rows, ready
+// to be admitted by a Contest. It is scratch space for its owner: Reset keeps
+// the memory, so that a batch in steady state allocates nothing.
+type Batch struct {
+	rows    []byte // of all bets, one after the other
+	ends    []int  // ends[i] is where row i ends in rows
+	winners []winner
+
+	agency        int
+	position      uint64
+	positionKnown bool
+}
+
+type winner struct {
+	index    int // of the bet in the batch
+	document string
+}
+
+// Reset empties the batch.
+func (b *Batch) Reset() {
+	clear(b.winners) // let go of the documents
+	*b = Batch{rows: b.rows[:0], ends: b.ends[:0], winners: b.winners[:0]}
+}
+
+// SetPosition says how many bets of the agency come before this batch. A
+// batch without a position is appended to whatever is there.
+func (b *Batch) SetPosition(position uint64) { b.position, b.positionKnown = position, true }
+
+// Add judges the slip and adds its bet. All bets of a batch are of one
+// agency. An error is a *Refusal, and the batch is then of no use but to be
+// Reset.
+func (b *Batch) Add(slip *Slip) error {
+	bet, err := slip.Bet()
+	if err != nil {
+		return err
+	}
+	if b.agency != 0 && bet.Agency != b.agency {
+		return &Refusal{
+			Code:     WrongAgency,
+			Reason:   "the bets of a batch are of one agency",
+			Document: slip.Document,
+			Number:   slip.Number,
+		}
+	}
+	b.add(&bet)
+	return nil
+}
+
+func (b *Batch) add(bet *Bet) {
+	b.agency = bet.Agency
+	if bet.HasWon() {
+		b.winners = append(b.winners, winner{len(b.ends), strings.Clone(bet.Document)})
+	}
+	b.rows = bet.AppendRow(b.rows)
+	b.ends = append(b.ends, len(b.rows))
+}
+
+// Len returns the number of bets.
+func (b *Batch) Len() int { return len(b.ends) }
+
+// Agency returns the agency of the bets, or 0 while there is none.
+func (b *Batch) Agency() int { return b.agency }
+
+// rowsFrom returns the rows of the bets from index i on.
+func (b *Batch) rowsFrom(i int) []byte { return b.rows[b.start(i):] }
+
+func (b *Batch) row(i int) []byte { return b.rows[b.start(i):b.ends[i]] }
+
+func (b *Batch) start(i int) int {
+	if i == 0 {
+		return 0
+	}
+	return b.ends[i-1]
+}

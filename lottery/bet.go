@@ -1,0 +1,167 @@
+package lottery
+
+import (
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of a valid bet, from the protocol.
+const (
+	WinningNumber = 7574 // the number that wins
+	MaxNumber     = 9999 // the largest number to bet on
+	MaxName       = 255  // bytes of a first or last name
+	MaxDocument   = 10   // digits of a DNI
+
+	maxAgencyDigits = 10
+	maxNumberDigits = 10 // leading zeros are allowed, but not without end
+	dateLayout      = "2006-01-02"
+)
+
+// Slip is a bet as an agency wrote it down: six texts that nobody has judged.
+type Slip struct {
+	Agency    string
+	FirstName string
+	LastName  string
+	Document  string // DNI
+	Birthdate string
+	Number    string
+}
+
+// Bet is a valid bet.
+type Bet struct {
+	Agency    int // 1 and up
+	FirstName string
+	LastName  string
+	Document  string // DNI: digits as written, leading zeros matter
+	Birthdate string // YYYY-MM-DD
+	Number    int    // 0 to MaxNumber
+}
+
+// HasWon says whether the bet is on the winning number.
+func (b *Bet) HasWon() bool { return b.Number == WinningNumber }
+
+// Bet judges the slip. The error is a *Refusal with the slip's document and
+// number, and the code of the first rule that is broken, in the order of the
+// slip's fields.
+func (s *Slip) Bet() (Bet, error) {
+	b, err := s.judge()
+	if r, ok := err.(*Refusal); ok {
+		r.Document, r.Number = s.Document, s.Number
+	}
+	return b, err
+}
+
+func (s *Slip) judge() (b Bet, err error) {
+	if b.Agency, err = ParseAgency(s.Agency); err != nil {
+		return b, err
+	}
+	if err = checkName("first name", s.FirstName); err != nil {
+		return b, err
+	}
+	if err = checkName("last name", s.LastName); err != nil {
+		return b, err
+	}
+	if len(s.Document) == 0 || len(s.Document) > MaxDocument || !allDigits(s.Document) {
+		return b, refuse(BadDocument, "the document is %.40q, expected 1 to %d digits", s.Document, MaxDocument)
+	}
+	if !dateExists(s.Birthdate) {
+		return b, refuse(BadBirthdate, "the birthdate is %.40q, expected an existing date as YYYY-MM-DD", s.Birthdate)
+	}
+	n, ok := parseUint(s.Number, maxNumberDigits)
+	if !ok || n > MaxNumber {
+		return b, refuse(BadNumber, "the number is %.40q, expected 0 to %d", s.Number, MaxNumber)
+	}
+	b.FirstName, b.LastName, b.Document, b.Birthdate, b.Number = s.FirstName, s.LastName, s.Document, s.Birthdate, n
+	return b, nil
+}
+
+// Slip writes the bet down in its canonical form: integers without leading
+// zeros.
+func (b *Bet) Slip() Slip {
+	return Slip{
+		Agency:    strconv.Itoa(b.Agency),
+		FirstName: b.FirstName,
+		LastName:  b.LastName,
+		Document:  b.Document,
+		Birthdate: b.Birthdate,
+		Number:    strconv.Itoa(b.Number),
+	}
+}
+
+// ParseAgency reads an agency's number, a positive integer of at most ten
+// digits. The error is a *Refusal with code BadAgency.
+func ParseAgency(s string) (int, error) {
+	n, ok := parseUint(s, maxAgencyDigits)
+	if !ok || n == 0 {
+		return 0, refuse(BadAgency, "the agency is %.40q, expected a positive integer", s)
+	}
+	return n, nil
+}
+
+func checkName(what, name string) error {
+	if len(name) == 0 || len(name) > MaxName {
+		return refuse(BadName, "the %s has %d bytes, expected 1 to %d", what, len(name), MaxName)
+	}
+	for i := 0; i < len(name); {
+		c := name[i]
+		if c < utf8.RuneSelf {
+			if c < ' ' || c == 0x7f {
+				return refuse(BadName, "the %s has the control character %q at byte %d", what, c, i)
+			}
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(name[i:])
+		if r == utf8.RuneError && size == 1 {
+			return refuse(BadName, "the %s is not UTF-8 at byte %d", what, i)
+		}
+		if unicode.IsControl(r) {
+			return refuse(BadName, "the %s has the control character %U at byte %d", what, r, i)
+		}
+		i += size
+	}
+	return nil
+}
+
+func allDigits(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// parseUint reads an ASCII decimal of 1 to max digits; max is small enough
+// that an int cannot overflow.
+func parseUint(s string, max int) (int, bool) {
+	if len(s) == 0 || len(s) > max || !allDigits(s) {
+		return 0, false
+	}
+	n := 0
+	for i := 0; i < len(s); i++ {
+		n = n*10 + int(s[i]-'0')
+	}
+	return n, true
+}
+
+// dateExists says whether s is a date of the calendar, from 0001-01-01 on, as
+// Python's date.fromisoformat accepts it.
+func dateExists(s string) bool {
+	if len(s) != len(dateLayout) || s[4] != '-' || s[7] != '-' || s[:4] == "0000" {
+		return false
+	}
+	year, ok1 := parseUint(s[:4], 4)
+	month, ok2 := parseUint(s[5:7], 2)
+	day, ok3 := parseUint(s[8:], 2)
+	if !ok1 || !ok2 || !ok3 || month < 1 || month > 12 || day < 1 {
+		return false
+	}
+	return day <= 28 || day <= daysIn(year, time.Month(month))
+}
+
+func daysIn(year int, month time.Month) int {
+	return time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
+}

@@ -1,0 +1,319 @@
+package lottery
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// The files of a contest, in its folder.
+const (
+	LedgerFile = "bets.csv"
+	StateFile  = "contest.json"
+)
+
+// Contest is one lottery: the expected agencies 1 to n, their bets and the
+// draw. The methods may be called from any goroutine.
+//
+// A bet is admitted (its place in the ledger is fixed, and whatever asks later
+// sees it) before it is durable. Whoever tells the outside of it awaits the
+// receipt first.
+type Contest struct {
+	ledger    *Ledger
+	statePath string
+	books     []book // of agency i+1
+	drawn     chan struct{}
+	isDrawn   atomic.Bool
+
+	mu      sync.Mutex
+	draw    draw
+	version int // of draw: grows with each change
+
+	saving sync.Mutex // held while the state goes to disk
+	saved  int        // the version on disk; belongs to who holds saving
+}
+
+// book is what a contest knows of one agency's bets.
+type book struct {
+	mu      sync.Mutex
+	count   uint64
+	digest  *xxhash.Digest // of the rows in order, as RESUME wants it
+	winners []string       // documents, in the order of the bets
+	end     Receipt        // of the last row
+	closed  bool           // FINISHED was said
+}
+
+func (b *book) add(row []byte) {
+	b.count++
+	if b.digest == nil {
+		b.digest = xxhash.New()
+	}
+	_, _ = b.digest.Write(row) // never fails
+}
+
+// OpenContest opens the contest in a folder, or begins one, with its ledger
+// and state. torn is the length in bytes of an unfinished row that a crash had
+// left at the ledger's end and that was cut off.
+//
+// It is an error when the ledger is damaged (*DamageError) or in use by
+// another process, and when the contest was begun with another number of
+// agencies.
+func OpenContest(folder string, agencies int) (c *Contest, torn int64, err error) {
+	if agencies < 1 {
+		return nil, 0, fmt.Errorf("%d agencies are expected, a contest needs one", agencies)
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, 0, fmt.Errorf("make the contest's folder: %w", err)
+	}
+	c = &Contest{
+		statePath: filepath.Join(folder, StateFile),
+		books:     make([]book, agencies),
+		drawn:     make(chan struct{}),
+		draw:      newDraw(agencies),
+		version:   1,
+	}
+	c.ledger, torn, err = OpenLedger(filepath.Join(folder, LedgerFile), c.recover)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := c.restore(); err != nil {
+		return nil, 0, errors.Join(err, c.ledger.Close())
+	}
+	return c, torn, nil
+}
+
+// recover puts a row of the ledger into its agency's book.
+func (c *Contest) recover(bet *Bet, row []byte) error {
+	if bet.Agency > len(c.books) {
+		return fmt.Errorf("the ledger holds bets of agency %d, expected are 1 to %d", bet.Agency, len(c.books))
+	}
+	b := &c.books[bet.Agency-1]
+	b.add(row)
+	if bet.HasWon() {
+		b.winners = append(b.winners, bet.Document)
+	}
+	return nil
+}
+
+// restore brings the draw to where the saved state says it was, and makes the
+// draw when a crash came between the last FINISHED and it.
+func (c *Contest) restore() error {
+	s, found, err := loadState(c.statePath)
+	if err != nil {
+		return err
+	}
+	if found {
+		if err := c.draw.restore(s); err != nil {
+			return fmt.Errorf("%s: %w", c.statePath, err)
+		}
+		for _, agency := range s.Finished {
+			c.books[agency-1].closed = true
+		}
+	}
+	return c.settle()
+}
+
+// Store admits a batch: whole, or not at all. With a position, bets that the
+// contest already has are left out. The error is a *Refusal with code
+// EmptyBatch, UnknownAgency, AgencyFinished, DrawDone, Gap or Storage.
+func (c *Contest) Store(batch *Batch) (Receipt, error) {
+	if batch.Len() == 0 {
+		return 0, refuse(EmptyBatch, "the batch has no bets")
+	}
+	b, err := c.book(batch.agency)
+	if err != nil {
+		return 0, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		if c.isDrawn.Load() {
+			return 0, refuse(DrawDone, "the draw is done; a new lottery is another contest")
+		}
+		return 0, refuse(AgencyFinished, "agency %d has finished", batch.agency)
+	}
+	known := 0 // how many bets of the batch are stored already
+	if batch.positionKnown {
+		if batch.position > b.count {
+			return 0, refuse(Gap, "the batch begins after %d bets, stored are %d", batch.position, b.count)
+		}
+		known = int(min(b.count-batch.position, uint64(batch.Len())))
+	}
+	if known == batch.Len() {
+		return b.end, nil
+	}
+	end, err := c.ledger.Append(batch.rowsFrom(known))
+	if err != nil {
+		return 0, c.storageFailure(err)
+	}
+	b.end = end
+	for i := known; i < batch.Len(); i++ {
+		b.add(batch.row(i))
+	}
+	for _, w := range batch.winners {
+		if w.index >= known {
+			b.winners = append(b.winners, w.document)
+		}
+	}
+	return end, nil
+}
+
+// Await returns when everything up to the receipt is on disk. The error is a
+// *Refusal with code Storage.
+func (c *Contest) Await(receipt Receipt) error {
+	return c.storageFailure(c.ledger.Wait(receipt))
+}
+
+// Resume returns how many bets of the agency are on disk, and the digest of
+// their rows: XXH64 with seed 0, in order. The error is a *Refusal with code
+// UnknownAgency or Storage.
+func (c *Contest) Resume(agency int) (count, digest uint64, err error) {
+	b, err := c.book(agency)
+	if err != nil {
+		return 0, 0, err
+	}
+	b.mu.Lock()
+	count, end := b.count, b.end
+	digest = xxhash.Sum64(nil)
+	if b.digest != nil {
+		digest = b.digest.Sum64()
+	}
+	b.mu.Unlock()
+	return count, digest, c.Await(end)
+}
+
+// Finish closes the agency's betting and returns when that is on disk; said
+// again it does nothing. With a total, it first checks that just so many bets
+// are stored. When the last agency finishes, the draw is made before Finish
+// returns. The error is a *Refusal with code UnknownAgency, Incomplete or
+// Storage.
+func (c *Contest) Finish(agency int, total uint64, totalKnown bool) error {
+	b, err := c.book(agency)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	if totalKnown && total != b.count && !b.closed {
+		b.mu.Unlock()
+		return refuse(Incomplete, "agency %d finishes with %d bets, stored are %d", agency, total, b.count)
+	}
+	b.closed = true
+	end := b.end
+	b.mu.Unlock()
+
+	if err := c.Await(end); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	if c.draw.finish(agency) {
+		c.version++
+	}
+	c.mu.Unlock()
+	return c.storageFailure(c.settle())
+}
+
+// Winners returns the documents of the agency's winning bets, in the order of
+// the bets, and whether the draw is done: before it there are none to tell.
+// The slice is not to be changed. The error is a *Refusal with code
+// UnknownAgency.
+func (c *Contest) Winners(agency int) (documents []string, drawn bool, err error) {
+	b, err := c.book(agency)
+	if err != nil || !c.isDrawn.Load() {
+		return nil, false, err
+	}
+	return b.winners, true, nil
+}
+
+// Drawn is closed when the draw is done.
+func (c *Contest) Drawn() <-chan struct{} { return c.drawn }
+
+// Phase returns where the contest stands.
+func (c *Contest) Phase() Phase {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.draw.phase
+}
+
+// Bets returns how many bets of the agency were admitted.
+func (c *Contest) Bets(agency int) uint64 {
+	b, err := c.book(agency)
+	if err != nil {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.count
+}
+
+// Ledger returns the contest's ledger, for reading and for its failure.
+func (c *Contest) Ledger() *Ledger { return c.ledger }
+
+// Close writes what was admitted and closes the ledger.
+func (c *Contest) Close() error { return c.ledger.Close() }
+
+func (c *Contest) book(agency int) (*book, error) {
+	if agency < 1 || agency > len(c.books) {
+		return nil, refuse(UnknownAgency, "the agency is %d, expected are 1 to %d", agency, len(c.books))
+	}
+	return &c.books[agency-1], nil
+}
+
+// settle makes the draw's state durable, and the draw itself when it is due.
+// Agencies that finish while the state goes to disk share the next save. After
+// a failure it can be called again.
+func (c *Contest) settle() error {
+	c.mu.Lock()
+	version := c.version
+	c.mu.Unlock()
+
+	c.saving.Lock()
+	defer c.saving.Unlock()
+	if c.saved >= version {
+		return nil
+	}
+	phase, err := c.save()
+	if err != nil {
+		return err
+	}
+	if phase == Drawing {
+		// All books are closed and durable, so their winners are final.
+		c.mu.Lock()
+		c.draw.complete()
+		c.version++
+		c.mu.Unlock()
+		if phase, err = c.save(); err != nil {
+			return err
+		}
+	}
+	if phase == Drawn && !c.isDrawn.Load() {
+		c.isDrawn.Store(true)
+		close(c.drawn)
+	}
+	return nil
+}
+
+// save writes the draw's state as it is now and returns its phase. The caller
+// holds saving.
+func (c *Contest) save() (Phase, error) {
+	c.mu.Lock()
+	s, version := c.draw.state(), c.version
+	c.mu.Unlock()
+	if err := saveState(c.statePath, s); err != nil {
+		return "", err
+	}
+	c.saved = version
+	return s.Phase, nil
+}
+
+// storageFailure gives the ledger's or the state's failure the protocol's code.
+func (c *Contest) storageFailure(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Refusal{Code: Storage, Reason: err.Error()}
+}

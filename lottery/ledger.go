@@ -1,0 +1,273 @@
+package lottery
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrClosed is what an append to a closed ledger gives.
+var ErrClosed = errors.New("the ledger is closed")
+
+// maxIdleBuffer is how much memory, in bytes, a ledger keeps for its next
+// commit; what one unusually large commit needed beyond that is let go.
+const maxIdleBuffer = 8 << 20
+
+// file is what the ledger's writer needs of the operating system. Tests put
+// one that fails in its place.
+type file interface {
+	io.Writer
+	Sync() error // returns when all that was written is on disk
+	Truncate(size int64) error
+	Close() error
+}
+
+// Receipt is a place in the ledger: everything up to it is durable once
+// Wait(receipt) has returned nil. Receipts grow as the ledger does.
+type Receipt int64
+
+// Ledger is the file of all bets, one row per bet, only ever appended to.
+//
+// One goroutine writes it. Whatever rows are waiting when it is ready go to
+// disk with one write and one fdatasync (group commit); rows that come during
+// that time make up the next commit. There is no timer: a lone batch waits
+// for nothing but its own sync.
+//
+// A failed write or sync is fatal: after a failed fsync nothing is known about
+// what the page cache still holds (https://lwn.net/Articles/752063/). Every
+// waiting and every later append gets the error.
+//
+// The methods may be called from any goroutine.
+type Ledger struct {
+	path string
+
+	mu       sync.Mutex
+	news     sync.Cond // pending, durable, err or closing have changed
+	pending  []byte    // appended, not yet with the writer
+	appended Receipt   // end of the last row appended
+	durable  Receipt   // end of the last row on disk
+	err      error     // why the ledger has failed
+	closing  bool
+
+	failed  chan struct{} // closed when err is set
+	stopped chan struct{} // closed when the writer has ended
+	file    file          // the writer's
+}
+
+// OpenLedger opens or creates the ledger at path and locks it against other
+// processes. It reads all rows and calls visit for each; bet and row are valid
+// during the call, and an error from visit is returned. The beginning of a row
+// at the file's end, which a crash has left, is cut off; torn is its length in
+// bytes. Any other damage is returned as a *DamageError, and nothing is
+// changed.
+func OpenLedger(path string, visit func(bet *Bet, row []byte) error) (l *Ledger, torn int64, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, 0, fmt.Errorf("open the ledger: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+		}
+	}()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, 0, fmt.Errorf("lock the ledger %s, is another central using it? %w", path, err)
+	}
+	whole, torn, err := scanRows(f, path, visit)
+	if err != nil {
+		return nil, 0, err
+	}
+	if torn > 0 {
+		if err := f.Truncate(whole); err != nil {
+			return nil, 0, fmt.Errorf("cut the torn row off the ledger: %w", err)
+		}
+	}
+	// The rows just read may never have been synced; from here on they count.
+	if err := f.Sync(); err != nil {
+		return nil, 0, fmt.Errorf("sync the ledger: %w", err)
+	}
+	if err := syncFolder(filepath.Dir(path)); err != nil {
+		return nil, 0, err
+	}
+	return newLedger(path, diskFile{f}, whole), torn, nil
+}
+
+func newLedger(path string, f file, size int64) *Ledger {
+	l := &Ledger{
+		path:     path,
+		file:     f,
+		appended: Receipt(size),
+		durable:  Receipt(size),
+		failed:   make(chan struct{}),
+		stopped:  make(chan struct{}),
+	}
+	l.news.L = &l.mu
+	go l.write()
+	return l
+}
+
+// StoreBets appends the bets, all or none, and returns when they are on disk.
+func (l *Ledger) StoreBets(bets []Bet) error {
+	var rows []byte
+	for i := range bets {
+		rows = bets[i].AppendRow(rows)
+	}
+	receipt, err := l.Append(rows)
+	if err != nil {
+		return err
+	}
+	return l.Wait(receipt)
+}
+
+// Append hands whole rows to the writer and returns at once. The rows are
+// copied. How much may wait is bounded by who calls: each of the central's
+// workers appends what one connection's window holds, and waits.
+func (l *Ledger) Append(rows []byte) (Receipt, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return 0, l.err
+	}
+	if l.closing {
+		return 0, ErrClosed
+	}
+	l.pending = append(l.pending, rows...)
+	l.appended += Receipt(len(rows))
+	l.news.Broadcast()
+	return l.appended, nil
+}
+
+// Wait returns nil when everything up to the receipt is on disk, or the error
+// that makes this impossible.
+func (l *Ledger) Wait(receipt Receipt) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.durable < receipt && l.err == nil {
+		l.news.Wait()
+	}
+	if l.durable >= receipt {
+		return nil
+	}
+	return l.err
+}
+
+// Failed is closed when the ledger has failed for good; Err says why.
+func (l *Ledger) Failed() <-chan struct{} { return l.failed }
+
+// Err returns why the ledger has failed, or nil.
+func (l *Ledger) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// Close writes what was appended, then closes and unlocks the file. It returns
+// the ledger's failure, if there was one. Later appends get ErrClosed.
+func (l *Ledger) Close() error {
+	l.mu.Lock()
+	l.closing = true
+	l.news.Broadcast()
+	l.mu.Unlock()
+	<-l.stopped
+	return l.Err()
+}
+
+// write is the writer's goroutine: it owns the file.
+func (l *Ledger) write() {
+	defer close(l.stopped)
+	defer l.file.Close()
+	var rows []byte
+	for {
+		var ok bool
+		if rows, ok = l.take(rows[:0]); !ok {
+			return
+		}
+		err := l.commit(rows)
+		l.mu.Lock()
+		if err == nil {
+			l.durable += Receipt(len(rows))
+		} else {
+			l.err = err
+			close(l.failed)
+		}
+		l.news.Broadcast()
+		l.mu.Unlock()
+		if err != nil {
+			// What is left of the commit must not stand in front of later
+			// rows. Should this fail too, the next start cuts a torn row.
+			_ = l.file.Truncate(int64(l.durable))
+			return
+		}
+	}
+}
+
+// take waits for rows and swaps them for the empty buffer. It reports false
+// when the ledger is closing and everything is written.
+func (l *Ledger) take(empty []byte) ([]byte, bool) {
+	if cap(empty) > maxIdleBuffer {
+		empty = nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.pending) == 0 {
+		if l.closing {
+			return nil, false
+		}
+		l.news.Wait()
+	}
+	rows := l.pending
+	l.pending = empty
+	return rows, true
+}
+
+func (l *Ledger) commit(rows []byte) error {
+	if _, err := l.file.Write(rows); err != nil {
+		return fmt.Errorf("write to the ledger: %w", err)
+	}
+	if err := l.file.Sync(); err != nil {
+		return fmt.Errorf("sync the ledger: %w", err)
+	}
+	return nil
+}
+
+// LoadBets reads the bets that are on disk at the time of the call, in the
+// order of the file and in constant memory. An error ends the sequence; a
+// damaged row gives a *DamageError.
+func (l *Ledger) LoadBets() iter.Seq2[Bet, error] {
+	l.mu.Lock()
+	size := l.durable
+	l.mu.Unlock()
+	return loadBets(l.path, int64(size))
+}
+
+// errStop ends a scan whose reader wants no more.
+var errStop = errors.New("stop")
+
+func loadBets(path string, size int64) iter.Seq2[Bet, error] {
+	return func(yield func(Bet, error) bool) {
+		f, err := os.Open(path)
+		if err != nil {
+			yield(Bet{}, fmt.Errorf("open the ledger: %w", err))
+			return
+		}
+		defer f.Close()
+		_, torn, err := scanRows(io.LimitReader(f, size), path, func(bet *Bet, _ []byte) error {
+			if !yield(*bet, nil) {
+				return errStop
+			}
+			return nil
+		})
+		if err == nil && torn > 0 {
+			err = fmt.Errorf("%s: the last %d bytes are no whole row", path, torn)
+		}
+		if err != nil && err != errStop {
+			yield(Bet{}, err)
+		}
+	}
+}
