@@ -1,0 +1,121 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind is what a setting's value may be.
+type Kind[T any] struct {
+	allowed string
+	empty   bool
+	parse   func(string) (T, error)
+}
+
+// OrEmpty returns the kind with the empty value allowed too. It is T's zero value.
+func (k Kind[T]) OrEmpty() Kind[T] {
+	k.empty = true
+	k.allowed += ", or empty"
+	return k
+}
+
+var errEmpty = errors.New("is empty")
+
+func (k Kind[T]) read(text string) (value T, err error) {
+	if text != "" {
+		return k.parse(text)
+	}
+	if !k.empty {
+		err = errEmpty
+	}
+	return value, err
+}
+
+// errNotAllowed is for values of which there is no more to say than what is allowed.
+var errNotAllowed = errors.New("is not allowed")
+
+// Parsed is whatever parse accepts. allowed describes that in a phrase, such as
+// "an IP address". parse never sees an empty text, and the text of its error is
+// not shown: allowed says it all.
+func Parsed[T any](allowed string, parse func(string) (T, error)) Kind[T] {
+	return Kind[T]{allowed: allowed, parse: func(text string) (T, error) {
+		value, err := parse(text)
+		if err != nil {
+			return value, errNotAllowed
+		}
+		return value, nil
+	}}
+}
+
+// Text is any text that is not empty, exactly as it was given.
+func Text() Kind[string] {
+	return Parsed("any text", func(text string) (string, error) { return text, nil })
+}
+
+// Int is a whole number within bounds that belong to it.
+func Int(low, high int) Kind[int] {
+	return Parsed(fmt.Sprintf("a whole number from %d to %d", low, high), func(text string) (int, error) {
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err == nil && (n < low || n > high) {
+			err = errNotAllowed
+		}
+		return n, err
+	})
+}
+
+// Duration is a duration within bounds that belong to it: Go's syntax, or a bare
+// number of seconds.
+func Duration(low, high time.Duration) Kind[time.Duration] {
+	allowed := fmt.Sprintf("a duration from %s to %s, like 100ms, 5s or 5 (seconds)", short(low), short(high))
+	return Parsed(allowed, func(text string) (time.Duration, error) {
+		text = strings.TrimSpace(text)
+		if strings.Trim(text, "0123456789.") == "" {
+			text += "s"
+		}
+		d, err := time.ParseDuration(text)
+		if err == nil && (d < low || d > high) {
+			err = errNotAllowed
+		}
+		return d, err
+	})
+}
+
+// short writes a duration without the units that are zero: 1h, not 1h0m0s.
+func short(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// Bool is true or false, in the usual ways to write them.
+func Bool() Kind[bool] {
+	return Parsed("true or false (also 1/0, yes/no, on/off)", func(text string) (bool, error) {
+		switch strings.ToLower(strings.TrimSpace(text)) {
+		case "true", "1", "yes", "on":
+			return true, nil
+		case "false", "0", "no", "off":
+			return false, nil
+		}
+		return false, errNotAllowed
+	})
+}
+
+// OneOf is one of some words, in any case; the value is the word as it stands here.
+func OneOf(words ...string) Kind[string] {
+	return Parsed("one of "+strings.Join(words, ", "), func(text string) (string, error) {
+		for _, word := range words {
+			if strings.EqualFold(word, strings.TrimSpace(text)) {
+				return word, nil
+			}
+		}
+		return "", errNotAllowed
+	})
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"loteria/cmd/internal/logline"
+	"loteria/cmd/internal/settings"
+)
+
+// config is what the central is told when it starts.
+type config struct {
+	port  int    // TCP; 0 takes any free port
+	bind  string // IP address to listen on; empty listens on all
+	named string // name under which agencies reach the central; not used here
+
+	listenBacklog    int // connections that the kernel holds until they are accepted
+	logLevel         zerolog.Level
+	logFormat        logline.Format
+	expectedAgencies int    // agencies that must finish before the draw
+	maxWorkers       int    // goroutines that store bets
+	echo             bool   // lines that are no frame are answered
+	storageDir       string // folder of the ledger
+	contest          string // folder below storageDir; empty is storageDir itself
+	maxConnections   int
+	windowFrames     int           // frames of one connection that may wait for their answer
+	windowBytes      int           // bytes of those frames
+	maxWaiting       int           // bytes of all connections' frames that may wait
+	maxUnread        int           // bytes of answers that a peer may leave unread
+	shutdownTimeout  time.Duration // most time that a stop waits for work in flight
+	healthcheck      bool          // do nothing but look whether the central is there
+}
+
+// maxContest bounds the name of a contest, in bytes.
+const maxContest = 64
+
+// loadConfig reads the configuration from the command line (without the
+// program's name), the environment (like os.Environ) and the file. Its errors
+// are for settings.Report.
+func loadConfig(args, environ []string) (config, error) {
+	var c config
+	s := settings.New("server", "The central of the lottery: takes the agencies' bets, draws, and tells each its winners.",
+		settings.File{Default: "config.ini", Env: "SERVER_CONFIG"})
+
+	settings.Add(s, &c.port, settings.Setting{
+		Key: "SERVER_PORT", Flag: "port", Env: "SERVER_PORT", Default: "12345",
+		About: "TCP port to listen on; 0 takes any free port",
+	}, settings.Int(0, 65535))
+	settings.Add(s, &c.bind, settings.Setting{
+		Key: "BIND_ADDRESS", Flag: "bind", Env: "BIND_ADDRESS",
+		About: "address to listen on; empty listens on all",
+	}, settings.Parsed("an IP address", parseIP).OrEmpty())
+	settings.Add(s, &c.listenBacklog, settings.Setting{
+		Key: "SERVER_LISTEN_BACKLOG", Flag: "listen-backlog", Env: "SERVER_LISTEN_BACKLOG", Default: "128",
+		About: "connections that the kernel holds until they are accepted",
+	}, settings.Int(1, 65535))
+	settings.Add(s, &c.logLevel, settings.Setting{
+		Key: "LOGGING_LEVEL", Flag: "log-level", Env: "LOGGING_LEVEL", Default: "INFO",
+		About: "log lines of this level and above",
+	}, settings.Parsed("one of "+logline.LevelNames, logline.ParseLevel))
+	settings.Add(s, &c.logFormat, settings.Setting{
+		Key: "LOG_FORMAT", Flag: "log-format", Env: "LOG_FORMAT", Default: "text",
+		About: "shape of a log line",
+	}, settings.Parsed("one of "+logline.FormatNames, logline.ParseFormat))
+	settings.Add(s, &c.expectedAgencies, settings.Setting{
+		Key: "EXPECTED_AGENCIES", Flag: "expected-agencies", Env: "EXPECTED_AGENCIES", Default: "5",
+		About: "agencies, numbered from 1, that must finish before the draw",
+	}, settings.Int(1, 100_000))
+	settings.Add(s, &c.maxWorkers, settings.Setting{
+		Key: "MAX_WORKERS", Flag: "max-workers", Env: "MAX_WORKERS", Default: "64",
+		About: "batches that are worked on at the same time",
+	}, settings.Int(1, 4096))
+	settings.Add(s, &c.echo, settings.Setting{
+		Key: "ECHO", Flag: "echo", Env: "ECHO", Default: "true",
+		About: "send back the lines of connections that do not speak the protocol",
+	}, settings.Bool())
+	settings.Add(s, &c.storageDir, settings.Setting{
+		Key: "STORAGE_DIR", Flag: "storage-dir", Env: "STORAGE_DIR", Default: ".",
+		About: "folder of bets.csv; a contest has a folder of its own below it",
+	}, settings.Text())
+	settings.Add(s, &c.contest, settings.Setting{
+		Key: "CONTEST", Flag: "contest", Env: "CONTEST",
+		About: "name of this lottery, under which its bets are kept",
+	}, settings.Parsed("up to 64 letters, digits, -, _ and . (not first)", parseContest).OrEmpty())
+	settings.Add(s, &c.maxConnections, settings.Setting{
+		Key: "MAX_CONNECTIONS", Flag: "max-connections", Env: "MAX_CONNECTIONS", Default: "131072",
+		About: "connections at the same time; further ones are closed at once",
+	}, settings.Int(1, 1_000_000))
+	settings.Add(s, &c.windowFrames, settings.Setting{
+		Key: "WINDOW_FRAMES", Flag: "window-frames", Env: "WINDOW_FRAMES", Default: "1024",
+		About: "frames of one connection that may wait for their answer",
+	}, settings.Int(1, 65_536))
+	settings.Add(s, &c.windowBytes, settings.Setting{
+		Key: "WINDOW_BYTES", Flag: "window-bytes", Env: "WINDOW_BYTES", Default: "1048576",
+		About: "bytes of one connection's frames that may wait for their answer",
+	}, settings.Int(8192, 64<<20))
+	settings.Add(s, &c.maxWaiting, settings.Setting{
+		Key: "MAX_WAITING_BYTES", Flag: "max-waiting-bytes", Env: "MAX_WAITING_BYTES", Default: "268435456",
+		About: "bytes of all connections' frames that may wait; beyond it the answer is RETRY",
+	}, settings.Int(8192, 1<<40))
+	settings.Add(s, &c.maxUnread, settings.Setting{
+		Key: "MAX_UNREAD_BYTES", Flag: "max-unread-bytes", Env: "MAX_UNREAD_BYTES", Default: "1048576",
+		About: "bytes of answers that an agency may leave unread before it is cut off",
+	}, settings.Int(8192, 1<<30))
+	settings.Add(s, &c.shutdownTimeout, settings.Setting{
+		Key: "SHUTDOWN_TIMEOUT", Flag: "shutdown-timeout", Env: "SHUTDOWN_TIMEOUT", Default: "5s",
+		About: "most time that a stop waits for work in flight",
+	}, settings.Duration(0, time.Hour))
+	settings.Add(s, &c.named, settings.Setting{
+		Key:   "SERVER_IP",
+		About: "name under which agencies reach the central; files carry it, the central does not use it",
+	}, settings.Text().OrEmpty())
+
+	settings.Add(s, &c.healthcheck, settings.Setting{
+		Flag: "healthcheck", Default: "false",
+		About: "only check whether a central with this configuration takes connections",
+	}, settings.Bool())
+
+	err := s.Load(args, environ)
+	return c, err
+}
+
+// listenAddress is where to listen, as host:port.
+func (c config) listenAddress() string {
+	return net.JoinHostPort(c.bind, strconv.Itoa(c.port))
+}
+
+func parseIP(text string) (string, error) {
+	address, err := netip.ParseAddr(strings.TrimSpace(text))
+	return address.String(), err
+}
+
+var errContest = errors.New("not the name of a contest")
+
+// parseContest allows names that are one folder directly below, whatever the
+// system: no separator, no ".", no "..", nothing hidden.
+func parseContest(text string) (string, error) {
+	if len(text) > maxContest || text[0] == '.' {
+		return "", errContest
+	}
+	for _, c := range []byte(text) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
+		default:
+			return "", errContest
+		}
+	}
+	return text, nil
+}

@@ -1,0 +1,139 @@
+// Command server is the central of the lottery: it takes the agencies' bets,
+// stores them, makes the draw when every agency has finished, and tells each
+// its winners.
+//
+// It exits with 0 after SIGTERM or SIGINT, with 1 when it fails, and with 2
+// when its configuration cannot be used.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/rs/zerolog"
+	"loteria/cmd/internal/logline"
+	"loteria/cmd/internal/settings"
+	"loteria/lottery"
+	"loteria/reactor"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
+
+func run(args, environ []string, stdout, stderr io.Writer) int {
+	c, err := loadConfig(args, environ)
+	if err != nil {
+		return settings.Report(err, "server", stdout, stderr)
+	}
+	if c.healthcheck {
+		err = checkHealth(c)
+	} else {
+		err = serveLogged(c, stdout)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "server:", err)
+		return 1
+	}
+	return 0
+}
+
+// serveLogged serves with a log on stdout until SIGTERM or SIGINT. A second
+// signal ends the process at once.
+func serveLogged(c config, stdout io.Writer) (err error) {
+	writer := logline.New(stdout, c.logFormat)
+	log := writer.Logger(c.logLevel)
+	defer func() {
+		if err != nil {
+			log.Error().Str("action", "server").Str("result", "fail").Err(err).Send()
+		} else {
+			log.Info().Str("action", "exit").Str("result", "success").Send()
+		}
+		err = errors.Join(err, writer.Close())
+	}()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return serve(ctx, c, log, log.Output(writer.NonBlocking()))
+}
+
+// serve opens the contest and serves it until ctx is done or the ledger fails.
+func serve(ctx context.Context, c config, log, loopLog zerolog.Logger) error {
+	log.Debug().Str("action", "config").Str("result", "success").Int("port", c.port).
+		Int("listen_backlog", c.listenBacklog).Str("logging_level", logline.LevelName(c.logLevel)).Send()
+
+	contest, err := openContest(c, log)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-contest.Ledger().Failed():
+			log.Error().Str("action", "ledger").Str("result", "fail").Err(contest.Ledger().Err()).Send()
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+
+	connections, err := limitConnections(c.maxConnections)
+	if err != nil {
+		return err
+	}
+	if connections < c.maxConnections {
+		log.Info().Str("action", "limit_connections").Str("result", "success").
+			Int("max_connections", connections).Int("configured", c.maxConnections).
+			Str("reason", "the system allows no more open files").Send()
+	}
+	err = reactor.New(reactor.Config{
+		Address:        c.listenAddress(),
+		Backlog:        c.listenBacklog,
+		Echo:           c.echo,
+		Workers:        c.maxWorkers,
+		MaxConnections: connections,
+		WindowFrames:   c.windowFrames,
+		WindowBytes:    c.windowBytes,
+		MaxWaiting:     c.maxWaiting,
+		MaxUnread:      c.maxUnread,
+		StopTimeout:    c.shutdownTimeout,
+		Log:            log,
+		LoopLog:        loopLog,
+	}, contest).Run(ctx)
+	if err != nil {
+		// The ledger may be what hangs; waiting for it would be without end.
+		return err
+	}
+	if err := contest.Close(); err != nil {
+		return err
+	}
+	log.Info().Str("action", "close_ledger").Str("result", "success").Send()
+	return nil
+}
+
+func openContest(c config, log zerolog.Logger) (*lottery.Contest, error) {
+	folder := filepath.Join(c.storageDir, c.contest)
+	contest, torn, err := lottery.OpenContest(folder, c.expectedAgencies)
+	if err != nil {
+		return nil, err
+	}
+	ledger := filepath.Join(folder, lottery.LedgerFile)
+	if torn > 0 {
+		log.Warn().Str("action", "recover_ledger").Str("result", "success").Str("file", ledger).Int64("torn_bytes", torn).Send()
+	}
+	var bets uint64
+	for agency := 1; agency <= c.expectedAgencies; agency++ {
+		bets += contest.Bets(agency)
+	}
+	log.Info().Str("action", "open_contest").Str("result", "success").Str("file", ledger).
+		Int("agencies", c.expectedAgencies).Uint64("bets", bets).Str("phase", string(contest.Phase())).Send()
+	if contest.Phase() == lottery.Drawn {
+		log.Info().Str("action", "contest_drawn").Str("result", "success").
+			Str("note", "this lottery is finished, it tells its winners and takes no bets; another CONTEST or --contest begins a new one").Send()
+	}
+	return contest, nil
+}

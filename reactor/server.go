@@ -1,0 +1,400 @@
+// Package reactor is the central's side of the wire: one gnet event loop
+// handles all connections and never waits; whole batches go to a pool of
+// workers that have the lottery store them; queries for winners are parked
+// until the draw. It knows nothing of how a row is written or a bet is judged.
+package reactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+	"loteria/codec"
+)
+
+const (
+	keepAlive     = time.Minute // until a silent peer is asked whether it lives
+	sweepInterval = time.Second // between looks for what has taken too long
+	workersTime   = time.Second // for workers that have nothing to do to end
+)
+
+// Server is the central's reactor. A Server is run once.
+//
+// What is the loop's belongs to the goroutine of gnet's one event loop. Others
+// hand work to it with post.
+type Server struct {
+	gnet.BuiltinEventEngine
+	config  Config
+	lottery Lottery
+	log     zerolog.Logger // the loop's
+
+	booted  error         // why OnBoot failed
+	engine  gnet.Engine   // set by OnBoot
+	ready   chan struct{} // closed by OnBoot
+	address net.Addr      // set by OnBoot
+
+	queue     chan *burst // has room for one burst of each session, so enqueue never waits
+	announced atomic.Bool // the draw is done and logged: winners may be told
+	stopping  atomic.Bool
+
+	gate sync.RWMutex // held for reading in post, for writing to shut it
+	shut bool
+	loop atomic.Pointer[gnet.EventLoop] // known from the first connection on
+
+	// The loop's.
+	sessions  map[*session]struct{} // whose connection is open or whose burst is out
+	parked    map[*session]struct{} // whose burst waits for the draw
+	lingering map[*session]struct{}
+	waiting   int            // bytes of payload in all bursts
+	busy      int            // bursts with the queue or a worker
+	quiet     chan struct{}  // closed when stopping and busy is 0
+	winners   map[int][]byte // answer to each agency's query, once the draw is announced
+}
+
+// New returns a Server for the lottery.
+func New(config Config, lottery Lottery) *Server {
+	return &Server{
+		config:    config,
+		lottery:   lottery,
+		log:       config.LoopLog,
+		ready:     make(chan struct{}),
+		queue:     make(chan *burst, config.MaxConnections),
+		sessions:  make(map[*session]struct{}),
+		parked:    make(map[*session]struct{}),
+		lingering: make(map[*session]struct{}),
+		quiet:     make(chan struct{}),
+		winners:   make(map[int][]byte),
+	}
+}
+
+// Run serves until ctx is done, and then stops: nothing new is accepted, what
+// the workers have is finished and answered within the stop timeout, and every
+// connection, the listener and the workers are closed. It returns an error
+// when the server cannot listen, when it fails, or when work in flight does not
+// end in time.
+func (s *Server) Run(ctx context.Context) error {
+	var workers sync.WaitGroup
+	for range s.config.Workers {
+		workers.Go(s.work)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- gnet.Run(s, "tcp://"+s.config.Address,
+			gnet.WithNumEventLoop(1),
+			gnet.WithReuseAddr(true),
+			gnet.WithTCPKeepAlive(keepAlive),
+			gnet.WithLogger(gnetLog{s.config.Log}))
+	}()
+
+	err := s.serve(ctx, ended)
+	close(s.queue)
+	if s.closeWorkers(&workers) {
+		return err
+	}
+	return errors.Join(err, errors.New("some workers are stuck in the lottery"))
+}
+
+// serve returns when the event loop has ended.
+func (s *Server) serve(ctx context.Context, ended <-chan error) error {
+	select {
+	case err := <-ended: // before it was ready: it cannot listen
+		return errors.Join(err, s.booted)
+	case <-s.ready:
+	}
+	watching, stopWatching := context.WithCancel(ctx)
+	var watchers sync.WaitGroup
+	watchers.Go(func() { s.announce(watching) })
+	watchers.Go(func() { s.sweepRegularly(watching) })
+	defer watchers.Wait()
+	defer stopWatching()
+
+	select {
+	case err := <-ended:
+		s.shutGate()
+		if err == nil {
+			err = errors.New("the event loop has ended by itself")
+		}
+		return err
+	case <-ctx.Done():
+	}
+	s.config.Log.Info().Str("action", "shutdown").Str("result", "in_progress").Send()
+	err := s.settle()
+	s.shutGate()
+	// Stop starts the shutdown at once and would then poll for its end every
+	// half second; the end of gnet.Run tells sooner.
+	done, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = s.engine.Stop(done)
+	err = errors.Join(err, <-ended)
+	s.config.Log.Info().Str("action", "close_listener").Str("result", "success").Stringer("address", s.address).Send()
+	return err
+}
+
+// settle stops taking requests and waits until the workers have none.
+func (s *Server) settle() error {
+	s.stopping.Store(true)
+	if !s.post(runnable(s.closeIdle)) {
+		return nil // there was never a connection
+	}
+	timeout := time.NewTimer(s.config.StopTimeout)
+	defer timeout.Stop()
+	select {
+	case <-s.quiet:
+		return nil
+	case <-timeout.C:
+		return fmt.Errorf("work in flight has not ended within %v", s.config.StopTimeout)
+	}
+}
+
+// closeWorkers ends the workers and reports whether all have. Those that had
+// the stop timeout already, and are still stuck, get a moment only.
+func (s *Server) closeWorkers(workers *sync.WaitGroup) bool {
+	ended := make(chan struct{})
+	go func() {
+		workers.Wait()
+		close(ended)
+	}()
+	timeout := time.NewTimer(workersTime)
+	defer timeout.Stop()
+	select {
+	case <-ended:
+		s.config.Log.Info().Str("action", "close_workers").Str("result", "success").Int("workers", s.config.Workers).Send()
+		return true
+	case <-timeout.C:
+		s.config.Log.Error().Str("action", "close_workers").Str("result", "fail").Int("workers", s.config.Workers).Send()
+		return false
+	}
+}
+
+// work is the goroutine of one worker.
+func (s *Server) work() {
+	w := worker{lottery: s.lottery, log: s.config.Log}
+	for b := range s.queue {
+		w.work(b)
+		s.post(b)
+	}
+}
+
+// announce logs the draw, and then lets the winners be told. A draw that was
+// done before the start was logged then.
+func (s *Server) announce(ctx context.Context) {
+	select {
+	case <-s.lottery.Drawn():
+	default:
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.lottery.Drawn():
+			s.config.Log.Info().Str("action", "sorteo").Str("result", "success").Send()
+		}
+	}
+	s.announced.Store(true)
+	s.post(runnable(s.tellParked))
+}
+
+func (s *Server) sweepRegularly(ctx context.Context) {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.post(runnable(s.sweep))
+		}
+	}
+}
+
+// runnable is something to do on the event loop (gnet.Runnable).
+type runnable func()
+
+func (r runnable) Run(context.Context) error {
+	r()
+	return nil
+}
+
+// post hands r to the event loop. It reports false when there is none yet or
+// any more. After the engine has stopped, gnet would write its wake-up call to
+// a descriptor that may by then be another file's; the gate keeps late workers
+// from that.
+func (s *Server) post(r gnet.Runnable) bool {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	loop := s.loop.Load()
+	return loop != nil && !s.shut && (*loop).Execute(context.Background(), r) == nil
+}
+
+func (s *Server) shutGate() {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	s.shut = true
+}
+
+// OnBoot implements gnet.EventHandler.
+func (s *Server) OnBoot(engine gnet.Engine) gnet.Action {
+	s.engine = engine
+	if s.address, s.booted = setBacklog(engine, s.config.Backlog); s.booted != nil {
+		return gnet.Shutdown
+	}
+	s.config.Log.Info().Str("action", "listen").Str("result", "success").Stringer("address", s.address).Send()
+	close(s.ready)
+	return gnet.None
+}
+
+// Ready is closed when the server listens.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Address returns where the server listens. It is known when Ready is closed.
+func (s *Server) Address() net.Addr { return s.address }
+
+// OnOpen implements gnet.EventHandler.
+func (s *Server) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
+	if s.loop.Load() == nil {
+		loop := c.EventLoop()
+		s.loop.Store(&loop)
+	}
+	peer := peerOf(c)
+	if s.stopping.Load() {
+		return nil, gnet.Close
+	}
+	if len(s.sessions) >= s.config.MaxConnections {
+		s.log.Error().Str("action", "accept_connection").Str("result", "fail").Str("ip", peer).
+			Int("max_connections", s.config.MaxConnections).Send()
+		return nil, gnet.Close
+	}
+	session := &session{server: s, conn: c, peer: peer}
+	s.sessions[session] = struct{}{}
+	c.SetContext(session)
+	return nil, gnet.None
+}
+
+// OnTraffic implements gnet.EventHandler.
+func (s *Server) OnTraffic(c gnet.Conn) gnet.Action {
+	data, _ := c.Next(-1) // everything, so that gnet never buffers any
+	if session, ok := c.Context().(*session); ok {
+		session.receive(data)
+	}
+	return gnet.None
+}
+
+// OnClose implements gnet.EventHandler.
+func (s *Server) OnClose(c gnet.Conn, err error) gnet.Action {
+	session, ok := c.Context().(*session)
+	if !ok {
+		return gnet.None // it was refused
+	}
+	if session.state == echoing && len(session.line) > 0 && !s.stopping.Load() {
+		session.echo() // the peer has closed its side after a line without a break
+	}
+	session.ended()
+	event := s.log.Debug()
+	if s.stopping.Load() {
+		event = s.log.Info()
+	}
+	event.Str("action", "close_connection").Str("result", "success").Str("ip", session.peer)
+	if err != nil {
+		event.Str("reason", err.Error())
+	}
+	event.Send()
+	return gnet.None
+}
+
+// enqueue hands a burst to the workers. The queue has room for one burst of
+// each session that there can be, and a session has one out at most.
+func (s *Server) enqueue(b *burst) {
+	select {
+	case s.queue <- b:
+		s.busy++
+	default:
+		panic("reactor: a session has two bursts out")
+	}
+}
+
+// returned takes a burst back from the workers.
+func (s *Server) returned(b *burst) {
+	s.busy--
+	b.session.answered()
+	s.checkQuiet()
+}
+
+func (s *Server) checkQuiet() {
+	if s.stopping.Load() && s.busy == 0 {
+		select {
+		case <-s.quiet:
+		default:
+			close(s.quiet)
+		}
+	}
+}
+
+// forget drops a session whose connection is closed and whose burst is back.
+func (s *Server) forget(session *session) { delete(s.sessions, session) }
+
+// tellParked answers all parked queries.
+func (s *Server) tellParked() {
+	for session := range s.parked {
+		delete(s.parked, session)
+		session.tellWinners()
+	}
+}
+
+// winnersAnswer returns the frames that answer the agency's query. The draw
+// is announced, so they are the same for every query.
+func (s *Server) winnersAnswer(agency int) []byte {
+	answer, ok := s.winners[agency]
+	if ok {
+		return answer
+	}
+	documents, _, err := s.lottery.Winners(agency)
+	if err == nil {
+		answer, err = codec.AppendWinners(nil, documents)
+	}
+	if err != nil {
+		answer = appendAnswer(nil, refusalAnswer(err))
+	}
+	s.winners[agency] = answer
+	return answer
+}
+
+// closeIdle closes, for a stop, every connection whose burst is not with the
+// queue or a worker. The others follow when theirs comes back. Parked queries
+// get no answer: there was no draw.
+func (s *Server) closeIdle() {
+	for session := range s.sessions {
+		_, parked := s.parked[session]
+		if session.out == nil || parked {
+			session.hangUp()
+		}
+	}
+	s.checkQuiet()
+}
+
+// sweep closes the connections that have lingered long enough.
+func (s *Server) sweep() {
+	now := time.Now()
+	for session := range s.lingering {
+		if now.After(session.closeAfter) {
+			session.hangUp()
+		} else {
+			session.endOutput()
+		}
+	}
+}
+
+func peerOf(c gnet.Conn) string {
+	if address, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return address.IP.String()
+	}
+	return "unknown"
+}
+
+// shutdownWrite sends an end of file. The connection may be gone already,
+// which is as good.
+func shutdownWrite(fd int) { _ = unix.Shutdown(fd, unix.SHUT_WR) }

@@ -1,0 +1,268 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+// state is where a session stands.
+type state int
+
+const (
+	fresh   state = iota // nothing was received
+	framed               // an agency, which speaks the protocol
+	echoing              // a person, whose line comes back
+	deaf                 // whatever comes in is thrown away
+	closed               // the connection is gone
+)
+
+// session is one connection. It belongs to the event loop, so it has no lock;
+// only agency belongs to whoever has the session's burst.
+type session struct {
+	server *Server
+	conn   gnet.Conn
+	peer   string // IP address, noted because gnet forgets it with the connection
+	state  state
+
+	decoder codec.Decoder
+	line    []byte // what an echoing peer has sent of its line
+
+	gathering *burst // the frames for the next burst, or nil
+	out       *burst // with the queue, a worker or the parked queries, or nil
+	frames    int    // in gathering and out
+	bytes     int    // of payload in them
+
+	agency int // the first one named, or 0
+
+	ignored    int       // bytes thrown away
+	closeAfter time.Time // when a lingering connection is closed at the latest
+}
+
+// A connection that the server has finished with stays open for a moment, for
+// its peer to read the last answer: closing it with unread bytes in the socket
+// would reset it, and the answer might be lost (RFC 1122, 4.2.2.13).
+const (
+	maxIgnored = 1 << 20         // bytes
+	lingerTime = 2 * time.Second // until the peer closes its side
+)
+
+// receive takes what has come in.
+func (s *session) receive(data []byte) {
+	if s.state == fresh && len(data) > 0 {
+		s.state = framed
+		// A frame begins with 0, or its length would be refused.
+		if data[0] != 0 && s.server.config.Echo {
+			s.state = echoing
+		}
+	}
+	switch s.state {
+	case framed:
+		s.receiveFrames(data)
+	case echoing:
+		s.receiveLine(data)
+	case deaf:
+		if s.ignored += len(data); s.ignored > maxIgnored {
+			s.hangUp()
+		}
+	}
+}
+
+// receiveFrames gathers the frames in data for one burst: however many they
+// are, they get their answers in one write.
+func (s *session) receiveFrames(data []byte) {
+	for s.state == framed {
+		frame, rest, ok, err := s.decoder.Next(data)
+		if err != nil {
+			s.bidFarewell(farewell{err, refusalAnswer(err)})
+			break
+		}
+		if !ok {
+			break
+		}
+		s.gather(frame)
+		data = rest
+	}
+	s.dispatch()
+}
+
+func (s *session) gather(frame codec.Frame) {
+	config, size := &s.server.config, len(frame.Payload)
+	if s.frames == config.WindowFrames || s.bytes+size > config.WindowBytes {
+		reason := fmt.Sprintf("more than %d frames or %d bytes wait for their answer", config.WindowFrames, config.WindowBytes)
+		s.bidFarewell(farewell{errors.New(reason), &codec.Retry{Reason: reason}})
+		return
+	}
+	s.frames++
+	if s.server.waiting+size > config.MaxWaiting {
+		s.gathered().addRefused(frame.Type)
+		return
+	}
+	s.bytes += size
+	s.server.waiting += size
+	s.gathered().add(frame)
+}
+
+// bidFarewell lets the connection end after the answers to all that came
+// before.
+func (s *session) bidFarewell(f farewell) {
+	s.gathered().farewell = f
+	s.state = deaf
+}
+
+func (s *session) gathered() *burst {
+	if s.gathering == nil {
+		s.gathering = newBurst(s)
+	}
+	return s.gathering
+}
+
+// dispatch sends what was gathered to the workers, unless a burst is out.
+func (s *session) dispatch() {
+	if s.out == nil && s.gathering != nil && !s.server.stopping.Load() {
+		s.out, s.gathering = s.gathering, nil
+		s.server.enqueue(s.out)
+	}
+}
+
+// speaksFor returns the agency of that name, which must be the one that the
+// connection named first. The error is a *lottery.Refusal. It is for whoever
+// has the session's burst.
+func (s *session) speaksFor(name string) (int, error) {
+	agency, err := lottery.ParseAgency(name)
+	if err != nil {
+		return 0, err
+	}
+	if s.agency == 0 {
+		s.agency = agency
+	}
+	if agency != s.agency {
+		return 0, &lottery.Refusal{
+			Code:   lottery.WrongAgency,
+			Reason: fmt.Sprintf("the connection speaks for agency %d, not %d", s.agency, agency),
+		}
+	}
+	return agency, nil
+}
+
+// answered takes the burst that is out back from its worker.
+func (s *session) answered() {
+	b := s.out
+	s.write(b.answers)
+	b.answers = b.answers[:0]
+	switch {
+	case s.state == closed:
+		s.discard(b)
+		s.server.forget(s)
+	case b.hangUp:
+		s.discard(b)
+		s.linger()
+	case b.query != 0 && !s.server.announced.Load():
+		s.server.parked[s] = struct{}{}
+	case b.query != 0:
+		s.tellWinners()
+	default:
+		s.discard(b)
+		s.dispatch()
+	}
+	if s.server.stopping.Load() {
+		s.hangUp()
+	}
+}
+
+// tellWinners answers the query that the session's burst waits for, now that
+// the draw is announced. The burst then goes back to the workers, which have
+// the rest of it, if there is any.
+func (s *session) tellWinners() {
+	b := s.out
+	s.write(s.server.winnersAnswer(b.query))
+	b.query = 0
+	switch {
+	case s.state == closed:
+		s.discard(b)
+		s.server.forget(s)
+	case b.done() && !b.farewell.isSet():
+		s.discard(b)
+		s.dispatch()
+	default:
+		s.server.enqueue(b)
+	}
+}
+
+// discard gives back what the burst that was out held.
+func (s *session) discard(b *burst) {
+	s.out = nil
+	s.release(b)
+}
+
+func (s *session) release(b *burst) {
+	s.frames -= len(b.requests)
+	s.bytes -= len(b.payloads)
+	s.server.waiting -= len(b.payloads)
+	b.release()
+}
+
+// write writes answers. When it fails, or when the peer has left too many
+// unread, the connection is closed; see ended for what follows.
+func (s *session) write(answers []byte) {
+	if s.state == closed || len(answers) == 0 {
+		return
+	}
+	_, _ = s.conn.Write(answers) // on an error, gnet has closed the connection
+	if s.state == closed {
+		return
+	}
+	if unread := s.conn.OutboundBuffered(); unread > s.server.config.MaxUnread {
+		s.server.log.Error().Str("action", "send_answer").Str("result", "fail").Str("ip", s.peer).
+			Int("unread_bytes", unread).Int("max_unread_bytes", s.server.config.MaxUnread).Send()
+		s.hangUp()
+	}
+}
+
+// linger ends the conversation. The peer gets an end of file after the last
+// answer; the connection is closed when the peer has closed its side, or soon.
+func (s *session) linger() {
+	if s.state == closed {
+		return
+	}
+	s.state = deaf
+	s.closeAfter = time.Now().Add(lingerTime)
+	s.server.lingering[s] = struct{}{}
+	s.endOutput()
+}
+
+// endOutput shows the peer an end of file, once everything is written.
+func (s *session) endOutput() {
+	if s.conn.OutboundBuffered() == 0 {
+		shutdownWrite(s.conn.Fd())
+	}
+}
+
+// hangUp closes the connection now.
+func (s *session) hangUp() {
+	if s.state != closed {
+		_ = s.conn.EventLoop().Close(s.conn)
+	}
+}
+
+// ended lets go of everything when the connection is gone. A burst that is
+// with the queue or a worker comes back to answered; a parked one does not.
+func (s *session) ended() {
+	s.state = closed
+	delete(s.server.lingering, s)
+	if s.gathering != nil {
+		s.release(s.gathering)
+		s.gathering = nil
+	}
+	if _, parked := s.server.parked[s]; parked {
+		delete(s.server.parked, s)
+		s.discard(s.out)
+	}
+	if s.out == nil {
+		s.server.forget(s)
+	}
+}
