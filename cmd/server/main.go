@@ -8,7 +8,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -53,8 +52,11 @@ func serveLogged(c config, stdout io.Writer) (err error) {
 		} else {
 			log.Info().Str("action", "exit").Str("result", "success").Send()
 		}
-		err = errors.Join(err, writer.Close())
+		if e := writer.Close(); e != nil { // it has no place in the log
+			fmt.Fprintln(os.Stderr, "server:", e)
+		}
 	}()
+	signal.Ignore(syscall.SIGPIPE) // losing the log's reader must not end a lottery
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	context.AfterFunc(ctx, stop)

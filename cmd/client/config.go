@@ -1,0 +1,159 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"loteria/cmd/internal/logline"
+	"loteria/cmd/internal/settings"
+)
+
+// What an agency does.
+const (
+	modeBatch = "batch" // sends its file
+	modeBet   = "bet"   // sends one bet, several times
+	modeEcho  = "echo"  // sends lines
+)
+
+// config is what an agency is told when it starts.
+type config struct {
+	id            int    // number of the agency
+	serverAddress string // host:port
+	mode          string // modeBatch, modeBet or modeEcho
+	loopAmount    int    // bets in mode bet, lines in mode echo
+	loopPeriod    time.Duration
+	logLevel      zerolog.Level
+	logFormat     logline.Format
+
+	dataDir     string // folder of agency-N.csv, or of the zip that holds it
+	batchMax    int    // bets in a batch; the frame limits it too
+	batchWindow int    // batches sent ahead of their answers
+	skipInvalid bool   // rows that are no valid bet are counted and left out
+
+	retryPeriod    time.Duration // between two queries that were answered RETRY
+	retryLimit     int           // such queries until it gives up
+	connectLimit   int           // attempts to connect until it gives up; 0 is one too
+	connectTimeout time.Duration // of one attempt
+
+	bet bet // sent in mode bet
+}
+
+// bet is the bet of mode bet as it was given: whether it is valid is judged
+// where all bets are.
+type bet struct {
+	firstName, lastName, document, birthdate, number string
+}
+
+// loadConfig reads the configuration from the command line (without the
+// program's name), the environment (like os.Environ) and the file. Its errors
+// are for settings.Report.
+func loadConfig(args, environ []string) (config, error) {
+	var c config
+	s := settings.New("client", "An agency of the lottery: sends its bets to the central and asks for its winners.",
+		settings.File{Default: "config.yaml", Env: "CLI_CONFIG"})
+
+	settings.Add(s, &c.id, settings.Setting{
+		Key: "id", Flag: "id", Env: "CLI_ID",
+		About: "number of the agency",
+	}, settings.Int(1, 100_000))
+	settings.Add(s, &c.serverAddress, settings.Setting{
+		Key: "server.address", Flag: "server-address", Env: "CLI_SERVER_ADDRESS", Default: "server:12345",
+		About: "where the central is",
+	}, settings.Parsed("host:port, the port from 1 to 65535", parseAddress))
+	settings.Add(s, &c.mode, settings.Setting{
+		Key: "mode", Flag: "mode", Env: "CLI_MODE", Default: modeBatch,
+		About: "batch sends the agency's file, bet sends one bet loop.amount times, echo sends loop.amount lines",
+	}, settings.OneOf(modeBatch, modeBet, modeEcho))
+	settings.Add(s, &c.loopAmount, settings.Setting{
+		Key: "loop.amount", Flag: "loop-amount", Env: "CLI_LOOP_AMOUNT", Default: "5",
+		About: "bets or lines to send in the modes bet and echo; 0 sends none",
+	}, settings.Int(0, 1_000_000_000))
+	settings.Add(s, &c.loopPeriod, settings.Setting{
+		Key: "loop.period", Flag: "loop-period", Env: "CLI_LOOP_PERIOD", Default: "0",
+		About: "pause between two messages, in every mode",
+	}, settings.Duration(0, 24*time.Hour))
+	settings.Add(s, &c.logLevel, settings.Setting{
+		Key: "log.level", Flag: "log-level", Env: "CLI_LOG_LEVEL", Default: "INFO",
+		About: "log lines of this level and above",
+	}, settings.Parsed("one of "+logline.LevelNames, logline.ParseLevel))
+	settings.Add(s, &c.logFormat, settings.Setting{
+		Key: "log.format", Flag: "log-format", Env: "CLI_LOG_FORMAT", Default: "text",
+		About: "shape of a log line",
+	}, settings.Parsed("one of "+logline.FormatNames, logline.ParseFormat))
+
+	settings.Add(s, &c.dataDir, settings.Setting{
+		Key: "data.dir", Flag: "data-dir", Env: "CLI_DATA_DIR", Default: "/data",
+		About: "folder of agency-N.csv, or of a zip that holds it",
+	}, settings.Text())
+	settings.Add(s, &c.batchMax, settings.Setting{
+		Key: "batch.maxAmount", Flag: "batch-max-amount", Env: "CLI_BATCH_MAXAMOUNT", Default: "100",
+		About: "most bets in a batch; a frame's 8,192 bytes limit it too",
+	}, settings.Int(1, 100_000))
+	settings.Add(s, &c.batchWindow, settings.Setting{
+		Key: "batch.window", Flag: "window", Env: "CLI_BATCH_WINDOW", Default: "32",
+		About: "batches sent ahead of their answers, to a central that knows RESUME",
+	}, settings.Int(1, 1024))
+	settings.Add(s, &c.skipInvalid, settings.Setting{
+		Key: "batch.skipInvalid", Flag: "skip-invalid", Env: "CLI_BATCH_SKIPINVALID", Default: "false",
+		About: "count and report rows that are no valid bet, and go on",
+	}, settings.Bool())
+
+	settings.Add(s, &c.retryPeriod, settings.Setting{
+		Key: "retry.period", Flag: "retry-period", Env: "CLI_RETRY_PERIOD", Default: "2s",
+		About: "pause before asking again after the answer RETRY",
+	}, settings.Duration(0, 24*time.Hour))
+	settings.Add(s, &c.retryLimit, settings.Setting{
+		Key: "retry.limit", Flag: "retry-limit", Env: "CLI_RETRY_LIMIT", Default: "300",
+		About: "answers RETRY until it gives up",
+	}, settings.Int(0, 1_000_000))
+	settings.Add(s, &c.connectLimit, settings.Setting{
+		Key: "connect.limit", Flag: "connect-limit", Env: "CLI_CONNECT_LIMIT", Default: "10",
+		About: "attempts to connect until it gives up; 0 is one attempt too",
+	}, settings.Int(0, 100_000))
+	settings.Add(s, &c.connectTimeout, settings.Setting{
+		Key: "connect.timeout", Flag: "connect-timeout", Env: "CLI_CONNECT_TIMEOUT", Default: "5s",
+		About: "most time for one attempt to connect",
+	}, settings.Duration(time.Millisecond, time.Hour))
+
+	for _, part := range []struct {
+		into                  *string
+		key, flag, env, about string
+	}{
+		{&c.bet.firstName, "bet.firstName", "first-name", "NOMBRE", "first name"},
+		{&c.bet.lastName, "bet.lastName", "last-name", "APELLIDO", "last name"},
+		{&c.bet.document, "bet.document", "document", "DOCUMENTO", "DNI"},
+		{&c.bet.birthdate, "bet.birthdate", "birthdate", "NACIMIENTO", "birthdate, YYYY-MM-DD,"},
+		{&c.bet.number, "bet.number", "number", "NUMERO", "number"},
+	} {
+		settings.Add(s, part.into, settings.Setting{
+			Key: part.key, Flag: part.flag, Env: part.env,
+			About: part.about + " of the bet in mode bet",
+		}, settings.Text().OrEmpty())
+	}
+
+	err := s.Load(args, environ)
+	if err == nil && c.mode == modeBet {
+		err = s.Require("mode bet needs it",
+			"bet.firstName", "bet.lastName", "bet.document", "bet.birthdate", "bet.number")
+	}
+	return c, err
+}
+
+var errAddress = errors.New("not host:port")
+
+func parseAddress(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return "", err
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" {
+		return "", errAddress
+	}
+	return text, nil
+}

@@ -1,0 +1,398 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+type sample struct {
+	id      int
+	port    int
+	name    string
+	address string
+	period  time.Duration
+	on      bool
+	check   bool
+	mode    string
+	host    string
+}
+
+// table is a set with a setting of each sort, for the file config.yaml or .ini.
+func table(c *sample, file string) *Set {
+	s := New("thing", "A thing with settings, to be tested.", File{Default: file, Env: "THING_CONFIG"})
+	Add(s, &c.id, Setting{Key: "id", Flag: "id", Env: "THING_ID", Default: "7", About: "who it is"}, Int(1, 100))
+	Add(s, &c.port, Setting{Key: "PORT", Flag: "port", Env: "PORT", Default: "1234", About: "a port"}, Int(0, 65535))
+	Add(s, &c.name, Setting{Key: "bet.name", Flag: "name", Env: "NAME", About: "a name"}, Text().OrEmpty())
+	Add(s, &c.address, Setting{Key: "server.address", Flag: "address", Env: "ADDRESS", Default: "here:1", About: "where"}, Text())
+	Add(s, &c.period, Setting{Key: "loop.period", Flag: "period", Env: "PERIOD", Default: "0", About: "a pause"}, Duration(0, time.Hour))
+	Add(s, &c.on, Setting{Key: "on", Flag: "on", Env: "ON", Default: "true", About: "a switch"}, Bool())
+	Add(s, &c.check, Setting{Flag: "check", Default: "false", About: "an action, not a setting"}, Bool())
+	Add(s, &c.mode, Setting{Key: "mode", Flag: "mode", Env: "MODE", Default: "batch", About: "what it does"}, OneOf("batch", "bet"))
+	Add(s, &c.host, Setting{Key: "host", About: "only in the file"}, Text().OrEmpty())
+	return s
+}
+
+var defaults = sample{id: 7, port: 1234, address: "here:1", on: true, mode: "batch"}
+
+// load loads in a folder of its own that holds the files.
+func load(t *testing.T, format string, files map[string]string, args, environ []string) (sample, error) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for name, text := range files {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var c sample
+	err := table(&c, "config."+format).Load(args, environ)
+	return c, err
+}
+
+func TestPrecedence(t *testing.T) {
+	file := map[string]string{"config.yaml": "PORT: 1"}
+	flag, variable := []string{"--port", "3"}, []string{"PORT=2", "OTHER=x", "no equals sign"}
+	tests := []struct {
+		name    string
+		files   map[string]string
+		args    []string
+		environ []string
+		want    int
+	}{
+		{"default", nil, nil, nil, 1234},
+		{"file", file, nil, nil, 1},
+		{"environment over file", file, nil, variable, 2},
+		{"empty variable is not set", file, nil, []string{"PORT="}, 1},
+		{"flag over all", file, flag, variable, 3},
+		{"flag over environment", nil, flag, variable, 3},
+		{"flag with the default's value over all", file, []string{"--port=1234"}, variable, 1234},
+		{"last flag", nil, []string{"--port=5", "--port", "6"}, nil, 6},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := load(t, "yaml", test.files, test.args, test.environ)
+			want := defaults
+			want.port = test.want
+			if err != nil || got != want {
+				t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
+			}
+		})
+	}
+}
+
+func TestFiles(t *testing.T) {
+	with := func(change func(*sample)) sample { c := defaults; change(&c); return c }
+	address := with(func(c *sample) { c.address, c.period, c.port = "server:12345", 5*time.Second, 9 })
+	tests := []struct {
+		name, format, text string
+		want               sample
+	}{
+		{"yaml", "yaml", "server:\n  address: \"server:12345\"\nloop:\n  period: \"5s\"\nPORT: 9\n", address},
+		{"yaml unquoted", "yaml", "server:\n  address: server:12345\nloop:\n  period: 5s\nPORT: 9\n", address},
+		{"yaml otherwise quoted", "yaml", "server:\n  address: 'server:12345'\nloop: {period: 5}\nPORT: \"9\"\n", address},
+		{"yaml CRLF and BOM", "yaml", "\ufeffserver:\r\n  address: server:12345\r\nloop:\r\n  period: 5\r\nPORT: 9\r\n", address},
+		{"yaml in dotted keys", "yaml", "server.address: server:12345\nloop.period: 5s\nPORT: 9", address},
+		{"yaml in any case", "yaml", "Server:\n  ADDRESS: server:12345\nloop:\n  Period: 5s\nport: 9", address},
+		{"yaml with an anchor", "yaml", "PORT: &n 9\nloop:\n  period: *n\n", with(func(c *sample) { c.port, c.period = 9, 9*time.Second })},
+		{"yaml empty", "yaml", "", defaults},
+		{"yaml of comments", "yaml", "# nothing\n---\n", defaults},
+		{"yaml leading zeros stay", "yaml", "bet:\n  name: 01234567\n", with(func(c *sample) { c.name = "01234567" })},
+		{"yaml dates stay", "yaml", "bet:\n  name: 1999-03-17\n", with(func(c *sample) { c.name = "1999-03-17" })},
+		{"yaml decimal, not octal", "yaml", "PORT: 0100\n", with(func(c *sample) { c.port = 100 })},
+		{"yaml allowed empty", "yaml", "bet:\n  name: \"\"\n", defaults},
+		{"yaml switch", "yaml", "on: no\n", with(func(c *sample) { c.on = false })},
+		{"ini", "ini", "[DEFAULT]\nPORT = 9\nid = 3\n", with(func(c *sample) { c.port, c.id = 9, 3 })},
+		{"ini tight", "ini", "[DEFAULT]\nPORT=9\nID:3", with(func(c *sample) { c.port, c.id = 9, 3 })},
+		{"ini in any case, quoted", "ini", "[DEFAULT]\nport = \"9\"\nId = '3'\n", with(func(c *sample) { c.port, c.id = 9, 3 })},
+		{"ini CRLF and BOM", "ini", "\ufeff[DEFAULT]\r\nPORT = 9\r\nid = 3\r\n", with(func(c *sample) { c.port, c.id = 9, 3 })},
+		{"ini without a header", "ini", "PORT = 9\n", with(func(c *sample) { c.port = 9 })},
+		{"ini comments", "ini", "; one\n# two\n[DEFAULT]\nPORT = 9 ; three\nserver.address = a#b\\\nmode = bet # four\n",
+			with(func(c *sample) { c.port, c.address, c.mode = 9, `a#b\`, "bet" })},
+		{"ini allowed empty", "ini", "[DEFAULT]\nhost =\nPORT = 9\n", with(func(c *sample) { c.port = 9 })},
+		{"ini empty", "ini", "", defaults},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := load(t, test.format, map[string]string{"config." + test.format: test.text}, nil, nil)
+			if err != nil || got != test.want {
+				t.Errorf("got  %+v, %v\nwant %+v", got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestWhichFile(t *testing.T) {
+	files := map[string]string{
+		"config.ini": "PORT = 1", "env.ini": "PORT = 2", "flag.yaml": "PORT: 3", "other.conf": "PORT = 4",
+	}
+	tests := []struct {
+		name    string
+		args    []string
+		environ []string
+		want    int
+	}{
+		{"default", nil, nil, 1},
+		{"empty variable", nil, []string{"THING_CONFIG="}, 1},
+		{"variable", nil, []string{"THING_CONFIG=env.ini"}, 2},
+		{"flag, in the other format", []string{"--config=flag.yaml"}, []string{"THING_CONFIG=env.ini"}, 3},
+		{"other extension, the default's format", []string{"--config", "other.conf"}, nil, 4},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := load(t, "ini", files, test.args, test.environ)
+			if err != nil || got.port != test.want {
+				t.Errorf("port %d, %v; want %d", got.port, err, test.want)
+			}
+		})
+	}
+}
+
+func TestErrors(t *testing.T) {
+	const ports = "a whole number from 0 to 65535"
+	const keys = "id, PORT, bet.name, server.address, loop.period, on, mode, host"
+	tests := []struct {
+		name, format, file string
+		args, environ      []string
+		want               string
+	}{
+		{name: "flag out of range", args: []string{"--port=65536"},
+			want: `flag --port: PORT: "65536" is not allowed; allowed: ` + ports},
+		{name: "flag empty", args: []string{"--port="},
+			want: `flag --port: PORT: "" is empty; allowed: ` + ports},
+		{name: "flag without a key", args: []string{"--check=maybe"},
+			want: `flag --check: "maybe" is not allowed; allowed: true or false (also 1/0, yes/no, on/off)`},
+		{name: "variable of the wrong kind", environ: []string{"PORT=many"},
+			want: `environment variable PORT: PORT: "many" is not allowed; allowed: ` + ports},
+		{name: "yaml value", file: "PORT: -1",
+			want: `config.yaml: PORT: "-1" is not allowed; allowed: ` + ports},
+		{name: "yaml fraction", file: "PORT: 1.5",
+			want: `config.yaml: PORT: "1.5" is not allowed; allowed: ` + ports},
+		{name: "yaml duration", file: "loop:\n  period: 61m",
+			want: `config.yaml: loop.period: "61m" is not allowed; allowed: a duration from 0s to 1h, like 100ms, 5s or 5 (seconds)`},
+		{name: "yaml empty", file: "server:\n  address:\n",
+			want: `config.yaml: server.address: "" is empty; allowed: any text`},
+		{name: "yaml empty text", file: "mode: ''\n",
+			want: `config.yaml: mode: "" is empty; allowed: one of batch, bet`},
+		{name: "yaml list", file: "mode: [bet]\n",
+			want: `config.yaml: mode: holds no single value; allowed: one of batch, bet`},
+		{name: "yaml unknown", file: "loop:\n  perod: 5s\n",
+			want: `config.yaml: loop.perod: unknown key (its value is "5s"); allowed: ` + keys},
+		{name: "yaml group as a value", file: "server: here\n",
+			want: `config.yaml: server: unknown key (its value is "here"); allowed: ` + keys},
+		{name: "yaml empty group", file: "server:\n",
+			want: `config.yaml: server: unknown key, or a group with no key below it; allowed: ` + keys},
+		{name: "yaml value as a group", file: "PORT:\n  x: 1\n",
+			want: `config.yaml: PORT.x: unknown key (its value is "1"); allowed: ` + keys},
+		{name: "yaml twice in two cases", file: "PORT: 1\nport: 2\n",
+			want: `config.yaml: PORT: is given twice`},
+		{name: "flag-only setting in a file", file: "\"--check\": true\n",
+			want: `config.yaml: --check: unknown key (its value is "true"); allowed: ` + keys},
+		{name: "ini unknown", format: "ini", file: "[DEFAULT]\nPROT = 1\n",
+			want: `config.ini: PROT: unknown key (its value is "1"); allowed: ` + keys},
+		{name: "ini other section", format: "ini", file: "[default]\nPORT = 1\n",
+			want: `config.ini: [default] PORT: unknown key (its value is "1"); allowed: ` + keys},
+		{name: "ini empty", format: "ini", file: "[DEFAULT]\nPORT =\r\nid = 3",
+			want: `config.ini: PORT: "" is empty; allowed: ` + ports},
+		{name: "ini twice", format: "ini", file: "[DEFAULT]\nPORT = 1\nPORT = 1\n",
+			want: `config.ini: PORT: is given twice, as "1" and "1"`},
+		{name: "ini value", format: "ini", file: "[DEFAULT]\nmode = loud\n",
+			want: `config.ini: mode: "loud" is not allowed; allowed: one of batch, bet`},
+		{name: "absent file by flag", args: []string{"--config", "no.ini"},
+			want: `flag --config: "no.ini" cannot be read: no such file or directory; allowed: the path of a readable file`},
+		{name: "absent file by variable", environ: []string{"THING_CONFIG=no.ini"},
+			want: `environment variable THING_CONFIG: "no.ini" cannot be read: no such file or directory; allowed: the path of a readable file`},
+		{name: "no file by flag", args: []string{"--config="},
+			want: `flag --config: "" is empty; allowed: the path of a readable file`},
+		{name: "folder as a file", args: []string{"--config", "."},
+			want: `flag --config: "." cannot be read: is a directory; allowed: the path of a readable file`},
+		{name: "unknown flag", args: []string{"--prot", "5"},
+			want: "unknown flag: --prot, see thing --help"},
+		{name: "unknown short flag", args: []string{"-p"},
+			want: "unknown shorthand flag: 'p' in -p, see thing --help"},
+		{name: "flag without its value", args: []string{"--port"},
+			want: "flag needs an argument: --port, see thing --help"},
+		{name: "argument", args: []string{"--on", "false"},
+			want: `unexpected argument "false" (true and false need a =, as in --flag=false), see thing --help`},
+		{name: "line breaks and length", environ: []string{"MODE=a\n\u2028\x1b" + strings.Repeat("x", 100)},
+			want: `environment variable MODE: mode: "a\n\u2028\x1b` + strings.Repeat("x", 76) + `…" is not allowed; allowed: one of batch, bet`},
+		{name: "line break in a flag's name", args: []string{"--a\nb\x1b"},
+			want: "unknown flag: --a b?, see thing --help"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			format := test.format
+			if format == "" {
+				format = "yaml"
+			}
+			files := map[string]string{}
+			if test.file != "" {
+				files["config."+format] = test.file
+			}
+			_, err := load(t, format, files, test.args, test.environ)
+			var own *Error
+			if !errors.As(err, &own) || err.Error() != test.want {
+				t.Errorf("got  %v\nwant %s", err, test.want)
+			}
+			var stdout, stderr strings.Builder
+			code := Report(err, "thing", &stdout, &stderr)
+			if code != 2 || stdout.Len() > 0 || stderr.String() != "thing: "+test.want+"\n" {
+				t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
+			}
+		})
+	}
+}
+
+func TestBrokenFilesAreOneLine(t *testing.T) {
+	for format, texts := range map[string][]string{
+		"yaml": {"a: [1\nb: 2", "- 1\n- 2\n", "just words", "PORT: 1\nPORT: 2\n", "\tPORT: 1", "a: *b", "\x00"},
+		"ini":  {"[DEFAULT\nPORT = 1", "just words\n", "= 1\n", "PORT = `1\n"},
+	} {
+		for _, text := range texts {
+			t.Run(fmt.Sprintf("%s %q", format, text), func(t *testing.T) {
+				_, err := load(t, format, map[string]string{"config." + format: text}, nil, nil)
+				if err == nil || !strings.HasPrefix(err.Error(), "config."+format+": ") || strings.ContainsAny(err.Error(), "\r\n") {
+					t.Errorf("%v", err)
+				}
+			})
+		}
+	}
+}
+
+func TestUnreadableDefaultFile(t *testing.T) {
+	_, err := load(t, "ini", map[string]string{"config.ini/x": ""}, nil, nil)
+	if err == nil || err.Error() != `"config.ini" cannot be read: is a directory; allowed: the path of a readable file` {
+		t.Error(err)
+	}
+}
+
+func TestRequired(t *testing.T) {
+	var id int
+	s := New("thing", "", File{Default: "config.yaml", Env: "THING_CONFIG"})
+	Add(s, &id, Setting{Key: "id", Flag: "id", Env: "THING_ID"}, Int(1, 100))
+	t.Chdir(t.TempDir())
+	err := s.Load(nil, nil)
+	const want = "id: is not set; give --id or the environment variable THING_ID or id in the file (config.yaml); allowed: a whole number from 1 to 100"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if err := s.Load([]string{"--id=5"}, nil); err != nil || id != 5 {
+		t.Errorf("%d, %v", id, err)
+	}
+}
+
+func TestRequire(t *testing.T) {
+	t.Chdir(t.TempDir())
+	var c sample
+	s := table(&c, "config.yaml")
+	if err := s.Load([]string{"--port=5"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Require("", "PORT", "mode"); err != nil {
+		t.Error(err)
+	}
+	err := s.Require("the mode is bet", "PORT", "bet.name")
+	const want = "bet.name: is not set, but the mode is bet; give --name or the environment variable NAME or bet.name in the file (config.yaml); allowed: any text, or empty"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestKinds(t *testing.T) {
+	durations := Duration(0, 24*time.Hour)
+	for text, want := range map[string]time.Duration{
+		"5": 5 * time.Second, "0": 0, "0.5": 500 * time.Millisecond, "100ms": 100 * time.Millisecond,
+		" 5s ": 5 * time.Second, "1m30s": 90 * time.Second, "24h": 24 * time.Hour, "86400": 24 * time.Hour,
+	} {
+		if got, err := durations.read(text); got != want || err != nil {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", " ", ".", "5 s", "-1", "-1s", "24h1ns", "1e3", "9999999999999999999", "s", "1.2.3"} {
+		if got, err := durations.read(text); err == nil {
+			t.Errorf("%q: taken as %v", text, got)
+		}
+	}
+	for text, want := range map[string]bool{
+		"true": true, "TRUE": true, "1": true, "yes": true, "On": true,
+		"false": false, "0": false, "no": false, "OFF": false,
+	} {
+		if got, err := Bool().read(text); got != want || err != nil {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "2", "t", "sí"} {
+		if _, err := Bool().read(text); err == nil {
+			t.Errorf("%q: no error", text)
+		}
+	}
+	for _, text := range []string{"", "1_0", "0x10", "1.0", "99999999999999999999", "0", "11"} {
+		if got, err := Int(1, 10).read(text); err == nil {
+			t.Errorf("%q: taken as %d", text, got)
+		}
+	}
+	if got, err := OneOf("text", "json").read("JSON"); got != "json" || err != nil {
+		t.Error(got, err)
+	}
+	if got, err := Int(1, 10).OrEmpty().read(""); got != 0 || err != nil {
+		t.Error(got, err)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, flag := range []string{"--help", "-h"} {
+		_, err := load(t, "yaml", map[string]string{"config.yaml": "bad: 1"}, []string{flag, "--port=x"}, nil)
+		var stdout strings.Builder
+		if code := Report(err, "thing", &stdout, io.Discard); code != 0 {
+			t.Errorf("%s: exit code %d", flag, code)
+		}
+		text := stdout.String()
+		for _, want := range []string{
+			"Usage: thing [flags]", "A thing with settings", "--config PATH", "THING_CONFIG", "config.yaml", "--help", "--version",
+			"  --port VALUE\n      a port\n      environment PORT; file PORT; default 1234; allowed: a whole number from 0 to 65535\n",
+			"  --on[=VALUE]\n", "\nWithout a flag:\n\n  host\n",
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in\n%s", want, text)
+			}
+		}
+		for line := range strings.Lines(text) {
+			if utf8.RuneCountInString(line) > helpWidth+1 {
+				t.Errorf("longer than %d columns: %s", helpWidth, line)
+			}
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	_, err := load(t, "yaml", nil, []string{"--version"}, nil)
+	var stdout strings.Builder
+	if code := Report(err, "thing", &stdout, io.Discard); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if fields := strings.Fields(stdout.String()); len(fields) != 4 || fields[0] != "thing" || !strings.HasPrefix(fields[2], "go") {
+		t.Errorf("%q", stdout.String())
+	}
+}
+
+func TestClashesPanic(t *testing.T) {
+	for _, again := range []Setting{{Key: "port"}, {Flag: "port"}, {Env: "PORT"}} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%+v was added twice", again)
+				}
+			}()
+			var c sample
+			Add(table(&c, "config.ini"), &c.port, again, Int(0, 1))
+		}()
+	}
+}
