@@ -54,6 +54,17 @@ type bet struct {
 // are for settings.Report.
 func loadConfig(args, environ []string) (config, error) {
 	var c config
+	s := table(&c)
+	err := s.Load(args, environ)
+	if err == nil && c.mode == modeBet {
+		err = s.Require("mode bet needs it",
+			"bet.firstName", "bet.lastName", "bet.document", "bet.birthdate", "bet.number")
+	}
+	return c, err
+}
+
+// table is every setting of the command.
+func table(c *config) *settings.Set {
 	s := settings.New("client", "An agency of the lottery: sends its bets to the central and asks for its winners.",
 		settings.File{Default: "config.yaml", Env: "CLI_CONFIG"})
 
@@ -136,12 +147,7 @@ func loadConfig(args, environ []string) (config, error) {
 		}, settings.Text().OrEmpty())
 	}
 
-	err := s.Load(args, environ)
-	if err == nil && c.mode == modeBet {
-		err = s.Require("mode bet needs it",
-			"bet.firstName", "bet.lastName", "bet.document", "bet.birthdate", "bet.number")
-	}
-	return c, err
+	return s
 }
 
 var errAddress = errors.New("not host:port")

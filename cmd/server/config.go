@@ -45,6 +45,13 @@ const maxContest = 64
 // are for settings.Report.
 func loadConfig(args, environ []string) (config, error) {
 	var c config
+	s := table(&c)
+	err := s.Load(args, environ)
+	return c, err
+}
+
+// table is every setting of the command.
+func table(c *config) *settings.Set {
 	s := settings.New("server", "The central of the lottery: takes the agencies' bets, draws, and tells each its winners.",
 		settings.File{Default: "config.ini", Env: "SERVER_CONFIG"})
 
@@ -122,8 +129,7 @@ func loadConfig(args, environ []string) (config, error) {
 		About: "only check whether a central with this configuration takes connections",
 	}, settings.Bool())
 
-	err := s.Load(args, environ)
-	return c, err
+	return s
 }
 
 // listenAddress is where to listen, as host:port.

@@ -48,6 +48,27 @@ func (s *Set) help() string {
 	return text.String()
 }
 
+// Markdown returns the settings as a table for a README.
+func (s *Set) Markdown() string {
+	text := new(strings.Builder)
+	text.WriteString("| flag | environment | file | default | what, and what is allowed |\n|---|---|---|---|---|\n")
+	code := func(prefix, word string) string {
+		if word == "" {
+			return "–"
+		}
+		return "`" + prefix + word + "`"
+	}
+	for _, e := range s.entries {
+		byDefault := code("", e.Default)
+		if e.Default == "" && !e.empty {
+			byDefault = "required"
+		}
+		fmt.Fprintf(text, "| %s | %s | %s | %s | %s: %s |\n",
+			code("--", e.Flag), code("", e.Env), code("", e.Key), byDefault, e.About, e.allowed)
+	}
+	return text.String()
+}
+
 // details says where a setting may be given, its default, and what is allowed.
 func (e *entry) details() string {
 	var parts []string
