@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestScreenOnATerminal(t *testing.T) {
+	const erase = "\r\x1b[K"
+	var out bytes.Buffer
+	width := 12
+	s := &screen{out: &out, columns: func() int { return width }, colours: true}
+	now := time.Now()
+	steps := []struct {
+		name string
+		do   func()
+		want string
+	}{
+		{"news", func() { s.say("run", "a") }, "run        a\n"},
+		{"progress", func() { s.show("1 bet", now) }, "1 bet"},
+		{"the same progress", func() { s.show("1 bet", now) }, ""},
+		{"news above it", func() { s.say("agency 1", "b") }, erase + "agency 1   b\n1 bet"},
+		{"an alarm", func() { s.alarm("agency 1", "b") }, erase + "agency 1   \x1b[31mb\x1b[0m\n1 bet"},
+		{"what a process may write", func() { s.say("run", "a\x1b[2Jb\a") }, erase + "run        a\ufffd[2Jb\ufffd\n1 bet"},
+		{"progress as wide as the terminal", func() { s.show("ñandú ñandú ñandú", now) }, erase + "ñandú ñandú"},
+		{"a narrow terminal", func() { width = 0; s.show("x", now) }, erase},
+		{"no progress", func() { width = 12; s.show("2 bets", now); s.hide() }, "2 bets" + erase},
+		{"the end", func() { s.say("run", "c") }, "run        c\n"},
+	}
+	for _, step := range steps {
+		out.Reset()
+		step.do()
+		if out.String() != step.want {
+			t.Errorf("%s: %q, want %q", step.name, out.String(), step.want)
+		}
+	}
+}
+
+func TestScreenIntoAFile(t *testing.T) {
+	file, err := os.Create(t.TempDir() + "/out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	s := newScreen(file)
+	begin := time.Now()
+	for half := range 10 { // five seconds
+		s.show("progress of "+string(rune('a'+half)), begin.Add(time.Duration(half)*time.Second/2))
+	}
+	s.alarm("central", "x")
+	s.hide()
+	text, err := os.ReadFile(file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "progress   progress of e\nprogress   progress of i\ncentral    x\n"
+	if string(text) != want {
+		t.Errorf("the file has %q, want %q", text, want)
+	}
+}
+
+func TestTable(t *testing.T) {
+	agencies := []*agency{
+		{id: 1, bets: 26936, batches: 270, took: 1234 * time.Millisecond, winners: 2},
+		{id: 12, bets: 0, batches: 0, took: 4 * time.Millisecond, winners: 0},
+	}
+	got := table(agencies, 61*time.Second)
+	want := strings.Join([]string{
+		"  agency   bets  batches  seconds  winners",
+		"       1  26936      270     1.23        2",
+		"      12      0        0     0.00        0",
+		"   total  26936      270    61.00        2",
+	}, "\n")
+	if got != want {
+		t.Errorf("the table is\n%s\nwant\n%s", got, want)
+	}
+}
