@@ -13,8 +13,8 @@ type reader struct {
 	err     error
 }
 
-func (r *reader) take(n int, what string) string {
-	if r.err == nil && n > len(r.payload) {
+func (r *reader) take(n uint32, what string) string {
+	if r.err == nil && uint64(n) > uint64(len(r.payload)) {
 		r.err = broken(BadFrame, "%s needs %d bytes, the payload has %d more", what, n, len(r.payload))
 	}
 	if r.err != nil {
@@ -55,7 +55,7 @@ func (r *reader) optionalUint64(what string) (n uint64, found bool) {
 }
 
 func (r *reader) text(what string) string {
-	s := r.take(int(r.uint16(what)), what)
+	s := r.take(uint32(r.uint16(what)), what)
 	if r.err == nil && !utf8.ValidString(s) {
 		r.err = broken(BadFrame, "%s is not UTF-8", what)
 		return ""

@@ -126,7 +126,7 @@ func (m *Batch) Decode(payload []byte) error {
 	}
 	m.Slips = m.Slips[:0]
 	for range count {
-		bet := reader{payload: r.take(int(r.uint32("a bet's length")), "a bet")}
+		bet := reader{payload: r.take(r.uint32("a bet's length"), "a bet")}
 		if r.err != nil {
 			return r.err
 		}

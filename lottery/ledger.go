@@ -257,14 +257,14 @@ func loadBets(path string, size int64) iter.Seq2[Bet, error] {
 			return
 		}
 		defer f.Close()
-		_, torn, err := scanRows(io.LimitReader(f, size), path, func(bet *Bet, _ []byte) error {
+		whole, _, err := scanRows(io.LimitReader(f, size), path, func(bet *Bet, _ []byte) error {
 			if !yield(*bet, nil) {
 				return errStop
 			}
 			return nil
 		})
-		if err == nil && torn > 0 {
-			err = fmt.Errorf("%s: the last %d bytes are no whole row", path, torn)
+		if err == nil && whole < size {
+			err = fmt.Errorf("%s: %d of its %d bytes are whole rows, something else has cut it", path, whole, size)
 		}
 		if err != nil && err != errStop {
 			yield(Bet{}, err)

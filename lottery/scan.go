@@ -21,12 +21,13 @@ func (e *DamageError) Error() string {
 }
 
 // scanRows reads the ledger's rows one after the other in constant memory.
-// bet and row are valid during the call of visit, which stops the scan by
-// returning false. scanRows returns how many bytes hold whole rows, and how
-// many follow that are the beginning of a row that was never finished. The
-// error is a *DamageError, or what the reader or visit gave.
+// bet and row are valid during the call of visit, whose error stops the scan.
+// scanRows returns how many bytes hold whole rows, and how many follow that are
+// the beginning of a row that was never finished. The error is a *DamageError,
+// or what the reader or visit gave.
 func scanRows(r io.Reader, path string, visit func(bet *Bet, row []byte) error) (whole, torn int64, err error) {
 	rows := bufio.NewReaderSize(r, 1<<20)
+	var bet Bet // one for all rows: visit makes it escape
 	for line := 1; ; line++ {
 		row, err := readRow(rows)
 		switch {
@@ -37,8 +38,7 @@ func scanRows(r io.Reader, path string, visit func(bet *Bet, row []byte) error) 
 		case err != nil:
 			return whole, 0, fmt.Errorf("read %s: %w", path, err)
 		}
-		bet, err := parseRow(row)
-		if err != nil {
+		if bet, err = parseRow(row); err != nil {
 			return whole, 0, &DamageError{path, line, whole, err.Error()}
 		}
 		if err := visit(&bet, row); err != nil {

@@ -1,0 +1,202 @@
+package lottery
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func validSlip() Slip {
+	return Slip{Agency: "1", FirstName: "Santiago Lionel", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "7574"}
+}
+
+// checkRule judges a valid slip with one field changed: code "" is a valid
+// bet, anything else must be the refusal's code, with the bet it is about.
+func checkRule(t *testing.T, change func(*Slip), code Code) {
+	t.Helper()
+	slip := validSlip()
+	change(&slip)
+	_, err := slip.Bet()
+	if code == "" {
+		if err != nil {
+			t.Errorf("%.60q is refused: %v", slip, err)
+		}
+		return
+	}
+	if !errors.Is(err, code) {
+		t.Errorf("%.60q: the error is %v, want %s", slip, err, code)
+		return
+	}
+	var refusal *Refusal
+	if !errors.As(err, &refusal) || refusal.Document != slip.Document || refusal.Number != slip.Number {
+		t.Errorf("%.60q: the refusal is %+v", slip, refusal)
+	}
+	if len(err.Error()) > 400 || strings.ContainsAny(err.Error(), "\n\r\x00") {
+		t.Errorf("the error is not fit for a log line: %q", err)
+	}
+}
+
+func TestRules(t *testing.T) {
+	fields := []struct {
+		name    string
+		set     func(*Slip, string)
+		code    Code
+		valid   []string
+		invalid []string
+	}{
+		{
+			"agency", func(s *Slip, v string) { s.Agency = v }, BadAgency,
+			[]string{"1", "5", "01", "0000000001", "9999999999"},
+			[]string{"", "0", "00", "-1", "+1", " 1", "1 ", "1.0", "uno", "1\x00", "٣", "１", "0x1", "1_0", "00000000001", "10000000000", "99999999999999999999"},
+		},
+		{
+			"first name", func(s *Slip, v string) { s.FirstName = v }, BadName, validNames(), invalidNames(),
+		},
+		{
+			"last name", func(s *Slip, v string) { s.LastName = v }, BadName, validNames(), invalidNames(),
+		},
+		{
+			"document", func(s *Slip, v string) { s.Document = v }, BadDocument,
+			[]string{"0", "1", "00100200", "0000000000", "0123456789", "9999999999"},
+			[]string{"", "01234567890", "30.904.465", "-1", "+1", " 1", "1 ", "1a", "x", "٣٠٩٠٤٤٦٥", "１２３", "1\n", "1\x00", "½", strings.Repeat("1", 8000)},
+		},
+		{
+			"birthdate", func(s *Slip, v string) { s.Birthdate = v }, BadBirthdate,
+			[]string{"0001-01-01", "1999-03-17", "2000-02-29", "2024-02-29", "1900-02-28", "2023-12-31", "9999-12-31", "2024-04-30"},
+			[]string{
+				"", "0000-01-01", "1900-02-29", "2023-02-29", "2100-02-29", "2024-02-30", "2024-04-31", "2024-13-01", "2024-00-10", "2024-01-00",
+				"2024-01-32", "2024-1-01", "2024-01-1", "24-01-01", "02024-01-01", "2024-01-01 ", " 2024-01-01", "2024/01/01", "20240101", "01-01-2024",
+				"2024-01-0a", "+024-01-01", "2024-+1-01", "2024-01--1", "-024-01-01", "٢٠٢٤-٠١-٠١", "2024-01-01T00:00:00Z", "2024-W01-1", "2024-001",
+			},
+		},
+		{
+			"number", func(s *Slip, v string) { s.Number = v }, BadNumber,
+			[]string{"0", "7574", "9999", "0007574", "0000", "0000009999"},
+			[]string{"", "10000", "-1", "+1", " 1", "1 ", "1.0", "1e3", "0x10", "1_000", "siete", "٧", "0000010000", "00000000001", "99999999999999999999", "1\n"},
+		},
+	}
+	for _, field := range fields {
+		t.Run(field.name, func(t *testing.T) {
+			for _, v := range field.valid {
+				checkRule(t, func(s *Slip) { field.set(s, v) }, "")
+			}
+			for _, v := range field.invalid {
+				checkRule(t, func(s *Slip) { field.set(s, v) }, field.code)
+			}
+		})
+	}
+}
+
+func validNames() []string {
+	return []string{
+		"a", "María José", "Núñez", `"El Ñato", de la Ó`, "O'Hara", " ", " a ", "日本", "🎲", "a|b: c", "\u00a0", "\u2028", "\u2029", "\ufeff", "\ufffd", "e\u0301",
+		strings.Repeat("a", 255), strings.Repeat("ñ", 127) + "a", strings.Repeat("🎲", 63) + "abc",
+	}
+}
+
+func invalidNames() []string {
+	names := []string{
+		"", strings.Repeat("a", 256), strings.Repeat("ñ", 128), strings.Repeat("🎲", 64), strings.Repeat("a", 8000),
+		"\x80", "a\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "Nu\xc3", "N\xfa\xf1ez",
+	}
+	for r := rune(0); r <= 0x9f; r++ { // C0, DEL and C1
+		if r < ' ' || r >= 0x7f {
+			names = append(names, "a"+string(r)+"b", string(r))
+		}
+	}
+	return names
+}
+
+// TestFirstBrokenRule checks that a slip with several mistakes is refused for
+// the first one.
+func TestFirstBrokenRule(t *testing.T) {
+	slip := Slip{Agency: "0", FirstName: "", LastName: "Lorca", Document: "x", Birthdate: "x", Number: "x"}
+	steps := []struct {
+		code  Code
+		field *string
+		good  string
+	}{
+		{BadAgency, &slip.Agency, "1"},
+		{BadName, &slip.FirstName, "Ana"},
+		{BadDocument, &slip.Document, "1"},
+		{BadBirthdate, &slip.Birthdate, "2000-01-01"},
+		{BadNumber, &slip.Number, "1"},
+	}
+	for _, step := range steps {
+		if _, err := slip.Bet(); !errors.Is(err, step.code) {
+			t.Errorf("%q: the error is %v, want %s", slip, err, step.code)
+		}
+		*step.field = step.good
+	}
+	if _, err := slip.Bet(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBetIsAsWritten(t *testing.T) {
+	slip := Slip{Agency: "0003", FirstName: " Ana ", LastName: "Núñez", Document: "00100200", Birthdate: "2000-02-29", Number: "0007574"}
+	bet, err := slip.Bet()
+	want := Bet{Agency: 3, FirstName: " Ana ", LastName: "Núñez", Document: "00100200", Birthdate: "2000-02-29", Number: 7574}
+	if err != nil || bet != want {
+		t.Errorf("the bet is %+v, %v; want %+v", bet, err, want)
+	}
+	canonical := Slip{Agency: "3", FirstName: " Ana ", LastName: "Núñez", Document: "00100200", Birthdate: "2000-02-29", Number: "7574"}
+	if got := bet.Slip(); got != canonical {
+		t.Errorf("the slip is %+v, want %+v", got, canonical)
+	}
+}
+
+func TestBetAndSlipAgree(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		want := anyBet.Draw(rt, "bet")
+		slip := want.Slip()
+		if got, err := slip.Bet(); err != nil || got != want {
+			t.Fatalf("%+v became %+v, %v", want, got, err)
+		}
+	})
+}
+
+func TestHasWon(t *testing.T) {
+	for number := range MaxNumber + 1 {
+		bet := Bet{Number: number}
+		if bet.HasWon() != (number == 7574) {
+			t.Errorf("number %d has won: %t", number, bet.HasWon())
+		}
+	}
+}
+
+// TestDateExists compares with time.Parse on every day that can be written for
+// the years that matter, and on random ones of all years.
+func TestDateExists(t *testing.T) {
+	check := func(date string) {
+		t.Helper()
+		_, err := time.Parse(dateLayout, date)
+		if want := err == nil && date[:4] != "0000"; dateExists(date) != want {
+			t.Errorf("%s exists: %t, want %t", date, !want, want)
+		}
+	}
+	for _, year := range []int{0, 1, 4, 100, 400, 1582, 1752, 1900, 1999, 2000, 2023, 2024, 2100, 9996, 9999} {
+		for month := range 100 {
+			for day := range 100 {
+				check(fmt.Sprintf("%04d-%02d-%02d", year, month, day))
+			}
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		check(rapid.StringMatching("[0-9]{4}-[01][0-9]-[0-3][0-9]").Draw(rt, "date"))
+	})
+}
+
+func TestRefusal(t *testing.T) {
+	err := fmt.Errorf("while doing something: %w", &Refusal{Code: Gap, Reason: "a hole"})
+	if !errors.Is(err, Gap) || errors.Is(err, Storage) {
+		t.Errorf("%v is a gap: %t, a storage failure: %t", err, errors.Is(err, Gap), errors.Is(err, Storage))
+	}
+	if want := "while doing something: gap: a hole"; err.Error() != want {
+		t.Errorf("the error reads %q, want %q", err, want)
+	}
+}

@@ -1,0 +1,127 @@
+package lottery
+
+import (
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestAppendRow(t *testing.T) {
+	tests := []struct {
+		first, last string
+		want        string
+	}{
+		{"Ana", "Paz", "1,Ana,Paz,007,2000-02-29,42\r\n"},
+		{"María", "Núñez", "1,María,Núñez,007,2000-02-29,42\r\n"},
+		{"a,b", "Paz", "1,\"a,b\",Paz,007,2000-02-29,42\r\n"},
+		{`a"b`, `"`, "1,\"a\"\"b\",\"\"\"\",007,2000-02-29,42\r\n"},
+		{",", `","`, "1,\",\",\"\"\",\"\"\",007,2000-02-29,42\r\n"},
+		{" a ", "O'Hara", "1, a ,O'Hara,007,2000-02-29,42\r\n"},
+		{"a\u2028b", ";|", "1,a\u2028b,;|,007,2000-02-29,42\r\n"},
+	}
+	for _, test := range tests {
+		bet := Bet{Agency: 1, FirstName: test.first, LastName: test.last, Document: "007", Birthdate: "2000-02-29", Number: 42}
+		if got := string(bet.AppendRow([]byte("before"))); got != "before"+test.want {
+			t.Errorf("the row is\n%q, want\n%q", got, "before"+test.want)
+		}
+		if got, err := parseRow([]byte(test.want)); err != nil || got != bet {
+			t.Errorf("%q was read as %+v, %v", test.want, got, err)
+		}
+	}
+}
+
+func TestLongestRow(t *testing.T) {
+	quotes := strings.Repeat(`"`, MaxName)
+	bet := Bet{Agency: 9_999_999_999, FirstName: quotes, LastName: quotes, Document: "0123456789", Birthdate: "9999-12-31", Number: 9999}
+	row := bet.AppendRow(nil)
+	if len(row) != MaxRow {
+		t.Errorf("the longest row has %d bytes, MaxRow is %d", len(row), MaxRow)
+	}
+	if got, err := parseRow(row); err != nil || got != bet {
+		t.Errorf("it was read as %+v, %v", got, err)
+	}
+}
+
+func TestRowRoundTrip(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		bet := anyBet.Draw(rt, "bet")
+		row := bet.AppendRow(nil)
+		if got, err := parseRow(row); err != nil || got != bet {
+			t.Fatalf("%+v\nwas written as %q\nand read as %+v, %v", bet, row, got, err)
+		}
+		if len(row) > MaxRow {
+			t.Fatalf("a row of %d bytes", len(row))
+		}
+	})
+}
+
+// otherRows are rows that csv readers take, or that are nearly right; none is
+// what AppendRow writes.
+var otherRows = []string{
+	"",
+	"\r\n",
+	"\n",
+	"1,Ana,Paz,007,2000-02-29,42",
+	"1,Ana,Paz,007,2000-02-29,42\n",
+	"1,Ana,Paz,007,2000-02-29,42\r",
+	"1,Ana,Paz,007,2000-02-29,42\r\r\n",
+	"1,Ana,Paz,007,2000-02-29,42 \r\n",
+	"1,Ana,Paz,007,2000-02-29\r\n",
+	"1,Ana,Paz,007,2000-02-29,42,\r\n",
+	"1,Ana,Paz,007,2000-02-29,42,7\r\n",
+	"01,Ana,Paz,007,2000-02-29,42\r\n",
+	"0,Ana,Paz,007,2000-02-29,42\r\n",
+	"1,Ana,Paz,007,2000-02-29,042\r\n",
+	"1,Ana,Paz,007,2000-02-29,10000\r\n",
+	"1,Ana,Paz,007,2000-02-30,42\r\n",
+	"1,Ana,Paz,x,2000-02-29,42\r\n",
+	"1,,Paz,007,2000-02-29,42\r\n",
+	"1,\"Ana\",Paz,007,2000-02-29,42\r\n",
+	"1,\"\",Paz,007,2000-02-29,42\r\n",
+	"\"1\",Ana,Paz,007,2000-02-29,42\r\n",
+	"1,Ana,Paz,007,2000-02-29,\"42\"\r\n",
+	"1,\"A,na,Paz,007,2000-02-29,42\r\n",
+	"1,\"A,na\"x,Paz,007,2000-02-29,42\r\n",
+	"1,\"A,na\" ,Paz,007,2000-02-29,42\r\n",
+	"1,A\"na,Paz,007,2000-02-29,42\r\n",
+	"1,\"A\"na\",Paz,007,2000-02-29,42\r\n",
+	"1,A\x00na,Paz,007,2000-02-29,42\r\n",
+	"1,A\xffna,Paz,007,2000-02-29,42\r\n",
+	"1,\"A\r\nna\",Paz,007,2000-02-29,42\r\n",
+	"\ufeff1,Ana,Paz,007,2000-02-29,42\r\n",
+	"1;Ana;Paz;007;2000-02-29;42\r\n",
+	"1,Ana,Paz,007,2000-02-29,42\r\n1,Ana,Paz,007,2000-02-29,42\r\n",
+	"\x00\x00\x00\x00\r\n",
+}
+
+func TestParseRowRefuses(t *testing.T) {
+	for _, row := range otherRows {
+		if bet, err := parseRow([]byte(row)); err == nil {
+			t.Errorf("%q was read as %+v", row, bet)
+		}
+	}
+}
+
+// FuzzRow checks that a row that is taken is one that would be written.
+func FuzzRow(f *testing.F) {
+	for _, row := range otherRows {
+		f.Add([]byte(row))
+	}
+	for _, bet := range anyBets(20) {
+		f.Add(bet.AppendRow(nil))
+	}
+	f.Fuzz(func(t *testing.T, row []byte) {
+		bet, err := parseRow(row)
+		if err != nil {
+			return
+		}
+		if again := bet.AppendRow(nil); string(again) != string(row) {
+			t.Fatalf("%q was read, and is written as %q", row, again)
+		}
+		slip := bet.Slip()
+		if valid, err := slip.Bet(); err != nil || valid != bet {
+			t.Fatalf("%q was read as %+v, which is no valid bet: %v", row, bet, err)
+		}
+	})
+}
