@@ -1,0 +1,375 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+// asServer makes this test's binary the server itself.
+const asServer = "LOTERIA_TEST_AS_SERVER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asServer) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// patience bounds every wait of these tests; none of them needs it.
+const patience = 30 * time.Second
+
+// process is a server that runs as a process of its own.
+type process struct {
+	t       *testing.T
+	cmd     *exec.Cmd
+	stderr  bytes.Buffer
+	lines   chan string // of the log; closed at its end
+	log     []string    // the lines read so far
+	address string
+}
+
+// begin starts a server without waiting for anything.
+func begin(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, lines: make(chan string, 4096)}
+	p.cmd = exec.Command(os.Args[0], append([]string{"--bind", "127.0.0.1", "--port", "0"}, args...)...)
+	p.cmd.Env = append(os.Environ(), asServer+"=1")
+	p.cmd.Dir = t.TempDir()
+	p.cmd.Stderr = &p.stderr
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	go func() {
+		defer close(p.lines)
+		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
+			p.lines <- scanner.Text()
+		}
+	}()
+	return p
+}
+
+// launch starts a server and waits until it listens.
+func launch(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := begin(t, args...)
+	_, p.address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
+	return p
+}
+
+// await reads the log up to the first line with the text, and returns it.
+func (p *process) await(text string) string {
+	p.t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				p.t.Fatalf("the server ended without %q:\n%s\n%s", text, strings.Join(p.log, "\n"), &p.stderr)
+			}
+			p.log = append(p.log, line)
+			if strings.Contains(line, text) {
+				return line
+			}
+		case <-timeout:
+			p.t.Fatalf("no line has %q:\n%s", text, strings.Join(p.log, "\n"))
+		}
+	}
+}
+
+// end reads the rest of the log and returns the exit code.
+func (p *process) end() int {
+	p.t.Helper()
+	stuck := time.AfterFunc(patience, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
+	defer stuck.Stop()
+	for line := range p.lines {
+		p.log = append(p.log, line)
+	}
+	_ = p.cmd.Wait()
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// stop sends SIGTERM and expects a clean end.
+func (p *process) stop() {
+	p.t.Helper()
+	p.signal(syscall.SIGTERM)
+	if code := p.end(); code != 0 {
+		p.t.Fatalf("exit code %d after SIGTERM, expected 0:\n%s\n%s", code, strings.Join(p.log, "\n"), &p.stderr)
+	}
+}
+
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *process) count(text string) (n int) {
+	for _, line := range p.log {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *process) dial() net.Conn {
+	p.t.Helper()
+	conn, err := net.DialTimeout("tcp", p.address, patience)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	p.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// exchange sends requests on one connection and expects the answers.
+func (p *process) exchange(conn net.Conn, requests, answers []codec.Message) {
+	p.t.Helper()
+	send(p.t, conn, requests...)
+	want := frames(p.t, answers...)
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, want) {
+		p.t.Fatalf("received % x and %v, expected % x", got, err, want)
+	}
+}
+
+func send(t *testing.T, conn net.Conn, messages ...codec.Message) {
+	t.Helper()
+	if _, err := conn.Write(frames(t, messages...)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func frames(t *testing.T, messages ...codec.Message) (b []byte) {
+	t.Helper()
+	for _, m := range messages {
+		var err error
+		if b, err = codec.AppendFrame(b, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+// emptyDigest is XXH64 of nothing.
+const emptyDigest = 0xEF46DB3751D8E999
+
+var (
+	slip     = lottery.Slip{Agency: "1", FirstName: "Santiago", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "7574"}
+	stored   = &codec.Success{Document: "30904465", Number: "7574"}
+	finished = &codec.Success{Finished: true}
+)
+
+func TestExitCodes(t *testing.T) {
+	damaged := t.TempDir()
+	if err := os.WriteFile(filepath.Join(damaged, lottery.LedgerFile), []byte("1,A,B,1,2000-01-01,1\r\n1,A,B,1\r\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	occupied, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { occupied.Close() }) // after the parallel subtests
+	_, port, _ := net.SplitHostPort(occupied.Addr().String())
+
+	for name, test := range map[string]struct {
+		args []string
+		code int
+		says string // the one line on stderr, as a pattern
+	}{
+		"help":           {[]string{"--help"}, 0, `^$`},
+		"version":        {[]string{"--version"}, 0, `^$`},
+		"unknown flag":   {[]string{"--colour"}, 2, `--colour`},
+		"out of range":   {[]string{"--expected-agencies", "0"}, 2, `--expected-agencies.*"0".*allowed: a whole number from 1 to`},
+		"no such file":   {[]string{"--config", "missing.ini"}, 2, `missing.ini`},
+		"damaged ledger": {[]string{"--storage-dir", damaged}, 1, `bets.csv: line 2, byte 22: `},
+		"port in use":    {[]string{"--port", port}, 1, `address already in use`},
+		"not ready":      {[]string{"--port", "1", "--healthcheck"}, 1, `the central is not ready`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := begin(t, test.args...)
+			if code := p.end(); code != test.code {
+				t.Errorf("exit code %d, expected %d", code, test.code)
+			}
+			said := strings.TrimSuffix(p.stderr.String(), "\n")
+			if strings.Contains(said, "\n") || !regexp.MustCompile(test.says).MatchString(said) {
+				t.Errorf("stderr has %q, expected one line like %q", said, test.says)
+			}
+		})
+	}
+}
+
+func TestHealthcheckOfARunningCentral(t *testing.T) {
+	p := launch(t)
+	_, port, _ := net.SplitHostPort(p.address)
+	if code := begin(t, "--healthcheck", "--port", port).end(); code != 0 {
+		t.Errorf("the health check exits with %d, expected 0", code)
+	}
+	p.stop()
+}
+
+// Pitfall 13: a stop waits for nothing that is blocked, and exits with 0.
+// Pitfall 12: a parked query is not answered by it.
+func TestSIGTERM(t *testing.T) {
+	half := frames(t, &codec.WinnersQuery{Agency: "1"})[:7]
+	for name, prepare := range map[string]func(*testing.T, *process) net.Conn{
+		"nobody there": nil,
+		"a silent connection": func(t *testing.T, p *process) net.Conn {
+			return p.dial()
+		},
+		"half a frame": func(t *testing.T, p *process) net.Conn {
+			conn := p.dial()
+			p.exchange(conn, []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+			_, _ = conn.Write(half)
+			return conn
+		},
+		"half an echo line": func(t *testing.T, p *process) net.Conn {
+			conn := p.dial()
+			_, _ = conn.Write([]byte("hola"))
+			return conn
+		},
+		"a parked query": func(t *testing.T, p *process) net.Conn {
+			conn := p.dial()
+			p.exchange(conn, []codec.Message{&codec.Bet{Slip: slip}, &codec.WinnersQuery{Agency: "1"}}, []codec.Message{stored})
+			return conn
+		},
+		"batches": func(t *testing.T, p *process) net.Conn {
+			conn := p.dial()
+			for range 500 {
+				send(t, conn, &codec.Batch{Slips: []lottery.Slip{slip, slip}})
+			}
+			p.exchange(conn, nil, []codec.Message{stored})
+			return conn
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := launch(t)
+			var conn net.Conn
+			if prepare != nil {
+				conn = prepare(t, p)
+				// Connections are accepted in their order: when this one is
+				// answered, the first is there.
+				later := p.dial()
+				p.exchange(later, []codec.Message{&codec.Resume{Agency: "2"}}, []codec.Message{&codec.ResumePoint{Digest: emptyDigest}})
+				later.Close()
+			}
+			p.stop()
+			for _, action := range []string{"close_listener", "close_workers", "close_ledger", "exit"} {
+				if p.count("action: "+action+" | result: success") != 1 {
+					t.Errorf("the log does not say once that %s:\n%s", action, strings.Join(p.log, "\n"))
+				}
+			}
+			if n := p.count("sorteo"); n > 0 {
+				t.Errorf("there was a draw")
+			}
+			if conn == nil {
+				return
+			}
+			if p.count("action: close_connection | result: success") == 0 {
+				t.Errorf("the log does not say that the connection was closed:\n%s", strings.Join(p.log, "\n"))
+			}
+			rest, _ := io.ReadAll(conn)
+			if bytes.Contains(rest, frames(t, &codec.Winners{})) {
+				t.Error("a query was answered by the stop")
+			}
+		})
+	}
+}
+
+// The shape of every line of the log; pitfall 17: no colours in it.
+var shape = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) +action: \w+ \| result: (success|fail|in_progress)( \| \w+: [^|[:cntrl:]]*)*$`)
+
+// A finished lottery stays finished through a restart: it tells the same
+// winners, draws no second time and takes no bets.
+func TestRestartOfAFinishedLottery(t *testing.T) {
+	storage := t.TempDir()
+	args := []string{"--storage-dir", storage, "--contest", "navidad", "--expected-agencies", "1", "--log-level", "DEBUG"}
+	told := &codec.Winners{Documents: []string{"30904465"}}
+
+	p := launch(t, args...)
+	p.exchange(p.dial(),
+		[]codec.Message{&codec.Bet{Slip: slip}, &codec.Finished{Agency: "1"}, &codec.WinnersQuery{Agency: "1"}},
+		[]codec.Message{stored, finished, told})
+	p.stop()
+	if n := p.count("action: sorteo | result: success"); n != 1 {
+		t.Errorf("%d draws are logged, expected 1", n)
+	}
+	for _, line := range p.log {
+		if !shape.MatchString(line) {
+			t.Errorf("a line of the log has another shape: %q", line)
+		}
+	}
+
+	p = launch(t, args...)
+	p.exchange(p.dial(),
+		[]codec.Message{&codec.WinnersQuery{Agency: "1"}, &codec.Bet{Slip: slip}, &codec.Finished{Agency: "1"}},
+		[]codec.Message{told, &codec.Error{Code: lottery.DrawDone}, finished})
+	p.stop()
+	if p.count("sorteo") != 0 || p.count("action: contest_drawn") != 1 {
+		t.Errorf("the restart does not say that the lottery is finished, or draws:\n%s", strings.Join(p.log, "\n"))
+	}
+
+	ledger, err := os.ReadFile(filepath.Join(storage, "navidad", lottery.LedgerFile))
+	if want := "1,Santiago,Lorca,30904465,1999-03-17,7574\r\n"; err != nil || string(ledger) != want {
+		t.Errorf("the ledger has %q and %v, expected %q", ledger, err, want)
+	}
+}
+
+func TestTornRowIsCutOff(t *testing.T) {
+	storage := t.TempDir()
+	whole := "1,Ana,Ñancupil,1,2000-01-01,1\r\n"
+	path := filepath.Join(storage, lottery.LedgerFile)
+	if err := os.WriteFile(path, []byte(whole+"1,Ana,Ñan"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := launch(t, "--storage-dir", storage)
+	p.stop()
+	if p.count("action: recover_ledger | result: success | file: "+path+" | torn_bytes: 10") != 1 {
+		t.Errorf("the log does not tell of the torn row:\n%s", strings.Join(p.log, "\n"))
+	}
+	if ledger, err := os.ReadFile(path); err != nil || string(ledger) != whole {
+		t.Errorf("the ledger has %q and %v, expected %q", ledger, err, whole)
+	}
+}
+
+func TestTwoCentralsOnOneLedger(t *testing.T) {
+	storage := t.TempDir()
+	p := launch(t, "--storage-dir", storage)
+	second := begin(t, "--storage-dir", storage)
+	if code := second.end(); code != 1 || !strings.Contains(second.stderr.String(), "another central") {
+		t.Errorf("the second central exits with %d and says %q", code, second.stderr.String())
+	}
+	p.stop()
+}
+
+// Pitfall 16: the number of agencies is a setting of its own.
+func TestAgenciesAreNotTheBacklog(t *testing.T) {
+	p := launch(t, "--listen-backlog", "1", "--expected-agencies", "3", "--max-workers", "1")
+	for _, agency := range []string{"1", "2", "3"} {
+		p.exchange(p.dial(), []codec.Message{&codec.Finished{Agency: agency}}, []codec.Message{finished})
+	}
+	p.await("action: sorteo | result: success")
+	p.stop()
+}
