@@ -1,0 +1,168 @@
+package agency
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Run does what the configuration says, and returns when it is done: in
+// ModeBatch and ModeBet the winners are then known, in ModeEcho the last line
+// has come back. It logs every step, and each failure once, with result fail.
+//
+// The error is ErrStopped when ctx ended first; everything is closed then.
+// Any other error is final: an unusable configuration, no file, a row that is
+// no valid bet (*RowError), a central that cannot be reached, refuses
+// something (errors.Is finds its lottery.Code), holds other bets, or breaks
+// the protocol.
+func Run(ctx context.Context, config Config, log zerolog.Logger) error {
+	return newAgency(config, log).run(ctx)
+}
+
+// agency is one run.
+type agency struct {
+	config  Config
+	log     zerolog.Logger
+	backoff backoff
+	quiet   time.Duration // see resume
+
+	central  central
+	closings int    // on RESUME, of a central of which nothing else is known
+	acked    uint64 // bets of which the central has said that it stored them
+	losses   int    // connections in a row that were lost without progress
+	retries  int    // RETRY in a row
+	skips    skips
+	complete bool // that all bets are acknowledged was logged
+}
+
+// Log actions about answers.
+const (
+	batchProcessed = "batch_processed"
+	betSent        = "apuesta_enviada"
+)
+
+// central is what is known of the other side.
+type central int
+
+const (
+	unknown  central = iota
+	resuming         // it answers RESUME
+	existing         // it does not
+)
+
+func newAgency(config Config, log zerolog.Logger) *agency {
+	return &agency{
+		config:  config,
+		log:     log,
+		backoff: backoff{first: firstPause, longest: longestPause},
+		quiet:   quietTime,
+	}
+}
+
+func (a *agency) run(ctx context.Context) error {
+	err := a.config.Validate()
+	if err != nil {
+		err = failed("config", err)
+	} else {
+		err = a.work(ctx)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ErrStopped
+	}
+	a.report(err)
+	return err
+}
+
+func (a *agency) work(ctx context.Context) error {
+	switch a.config.Mode {
+	case ModeBet:
+		return a.playBet(ctx)
+	case ModeEcho:
+		return a.echo(ctx)
+	default:
+		return a.playFile(ctx)
+	}
+}
+
+// playFile is ModeBatch.
+func (a *agency) playFile(ctx context.Context) error {
+	source, err := findSource(a.config.DataDir, a.config.ID)
+	if err != nil {
+		return failed("open_file", err)
+	}
+	step(a.log.Info(), "batch_processing_start", "success").Send()
+	return a.play(ctx, &betting{
+		name:     source.String(),
+		open:     func() (bets, error) { return a.openFile(ctx, source) },
+		amount:   a.config.BatchMaxAmount,
+		window:   a.config.Window,
+		action:   batchProcessed,
+		answered: a.batchAnswered,
+		complete: func(total uint64) {
+			n := strconv.FormatUint(total, 10)
+			a.step(a.log.Info(), "batch_processing_complete", "success").Str("processed", n+"/"+n).Send()
+		},
+	})
+}
+
+// playBet is ModeBet.
+func (a *agency) playBet(ctx context.Context) error {
+	return a.play(ctx, &betting{
+		name:     "the configured bet",
+		open:     func() (bets, error) { return newRepeated(a.config.slip(), a.config.LoopAmount) },
+		single:   true,
+		amount:   1,
+		window:   1,
+		action:   betSent,
+		answered: a.betAnswered,
+		complete: func(uint64) { a.step(a.log.Info(), "loop_finished", "success").Send() },
+	})
+}
+
+func (a *agency) play(ctx context.Context, b *betting) error {
+	l, err := a.deliver(ctx, b)
+	if err != nil {
+		return err
+	}
+	return a.awaitWinners(ctx, l)
+}
+
+// step begins a log line in the form that all of them have.
+func step(e *zerolog.Event, action, result string) *zerolog.Event {
+	return e.Str("action", action).Str("result", result)
+}
+
+// step begins a log line that says which agency it is about.
+func (a *agency) step(e *zerolog.Event, action, result string) *zerolog.Event {
+	return step(e, action, result).Int("client_id", a.config.ID)
+}
+
+// logClosing logs that something was closed. On a stop, everything that is
+// closed is told.
+func (a *agency) logClosing(ctx context.Context, action string) *zerolog.Event {
+	e := a.log.Debug()
+	if ctx.Err() != nil {
+		e = a.log.Info()
+	}
+	return a.step(e, action, "success")
+}
+
+// report logs the failure that ends the run.
+func (a *agency) report(err error) {
+	action := "agency"
+	var details func(*zerolog.Event)
+	if f := (*failure)(nil); errors.As(err, &f) {
+		action, details = f.action, f.details
+	}
+	e := a.step(a.log.Error(), action, "fail")
+	if details != nil {
+		e.Func(details)
+	}
+	e.Str("error", err.Error()).Send()
+}

@@ -1,0 +1,169 @@
+package agency
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+// Mode is what an agency does.
+type Mode string
+
+// The agency's modes.
+const (
+	ModeBatch Mode = "batch" // sends its file in batches
+	ModeBet   Mode = "bet"   // sends one bet, several times
+	ModeEcho  Mode = "echo"  // sends lines that come back
+)
+
+// MaxWindow bounds Config.Window: more batches in flight than this hold memory
+// on both sides and make nothing faster.
+const MaxWindow = 4096
+
+// Config says who an agency is and what it does. Nothing is assumed: every field
+// that the mode uses has to be set. The command has the defaults.
+type Config struct {
+	ID      int    // the agency's number, 1 and up
+	Address string // of the central, host:port
+	Mode    Mode
+
+	// LoopAmount is how many bets (ModeBet) or lines (ModeEcho) are sent, 0
+	// and up. LoopPeriod is the pause between two messages in every mode, 0
+	// for none; a central may close a connection that is silent for long.
+	LoopAmount int
+	LoopPeriod time.Duration
+
+	// DataDir is the folder with agency-N.csv, or with a zip that holds it
+	// (ModeBatch).
+	DataDir string
+	// BatchMaxAmount is how many bets a batch has at most, 1 and up; the
+	// frame's limit of codec.MaxFrame bytes may end it earlier (ModeBatch).
+	BatchMaxAmount int
+	// Window is how many batches may wait for their answer, 1 to MaxWindow.
+	// An existing central always gets one at a time (ModeBatch).
+	Window int
+	// SkipInvalid has rows that are no valid bet reported and left out.
+	// Otherwise the first one ends the run (ModeBatch).
+	SkipInvalid bool
+
+	// Bet is what ModeBet sends. Its Agency is not used.
+	Bet lottery.Slip
+
+	// RetryPeriod is the pause before what was answered RETRY is asked again,
+	// and RetryLimit how often that is done before it is given up.
+	RetryPeriod time.Duration
+	RetryLimit  int
+	// ConnectLimit is how often in a row the central is called before it
+	// counts as unreachable (0 is once, too), and how many connections in a
+	// row may be lost without a bet getting through; ConnectTimeout bounds
+	// each call.
+	ConnectLimit   int
+	ConnectTimeout time.Duration
+}
+
+// Validate returns an error that names the first setting that cannot be used.
+func (c *Config) Validate() error {
+	if c.ID < 1 {
+		return fmt.Errorf("id: %d is no agency's number, which is 1 or more", c.ID)
+	}
+	if _, port, err := net.SplitHostPort(c.Address); err != nil || port == "" {
+		return fmt.Errorf("server.address: %q is not host:port", c.Address)
+	}
+	switch {
+	case c.LoopPeriod < 0:
+		return fmt.Errorf("loop.period: %v is negative", c.LoopPeriod)
+	case c.RetryPeriod < 0:
+		return fmt.Errorf("retry.period: %v is negative", c.RetryPeriod)
+	case c.RetryLimit < 0:
+		return fmt.Errorf("retry.limit: %d is negative", c.RetryLimit)
+	case c.ConnectLimit < 0:
+		return fmt.Errorf("connect.limit: %d is negative", c.ConnectLimit)
+	case c.ConnectTimeout <= 0:
+		return fmt.Errorf("connect.timeout: %v is not positive", c.ConnectTimeout)
+	}
+	switch c.Mode {
+	case ModeBatch:
+		return c.validateBatch()
+	case ModeBet:
+		if err := c.checkBet(); err != nil {
+			return err
+		}
+		return c.validateLoop()
+	case ModeEcho:
+		return c.validateLoop()
+	}
+	return fmt.Errorf("mode: %q is none of %s, %s, %s", c.Mode, ModeBatch, ModeBet, ModeEcho)
+}
+
+func (c *Config) validateLoop() error {
+	if c.LoopAmount < 0 {
+		return fmt.Errorf("loop.amount: %d is negative", c.LoopAmount)
+	}
+	return nil
+}
+
+func (c *Config) validateBatch() error {
+	if c.DataDir == "" {
+		return errors.New("data.dir: is empty")
+	}
+	if c.BatchMaxAmount < 1 {
+		return fmt.Errorf("batch.maxAmount: %d, must be at least 1", c.BatchMaxAmount)
+	}
+	if c.Window < 1 || c.Window > MaxWindow {
+		return fmt.Errorf("batch.window: %d, must be 1 to %d", c.Window, MaxWindow)
+	}
+	return nil
+}
+
+// checkBet judges the configured bet and names the variable that is wrong.
+func (c *Config) checkBet() error {
+	slip := c.slip()
+	_, err := slip.Bet()
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", variable(slip, err), err)
+}
+
+// slip returns the configured bet with the agency's number in front.
+func (c *Config) slip() lottery.Slip {
+	slip := c.Bet
+	slip.Agency = fmt.Sprint(c.ID)
+	return slip
+}
+
+// variable returns the environment variable whose value broke the rule.
+func variable(slip lottery.Slip, err error) string {
+	switch {
+	case errors.Is(err, lottery.BadDocument):
+		return "DOCUMENTO"
+	case errors.Is(err, lottery.BadBirthdate):
+		return "NACIMIENTO"
+	case errors.Is(err, lottery.BadNumber):
+		return "NUMERO"
+	case !errors.Is(err, lottery.BadName):
+		return "CLI_ID"
+	}
+	slip.LastName = "x" // a name that breaks no rule
+	if _, err := slip.Bet(); errors.Is(err, lottery.BadName) {
+		return "NOMBRE"
+	}
+	return "APELLIDO"
+}
+
+// positionSize is what a batch without a position has less than
+// codec.EmptyBatchSize, in bytes.
+const positionSize = 8
+
+// emptyBatchSize returns the size in bytes of the frame of a batch without
+// bets.
+func emptyBatchSize(withPosition bool) int {
+	if withPosition {
+		return codec.EmptyBatchSize
+	}
+	return codec.EmptyBatchSize - positionSize
+}

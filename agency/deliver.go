@@ -1,0 +1,145 @@
+package agency
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"loteria/codec"
+)
+
+// betting is what an agency sends to the central, and how.
+type betting struct {
+	name   string // of where the bets come from, for errors
+	open   func() (bets, error)
+	single bool // in a BET frame each, not in batches
+	amount int  // bets in a batch, at most
+	window int  // batches that may wait for their answer
+
+	action   string             // of the log line about an answer
+	answered func(span)         // logs that bets are acknowledged
+	complete func(total uint64) // logs that all are
+}
+
+// deliver gets all bets to the central and says FINISHED. It returns the
+// connection on which that was acknowledged.
+func (a *agency) deliver(ctx context.Context, b *betting) (*link, error) {
+	for {
+		l, err := a.connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err = a.converse(l, b); err == nil {
+			return l, nil
+		}
+		l.close()
+		if err := a.tryAgain(ctx, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// converse is one connection's part of deliver: it finds out what the central
+// has, sends the rest, and says FINISHED.
+func (a *agency) converse(l *link, b *betting) error {
+	bets, err := b.open()
+	if err != nil {
+		return err
+	}
+	total, err := a.sendAll(l, b, bets)
+	bets.close()
+	if err != nil {
+		return err
+	}
+	if !a.complete {
+		a.complete = true
+		b.complete(total)
+	}
+	return a.finish(l, total)
+}
+
+func (a *agency) sendAll(l *link, b *betting, bets bets) (total uint64, err error) {
+	stored := a.acked
+	if a.central != existing {
+		stored, err = a.resume(l, b, bets)
+	} else {
+		_, _, err = take(bets, stored)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return a.transfer(l, b, bets, stored)
+}
+
+// finish says FINISHED.
+func (a *agency) finish(l *link, total uint64) error {
+	answer, err := l.ask(&codec.Finished{
+		Agency:   strconv.Itoa(a.config.ID),
+		Total:    total,
+		HasTotal: a.central == resuming,
+	})
+	if err != nil {
+		return err
+	}
+	if answer.Type != codec.TypeSuccess {
+		return failed("finished", decline("FINISHED", answer))
+	}
+	a.step(a.log.Info(), "finished", "success").Uint64("total", total).Send()
+	return nil
+}
+
+// tryAgain decides what follows on an error of a conversation: it returns nil
+// when the next one may begin, or the error that ends the run.
+func (a *agency) tryAgain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if retry := (*retryError)(nil); errors.As(err, &retry) {
+		return a.waitForRetry(ctx, "send_bets", retry)
+	}
+	if err == errNoResume {
+		a.workAsBefore()
+		return nil
+	}
+	if !isLost(err) {
+		return err
+	}
+	if a.central == existing {
+		unsure := fmt.Sprintf("whether it has stored what was sent after bet %d", a.acked)
+		if a.complete {
+			unsure = "whether it has heard that the agency has finished"
+		}
+		return failed("send_bets", fmt.Errorf("%w; it does not know RESUME, so there is no telling %s", err, unsure))
+	}
+	return a.waitAfterLoss(ctx, err)
+}
+
+// waitAfterLoss waits before the next connection, unless too many were lost
+// since the last bet got through.
+func (a *agency) waitAfterLoss(ctx context.Context, err error) error {
+	if a.losses++; a.losses > a.config.ConnectLimit {
+		return failed("connect", fmt.Errorf("given up after %d connections without progress: %w", a.losses, err))
+	}
+	a.step(a.log.Info(), "connect", "in_progress").Int("lost", a.losses).Int("limit", a.config.ConnectLimit).
+		Str("reason", err.Error()).Send()
+	return sleep(ctx, a.backoff.pause(a.losses))
+}
+
+// waitForRetry waits before something is asked again, unless that was done too
+// often.
+func (a *agency) waitForRetry(ctx context.Context, action string, retry *retryError) error {
+	if a.retries++; a.retries > a.config.RetryLimit {
+		return failed(action, fmt.Errorf("given up after %d attempts: %w", a.retries, retry))
+	}
+	a.step(a.log.Info(), action, "in_progress").Int("attempt", a.retries).Int("limit", a.config.RetryLimit).
+		Str("reason", retry.Error()).Send()
+	return sleep(ctx, a.config.RetryPeriod)
+}
+
+// progress notes that the central has so many bets.
+func (a *agency) progress(stored uint64) {
+	if stored > a.acked {
+		a.acked, a.losses, a.retries = stored, 0, 0
+	}
+}

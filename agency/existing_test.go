@@ -1,0 +1,232 @@
+package agency
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"loteria/lottery"
+)
+
+// An existing central closes on RESUME and answers RETRY until the draw.
+func TestExistingCentral(t *testing.T) {
+	central := &fake{retries: 3, winners: [][]byte{winnersFrame(tWinners, "30904465", "30904466")}}
+	rows := sampleRows(25)
+	log, err := runAgency(t, batchConfig(t, central.start(t), rows))
+	if err != nil {
+		t.Fatal(err)
+	}
+	central.wantStored(rows)
+	central.wantFinished(-1)
+	log.wantNoFail(t)
+	if central.resumes != resumeClosings {
+		t.Errorf("RESUME was said %d times, expected %d", central.resumes, resumeClosings)
+	}
+	if central.queries != 4 {
+		t.Errorf("%d queries, expected 4", central.queries)
+	}
+	if got := len(log.with("action: consulta_ganadores | result: in_progress")); got != 3 {
+		t.Errorf("%d lines say that the query is repeated, expected 3", got)
+	}
+	if got := log.with("action: consulta_ganadores | result: success"); len(got) != 1 ||
+		got[0] != "action: consulta_ganadores | result: success | cant_ganadores: 2" {
+		t.Errorf("the log says %q", got)
+	}
+}
+
+// Some have an ERROR without a code for what they do not know.
+func TestExistingCentralWithError(t *testing.T) {
+	for name, refusal := range map[string][]byte{
+		"no code":      frame(tError, text(""), text("")),
+		"unknown_type": frame(tError, text(""), text(""), text("unknown_type")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			central := &fake{t: t}
+			address := serve(t, func(n int, p *peer) {
+				if n == 1 {
+					p.expect(tResume)
+					p.send(refusal)
+					p.gone()
+					return
+				}
+				central.handle(p)
+			})
+			central.winners = [][]byte{winnersFrame(tWinners)}
+			rows := sampleRows(3)
+			if _, err := runAgency(t, batchConfig(t, address, rows)); err != nil {
+				t.Fatal(err)
+			}
+			central.wantStored(rows)
+			central.wantFinished(-1)
+		})
+	}
+}
+
+// Batches go one at a time: the next one comes when the last is answered.
+func TestExistingCentralInLockStep(t *testing.T) {
+	address := serve(t, func(n int, p *peer) {
+		for {
+			kind, payload, ok := p.frame()
+			switch {
+			case !ok || kind == tResume:
+				return
+			case kind == tBatch:
+				// Whatever the agency sends ahead arrives before this answer
+				// does; it would be a second frame in one read.
+				more := make([]byte, 1)
+				_ = p.SetReadDeadline(soon())
+				if n, _ := p.Read(more); n > 0 {
+					t.Error("a second batch came before the first was answered")
+				}
+				_ = p.SetReadDeadline(never)
+				first := parseBatch(t, payload).slips[0]
+				p.send(frame(tSuccess, text(first.Document), text(first.Number)))
+			case kind == tFinished:
+				p.send(finishedOK)
+			case kind == tQuery:
+				p.send(winnersFrame(tWinners))
+			}
+		}
+	})
+	if _, err := runAgency(t, batchConfig(t, address, sampleRows(30))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An existing central that closes the connection after each answer to a query,
+// and after FINISHED, is called again.
+func TestExistingCentralClosesAfterAnswer(t *testing.T) {
+	var queries atomic.Int32
+	address := serve(t, func(_ int, p *peer) {
+		for {
+			kind, payload, ok := p.frame()
+			switch {
+			case !ok || kind == tResume:
+				return
+			case kind == tBatch:
+				first := parseBatch(t, payload).slips[0]
+				p.send(frame(tSuccess, text(first.Document), text(first.Number)))
+			case kind == tFinished:
+				p.send(finishedOK)
+				return
+			case kind == tQuery:
+				if queries.Add(1) < 3 {
+					p.send(retry)
+					return
+				}
+				p.send(winnersFrame(tWinners, "1"))
+			}
+		}
+	})
+	log, err := runAgency(t, batchConfig(t, address, sampleRows(5)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.wantNoFail(t)
+	log.await(t, "action: consulta_ganadores | result: success | cant_ganadores: 1")
+}
+
+// A batch that an existing central has not answered may be stored or not, and
+// there is no way to find out.
+func TestExistingCentralLost(t *testing.T) {
+	central := &fake{afterBatch: func(n int) bool { return n == 2 }}
+	log, err := runAgency(t, batchConfig(t, central.start(t), sampleRows(25)))
+	wantFailure(t, log, err, "send_bets", "lost", "no telling whether it has stored what was sent after bet 10")
+	central.wantUnfinished()
+	if got := central.sizes(); len(got) != 2 {
+		t.Errorf("%d batches were sent, expected 2", len(got))
+	}
+}
+
+// RETRY to a batch: nothing was stored, it comes again.
+func TestRetriedBatch(t *testing.T) {
+	for _, knowsResume := range []bool{true, false} {
+		t.Run(fmt.Sprint(knowsResume), func(t *testing.T) {
+			central := &fake{knowsResume: knowsResume}
+			attempts := 0
+			central.onBatch = func(n int) ([]byte, bool) {
+				if n == 2 {
+					if attempts++; attempts <= 3 {
+						return retry, false
+					}
+				}
+				return nil, false
+			}
+			rows := sampleRows(45)
+			config := batchConfig(t, central.start(t), rows)
+			config.Window = 1 // or the batches behind it would be asked to wait too
+			log, err := runAgency(t, config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			central.wantStored(rows)
+			log.wantNoFail(t)
+			if got := len(log.with("action: send_bets | result: in_progress")); got != 3 {
+				t.Errorf("%d lines say that it is tried again, expected 3", got)
+			}
+		})
+	}
+}
+
+func TestRetryLimit(t *testing.T) {
+	t.Run("batch", func(t *testing.T) {
+		central := &fake{knowsResume: true}
+		attempts := 0
+		central.onBatch = func(int) ([]byte, bool) { attempts++; return retry, true }
+		log, err := runAgency(t, batchConfig(t, central.start(t), sampleRows(5)))
+		wantFailure(t, log, err, "send_bets", "given up after 6 attempts", "the draw is not done")
+		if attempts != 6 {
+			t.Errorf("%d attempts, expected 6", attempts)
+		}
+		central.wantUnfinished()
+	})
+	t.Run("query", func(t *testing.T) {
+		central := &fake{knowsResume: true, retries: 100}
+		log, err := runAgency(t, batchConfig(t, central.start(t), sampleRows(5)))
+		wantFailure(t, log, err, "consulta_ganadores", "given up after 6 attempts")
+		if central.queries != 6 {
+			t.Errorf("%d queries, expected 6", central.queries)
+		}
+	})
+}
+
+// A refused batch ends the run, with the code and the bet at fault, and
+// without FINISHED.
+func TestRefusedBatch(t *testing.T) {
+	tests := []struct {
+		name        string
+		knowsResume bool
+		answer      []byte
+		code        lottery.Code
+		details     string
+	}{
+		{"with a code", true, frame(tError, text("30904478"), text("13"), text("bad_name")), lottery.BadName,
+			"code: bad_name | dni: 30904478 | numero: 13"},
+		{"existing central", false, frame(tError, text("30904478"), text("13")), "",
+			"code:  | dni: 30904478 | numero: 13"},
+		{"after the draw", true, frame(tError, text(""), text(""), text("draw_done")), lottery.DrawDone,
+			"code: draw_done | dni:  | numero: "},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			central := &fake{knowsResume: test.knowsResume}
+			central.onBatch = func(n int) ([]byte, bool) {
+				if n == 2 {
+					return test.answer, false
+				}
+				return nil, false
+			}
+			log, err := runAgency(t, batchConfig(t, central.start(t), sampleRows(25)))
+			central.wantUnfinished()
+			if !errors.Is(err, test.code) {
+				t.Errorf("the error %v is not %s", err, test.code)
+			}
+			want := "action: batch_processed | result: fail | client_id: 1 | batch: 11-20 | cantidad: 10 | " + test.details + " | error: "
+			if got := log.with("action: batch_processed | result: fail"); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+				t.Errorf("the log says %q, expected %q…", got, want)
+			}
+		})
+	}
+}

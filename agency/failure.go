@@ -1,0 +1,69 @@
+package agency
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/rs/zerolog"
+	"loteria/codec"
+)
+
+// ErrStopped is what Run returns when its context ended before its work did.
+var ErrStopped = errors.New("the agency was stopped before it was done")
+
+// failure is what ends a run: an error, and the step of the log that it ended.
+type failure struct {
+	action  string
+	details func(*zerolog.Event) // more for the log line, or nil
+	err     error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func failed(action string, err error) error {
+	return &failure{action: action, err: err}
+}
+
+// lostError says that the connection was lost before the answer came.
+type lostError struct{ err error }
+
+func (e *lostError) Error() string { return "the connection to the central was lost: " + e.err.Error() }
+func (e *lostError) Unwrap() error { return e.err }
+
+func isLost(err error) bool {
+	var lost *lostError
+	return errors.As(err, &lost)
+}
+
+// retryError says that the central answered RETRY: nothing was done.
+type retryError struct{ reason string }
+
+func (e *retryError) Error() string {
+	return fmt.Sprintf("the central asks to try again later: %.100q", e.reason)
+}
+
+// refusedError is the central's ERROR to a request. errors.Is finds its code.
+type refusedError struct {
+	request string // what was refused
+	answer  codec.Error
+}
+
+func (e *refusedError) Error() string {
+	code := "without a code"
+	if e.answer.Code != "" {
+		code = fmt.Sprintf("%.40s", e.answer.Code)
+	}
+	text := fmt.Sprintf("the central refused %s: %s", e.request, code)
+	if e.answer.Document != "" || e.answer.Number != "" {
+		text += fmt.Sprintf(" (document %.40q, number %.40q)", e.answer.Document, e.answer.Number)
+	}
+	return text
+}
+
+func (e *refusedError) Unwrap() error { return e.answer.Code }
+
+// unexpected says that an answer does not fit the request.
+func unexpected(request string, answer codec.Type) error {
+	return fmt.Errorf("the central answered %v to %s", answer, request)
+}

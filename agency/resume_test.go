@@ -1,0 +1,410 @@
+package agency
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"loteria/lottery"
+)
+
+// withStored gives the central rows of agency 1 from an earlier run.
+func (f *fake) withStored(rows []string) *fake {
+	for _, row := range rows {
+		f.rows = append(f.rows, "1,"+row+"\r\n"...)
+		f.ends = append(f.ends, len(f.rows))
+	}
+	return f
+}
+
+// An agency that is started again sends what is missing, and nothing twice,
+// wherever the last run ended; pitfall 7: FINISHED again is no harm.
+func TestStartedAgain(t *testing.T) {
+	rows := sampleRows(25)
+	for _, stored := range []int{0, 1, 9, 10, 11, 24, 25} {
+		t.Run(fmt.Sprint(stored), func(t *testing.T) {
+			central := (&fake{knowsResume: true}).withStored(rows[:stored])
+			log, err := runAgency(t, batchConfig(t, central.start(t), rows))
+			if err != nil {
+				t.Fatal(err)
+			}
+			central.wantStored(rows)
+			central.wantFinished(25)
+			sent := 0
+			for _, n := range central.sizes() {
+				sent += n
+			}
+			if sent != 25-stored {
+				t.Errorf("%d bets were sent, %d were missing", sent, 25-stored)
+			}
+			log.wantNoFail(t)
+			log.await(t, "action: batch_processing_complete | result: success | client_id: 1 | processed: 25/25")
+		})
+	}
+}
+
+// A central that has other bets, or more, than the file gets nothing.
+func TestOtherBets(t *testing.T) {
+	rows := sampleRows(25)
+	other := slices.Clone(rows[:12])
+	other[3] = "Ana,Paz,1,2000-01-01,1"
+	tests := []struct {
+		name   string
+		stored []string
+		says   string
+	}{
+		{"other bets", other, "the central has 12 bets of this agency, and they are not the first 12 of"},
+		{"another order", []string{rows[1], rows[0]}, "the central has 2 bets of this agency, and they are not"},
+		{"more bets", sampleRows(26), "the central has 26 bets of this agency"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			central := (&fake{knowsResume: true}).withStored(test.stored)
+			log, err := runAgency(t, batchConfig(t, central.start(t), rows))
+			wantFailure(t, log, err, "resume", test.says, "agency-1.csv", "nothing is sent")
+			central.wantUnfinished()
+			if got := central.sizes(); len(got) > 0 {
+				t.Errorf("batches of %v bets were sent", got)
+			}
+		})
+	}
+}
+
+// A bet stored before the rules were what they are, or an invalid row among
+// those that are skipped, is still found.
+func TestInvalidRowAmongStored(t *testing.T) {
+	rows := sampleRows(25)
+	central := (&fake{knowsResume: true}).withStored(rows[:20])
+	broken := slices.Clone(rows)
+	broken[7] = "Ana,Paz"
+	log, err := runAgency(t, batchConfig(t, central.start(t), broken))
+	wantFailure(t, log, err, "read_file", "line 8")
+}
+
+// The central dies before or after it has stored a batch, at every batch: each
+// bet is stored once.
+func TestLostConnections(t *testing.T) {
+	tests := []struct {
+		name string
+		hook func(f *fake)
+	}{
+		{"before a batch is stored", func(f *fake) {
+			asked := map[int]bool{}
+			f.onBatch = func(n int) ([]byte, bool) {
+				lost := !asked[n]
+				asked[n] = true
+				return nil, lost
+			}
+		}},
+		{"after a batch is stored", func(f *fake) { f.afterBatch = func(int) bool { return true } }},
+		{"in the middle of an answer", func(f *fake) {
+			asked := map[int]bool{}
+			f.onBatch = func(n int) ([]byte, bool) {
+				if asked[n] {
+					return nil, false
+				}
+				asked[n] = true
+				return frame(tSuccess, text("30904465"), text("1"))[:7], true
+			}
+		}},
+	}
+	for _, test := range tests {
+		for _, window := range []int{1, 2, 7, 100} {
+			t.Run(fmt.Sprint(test.name, ", window ", window), func(t *testing.T) {
+				central := &fake{knowsResume: true}
+				test.hook(central)
+				rows := sampleRows(95)
+				config := batchConfig(t, central.start(t), rows)
+				config.Window = window
+				log, err := runAgency(t, config)
+				if err != nil {
+					t.Fatal(err)
+				}
+				central.wantStored(rows)
+				central.wantFinished(95)
+				log.wantNoFail(t)
+			})
+		}
+	}
+}
+
+// Connections that are lost without a bet getting through are not followed by
+// others for ever.
+func TestLostWithoutProgress(t *testing.T) {
+	central := (&fake{knowsResume: true}).withStored(nil)
+	central.onBatch = func(int) ([]byte, bool) { return nil, true }
+	log, err := runAgency(t, batchConfig(t, central.start(t), sampleRows(25)))
+	wantFailure(t, log, err, "connect", "given up after 6 connections without progress", "lost")
+	if central.conns != 6 {
+		t.Errorf("%d connections, expected 6", central.conns)
+	}
+}
+
+// A central that is lost on FINISHED hears it again.
+func TestLostOnFinished(t *testing.T) {
+	central := &fake{t: t, knowsResume: true, winners: [][]byte{winnersFrame(tWinners)}}
+	var finishes atomic.Int32
+	address := serve(t, func(n int, p *peer) {
+		for {
+			kind, payload, ok := p.frame()
+			if !ok {
+				return
+			}
+			if kind == tFinished && finishes.Add(1) == 1 {
+				return
+			}
+			answer, hangUp := central.answer(kind, payload)
+			p.send(answer)
+			if hangUp {
+				return
+			}
+		}
+	})
+	rows := sampleRows(25)
+	log, err := runAgency(t, batchConfig(t, address, rows))
+	if err != nil {
+		t.Fatal(err)
+	}
+	central.wantStored(rows)
+	central.wantFinished(25)
+	if got := log.with("action: batch_processing_complete"); len(got) != 1 {
+		t.Errorf("the log says %q", got)
+	}
+}
+
+// A central that dies on the first RESUMEs, or has no room for a connection,
+// is not taken for one that does not know RESUME: that would store its bets
+// twice.
+func TestNotAnExistingCentral(t *testing.T) {
+	rows := sampleRows(25)
+	tests := []struct {
+		name  string
+		first func(n int, p *peer) (handled bool)
+	}{
+		{"dies on RESUME", func(n int, p *peer) bool {
+			if n <= resumeClosings-1 {
+				p.expect(tResume)
+				return true
+			}
+			return false
+		}},
+		{"has no room", func(n int, p *peer) bool { return n <= 5 }},
+		{"has no room and dies", func(n int, p *peer) bool {
+			if n == 1 || n == 4 {
+				p.expect(tResume)
+			}
+			return n <= 5
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			central := (&fake{t: t, knowsResume: true}).withStored(rows[:15])
+			central.winners = [][]byte{winnersFrame(tWinners)}
+			address := serve(t, func(n int, p *peer) {
+				if !test.first(n, p) {
+					central.handle(p)
+				}
+			})
+			if _, err := runAgency(t, batchConfig(t, address, rows)); err != nil {
+				t.Fatal(err)
+			}
+			central.wantStored(rows)
+			central.wantFinished(25)
+		})
+	}
+}
+
+// RETRY to RESUME, or said before anything was asked, is waited for.
+func TestRetriedResume(t *testing.T) {
+	rows := sampleRows(5)
+	central := &fake{t: t, knowsResume: true, winners: [][]byte{winnersFrame(tWinners)}}
+	address := serve(t, func(n int, p *peer) {
+		switch n {
+		case 1:
+			p.send(retry)
+			p.gone()
+		case 2:
+			p.expect(tResume)
+			p.send(retry)
+			p.gone()
+		default:
+			central.handle(p)
+		}
+	})
+	log, err := runAgency(t, batchConfig(t, address, rows))
+	if err != nil {
+		t.Fatal(err)
+	}
+	central.wantStored(rows)
+	log.wantNoFail(t)
+}
+
+// No more batches are in flight than the window allows, and as many.
+func TestWindow(t *testing.T) {
+	for _, window := range []int{1, 2, 5} {
+		t.Run(fmt.Sprint(window), func(t *testing.T) {
+			rows := sampleRows(100)
+			var once sync.Once
+			address := serve(t, func(_ int, p *peer) {
+				var waiting [][]byte
+				for {
+					if len(waiting) == window {
+						once.Do(func() {
+							_ = p.SetReadDeadline(soon())
+							if n, _ := p.Read(make([]byte, 1)); n > 0 {
+								t.Errorf("more than %d batches came without an answer", window)
+							}
+							_ = p.SetReadDeadline(never)
+						})
+						p.send(waiting...) // several answers in one write
+						waiting = nil
+					}
+					kind, payload, ok := p.frame()
+					if !ok {
+						return
+					}
+					switch kind {
+					case tResume:
+						p.send(frame(tPoint, u64(0), u64(xxhash.Sum64(nil))))
+					case tBatch:
+						first := parseBatch(t, payload).slips[0]
+						waiting = append(waiting, frame(tSuccess, text(first.Document), text(first.Number)))
+					case tFinished:
+						p.send(finishedOK)
+					case tQuery:
+						p.send(winnersFrame(tWinners))
+					}
+				}
+			})
+			config := batchConfig(t, address, rows)
+			config.Window = window
+			if _, err := runAgency(t, config); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// A central that writes each answer before it reads on, and whose answers and
+// requests together fill the buffers of both sides, does not lock up with an
+// agency that reads while it writes.
+func TestFullBuffersBothWays(t *testing.T) {
+	const frames, betsInFrame = 3000, 14 // 24 MB, more than two sockets hold
+	name := strings.Repeat("a", lottery.MaxName)
+	rows := slices.Repeat([]string{name + "," + name + ",1,2000-01-01,1"}, frames*betsInFrame)
+	answer := frame(tSuccess, text("1"), text(strings.Repeat("9", 8000)))
+	address := serve(t, func(_ int, p *peer) {
+		for {
+			kind, _, ok := p.frame()
+			if !ok {
+				return
+			}
+			switch kind {
+			case tResume:
+				p.send(frame(tPoint, u64(0), u64(xxhash.Sum64(nil))))
+			case tBatch:
+				p.send(answer)
+			case tFinished:
+				p.send(finishedOK)
+			case tQuery:
+				p.send(winnersFrame(tWinners))
+			}
+		}
+	})
+	config := batchConfig(t, address, rows)
+	config.BatchMaxAmount = 1000
+	config.Window = MaxWindow
+	if _, err := runAgency(t, config); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Answers that do not fit the request end the run with an error that says what
+// came.
+func TestWrongAnswers(t *testing.T) {
+	const badSuccess = "lengths do not add up"
+	noDelimiter := frame(tSuccess, text("1"), text("1"))
+	noDelimiter[len(noDelimiter)-1] = 0
+	tests := []struct {
+		name   string
+		answer []byte
+		says   string
+	}{
+		{"longer than the protocol allows", []byte{0, 0, 0x20, 0x01, tSuccess}, "too_long"},
+		{"unknown type", frame(0x42), "unknown_type"},
+		{"no delimiter", noDelimiter, "bad_frame"},
+		{badSuccess, frame(tSuccess, []byte{0, 9, '1'}), "bad_frame"},
+		{"another request's", winnersFrame(tWinners), "the central answered WINNERS to"},
+		{"an agency's", frame(tQuery, text("1")), "the central answered WINNERS_QUERY to"},
+	}
+	for _, phase := range []byte{tResume, tBatch, tFinished, tQuery} {
+		for _, test := range tests {
+			if phase == tQuery && test.answer[4] == tWinners || phase == tFinished && test.name == badSuccess {
+				continue // this one is right, or as good as right
+			}
+			t.Run(fmt.Sprint(phase, " ", test.name), func(t *testing.T) {
+				central := &fake{t: t, knowsResume: true, winners: [][]byte{winnersFrame(tWinners)}}
+				address := serve(t, func(_ int, p *peer) {
+					for {
+						kind, payload, ok := p.frame()
+						if !ok {
+							return
+						}
+						if kind == phase {
+							p.send(test.answer)
+							p.gone()
+							return
+						}
+						answer, _ := central.answer(kind, payload)
+						p.send(answer)
+					}
+				})
+				_, err := runAgency(t, batchConfig(t, address, sampleRows(25)))
+				says := test.says
+				if phase != tBatch && test.name == badSuccess {
+					says = "the central answered SUCCESS to"
+				}
+				if err == nil || !contains(err, says) {
+					t.Errorf("the error is %v, expected %q", err, says)
+				}
+			})
+		}
+	}
+}
+
+// An answer that acknowledges another batch is none.
+func TestAnswerToAnotherBatch(t *testing.T) {
+	central := &fake{knowsResume: true}
+	central.onBatch = func(n int) ([]byte, bool) {
+		if n == 2 {
+			return frame(tSuccess, text("1"), text("1")), false
+		}
+		return nil, false
+	}
+	log, err := runAgency(t, batchConfig(t, central.start(t), sampleRows(25)))
+	wantFailure(t, log, err, "send_bets", `document "1",`, "11-20")
+	central.wantUnfinished()
+}
+
+// FINISHED that is refused is a failure with its code.
+func TestRefusedFinished(t *testing.T) {
+	address := serve(t, func(_ int, p *peer) {
+		p.expect(tResume)
+		p.send(frame(tPoint, u64(0), u64(xxhash.Sum64(nil))))
+		p.expect(tFinished)
+		p.send(frame(tError, text(""), text(""), text("incomplete")))
+		p.gone()
+	})
+	log, err := runAgency(t, batchConfig(t, address, nil))
+	wantFailure(t, log, err, "finished", "refused FINISHED: "+string(lottery.Incomplete))
+}
+
+var never time.Time
+
+// soon is when a read gives up that is expected to find nothing.
+func soon() time.Time { return time.Now().Add(50 * time.Millisecond) }

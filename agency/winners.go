@@ -1,0 +1,93 @@
+package agency
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"loteria/codec"
+)
+
+const askWinners = "consulta_ganadores"
+
+// awaitWinners asks for the agency's winners, on l first, and returns when they
+// are known. The central parks the query until the draw; an existing one
+// answers RETRY, and is asked again.
+//
+// After a RETRY the connection is closed: a central that does not park queries
+// may be one that serves one connection at a time, and has others to listen to.
+func (a *agency) awaitWinners(ctx context.Context, l *link) error {
+	a.losses, a.retries = 0, 0
+	for {
+		asked := time.Now()
+		winners, err := a.askWinners(l)
+		l.close()
+		if err == nil {
+			step(a.log.Info(), askWinners, "success").Int("cant_ganadores", winners).Send()
+			return nil
+		}
+		if time.Since(asked) >= longestPause {
+			a.losses = 0 // it was parked for a while, which is all the progress there is
+		}
+		if err := a.askAgain(ctx, err); err != nil {
+			return err
+		}
+		if l, err = a.connect(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// askWinners asks once, and returns how many winners there are.
+func (a *agency) askWinners(l *link) (winners int, err error) {
+	a.step(a.log.Debug(), askWinners, "in_progress").Send()
+	answer, err := l.ask(&codec.WinnersQuery{Agency: strconv.Itoa(a.config.ID)})
+	if err != nil {
+		return 0, err
+	}
+	// Only counted, so that a list without end costs no memory.
+	var last codec.Winners
+	var part codec.WinnersPart
+	for {
+		switch answer.Type {
+		case codec.TypeWinners:
+			if err := decode(answer, &last); err != nil {
+				return 0, failed(askWinners, err)
+			}
+			return winners + a.countWinners(last.Documents), nil
+		case codec.TypeWinnersPart:
+			if err := decode(answer, &part); err != nil {
+				return 0, failed(askWinners, err)
+			}
+			winners += a.countWinners(part.Documents)
+		default:
+			return 0, failed(askWinners, decline("WINNERS_QUERY", answer))
+		}
+		if answer, err = l.receive(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (a *agency) countWinners(documents []string) int {
+	for _, document := range documents {
+		a.step(a.log.Debug(), "ganador", "success").Str("dni", document).Send()
+	}
+	return len(documents)
+}
+
+// askAgain returns nil when the query may be sent again, or the error that
+// ends the run.
+func (a *agency) askAgain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if retry := (*retryError)(nil); errors.As(err, &retry) {
+		return a.waitForRetry(ctx, askWinners, retry)
+	}
+	if isLost(err) {
+		return a.waitAfterLoss(ctx, err)
+	}
+	return err
+}

@@ -1,0 +1,98 @@
+// The client is an agency of the lottery.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/rs/zerolog"
+
+	"loteria/agency"
+	"loteria/cmd/internal/logline"
+	"loteria/cmd/internal/settings"
+	"loteria/lottery"
+)
+
+const name = "client"
+
+// Exit codes. A configuration that cannot be used has that of settings.Report.
+const (
+	exitDone    = 0 // all is done, or a signal has stopped it
+	exitFailure = 1
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// run runs the agency until it is done, fails, or ctx ends, and returns the
+// exit code.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	c, err := loadConfig(args, environ)
+	if err != nil {
+		return settings.Report(err, name, stdout, stderr)
+	}
+	a := c.agency()
+	if err := a.Validate(); err != nil {
+		return settings.Report(err, name, stdout, stderr)
+	}
+
+	lines := logline.New(stdout, c.logFormat)
+	log := lines.Logger(c.logLevel)
+	c.report(log)
+	err = agency.Run(ctx, a, log)
+	if errors.Is(err, agency.ErrStopped) {
+		log.Info().Str("action", "exit").Str("result", "success").Int("client_id", c.id).Send()
+		err = nil
+	}
+	err = errors.Join(err, lines.Close())
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		return exitFailure
+	}
+	return exitDone
+}
+
+// report logs what the agency was told.
+func (c *config) report(log zerolog.Logger) {
+	log.Info().Str("action", "config").Str("result", "success").
+		Int("client_id", c.id).
+		Str("server_address", c.serverAddress).
+		Int("loop_amount", c.loopAmount).
+		Stringer("loop_period", c.loopPeriod).
+		Str("log_level", logline.LevelName(c.logLevel)).
+		Send()
+}
+
+// agency returns the part of the configuration that package agency needs.
+func (c *config) agency() agency.Config {
+	return agency.Config{
+		ID:             c.id,
+		Address:        c.serverAddress,
+		Mode:           agency.Mode(c.mode),
+		LoopAmount:     c.loopAmount,
+		LoopPeriod:     c.loopPeriod,
+		DataDir:        c.dataDir,
+		BatchMaxAmount: c.batchMax,
+		Window:         c.batchWindow,
+		SkipInvalid:    c.skipInvalid,
+		Bet: lottery.Slip{
+			FirstName: c.bet.firstName,
+			LastName:  c.bet.lastName,
+			Document:  c.bet.document,
+			Birthdate: c.bet.birthdate,
+			Number:    c.bet.number,
+		},
+		RetryPeriod:    c.retryPeriod,
+		RetryLimit:     c.retryLimit,
+		ConnectLimit:   c.connectLimit,
+		ConnectTimeout: c.connectTimeout,
+	}
+}

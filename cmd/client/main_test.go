@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// listen serves one connection after the other until the test ends.
+func listen(t *testing.T, handle func(net.Conn)) (address string) {
+	t.Helper()
+	current := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, current) }) // the last of the cleanups
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			handle(conn)
+			conn.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		listener.Close()
+		<-ended
+	})
+	return listener.Addr().String()
+}
+
+func echoLine(conn net.Conn) {
+	line, _ := bufio.NewReader(conn).ReadString('\n')
+	_, _ = io.WriteString(conn, line)
+}
+
+// runClient runs the command in an empty folder. The lines of its output come
+// back without their times.
+func runClient(t *testing.T, ctx context.Context, environ ...string) (exitCode int, lines []string, stderr string) {
+	t.Helper()
+	inFolder(t, "")
+	var out, errs bytes.Buffer
+	exitCode = run(ctx, nil, environ, &out, &errs)
+	stamp := regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ([A-Z]+) +`)
+	for line := range strings.Lines(out.String()) {
+		if !stamp.MatchString(line) {
+			t.Errorf("the line %q has no time", line)
+		}
+		lines = append(lines, strings.TrimSpace(stamp.ReplaceAllString(line, "$1 ")))
+	}
+	return exitCode, lines, errs.String()
+}
+
+func configLine(address string) string {
+	return "INFO action: config | result: success | client_id: 1 | server_address: " + address +
+		" | loop_amount: 1 | loop_period: 5s | log_level: INFO"
+}
+
+func TestRunEcho(t *testing.T) {
+	address := listen(t, echoLine)
+	code, lines, stderr := runClient(t, t.Context(), "CLI_ID=1", "CLI_MODE=echo", "CLI_LOOP_AMOUNT=1", "CLI_LOOP_PERIOD=5s",
+		"CLI_SERVER_ADDRESS="+address)
+	if code != exitDone || stderr != "" {
+		t.Errorf("exit code %d, %q on standard error", code, stderr)
+	}
+	want := []string{
+		configLine(address),
+		"INFO action: receive_message | result: success | client_id: 1 | msg: [CLIENT 1] Message N°1",
+		"INFO action: loop_finished | result: success | client_id: 1",
+	}
+	if got := strings.Join(lines, "\n"); got != strings.Join(want, "\n") {
+		t.Errorf("the log is\n%s\nexpected\n%s", got, strings.Join(want, "\n"))
+	}
+}
+
+func TestRunFails(t *testing.T) {
+	address := listen(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "what?\n") })
+	code, lines, stderr := runClient(t, t.Context(), "CLI_ID=1", "CLI_MODE=echo", "CLI_LOOP_AMOUNT=1", "CLI_LOOP_PERIOD=5s",
+		"CLI_SERVER_ADDRESS="+address)
+	if code != exitFailure || stderr != "client: 1 of 1 messages did not come back\n" {
+		t.Errorf("exit code %d, %q on standard error", code, stderr)
+	}
+	if last := lines[len(lines)-1]; !strings.HasPrefix(last, "ERROR action: loop_finished | result: fail") {
+		t.Errorf("the last line is %q", last)
+	}
+}
+
+func TestRunStopped(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	address := listen(t, func(conn net.Conn) {
+		stop()
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	code, lines, stderr := runClient(t, ctx, "CLI_ID=1", "CLI_MODE=echo", "CLI_LOOP_AMOUNT=1", "CLI_LOOP_PERIOD=5s",
+		"CLI_SERVER_ADDRESS="+address)
+	if code != exitDone || stderr != "" {
+		t.Errorf("exit code %d, %q on standard error", code, stderr)
+	}
+	if last := lines[len(lines)-1]; last != "INFO action: exit | result: success | client_id: 1" {
+		t.Errorf("the last line is %q", last)
+	}
+}
+
+// What cannot be used is one line on standard error, and nothing on the other.
+func TestRunWithoutUsableConfig(t *testing.T) {
+	for name, test := range map[string]struct {
+		environ []string
+		says    string
+	}{
+		"no number":   {nil, "CLI_ID"},
+		"invalid bet": {[]string{"CLI_ID=1", "CLI_MODE=bet", "NOMBRE=Ana", "APELLIDO=Paz", "DOCUMENTO=1", "NACIMIENTO=2000-02-30", "NUMERO=1"}, "NACIMIENTO: bad_birthdate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, lines, stderr := runClient(t, t.Context(), test.environ...)
+			if code != 2 || len(lines) > 0 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, test.says) {
+				t.Errorf("exit code %d, lines %q, %q on standard error", code, lines, stderr)
+			}
+		})
+	}
+}
