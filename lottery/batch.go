@@ -66,13 +66,9 @@ func (b *Batch) Len() int { return len(b.ends) }
 func (b *Batch) Agency() int { return b.agency }
 
 // rowsFrom returns the rows of the bets from index i on.
-func (b *Batch) rowsFrom(i int) []byte { return b.rows[b.start(i):] }
-
-func (b *Batch) row(i int) []byte { return b.rows[b.start(i):b.ends[i]] }
-
-func (b *Batch) start(i int) int {
+func (b *Batch) rowsFrom(i int) []byte {
 	if i == 0 {
-		return 0
+		return b.rows
 	}
-	return b.ends[i-1]
+	return b.rows[b.ends[i-1]:]
 }

@@ -70,9 +70,6 @@ func TestBatch(t *testing.T) {
 			if got, want := string(b.rowsFrom(i)), rowsOf(bets[i:]...); got != want {
 				t.Fatalf("the rows from bet %d on are %q, want %q", i, got, want)
 			}
-			if got, want := string(b.row(i)), rowsOf(bets[i]); got != want {
-				t.Fatalf("row %d is %q, want %q", i, got, want)
-			}
 		}
 		var documents []string
 		for _, w := range b.winners {

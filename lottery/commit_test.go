@@ -346,7 +346,7 @@ func TestFailureThatCannotBeUndone(t *testing.T) {
 	l.Close()
 	checkFile(t, p.Name(), rowsOf(good...)+lost[:30])
 
-	again, torn, err := OpenLedger(p.Name(), noVisit)
+	again, torn, err := OpenLedger(p.Name(), LedgerOptions{}, noVisit)
 	if err != nil {
 		t.Fatal(err)
 	}

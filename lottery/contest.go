@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -26,6 +27,7 @@ const (
 type Contest struct {
 	ledger    *Ledger
 	statePath string
+	unsynced  bool   // the ledger is not synced, so nothing is known to be on disk
 	books     []book // of agency i+1
 	drawn     chan struct{}
 	isDrawn   atomic.Bool
@@ -34,8 +36,9 @@ type Contest struct {
 	draw    draw
 	version int // of draw: grows with each change
 
-	saving sync.Mutex // held while the state goes to disk
-	saved  int        // the version on disk; belongs to who holds saving
+	saving     sync.Mutex // held while the state goes to disk
+	saved      int        // the version on disk; belongs to who holds saving
+	savedBytes int64      // LedgerBytes of it
 }
 
 // book is what a contest knows of one agency's bets.
@@ -45,25 +48,33 @@ type book struct {
 	digest  *xxhash.Digest // of the rows in order, as RESUME wants it
 	winners []string       // documents, in the order of the bets
 	end     Receipt        // of the last row
-	closed  bool           // FINISHED was said
+	closed  bool           // no more are taken
+	heard   time.Time      // when the agency last asked for something
 }
 
-func (b *book) add(row []byte) {
-	b.count++
+func (b *book) add(rows []byte, bets int) {
+	b.count += uint64(bets)
 	if b.digest == nil {
 		b.digest = xxhash.New()
 	}
-	_, _ = b.digest.Write(row) // never fails
+	_, _ = b.digest.Write(rows) // never fails
 }
 
+// Option changes how a contest is opened.
+type Option func(*Contest)
+
+// WithoutSync leaves it to the operating system when bets go to disk: a crash
+// of the machine may then take acknowledged ones.
+func WithoutSync() Option { return func(c *Contest) { c.unsynced = true } }
+
 // OpenContest opens the contest in a folder, or begins one, with its ledger
-// and state. torn is the length in bytes of an unfinished row that a crash had
-// left at the ledger's end and that was cut off.
+// and state. torn is the length in bytes of what a crash had left at the
+// ledger's end, never acknowledged, and that was cut off.
 //
 // It is an error when the ledger is damaged (*DamageError) or in use by
 // another process, and when the contest was begun with another number of
 // agencies.
-func OpenContest(folder string, agencies int) (c *Contest, torn int64, err error) {
+func OpenContest(folder string, agencies int, options ...Option) (c *Contest, torn int64, err error) {
 	if agencies < 1 {
 		return nil, 0, fmt.Errorf("%d agencies are expected, a contest needs one", agencies)
 	}
@@ -77,43 +88,47 @@ func OpenContest(folder string, agencies int) (c *Contest, torn int64, err error
 		draw:      newDraw(agencies),
 		version:   1,
 	}
-	c.ledger, torn, err = OpenLedger(filepath.Join(folder, LedgerFile), c.recover)
+	for _, option := range options {
+		option(c)
+	}
+	saved, err := loadState(c.statePath)
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := c.restore(); err != nil {
+	ledger := LedgerOptions{Durable: saved.LedgerBytes, NoSync: c.unsynced}
+	c.ledger, torn, err = OpenLedger(filepath.Join(folder, LedgerFile), ledger, c.recover)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := c.restore(saved); err != nil {
 		return nil, 0, errors.Join(err, c.ledger.Close())
 	}
 	return c, torn, nil
 }
 
-// recover puts a row of the ledger into its agency's book.
-func (c *Contest) recover(bet *Bet, row []byte) error {
-	if bet.Agency > len(c.books) {
-		return fmt.Errorf("the ledger holds bets of agency %d, expected are 1 to %d", bet.Agency, len(c.books))
+// recover puts a run of the ledger into its agency's book.
+func (c *Contest) recover(run Run) error {
+	if run.Agency > len(c.books) {
+		return fmt.Errorf("the ledger holds bets of agency %d, expected are 1 to %d", run.Agency, len(c.books))
 	}
-	b := &c.books[bet.Agency-1]
-	b.add(row)
-	if bet.HasWon() {
-		b.winners = append(b.winners, bet.Document)
-	}
+	b := &c.books[run.Agency-1]
+	b.add(run.Rows, run.Bets)
+	b.winners = append(b.winners, run.Winners...)
 	return nil
 }
 
 // restore brings the draw to where the saved state says it was, and makes the
 // draw when a crash came between the last FINISHED and it.
-func (c *Contest) restore() error {
-	s, found, err := loadState(c.statePath)
-	if err != nil {
-		return err
-	}
-	if found {
-		if err := c.draw.restore(s); err != nil {
+func (c *Contest) restore(saved state) error {
+	if saved.Agencies > 0 {
+		if err := c.draw.restore(saved); err != nil {
 			return fmt.Errorf("%s: %w", c.statePath, err)
 		}
-		for _, agency := range s.Finished {
-			c.books[agency-1].closed = true
-		}
+	}
+	now := time.Now()
+	for i := range c.books {
+		c.books[i].closed = c.draw.endings[i] != open
+		c.books[i].heard = now
 	}
 	return c.settle()
 }
@@ -131,11 +146,9 @@ func (c *Contest) Store(batch *Batch) (Receipt, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.heard = time.Now()
 	if b.closed {
-		if c.isDrawn.Load() {
-			return 0, refuse(DrawDone, "the draw is done; a new lottery is another contest")
-		}
-		return 0, refuse(AgencyFinished, "agency %d has finished", batch.agency)
+		return 0, c.tooLate(batch.agency)
 	}
 	known := 0 // how many bets of the batch are stored already
 	if batch.positionKnown {
@@ -147,20 +160,35 @@ func (c *Contest) Store(batch *Batch) (Receipt, error) {
 	if known == batch.Len() {
 		return b.end, nil
 	}
-	end, err := c.ledger.Append(batch.rowsFrom(known))
+	rows := batch.rowsFrom(known)
+	end, err := c.ledger.Append(rows)
 	if err != nil {
 		return 0, c.storageFailure(err)
 	}
 	b.end = end
-	for i := known; i < batch.Len(); i++ {
-		b.add(batch.row(i))
-	}
+	b.add(rows, batch.Len()-known)
 	for _, w := range batch.winners {
 		if w.index >= known {
 			b.winners = append(b.winners, w.document)
 		}
 	}
 	return end, nil
+}
+
+// tooLate returns the refusal of what comes after an agency's betting has
+// ended.
+func (c *Contest) tooLate(agency int) error {
+	c.mu.Lock()
+	how := c.draw.endings[agency-1]
+	c.mu.Unlock()
+	code, when := AgencyFinished, "has finished"
+	if c.isDrawn.Load() {
+		code, when = DrawDone, "is too late: the draw is done, and a new lottery is another contest"
+	}
+	if how == missing {
+		when = "is too late: it was missing when its betting was ended"
+	}
+	return refuse(code, "agency %d %s", agency, when)
 }
 
 // Await returns when everything up to the receipt is on disk. The error is a
@@ -178,6 +206,7 @@ func (c *Contest) Resume(agency int) (count, digest uint64, err error) {
 		return 0, 0, err
 	}
 	b.mu.Lock()
+	b.heard = time.Now()
 	count, end := b.count, b.end
 	digest = xxhash.Sum64(nil)
 	if b.digest != nil {
@@ -191,27 +220,65 @@ func (c *Contest) Resume(agency int) (count, digest uint64, err error) {
 // again it does nothing. With a total, it first checks that just so many bets
 // are stored. When the last agency finishes, the draw is made before Finish
 // returns. The error is a *Refusal with code UnknownAgency, Incomplete or
-// Storage.
+// Storage, or, when the agency's betting was ended without it, AgencyFinished
+// or, after the draw, DrawDone.
 func (c *Contest) Finish(agency int, total uint64, totalKnown bool) error {
 	b, err := c.book(agency)
 	if err != nil {
 		return err
 	}
 	b.mu.Lock()
+	b.heard = time.Now()
 	if totalKnown && total != b.count && !b.closed {
 		b.mu.Unlock()
 		return refuse(Incomplete, "agency %d finishes with %d bets, stored are %d", agency, total, b.count)
 	}
-	b.closed = true
-	end := b.end
+	b.closed = true // under the same lock as the check: no bet comes between
 	b.mu.Unlock()
-
-	if err := c.Await(end); err != nil {
+	if err := c.end(finished, agency); err != nil {
 		return err
 	}
 	c.mu.Lock()
-	if c.draw.finish(agency) {
-		c.version++
+	how := c.draw.endings[agency-1]
+	c.mu.Unlock()
+	if how == missing {
+		return c.tooLate(agency)
+	}
+	return nil
+}
+
+// DrawWithout ends the betting of agencies that have not finished: the draw is
+// made from what is stored of theirs, and they are noted as missing. Those that
+// have finished stay as they are. The error is a *Refusal with code
+// UnknownAgency or Storage.
+func (c *Contest) DrawWithout(agencies ...int) error {
+	for _, agency := range agencies {
+		if _, err := c.book(agency); err != nil {
+			return err
+		}
+	}
+	return c.end(missing, agencies...)
+}
+
+// end closes the books of the agencies, and returns when all that is in them,
+// and how their betting has ended, is on disk.
+func (c *Contest) end(how ending, agencies ...int) error {
+	var last Receipt
+	for _, agency := range agencies {
+		b := &c.books[agency-1]
+		b.mu.Lock()
+		b.closed = true
+		last = max(last, b.end)
+		b.mu.Unlock()
+	}
+	if err := c.Await(last); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	for _, agency := range agencies {
+		if c.draw.end(agency, how) {
+			c.version++
+		}
 	}
 	c.mu.Unlock()
 	return c.storageFailure(c.settle())
@@ -236,7 +303,39 @@ func (c *Contest) Drawn() <-chan struct{} { return c.drawn }
 func (c *Contest) Phase() Phase {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.draw.phase == Drawn && !c.isDrawn.Load() {
+		return Drawing // its result could not be saved yet
+	}
 	return c.draw.phase
+}
+
+// Missing returns the agencies that the draw is made without, ascending.
+func (c *Contest) Missing() []int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.draw.with(missing)
+}
+
+// Awaited is an agency that the draw waits for.
+type Awaited struct {
+	Agency int
+	Bets   uint64    // admitted so far
+	Heard  time.Time // when it last asked for something, or when the contest was opened
+}
+
+// Awaited returns the agencies whose betting has not ended, ascending.
+func (c *Contest) Awaited() []Awaited {
+	c.mu.Lock()
+	agencies := c.draw.with(open)
+	c.mu.Unlock()
+	awaited := make([]Awaited, len(agencies))
+	for i, agency := range agencies {
+		b := &c.books[agency-1]
+		b.mu.Lock()
+		awaited[i] = Awaited{agency, b.count, b.heard}
+		b.mu.Unlock()
+	}
+	return awaited
 }
 
 // Bets returns how many bets of the agency were admitted.
@@ -254,7 +353,13 @@ func (c *Contest) Bets(agency int) uint64 {
 func (c *Contest) Ledger() *Ledger { return c.ledger }
 
 // Close writes what was admitted and closes the ledger.
-func (c *Contest) Close() error { return c.ledger.Close() }
+func (c *Contest) Close() error {
+	err := c.ledger.Close()
+	if err == nil {
+		err = c.Checkpoint()
+	}
+	return err
+}
 
 func (c *Contest) book(agency int) (*book, error) {
 	if agency < 1 || agency > len(c.books) {
@@ -303,11 +408,27 @@ func (c *Contest) save() (Phase, error) {
 	c.mu.Lock()
 	s, version := c.draw.state(), c.version
 	c.mu.Unlock()
+	if !c.unsynced {
+		s.LedgerBytes = c.ledger.Durable()
+	}
 	if err := saveState(c.statePath, s); err != nil {
 		return "", err
 	}
-	c.saved = version
+	c.saved, c.savedBytes = version, s.LedgerBytes
 	return s.Phase, nil
+}
+
+// Checkpoint notes how much of the ledger is on disk: nothing of that is taken
+// for torn at a later start. It is to be called now and then, and is cheap when
+// there is nothing new.
+func (c *Contest) Checkpoint() error {
+	c.saving.Lock()
+	defer c.saving.Unlock()
+	if c.unsynced || c.ledger.Durable() == c.savedBytes {
+		return nil
+	}
+	_, err := c.save()
+	return err
 }
 
 // storageFailure gives the ledger's or the state's failure the protocol's code.

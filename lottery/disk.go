@@ -21,6 +21,11 @@ func (f diskFile) Sync() error {
 	}
 }
 
+// unsyncedFile is a file that the operating system writes when it likes.
+type unsyncedFile struct{ *os.File }
+
+func (unsyncedFile) Sync() error { return nil }
+
 // syncFolder makes the names in a folder durable: those of files just created
 // or renamed.
 func syncFolder(path string) error {

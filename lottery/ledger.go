@@ -60,13 +60,22 @@ type Ledger struct {
 	file    file          // the writer's
 }
 
+// LedgerOptions is how a ledger is opened. The zero value is good.
+type LedgerOptions struct {
+	// Durable is how many bytes of the ledger are known to have been on disk.
+	// Of these none is cut off as torn, and it is damage if they are missing.
+	Durable int64
+	// NoSync leaves it to the operating system when rows go to disk. A crash of
+	// the machine may then take acknowledged bets.
+	NoSync bool
+}
+
 // OpenLedger opens or creates the ledger at path and locks it against other
-// processes. It reads all rows and calls visit for each; bet and row are valid
-// during the call, and an error from visit is returned. The beginning of a row
-// at the file's end, which a crash has left, is cut off; torn is its length in
-// bytes. Any other damage is returned as a *DamageError, and nothing is
-// changed.
-func OpenLedger(path string, visit func(bet *Bet, row []byte) error) (l *Ledger, torn int64, err error) {
+// processes. It reads all rows and calls visit for them, in order; an error
+// from visit is returned. What a crash has left at the file's end and was never
+// acknowledged is cut off; torn is its length in bytes. Any other damage is
+// returned as a *DamageError, and nothing is changed.
+func OpenLedger(path string, options LedgerOptions, visit func(Run) error) (l *Ledger, torn int64, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, 0, fmt.Errorf("open the ledger: %w", err)
@@ -79,13 +88,13 @@ func OpenLedger(path string, visit func(bet *Bet, row []byte) error) (l *Ledger,
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, 0, fmt.Errorf("lock the ledger %s, is another central using it? %w", path, err)
 	}
-	whole, torn, err := scanRows(f, path, visit)
+	found, err := recoverLedger(f, path, options.Durable, visit)
 	if err != nil {
 		return nil, 0, err
 	}
-	if torn > 0 {
-		if err := f.Truncate(whole); err != nil {
-			return nil, 0, fmt.Errorf("cut the torn row off the ledger: %w", err)
+	if found.torn > 0 {
+		if err := f.Truncate(found.whole); err != nil {
+			return nil, 0, fmt.Errorf("cut the torn end off the ledger: %w", err)
 		}
 	}
 	// The rows just read may never have been synced; from here on they count.
@@ -95,7 +104,11 @@ func OpenLedger(path string, visit func(bet *Bet, row []byte) error) (l *Ledger,
 	if err := syncFolder(filepath.Dir(path)); err != nil {
 		return nil, 0, err
 	}
-	return newLedger(path, diskFile{f}, whole), torn, nil
+	var disk file = diskFile{f}
+	if options.NoSync {
+		disk = unsyncedFile{f}
+	}
+	return newLedger(path, disk, found.whole), found.torn, nil
 }
 
 func newLedger(path string, f file, size int64) *Ledger {
@@ -155,6 +168,13 @@ func (l *Ledger) Wait(receipt Receipt) error {
 		return nil
 	}
 	return l.err
+}
+
+// Durable returns how many bytes of the ledger are on disk.
+func (l *Ledger) Durable() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return int64(l.durable)
 }
 
 // Failed is closed when the ledger has failed for good; Err says why.
@@ -246,9 +266,6 @@ func (l *Ledger) LoadBets() iter.Seq2[Bet, error] {
 	return loadBets(l.path, int64(size))
 }
 
-// errStop ends a scan whose reader wants no more.
-var errStop = errors.New("stop")
-
 func loadBets(path string, size int64) iter.Seq2[Bet, error] {
 	return func(yield func(Bet, error) bool) {
 		f, err := os.Open(path)
@@ -257,17 +274,36 @@ func loadBets(path string, size int64) iter.Seq2[Bet, error] {
 			return
 		}
 		defer f.Close()
-		whole, _, err := scanRows(io.LimitReader(f, size), path, func(bet *Bet, _ []byte) error {
-			if !yield(*bet, nil) {
-				return errStop
+		rows := blockReader{r: io.LimitReader(f, size), path: path}
+		buffer := make([]byte, 0, blockSize)
+		var whole int64
+		for line := 1; ; {
+			block, err := rows.next(buffer)
+			switch {
+			case err == io.EOF && whole == size:
+				return
+			case err == io.EOF:
+				yield(Bet{}, fmt.Errorf("%s: %d of its %d bytes are whole rows, something else has cut it", path, whole, size))
+				return
+			case errors.Is(err, errNotARow):
+				err = &DamageError{path, line, whole, err.Error()}
+				fallthrough
+			case err != nil:
+				yield(Bet{}, err)
+				return
 			}
-			return nil
-		})
-		if err == nil && whole < size {
-			err = fmt.Errorf("%s: %d of its %d bytes are whole rows, something else has cut it", path, whole, size)
-		}
-		if err != nil && err != errStop {
-			yield(Bet{}, err)
+			for len(block) > 0 {
+				var row []byte
+				row, block = cutRow(block)
+				bet, err := parseRow(string(row))
+				if err != nil {
+					err = &DamageError{path, line, whole, err.Error()}
+				}
+				if !yield(bet, err) || err != nil {
+					return
+				}
+				line, whole = line+1, whole+int64(len(row))
+			}
 		}
 	}
 }

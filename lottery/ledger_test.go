@@ -2,12 +2,13 @@ package lottery
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ import (
 // openLedger opens the ledger at path, whole, for the time of the test.
 func openLedger(t testing.TB, path string) *Ledger {
 	t.Helper()
-	l, torn, err := OpenLedger(path, noVisit)
+	l, torn, err := OpenLedger(path, LedgerOptions{}, noVisit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,22 +89,26 @@ func TestOpenLedgerVisits(t *testing.T) {
 	bets := slices.Concat(samples(1, 0, 20), samples(2, 0, 20))
 	writeFile(t, path, rowsOf(bets...))
 
-	var visited []Bet
-	var rows []byte
-	l, _, err := OpenLedger(path, func(bet *Bet, row []byte) error {
-		visited, rows = append(visited, *bet), append(rows, row...)
+	var runs []Run
+	l, _, err := OpenLedger(path, LedgerOptions{}, func(run Run) error {
+		run.Rows = slices.Clone(run.Rows)
+		runs = append(runs, run)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.Close()
-	if !slices.Equal(visited, bets) || string(rows) != rowsOf(bets...) {
-		t.Errorf("visited were\n%.300v", visited)
+	want := []Run{
+		{1, 20, []byte(rowsOf(bets[:20]...)), winnersOf(bets[:20]...)},
+		{2, 20, []byte(rowsOf(bets[20:]...)), winnersOf(bets[20:]...)},
+	}
+	if !reflect.DeepEqual(runs, want) {
+		t.Errorf("visited were\n%.300v, want\n%.300v", runs, want)
 	}
 
 	enough := errors.New("enough")
-	if _, _, err := OpenLedger(path, func(*Bet, []byte) error { return enough }); err != enough {
+	if _, _, err := OpenLedger(path, LedgerOptions{}, func(Run) error { return enough }); err != enough {
 		t.Errorf("the error is %v, want that of visit", err)
 	}
 	if n := openDescriptors(t, path); n != 0 {
@@ -114,7 +119,7 @@ func TestOpenLedgerVisits(t *testing.T) {
 func TestOpenLedgerErrors(t *testing.T) {
 	folder := t.TempDir()
 	for _, path := range []string{folder, filepath.Join(folder, "none", LedgerFile)} {
-		if _, _, err := OpenLedger(path, noVisit); err == nil || !strings.Contains(err.Error(), path) {
+		if _, _, err := OpenLedger(path, LedgerOptions{}, noVisit); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: the error is %v", path, err)
 		}
 	}
@@ -133,7 +138,7 @@ func TestTornTail(t *testing.T) {
 		}
 		durable := rowsOf(bets[:whole]...)
 		writeFile(t, path, rows[:size])
-		l, torn, err := OpenLedger(path, noVisit)
+		l, torn, err := OpenLedger(path, LedgerOptions{}, noVisit)
 		if err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
@@ -159,7 +164,7 @@ func TestTornRowAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), LedgerFile)
 	for _, tail := range []string{"1", rowsOf(sample(1, 1))[:20], strings.Repeat("x", MaxRow-1)} {
 		writeFile(t, path, tail)
-		l, torn, err := OpenLedger(path, noVisit)
+		l, torn, err := OpenLedger(path, LedgerOptions{}, noVisit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +183,7 @@ func TestDamage(t *testing.T) {
 	check := func(content string) {
 		t.Helper()
 		writeFile(t, path, content)
-		_, _, err := OpenLedger(path, noVisit)
+		_, _, err := OpenLedger(path, LedgerOptions{}, noVisit)
 		var damage *DamageError
 		if !errors.As(err, &damage) {
 			t.Errorf("%.80q: the error is %v", content[len(before):], err)
@@ -214,7 +219,7 @@ func TestOneProcess(t *testing.T) {
 	}
 	checkInUse := func() {
 		t.Helper()
-		second, _, err := OpenLedger(path, noVisit)
+		second, _, err := OpenLedger(path, LedgerOptions{}, noVisit)
 		if err == nil {
 			second.Close()
 			t.Fatal("a ledger in use was opened")
@@ -418,15 +423,15 @@ func TestAppendCopies(t *testing.T) {
 	checkFile(t, path, want)
 }
 
-// TestScanRowsInPieces reads from a reader that gives one byte at a time.
-func TestScanRowsInPieces(t *testing.T) {
+// TestBlocksInPieces reads from a reader that gives one byte at a time.
+func TestBlocksInPieces(t *testing.T) {
 	want := rowsOf(anyBets(20)...)
-	var rows bytes.Buffer
-	whole, torn, err := scanRows(iotest.OneByteReader(strings.NewReader(want+"1,A")), "the ledger", func(bet *Bet, row []byte) error {
-		rows.Write(row)
-		return nil
-	})
-	if err != nil || whole != int64(len(want)) || torn != 3 || rows.String() != want {
-		t.Errorf("%d bytes whole, %d torn, %v; want %d and 3", whole, torn, err, len(want))
+	blocks := blockReader{r: iotest.OneByteReader(strings.NewReader(want + "1,A")), path: "the ledger"}
+	block, err := blocks.next(make([]byte, 0, blockSize))
+	if err != nil || string(block) != want {
+		t.Errorf("the block is %q, %v", block, err)
+	}
+	if _, err := blocks.next(make([]byte, 0, blockSize)); err != io.EOF || string(blocks.rest) != "1,A" {
+		t.Errorf("the rest is %q, %v", blocks.rest, err)
 	}
 }

@@ -17,7 +17,7 @@ const holdLedger = "LOTERIA_TEST_HOLD_LEDGER"
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(holdLedger); path != "" {
-		l, _, err := OpenLedger(path, noVisit)
+		l, _, err := OpenLedger(path, LedgerOptions{}, noVisit)
 		if err != nil {
 			fmt.Println(err)
 			os.Exit(1)
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func noVisit(*Bet, []byte) error { return nil }
+func noVisit(Run) error { return nil }
 
 // sample returns a valid bet, the i-th of its agency. Every fifth has won.
 func sample(agency, i int) Bet {

@@ -1,7 +1,6 @@
 package lottery
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -52,12 +51,12 @@ func appendField(dst []byte, s string) []byte {
 
 // parseRow reads one row, its line ending included. It accepts exactly what
 // AppendRow writes, so that a damaged row cannot pass for a bet.
-func parseRow(row []byte) (Bet, error) {
-	body, ok := bytes.CutSuffix(row, []byte(rowEnd))
+// The bet's texts share the row's memory.
+func parseRow(row string) (Bet, error) {
+	text, ok := strings.CutSuffix(row, rowEnd)
 	if !ok {
 		return Bet{}, errors.New("the row does not end in CR LF")
 	}
-	text := string(body)
 	var fields [6]string
 	for i := range fields {
 		field, rest, last, err := cutField(text)
@@ -75,7 +74,7 @@ func parseRow(row []byte) (Bet, error) {
 		return Bet{}, err
 	}
 	var canonical [MaxRow]byte
-	if !bytes.Equal(bet.AppendRow(canonical[:0]), row) {
+	if string(bet.AppendRow(canonical[:0])) != row {
 		return Bet{}, errors.New("the row is not as it would have been written")
 	}
 	return bet, nil

@@ -10,56 +10,58 @@ import (
 // state is what a contest keeps beside its ledger, as JSON, so that a restart
 // knows who has finished.
 type state struct {
-	Agencies int   `json:"agencies"` // how many are expected
-	Finished []int `json:"finished"` // those that said FINISHED, ascending
+	Agencies int   `json:"agencies"`          // how many are expected
+	Finished []int `json:"finished"`          // those that said FINISHED, ascending
+	Missing  []int `json:"missing,omitempty"` // those that the draw is made without
 	Phase    Phase `json:"phase"`
+	// LedgerBytes is how much of the ledger was on disk; it may be more now.
+	LedgerBytes int64 `json:"ledger_bytes,omitempty"`
 }
 
 func (d *draw) state() state {
-	s := state{Agencies: len(d.finished), Finished: []int{}, Phase: d.phase}
-	for i, finished := range d.finished {
-		if finished {
-			s.Finished = append(s.Finished, i+1)
-		}
-	}
-	return s
+	return state{Agencies: len(d.endings), Finished: d.with(finished), Missing: d.with(missing), Phase: d.phase}
 }
 
 // restore brings a new draw to the saved state.
 func (d *draw) restore(s state) error {
-	if s.Agencies != len(d.finished) {
+	if s.Agencies != len(d.endings) {
 		return fmt.Errorf("the contest was begun with %d expected agencies, not with %d: start it with that number, or begin another contest",
-			s.Agencies, len(d.finished))
+			s.Agencies, len(d.endings))
 	}
-	for _, agency := range s.Finished {
-		if agency < 1 || agency > s.Agencies {
-			return fmt.Errorf("a finished agency is %d, expected 1 to %d", agency, s.Agencies)
+	for how, agencies := range map[ending][]int{finished: s.Finished, missing: s.Missing} {
+		for _, agency := range agencies {
+			if agency < 1 || agency > s.Agencies {
+				return fmt.Errorf("an agency is %d, expected 1 to %d", agency, s.Agencies)
+			}
+			d.end(agency, how)
 		}
-		d.finish(agency)
 	}
 	switch {
 	case s.Phase == Drawn && d.phase == Drawing:
 		d.complete()
 	case s.Phase == Betting && d.phase == Betting, s.Phase == Drawing && d.phase == Drawing:
 	default:
-		return fmt.Errorf("the phase is %q with %d of %d agencies finished", s.Phase, len(s.Finished), s.Agencies)
+		return fmt.Errorf("the phase is %q with %d of %d agencies to come", s.Phase, d.open, s.Agencies)
 	}
 	return nil
 }
 
-// loadState returns the saved state, and false when there is none.
-func loadState(path string) (s state, found bool, err error) {
+// loadState returns the saved state; its Agencies are 0 when there is none.
+func loadState(path string) (s state, err error) {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return s, false, nil
+		return s, nil
 	}
 	if err == nil {
 		err = json.Unmarshal(content, &s)
 	}
-	if err != nil {
-		return s, false, fmt.Errorf("read the contest's state %s: %w", path, err)
+	if err == nil && s.Agencies < 1 {
+		err = fmt.Errorf("%d agencies are expected", s.Agencies)
 	}
-	return s, true, nil
+	if err != nil {
+		return s, fmt.Errorf("read the contest's state %s: %w", path, err)
+	}
+	return s, nil
 }
 
 func saveState(path string, s state) error {

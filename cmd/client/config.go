@@ -11,6 +11,7 @@ import (
 
 	"loteria/cmd/internal/logline"
 	"loteria/cmd/internal/settings"
+	"loteria/codec"
 )
 
 // What an agency does.
@@ -19,6 +20,10 @@ const (
 	modeBet   = "bet"   // sends one bet, several times
 	modeEcho  = "echo"  // sends lines
 )
+
+// maxWindow is how many of the largest frames fit into what a central takes
+// from one connection by default (WINDOW_BYTES).
+const maxWindow = 1 << 20 / codec.MaxFrame
 
 // config is what an agency is told when it starts.
 type config struct {
@@ -108,7 +113,7 @@ func table(c *config) *settings.Set {
 	settings.Add(s, &c.batchWindow, settings.Setting{
 		Key: "batch.window", Flag: "window", Env: "CLI_BATCH_WINDOW", Default: "32",
 		About: "batches sent ahead of their answers, to a central that knows RESUME",
-	}, settings.Int(1, 1024))
+	}, settings.Int(1, maxWindow))
 	settings.Add(s, &c.skipInvalid, settings.Setting{
 		Key: "batch.skipInvalid", Flag: "skip-invalid", Env: "CLI_BATCH_SKIPINVALID", Default: "false",
 		About: "count and report rows that are no valid bet, and go on",
@@ -123,7 +128,7 @@ func table(c *config) *settings.Set {
 		About: "answers RETRY until it gives up",
 	}, settings.Int(0, 1_000_000))
 	settings.Add(s, &c.connectLimit, settings.Setting{
-		Key: "connect.limit", Flag: "connect-limit", Env: "CLI_CONNECT_LIMIT", Default: "10",
+		Key: "connect.limit", Flag: "connect-limit", Env: "CLI_CONNECT_LIMIT", Default: "20",
 		About: "attempts to connect until it gives up; 0 is one attempt too",
 	}, settings.Int(0, 100_000))
 	settings.Add(s, &c.connectTimeout, settings.Setting{

@@ -1,0 +1,180 @@
+package lottery
+
+import (
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+)
+
+// Run is a stretch of rows of one agency that stand next to each other in the
+// ledger.
+type Run struct {
+	Agency  int
+	Bets    int
+	Rows    []byte   // valid while the run is visited
+	Winners []string // documents of the bets that have won
+}
+
+// recovery is what a scan of a whole ledger found.
+type recovery struct {
+	rows  int
+	whole int64 // bytes of the rows before the first that is none
+	torn  int64 // bytes after them, which a crash explains
+}
+
+// recoverLedger reads the ledger in f and calls visit for its runs in order.
+// Rows are parsed in parallel, a block at a time; a few blocks per processor
+// are in memory. durable is how many bytes are known to have been on disk.
+// The error is a *DamageError, or what reading or visit gave.
+func recoverLedger(f *os.File, path string, durable int64, visit func(Run) error) (recovery, error) {
+	var found recovery
+	reason, err := scanBlocks(f, path, &found, visit)
+	if err != nil {
+		return found, err
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return found, err
+	}
+	if size < durable && reason == "" && found.whole == size {
+		return found, &DamageError{path, found.rows + 1, size, "rows are missing: " + tornReason(nil, size, durable)}
+	}
+	found.torn = size - found.whole
+	if found.torn == 0 {
+		return found, nil
+	}
+	tail := make([]byte, min(found.torn, maxTail))
+	if _, err := f.ReadAt(tail, found.whole); err != nil {
+		return found, err
+	}
+	if cannot := tornReason(tail, found.whole, durable); cannot != "" {
+		if reason == "" {
+			reason = "the row is not finished"
+		}
+		return found, &DamageError{path, found.rows + 1, found.whole, reason + "; " + cannot}
+	}
+	return found, nil
+}
+
+// maxTail is how much of a torn tail is looked at, in bytes. Zeros that go on
+// for longer are taken for a crash's wherever they end.
+const maxTail = 64 << 20
+
+// scanBlocks visits the runs up to the first row that is none, and returns the
+// reason why it is none, or "" at the end of the rows.
+func scanBlocks(f io.Reader, path string, found *recovery, visit func(Run) error) (reason string, err error) {
+	workers := runtime.GOMAXPROCS(0)
+	blocks := make([]parsedBlock, 2*workers)
+	free := make(chan *parsedBlock, len(blocks))
+	for i := range blocks {
+		blocks[i].done = make(chan struct{}, 1)
+		free <- &blocks[i]
+	}
+	parse := make(chan *parsedBlock, len(blocks))
+	order := make(chan *parsedBlock, len(blocks))
+	stop := make(chan struct{})
+
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer close(stop)
+	for range workers {
+		running.Go(func() {
+			for b := range parse {
+				b.parse()
+				b.done <- struct{}{}
+			}
+		})
+	}
+	running.Go(func() {
+		defer close(parse)
+		defer close(order)
+		reader := blockReader{r: f, path: path}
+		for {
+			select {
+			case <-stop:
+				return
+			case b := <-free:
+				b.text, b.err = reader.next(b.memory())
+				order <- b
+				if b.err != nil {
+					return
+				}
+				parse <- b
+			}
+		}
+	})
+
+	for b := range order {
+		if b.err != nil {
+			if errors.Is(b.err, errNotARow) {
+				return b.err.Error(), nil
+			}
+			if errors.Is(b.err, io.EOF) {
+				return "", nil
+			}
+			return "", b.err
+		}
+		<-b.done
+		for _, run := range b.runs {
+			if err := visit(run); err != nil {
+				return "", err
+			}
+			found.rows += run.Bets
+			found.whole += int64(len(run.Rows))
+		}
+		if b.reason != "" {
+			return b.reason, nil
+		}
+		free <- b
+	}
+	return "", nil
+}
+
+// parsedBlock is a block of the ledger on its way through the workers. It
+// belongs to the reader, then to a worker, then, after done, to the visitor.
+type parsedBlock struct {
+	buffer []byte
+	text   []byte
+	err    error // of reading
+	runs   []Run
+	reason string // why the row after the runs is none
+	done   chan struct{}
+}
+
+func (b *parsedBlock) memory() []byte {
+	if b.buffer == nil {
+		b.buffer = make([]byte, 0, blockSize)
+	}
+	return b.buffer
+}
+
+func (b *parsedBlock) parse() {
+	b.runs, b.reason = b.runs[:0], ""
+	text := string(b.text) // the bets' texts share it
+	for start, rest := 0, b.text; len(rest) > 0; {
+		var row []byte
+		row, rest = cutRow(rest)
+		bet, err := parseRow(text[start : start+len(row)])
+		if err != nil {
+			b.reason = err.Error()
+			return
+		}
+		b.add(&bet, start, len(row))
+		start += len(row)
+	}
+}
+
+func (b *parsedBlock) add(bet *Bet, start, size int) {
+	if n := len(b.runs); n == 0 || b.runs[n-1].Agency != bet.Agency {
+		b.runs = append(b.runs, Run{Agency: bet.Agency, Rows: b.text[start:start]})
+	}
+	run := &b.runs[len(b.runs)-1]
+	run.Bets++
+	run.Rows = run.Rows[:len(run.Rows)+size]
+	if bet.HasWon() {
+		run.Winners = append(run.Winners, strings.Clone(bet.Document))
+	}
+}
