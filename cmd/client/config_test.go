@@ -17,7 +17,7 @@ func defaultConfig() config {
 	return config{
 		id: 1, serverAddress: "server:12345", mode: modeBatch, loopAmount: 5, logLevel: zerolog.InfoLevel,
 		logFormat: logline.Text, dataDir: "/data", batchMax: 100, batchWindow: 32,
-		retryPeriod: 2 * time.Second, retryLimit: 300, connectLimit: 10, connectTimeout: 5 * time.Second,
+		retryPeriod: 2 * time.Second, retryLimit: 300, connectLimit: 20, connectTimeout: 5 * time.Second,
 	}
 }
 
