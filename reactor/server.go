@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -80,6 +81,7 @@ func New(config Config, lottery Lottery) *Server {
 // when the server cannot listen, when it fails, or when work in flight does not
 // end in time.
 func (s *Server) Run(ctx context.Context) error {
+	s.announced.Store(s.isDrawn()) // a draw that was done before the start was logged then
 	var workers sync.WaitGroup
 	for range s.config.Workers {
 		workers.Go(s.work)
@@ -89,23 +91,23 @@ func (s *Server) Run(ctx context.Context) error {
 		ended <- gnet.Run(s, "tcp://"+s.config.Address,
 			gnet.WithNumEventLoop(1),
 			gnet.WithReuseAddr(true),
-			gnet.WithTCPKeepAlive(keepAlive),
 			gnet.WithLogger(gnetLog{s.config.Log}))
 	}()
 
 	err := s.serve(ctx, ended)
 	close(s.queue)
-	if s.closeWorkers(&workers) {
-		return err
+	if !s.closeWorkers(&workers) {
+		err = errors.Join(err, errors.New("some workers are stuck in the lottery"))
 	}
-	return errors.Join(err, errors.New("some workers are stuck in the lottery"))
+	s.logDraw() // the last FINISHED may have come while stopping
+	return err
 }
 
 // serve returns when the event loop has ended.
 func (s *Server) serve(ctx context.Context, ended <-chan error) error {
 	select {
 	case err := <-ended: // before it was ready: it cannot listen
-		return errors.Join(err, s.booted)
+		return fmt.Errorf("listen on %s: %w", s.config.Address, errors.Join(err, s.booted))
 	case <-s.ready:
 	}
 	watching, stopWatching := context.WithCancel(ctx)
@@ -182,21 +184,31 @@ func (s *Server) work() {
 	}
 }
 
-// announce logs the draw, and then lets the winners be told. A draw that was
-// done before the start was logged then.
+// announce logs the draw when it is done, and then lets the winners be told.
 func (s *Server) announce(ctx context.Context) {
 	select {
+	case <-ctx.Done():
 	case <-s.lottery.Drawn():
-	default:
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.lottery.Drawn():
-			s.config.Log.Info().Str("action", "sorteo").Str("result", "success").Send()
-		}
+		s.logDraw()
+		s.post(runnable(s.tellParked))
 	}
-	s.announced.Store(true)
-	s.post(runnable(s.tellParked))
+}
+
+// logDraw logs the draw if it is done and was not logged.
+func (s *Server) logDraw() {
+	if s.isDrawn() && !s.announced.Load() {
+		s.config.Log.Info().Str("action", "sorteo").Str("result", "success").Send()
+		s.announced.Store(true)
+	}
+}
+
+func (s *Server) isDrawn() bool {
+	select {
+	case <-s.lottery.Drawn():
+		return true
+	default:
+		return false
+	}
 }
 
 func (s *Server) sweepRegularly(ctx context.Context) {
@@ -269,6 +281,9 @@ func (s *Server) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 			Int("max_connections", s.config.MaxConnections).Send()
 		return nil, gnet.Close
 	}
+	// gnet's option for it would hide why it cannot listen, when it cannot:
+	// it goes on to set the option on the socket that there is not.
+	_ = c.SetKeepAlivePeriod(keepAlive)
 	session := &session{server: s, conn: c, peer: peer}
 	s.sessions[session] = struct{}{}
 	c.SetContext(session)
@@ -290,7 +305,7 @@ func (s *Server) OnClose(c gnet.Conn, err error) gnet.Action {
 	if !ok {
 		return gnet.None // it was refused
 	}
-	if session.state == echoing && len(session.line) > 0 && !s.stopping.Load() {
+	if session.state == echoing && len(session.line) > 0 && errors.Is(err, io.EOF) {
 		session.echo() // the peer has closed its side after a line without a break
 	}
 	session.ended()

@@ -60,7 +60,7 @@ func (w *worker) work(b *burst) {
 		}
 	}
 	w.settle()
-	if b.done() && b.farewell.isSet() && !b.hangUp {
+	if b.done() && b.query == 0 && b.farewell.isSet() && !b.hangUp {
 		w.goodbye(b.farewell)
 	}
 	w.burst = nil

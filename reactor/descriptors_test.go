@@ -1,0 +1,36 @@
+package reactor
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// descriptors returns how many descriptors the process has open.
+func descriptors(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skipf("descriptors cannot be counted here: %v", err)
+	}
+	return len(entries)
+}
+
+// leavesNothing runs a test that must leave no descriptor and no goroutine.
+// The test closes its own connections.
+func leavesNothing(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	// What the process opens once, for good.
+	t.Run("before", func(t *testing.T) { start(t, 1, nil, nil).expectEcho("hola\n") })
+	goroutines := goleak.IgnoreCurrent()
+	before := descriptors(t)
+	test(t)
+	// First the goroutines: the last of them may have a file open still.
+	if err := goleak.Find(append(lasting[:len(lasting):len(lasting)], goroutines)...); err != nil {
+		t.Error(err)
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors are open, before it were %d", after, before)
+	}
+}

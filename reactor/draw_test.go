@@ -1,0 +1,234 @@
+package reactor
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/rs/zerolog"
+	"loteria/lottery"
+)
+
+// The log tells the draw once, after the last bet.
+func TestDrawIsLoggedAfterTheBets(t *testing.T) {
+	const agencies = 5
+	c := start(t, agencies, nil, nil)
+	ended := make(chan error, agencies)
+	for a := 1; a <= agencies; a++ {
+		p, won := c.dial(), slipOf(a, fmt.Sprint(a), winning)
+		go func() {
+			for range 10 {
+				if _, err := p.Write(batchFrame(won, won)); err != nil {
+					ended <- err
+					return
+				}
+			}
+			_, _ = p.Write(bytes.Join([][]byte{finishedFrame(a), queryFrame(a)}, nil))
+			documents := make([]string, 20)
+			for i := range documents {
+				documents[i] = won.Document
+			}
+			ended <- p.match(bytes.Join([][]byte{bytes.Repeat(successFrame(won), 10), okFrame, winnersFrame(documents...)}, nil))
+		}()
+	}
+	for range agencies {
+		if err := await(t, ended, "an agency gets no answer"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	draw, lastBet := -1, -1
+	for i, e := range c.log.events(t) {
+		switch e["action"] {
+		case "sorteo":
+			if draw >= 0 || !e.is("sorteo", "success") {
+				t.Errorf("line %d is %v, after line %d", i, e, draw)
+			}
+			draw = i
+		case "apuesta_almacenada", "apuesta_recibida":
+			lastBet = i
+		}
+	}
+	if draw < lastBet || lastBet < 0 {
+		t.Errorf("the draw is line %d, the last bet line %d", draw, lastBet)
+	}
+}
+
+func TestNobodyIsToldTheWinnersBeforeTheDrawIsLogged(t *testing.T) {
+	g := newGate()
+	c := start(t, 1, nil, nil)
+	defer g.open()
+	c.log.slowDown(func(line []byte) {
+		if bytes.Contains(line, []byte("sorteo")) {
+			_ = g.pass()
+		}
+	})
+	won := slipOf(1, "1", winning)
+	early := c.dial()
+	early.send(betFrame(won), finishedFrame(1), queryFrame(1))
+	early.expect(successFrame(won), okFrame)
+	g.wait(t, 1)
+
+	late := c.dial()
+	late.send(queryFrame(1))
+	c.awaitParked(2)
+	c.expectEcho("hola\n")
+	early.expectNothing()
+	late.expectNothing()
+
+	g.open()
+	early.expect(winnersFrame("1"))
+	late.expect(winnersFrame("1"))
+}
+
+// Pitfall 7: an agency finishes once, however often it says so.
+func TestPitfall7FinishedRepeated(t *testing.T) {
+	c := start(t, 3, nil, nil)
+	p := c.dial()
+	p.send(finishedFrame(1), finishedFrame(1), totalFrame(1, 0))
+	p.expect(okFrame, okFrame, okFrame)
+	for range 3 { // after a reconnect
+		c.ask(finishedFrame(1), okFrame)
+	}
+	waiting := c.dial()
+	waiting.send(queryFrame(1))
+	c.awaitParked(1)
+	c.ask(finishedFrame(2), okFrame)
+	c.ask(finishedFrame(2), okFrame)
+	select {
+	case <-c.contest.Drawn():
+		t.Fatal("the draw is done before agency 3 has finished")
+	default:
+	}
+
+	// The last FINISHED, from several connections at once.
+	last := make([]*peer, 12)
+	for i := range last {
+		last[i] = c.dial()
+	}
+	ended := make(chan error, len(last))
+	for _, q := range last {
+		go func() {
+			_, _ = q.Write(bytes.Repeat(finishedFrame(3), 5))
+			ended <- q.match(bytes.Repeat(okFrame, 5))
+		}()
+	}
+	for range last {
+		if err := await(t, ended, "an agency gets no answer"); err != nil {
+			t.Error(err)
+		}
+	}
+	waiting.expect(winnersFrame())
+	for a := 1; a <= 3; a++ { // and after the draw
+		c.ask(finishedFrame(a), okFrame)
+	}
+	if err := c.stop(); err != nil {
+		t.Fatal(err)
+	}
+	c.log.only(t, "sorteo", "success")
+}
+
+// Pitfall 2: no winners are none, and not "no draw yet" nor one without a
+// name; a query before the draw has no answer, not an empty one.
+func TestPitfall2NoWinners(t *testing.T) {
+	c := start(t, 2, nil, nil)
+	slip := slipOf(1, "1", losing)
+	p := c.dial()
+	p.send(betFrame(slip), finishedFrame(1), queryFrame(1))
+	p.expect(successFrame(slip), okFrame)
+	c.awaitParked(1)
+	c.expectEcho("hola\n")
+	p.expectNothing()
+
+	c.ask(finishedFrame(2), okFrame)
+	none := []byte("\x00\x00\x00\x04\x07\x00\x00\x00\x00\xff")
+	p.expectBytes(none)
+	c.ask(queryFrame(1), none)
+	c.ask(queryFrame(2), none)
+}
+
+// Pitfall 10: an agency is the one that it names itself, from wherever and
+// however often it connects.
+func TestPitfall10AgencyIsKnownByItsName(t *testing.T) {
+	c := start(t, 2, nil, nil)
+	one, two := losers(1, 4), losers(2, 4)
+	one[3].Number, two[0].Number = winning, winning
+
+	first, second := c.dial(), c.dial() // of one address, at the same time
+	first.send(batchAt(0, one[:2]...))
+	first.expect(successFrame(one[0]))
+	second.send(batchAt(0, two[:2]...))
+	second.expect(successFrame(two[0]))
+	first.Close()
+
+	again := c.dial() // goes on where the first was
+	again.send(resumeFrame(1))
+	again.expect(pointFrame(one[:2]...))
+	again.send(batchAt(0, one[:3]...), batchAt(3, one[3:]...), totalFrame(1, 4), queryFrame(1))
+	again.expect(successFrame(one[0]), successFrame(one[3]), okFrame)
+
+	beside := c.dial() // a second one of an agency that has one already
+	beside.send(resumeFrame(2), batchAt(2, two[2:]...))
+	beside.expect(pointFrame(two[:2]...), successFrame(two[2]))
+	second.send(resumeFrame(2), totalFrame(2, 4), queryFrame(2))
+	second.expect(pointFrame(two...), okFrame, winnersFrame(two[0].Document))
+	again.expect(winnersFrame(one[3].Document))
+
+	c.expectRows(append(append(append([]lottery.Slip(nil), one[:2]...), two[:2]...), one[2], one[3], two[2], two[3])...)
+}
+
+// The draw is logged even when it is done before the server has fully started:
+// here, when it logs its first line.
+func TestDrawRightAfterTheStart(t *testing.T) {
+	var finish func()
+	c := start(t, 1, func(config *Config) {
+		config.Log = config.Log.Hook(zerolog.HookFunc(func(*zerolog.Event, zerolog.Level, string) { finish() }))
+	}, func(l Lottery) Lottery {
+		finish = sync.OnceFunc(func() {
+			if err := l.Finish(1, 0, false); err != nil {
+				t.Error(err)
+			}
+		})
+		return l
+	})
+	c.ask(queryFrame(1), winnersFrame())
+	c.log.only(t, "sorteo", "success")
+}
+
+// A draw that is done while the central stops is logged then; the next start
+// takes it for known.
+func TestDrawWhileStopping(t *testing.T) {
+	g := newGate()
+	c := start(t, 1, nil, (&hooked{finish: func(int) error { return g.pass() }}).wrap)
+	defer g.open()
+	p, idle := c.dial(), c.dial()
+	p.send(finishedFrame(1))
+	g.wait(t, 1)
+	c.awaitSessions(2)
+	stopped := make(chan error, 1)
+	go func() { stopped <- c.stop() }()
+	idle.expectEnd()
+	g.open()
+	p.expect(okFrame)
+	p.expectEnd()
+	if err := await(t, stopped, "the central does not stop"); err != nil {
+		t.Fatal(err)
+	}
+	c.log.only(t, "sorteo", "success")
+}
+
+func TestDrawBeforeTheStartIsNotLoggedAgain(t *testing.T) {
+	c := start(t, 1, nil, func(l Lottery) Lottery {
+		if err := l.Finish(1, 0, false); err != nil {
+			t.Fatal(err)
+		}
+		return l
+	})
+	c.ask(queryFrame(1), winnersFrame())
+	if err := c.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if told := c.log.find(t, "sorteo", "success"); len(told) > 0 {
+		t.Errorf("the log has %v", told)
+	}
+}

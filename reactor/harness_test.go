@@ -1,0 +1,111 @@
+package reactor
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"loteria/lottery"
+)
+
+// patience bounds every wait of these tests; none of them needs it.
+const patience = 20 * time.Second
+
+// central is a server under test, with a real contest on a real disk.
+type central struct {
+	*Server
+	t       testing.TB
+	folder  string // of the contest
+	contest *lottery.Contest
+	log     *logBuffer
+	stop    func() error // stops it and returns what Run returned; can be repeated
+}
+
+// anyPort is where centrals under test listen.
+const anyPort = "127.0.0.1:0"
+
+// start runs a central for the given number of agencies. configure may change
+// its configuration, and wrap its lottery.
+func start(t testing.TB, agencies int, configure func(*Config), wrap func(Lottery) Lottery) *central {
+	t.Helper()
+	folder := t.TempDir()
+	contest, _, err := lottery.OpenContest(folder, agencies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &logBuffer{}
+	config := Config{
+		Address:        anyPort,
+		Backlog:        128,
+		Echo:           true,
+		Workers:        4,
+		MaxConnections: 4096,
+		WindowFrames:   1024,
+		WindowBytes:    1 << 20,
+		MaxWaiting:     64 << 20,
+		MaxUnread:      1 << 20,
+		StopTimeout:    10 * time.Second,
+		Log:            zerolog.New(log).Level(zerolog.DebugLevel),
+	}
+	config.LoopLog = config.Log
+	if configure != nil {
+		configure(&config)
+	}
+	var l Lottery = contest
+	if wrap != nil {
+		l = wrap(l)
+	}
+	server := New(config, l)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	var stopped atomic.Bool
+	stop := sync.OnceValue(func() error {
+		stopped.Store(true)
+		cancel()
+		err := <-ended
+		if e := contest.Close(); err == nil {
+			err = e
+		}
+		return err
+	})
+	t.Cleanup(func() {
+		// What a stop by the test gives is for the test to judge.
+		if again := stopped.Load(); stop() != nil && !again {
+			t.Errorf("stop: %v", stop())
+		}
+		if t.Failed() {
+			t.Logf("log:\n%s", log.String())
+		}
+	})
+	select {
+	case <-server.Ready():
+	case err := <-ended:
+		ended <- err
+		t.Fatalf("the server did not start: %v", err)
+	}
+	return &central{Server: server, t: t, folder: folder, contest: contest, log: log, stop: stop}
+}
+
+// rows returns what stands in bets.csv.
+func (c *central) rows() string {
+	c.t.Helper()
+	content, err := os.ReadFile(filepath.Join(c.folder, lottery.LedgerFile))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(content)
+}
+
+// expectRows compares bets.csv with the rows of the slips.
+func (c *central) expectRows(slips ...lottery.Slip) {
+	c.t.Helper()
+	if got, want := c.rows(), string(rowsOf(slips)); got != want {
+		c.t.Fatalf("bets.csv holds\n%s\nexpected\n%s", got, want)
+	}
+}

@@ -1,0 +1,266 @@
+package reactor
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+func TestMaxConnections(t *testing.T) {
+	const most = 3
+	c := start(t, 1, func(config *Config) { config.MaxConnections = most }, nil)
+	peers := make([]*peer, most)
+	for i := range peers {
+		peers[i] = c.dial()
+		c.awaitSessions(i + 1)
+	}
+	for range 3 {
+		tooMany := c.dial()
+		tooMany.expectEnd()
+	}
+	if refused := c.log.find(t, "accept_connection", "fail"); len(refused) != 3 {
+		t.Errorf("the log has %v", refused)
+	}
+	for _, p := range peers { // which live on
+		p.send(resumeFrame(1))
+		p.expect(pointFrame())
+	}
+	peers[0].Close()
+	c.awaitSessions(most - 1)
+	p := c.dial()
+	p.send(resumeFrame(1))
+	p.expect(pointFrame())
+}
+
+// expectRetry reads a RETRY with some reason.
+func (p *peer) expectRetry() {
+	p.t.Helper()
+	f := p.receive()
+	var retry codec.Retry
+	if f[4] != byte(codec.TypeRetry) || retry.Decode(f[5:len(f)-1]) != nil || retry.Reason == "" {
+		p.t.Fatalf("received %q, expected a RETRY with a reason", f)
+	}
+}
+
+func TestWindow(t *testing.T) {
+	const frames = 4
+	slip := slipOf(1, "1", losing)
+	bet := betFrame(slip)
+	payload := len(bet) - 6
+	for what, configure := range map[string]func(*Config){
+		"frames": func(config *Config) { config.WindowFrames = frames },
+		"bytes":  func(config *Config) { config.WindowBytes = frames*payload + payload - 1 },
+	} {
+		for _, atOnce := range []bool{true, false} {
+			t.Run(fmt.Sprint(what, ", at once ", atOnce), func(t *testing.T) {
+				g := newGate()
+				c := start(t, 1, configure, (&hooked{store: func(*lottery.Batch) error { return g.pass() }}).wrap)
+				defer g.open()
+				p, other := c.dial(), c.dial()
+				if atOnce {
+					p.send(bytes.Repeat(bet, frames+1), finishedFrame(1))
+				} else {
+					p.send(bytes.Repeat(bet, frames))
+					c.awaitFrames(p, frames)
+					p.send(bet, finishedFrame(1))
+				}
+				g.wait(t, 1)
+				s := c.session(p)
+				c.await("the window is passed", func() bool { return s.state == deaf })
+				other.send(resumeFrame(1))
+				other.expect(pointFrame())
+				p.expectNothing()
+
+				g.open()
+				p.expectBytes(bytes.Repeat(successFrame(slip), frames))
+				p.expectRetry()
+				p.expectEnd()
+				p.Close()
+				other.send(bet)
+				other.expect(successFrame(slip))
+				c.expectRows(slip, slip, slip, slip, slip)
+				other.Close()
+				c.awaitSessions(0)
+				c.expectIdle()
+			})
+		}
+	}
+}
+
+// The window is for what waits, not for all that a connection ever sends.
+func TestWindowMoves(t *testing.T) {
+	slip := slipOf(1, "1", losing)
+	bet := betFrame(slip)
+	c := start(t, 1, func(config *Config) {
+		config.WindowFrames = 4
+		config.WindowBytes = 4 * len(bet)
+		config.MaxWaiting = 4 * len(bet)
+	}, nil)
+	p := c.dial()
+	for range 20 {
+		p.send(bytes.Repeat(bet, 3), resumeFrame(2))
+		p.expectBytes(bytes.Repeat(successFrame(slip), 3))
+		p.expect(errorFrame(lottery.WrongAgency, noSlip))
+	}
+}
+
+func TestMaxWaiting(t *testing.T) {
+	batch1, batch2 := losers(1, 10), losers(2, 10)
+	size := len(batchFrame(batch1...)) - 6
+	g := newGate()
+	c := start(t, 2,
+		func(config *Config) { config.Workers, config.MaxWaiting = 2, 2*size-1 },
+		(&hooked{store: func(b *lottery.Batch) error {
+			if b.Agency() == 1 {
+				return g.pass()
+			}
+			return nil
+		}}).wrap)
+	defer g.open()
+	hanging, p := c.dial(), c.dial()
+	hanging.send(batchFrame(batch1...))
+	g.wait(t, 1)
+
+	for range 3 { // the second of them is small enough
+		p.send(batchFrame(batch2...), resumeFrame(2))
+		p.expectRetry()
+		p.expect(pointFrame())
+	}
+	hanging.send(batchFrame(batch1...))
+	c.awaitFrames(hanging, 2)
+	hanging.expectNothing()
+	c.expectRows()
+
+	g.open()
+	hanging.expect(successFrame(batch1[0]))
+	hanging.expectRetry()
+	hanging.send(batchFrame(batch1...))
+	hanging.expect(successFrame(batch1[0]))
+	p.send(batchFrame(batch2...))
+	p.expect(successFrame(batch2[0]))
+	c.expectRows(append(append(batch1[:10:10], batch1...), batch2...)...)
+}
+
+// won returns a lottery whose draw is done, with that many winners of agency
+// 1.
+func won(t *testing.T, winners int) func(Lottery) Lottery {
+	return func(l Lottery) Lottery {
+		var batch lottery.Batch
+		for i := range winners {
+			slip := slipOf(1, strconv.Itoa(30000000+i), winning)
+			if err := batch.Add(&slip); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := l.Store(&batch); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Finish(1, 0, false); err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+}
+
+// A peer that never reads is closed when it has left too much unread; its
+// answers do not pile up.
+func TestMaxUnread(t *testing.T) {
+	const maxUnread = 100 << 10
+	c := start(t, 1, func(config *Config) { config.MaxUnread = maxUnread }, won(t, 2000))
+	other, p := c.dial(), c.dial()
+	_ = p.SetReadBuffer(4 << 10)
+	s := c.session(p)
+	c.onLoop(func() { _ = s.conn.SetWriteBuffer(4 << 10) }) // the system would take megabytes
+	p.send(bytes.Repeat(queryFrame(1), 1000))
+	c.await("it is closed", func() bool { return s.state == closed })
+
+	e := c.log.only(t, "send_answer", "fail")
+	c.onLoop(func() {
+		if unread, answer := e["unread_bytes"].(float64), float64(len(c.winnersAnswer(1))); unread > maxUnread+answer {
+			t.Errorf("%v bytes were unread, expected at most one answer of %v more than %d", unread, answer, maxUnread)
+		}
+	})
+	other.send(resumeFrame(1), betFrame(slipOf(1, "1", losing)))
+	other.receive()
+	other.expect(errorFrame(lottery.DrawDone, noSlip))
+	p.expectGone()
+	other.Close()
+	c.awaitSessions(0)
+	c.expectIdle()
+}
+
+// A peer that reads late, but does, gets it all, and the end after it.
+func TestUnreadAnswersWait(t *testing.T) {
+	t.Parallel()
+	const queries = 50
+	c := start(t, 1, func(config *Config) { config.MaxUnread = 64 << 20 }, won(t, 2000))
+	p := c.dial()
+	s := c.session(p)
+	c.onLoop(func() { _ = s.conn.SetWriteBuffer(4 << 10) }) // or else the system would take it all
+	p.send(bytes.Repeat(queryFrame(1), queries), []byte("\x00\x00\x00\x00\x0c"))
+	c.await("it is all said", func() bool { return !s.closeAfter.IsZero() })
+	var answer []byte
+	c.onLoop(func() {
+		answer = c.winnersAnswer(1)
+		s.closeAfter = s.closeAfter.Add(patience) // however slow this machine is
+		if s.conn.OutboundBuffered() == 0 {
+			t.Error("nothing waits to be read, so this shows nothing")
+		}
+	})
+	p.expectBytes(bytes.Repeat(answer, queries))
+	p.expect(errorFrame(codec.UnknownType, noSlip))
+	p.expectEnd()
+}
+
+// A connection that was told its last answer is closed soon, though its peer
+// does not close.
+func TestLingeringEnds(t *testing.T) {
+	t.Parallel()
+	c := start(t, 1, nil, nil)
+	echoed, broken := c.dial(), c.dial()
+	echoed.send([]byte("hola\n"))
+	broken.send([]byte("\x00\x00\x00\x00\x0c"))
+	echoed.expectBytes([]byte("hola\n"))
+	broken.expect(errorFrame(codec.UnknownType, noSlip))
+	for _, p := range []*peer{echoed, broken} {
+		p.expectEnd()
+	}
+	c.awaitSessions(0)
+	c.expectIdle()
+}
+
+// And one that goes on sending is closed at once when it is too much.
+func TestLingeringTakesNoMoreThanSoMuch(t *testing.T) {
+	c := start(t, 1, nil, nil)
+	p := c.dial()
+	s := c.session(p)
+	p.send([]byte("\x00\x00\x00\x00\x0c"))
+	more := make([]byte, 1<<20)
+	for range 256 {
+		if _, err := p.Write(more); err != nil {
+			break
+		}
+	}
+	c.await("it is closed", func() bool { return s.state == closed })
+	if s.ignored <= maxIgnored || s.ignored > 2*maxIgnored {
+		t.Errorf("%d bytes were taken, expected little more than %d", s.ignored, maxIgnored)
+	}
+}
+
+// A peer whose machine is gone says nothing; the system finds out.
+func TestKeepAlive(t *testing.T) {
+	c := start(t, 1, nil, nil)
+	s := c.session(c.dial())
+	c.onLoop(func() {
+		on, err := unix.GetsockoptInt(s.conn.Fd(), unix.SOL_SOCKET, unix.SO_KEEPALIVE)
+		idle, err2 := unix.GetsockoptInt(s.conn.Fd(), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE)
+		if err != nil || err2 != nil || on != 1 || idle != int(keepAlive.Seconds()) {
+			t.Errorf("keep-alive is %d after %d s, %v, %v", on, idle, err, err2)
+		}
+	})
+}

@@ -1,0 +1,16 @@
+package reactor
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// lasting are the goroutines of a pool that gnet brings, which live as long as
+// the process.
+var lasting = []goleak.Option{
+	goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
+	goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, lasting...) }

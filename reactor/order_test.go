@@ -1,0 +1,268 @@
+package reactor
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"time"
+
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+// The connection's first bet is stored only when others are done, while the
+// requests after it came one by one and found free workers.
+func TestAnswersComeInTheOrderOfTheRequests(t *testing.T) {
+	h := newGate()
+	slow := slipOf(1, "1", winning)
+	c := start(t, 2, nil, (&hooked{store: func(b *lottery.Batch) error {
+		if b.Agency() == 1 && b.Len() == 2 {
+			return h.pass()
+		}
+		return nil
+	}}).wrap)
+	defer h.open()
+
+	bad := slipOf(1, "2", "x")
+	next, late := slipOf(1, "3", losing), slipOf(1, "4", losing)
+	p := c.dial()
+	for i, request := range [][]byte{
+		batchFrame(slow, slow), betFrame(next), betFrame(bad), resumeFrame(1), batchAt(7, late), finishedFrame(1),
+		betFrame(late), queryFrame(1), resumeFrame(1),
+	} {
+		p.send(request)
+		c.awaitFrames(p, i+1)
+	}
+	h.wait(t, 1)
+
+	other := slipOf(2, "5", winning)
+	for _, exchange := range [][2][]byte{
+		{betFrame(other), successFrame(other)},
+		{resumeFrame(2), pointFrame(other)},
+		{finishedFrame(2), okFrame},
+	} {
+		c.ask(exchange[0], exchange[1])
+	}
+	p.expectNothing()
+
+	h.open()
+	p.expect(
+		successFrame(slow),
+		successFrame(next),
+		errorFrame(lottery.BadNumber, bad),
+		pointFrame(slow, slow, next),
+		errorFrame(lottery.Gap, noSlip),
+		okFrame,
+		errorFrame(lottery.DrawDone, noSlip),
+		winnersFrame("1", "1"),
+		pointFrame(slow, slow, next),
+	)
+	c.expectRows(other, slow, slow, next)
+}
+
+// The answer to what breaks the protocol does not overtake those before it.
+func TestLastAnswerComesLast(t *testing.T) {
+	const broken = "\x00\x00\x00\x00\x0c"
+	last := errorFrame(codec.UnknownType, noSlip)
+	t.Run("after a query that is parked", func(t *testing.T) {
+		c := start(t, 1, nil, nil)
+		p := c.dial()
+		p.send(queryFrame(1), []byte(broken))
+		c.awaitParked(1)
+		c.ask(finishedFrame(1), okFrame)
+		p.expect(winnersFrame(), last)
+		p.expectEnd()
+	})
+	t.Run("read after a query that is parked", func(t *testing.T) {
+		c := start(t, 1, nil, nil)
+		p := c.dial()
+		p.send(queryFrame(1))
+		c.awaitParked(1)
+		p.send(resumeFrame(1), []byte(broken))
+		s := c.session(p)
+		c.await("it was read", func() bool { return s.state == deaf })
+		c.ask(finishedFrame(1), okFrame)
+		p.expect(winnersFrame(), pointFrame(), last)
+		p.expectEnd()
+	})
+	t.Run("after a query when the draw is done", func(t *testing.T) {
+		c := start(t, 1, nil, nil)
+		c.ask(finishedFrame(1), okFrame)
+		p := c.dial()
+		p.send(resumeFrame(1), queryFrame(1), []byte(broken))
+		p.expect(pointFrame(), winnersFrame(), last)
+		p.expectEnd()
+	})
+	t.Run("after a bet that is being stored", func(t *testing.T) {
+		g := newGate()
+		c := start(t, 1, nil, (&hooked{await: g.pass}).wrap)
+		defer g.open()
+		p, slip := c.dial(), slipOf(1, "1", losing)
+		p.send(betFrame(slip))
+		g.wait(t, 1)
+		p.send(betFrame(slip), []byte(broken))
+		s := c.session(p)
+		c.await("it was read", func() bool { return s.state == deaf })
+		p.expectNothing()
+		g.open()
+		p.expect(successFrame(slip), successFrame(slip), last)
+		p.expectEnd()
+	})
+}
+
+// conversation is random frames of one agency with their answers, up to its
+// FINISHED and its query.
+func conversation(random *rand.Rand, agency, frames int) (request, answer []byte) {
+	var stored []lottery.Slip
+	var rows []byte
+	var winners []string
+	say := func(q, a []byte) { request, answer = append(request, q...), append(answer, a...) }
+	fresh := func(n int) []lottery.Slip {
+		slips := make([]lottery.Slip, n)
+		for i := range slips {
+			number := strconv.Itoa(random.IntN(lottery.MaxNumber + 1))
+			if random.IntN(20) == 0 {
+				number = winning
+			}
+			slips[i] = slipOf(agency, strconv.Itoa(random.IntN(1e8)), number)
+		}
+		return slips
+	}
+	store := func(slips []lottery.Slip) {
+		for _, s := range slips {
+			if s.Number == winning {
+				winners = append(winners, s.Document)
+			}
+		}
+		stored = append(stored, slips...)
+		rows = append(rows, rowsOf(slips)...)
+	}
+	for range frames {
+		switch random.IntN(8) {
+		case 0, 1, 2:
+			slips := fresh(1 + random.IntN(15))
+			say(batchAt(len(stored), slips...), successFrame(slips[0]))
+			store(slips)
+		case 3:
+			slips := fresh(1)
+			say(betFrame(slips[0]), successFrame(slips[0]))
+			store(slips)
+		case 4:
+			bad := fresh(1)[0]
+			bad.Birthdate = "2023-02-30"
+			say(betFrame(bad), errorFrame(lottery.BadBirthdate, bad))
+		case 5:
+			slips := fresh(2)
+			say(batchAt(len(stored)+1, slips...), errorFrame(lottery.Gap, noSlip))
+		case 6: // one that is stored, in whole or in part
+			position := random.IntN(len(stored) + 1)
+			slips := append(append([]lottery.Slip(nil), stored[position:min(position+20, len(stored))]...), fresh(1)...)
+			say(batchAt(position, slips...), successFrame(slips[0]))
+			if more := position + len(slips) - len(stored); more > 0 {
+				store(slips[len(slips)-more:])
+			}
+		case 7:
+			say(resumeFrame(agency), pointOf(len(stored), rows))
+		}
+	}
+	say(totalFrame(agency, len(stored)), okFrame)
+	say(queryFrame(agency), winnersFrame(winners...))
+	say(resumeFrame(agency), pointOf(len(stored), rows))
+	return request, answer
+}
+
+// Each agency sends its whole stream in random pieces while all others do.
+func TestManyConnectionsWithManyFrames(t *testing.T) {
+	const agencies, frames = 24, 100
+	g := newGate()
+	var first = make(chan struct{}, 1)
+	first <- struct{}{}
+	c := start(t, agencies, nil, (&hooked{store: func(*lottery.Batch) error {
+		select {
+		case <-first: // is stored only when much else has been
+			return g.pass()
+		default:
+			return nil
+		}
+	}}).wrap)
+	defer g.open()
+	ended := make(chan error, agencies)
+	for i := range agencies {
+		p := c.dial()
+		go func() { ended <- p.converse(rand.New(rand.NewPCG(7, uint64(i))), i+1, frames) }()
+	}
+	g.wait(t, 1)
+	c.await("all others wait for the draw", func() bool { return len(c.parked) == agencies-1 })
+	g.open()
+	for range agencies {
+		if err := await(t, ended, "an agency gets no answer"); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(c.log.find(t, "sorteo", "success")); n != 1 {
+		t.Errorf("%d draws in the log, expected 1", n)
+	}
+}
+
+// converse sends a conversation in random pieces, and reads the answers
+// meanwhile.
+func (p *peer) converse(random *rand.Rand, agency, frames int) error {
+	request, answer := conversation(random, agency, frames)
+	_ = p.SetDeadline(time.Now().Add(2 * patience))
+	sent := make(chan error, 1)
+	go func() {
+		for rest := request; len(rest) > 0; {
+			n := min(1+random.IntN(4000), len(rest))
+			if _, err := p.Write(rest[:n]); err != nil {
+				sent <- err
+				return
+			}
+			rest = rest[n:]
+		}
+		sent <- nil
+	}()
+	if err := p.match(answer); err != nil {
+		return fmt.Errorf("agency %d: %w", agency, err)
+	}
+	return <-sent
+}
+
+// The worker's scratch and the pooled bursts are used again; nothing of one
+// connection may show in another's answers or rows.
+func TestConnectionsDoNotMix(t *testing.T) {
+	const agencies, each = 6, 40
+	c := start(t, agencies, func(config *Config) { config.Workers = 2 }, nil)
+	ended := make(chan error, agencies)
+	for a := 1; a <= agencies; a++ {
+		p := c.dial()
+		go func() {
+			for i := range each {
+				slips := losers(a, 1+(i*a)%9)
+				if _, err := p.Write(bytes.Join([][]byte{batchFrame(slips...), betFrame(slips[0])}, nil)); err != nil {
+					ended <- err
+					return
+				}
+				if err := p.match(bytes.Repeat(successFrame(slips[0]), 2)); err != nil {
+					ended <- fmt.Errorf("agency %d: %w", a, err)
+					return
+				}
+			}
+			ended <- nil
+		}()
+	}
+	for range agencies {
+		if err := await(t, ended, "an agency gets no answer"); err != nil {
+			t.Error(err)
+		}
+	}
+	for a := 1; a <= agencies; a++ {
+		var stored []lottery.Slip
+		for i := range each {
+			slips := losers(a, 1+(i*a)%9)
+			stored = append(append(stored, slips...), slips[0])
+		}
+		c.ask(resumeFrame(a), pointFrame(stored...))
+	}
+}

@@ -1,0 +1,173 @@
+package reactor
+
+import (
+	"encoding/binary"
+	"slices"
+	"strconv"
+	"testing"
+
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+func TestParkedQueryLeavesWithItsConnection(t *testing.T) {
+	for how, hangUp := range map[string]func(*peer){
+		"closed":        func(p *peer) { p.Close() },
+		"half closed":   func(p *peer) { _ = p.CloseWrite() },
+		"reset":         func(p *peer) { p.reset() },
+		"more was sent": func(p *peer) { p.send(resumeFrame(1), betFrame(slipOf(1, "1", losing))[:9]); p.Close() },
+	} {
+		t.Run(how, func(t *testing.T) {
+			c := start(t, 2, nil, nil)
+			staying, leaving := c.dial(), c.dial()
+			staying.send(queryFrame(2))
+			leaving.send(queryFrame(1))
+			c.awaitParked(2)
+			hangUp(leaving)
+			c.awaitParked(1)
+			c.awaitSessions(1)
+			staying.Close()
+			c.awaitSessions(0)
+			c.expectIdle()
+		})
+	}
+}
+
+func TestRequestsAfterAParkedQuery(t *testing.T) {
+	c := start(t, 2, nil, nil)
+	won := slipOf(1, "1", winning)
+	p := c.dial()
+	p.send(betFrame(won), queryFrame(1), resumeFrame(1)) // in the query's burst
+	p.expect(successFrame(won))
+	c.awaitParked(1)
+	late := slipOf(1, "2", winning)
+	p.send(betFrame(late)) // and in later ones
+	c.awaitFrames(p, 4)
+	p.send(queryFrame(1), resumeFrame(1))
+	c.awaitFrames(p, 6)
+	p.expectNothing()
+	c.expectRows(won)
+
+	c.ask(finishedFrame(1), okFrame)
+	c.ask(finishedFrame(2), okFrame)
+	p.expect(
+		winnersFrame("1"),
+		pointFrame(won),
+		errorFrame(lottery.DrawDone, noSlip),
+		winnersFrame("1"),
+		pointFrame(won))
+}
+
+func TestQueryAfterTheDraw(t *testing.T) {
+	c := start(t, 2, nil, nil)
+	one, two := slipOf(1, "1", winning), slipOf(2, "2", "07574")
+	c.ask(batchFrame(one, slipOf(1, "11", losing)), successFrame(one))
+	c.ask(betFrame(two), successFrame(two))
+	c.ask(finishedFrame(1), okFrame)
+	c.ask(append(finishedFrame(2), queryFrame(2)...), okFrame, winnersFrame("2"))
+	p := c.dial()
+	for range 3 {
+		p.send(queryFrame(1))
+		p.expect(winnersFrame("1"))
+	}
+	c.ask(queryFrame(2), winnersFrame("2"))
+	c.awaitParked(0)
+}
+
+// Pitfall 3: more winners than a frame holds.
+func TestPitfall3MoreWinnersThanAFrameHolds(t *testing.T) {
+	const winners = 2000
+	c := start(t, 1, nil, nil)
+	var documents []string
+	p := c.dial()
+	for len(documents) < winners {
+		slips := make([]lottery.Slip, 100)
+		for i := range slips {
+			slips[i] = slipOf(1, strconv.Itoa(30000000+len(documents)), winning)
+			documents = append(documents, slips[i].Document)
+		}
+		p.send(batchFrame(slips...))
+		p.expect(successFrame(slips[0]))
+	}
+	p.send(queryFrame(1))
+	c.awaitParked(1)
+	c.ask(finishedFrame(1), okFrame)
+	p.expectWinners(documents)
+	p.send(queryFrame(1), resumeFrame(9))
+	p.expectWinners(documents)
+	p.expect(errorFrame(lottery.WrongAgency, noSlip)) // the stream is still in step
+	again := c.dial()
+	again.send(queryFrame(1))
+	again.expectWinners(documents)
+}
+
+// expectWinners reads the winners' parts, up to the last one.
+func (p *peer) expectWinners(want []string) {
+	p.t.Helper()
+	var got []string
+	parts := 0
+	for {
+		f := p.receive()
+		if len(f) > 8192 {
+			p.t.Fatalf("a frame has %d bytes", len(f))
+		}
+		parts++
+		payload := f[5 : len(f)-1]
+		count := binary.BigEndian.Uint32(payload)
+		payload = payload[4:]
+		for range count {
+			n := 2 + int(binary.BigEndian.Uint16(payload))
+			got = append(got, string(payload[2:n]))
+			payload = payload[n:]
+		}
+		if len(payload) > 0 {
+			p.t.Fatalf("% x follows the documents", payload)
+		}
+		if f[4] == byte(codec.TypeWinners) {
+			break
+		}
+		if f[4] != byte(codec.TypeWinnersPart) {
+			p.t.Fatalf("received type %#x, expected a part", f[4])
+		}
+	}
+	if !slices.Equal(got, want) || parts < 2 {
+		p.t.Fatalf("received %d winners in %d parts, expected %d; the first are %v", len(got), parts, len(want), got[:min(5, len(got))])
+	}
+}
+
+// Pitfall 14: the descriptors of queries are given back, whoever closes.
+func TestPitfall14ThousandQueries(t *testing.T) {
+	const queries = 1000
+	c := start(t, 2, nil, nil)
+	c.ask(finishedFrame(1), okFrame)
+	c.awaitSessions(0)
+	before := descriptors(t)
+
+	parked := make([]*peer, queries)
+	for i := range parked {
+		parked[i] = c.dial()
+		parked[i].send(queryFrame(1 + i%2))
+	}
+	c.awaitParked(queries)
+	if now := descriptors(t); now != before+2*queries {
+		t.Fatalf("%d descriptors are open with %d connections, before them were %d", now, queries, before)
+	}
+	leaving, staying := parked[:queries/2], parked[queries/2:]
+	for _, p := range leaving {
+		p.Close()
+	}
+	c.awaitParked(len(staying))
+	c.ask(finishedFrame(2), okFrame)
+	for _, p := range staying {
+		p.expect(winnersFrame())
+		p.Close()
+	}
+	for range queries { // one after the other, now that there is an answer
+		c.ask(queryFrame(1), winnersFrame())
+	}
+	c.awaitSessions(0)
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors are open, before the queries were %d", after, before)
+	}
+	c.expectIdle()
+}

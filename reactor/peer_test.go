@@ -1,0 +1,145 @@
+package reactor
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// peer is one connection to a central.
+type peer struct {
+	t testing.TB
+	*net.TCPConn
+}
+
+func (c *central) dial() *peer {
+	c.t.Helper()
+	conn, err := net.DialTimeout("tcp", c.Address().String(), patience)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	c.t.Cleanup(func() { conn.Close() })
+	return &peer{c.t, conn.(*net.TCPConn)}
+}
+
+func (p *peer) send(pieces ...[]byte) {
+	p.t.Helper()
+	if _, err := p.Write(bytes.Join(pieces, nil)); err != nil {
+		p.t.Fatalf("send: %v", err)
+	}
+}
+
+// receive reads one whole frame.
+func (p *peer) receive() []byte {
+	p.t.Helper()
+	frame := make([]byte, 5, 64)
+	if _, err := io.ReadFull(p, frame); err != nil {
+		p.t.Fatalf("receive: %v", err)
+	}
+	rest := make([]byte, int(binary.BigEndian.Uint32(frame))+1)
+	if _, err := io.ReadFull(p, rest); err != nil {
+		p.t.Fatalf("receive: %v", err)
+	}
+	return append(frame, rest...)
+}
+
+// expect reads frames and compares them, byte for byte.
+func (p *peer) expect(want ...[]byte) {
+	p.t.Helper()
+	for _, w := range want {
+		if got := p.receive(); !bytes.Equal(got, w) {
+			p.t.Fatalf("received % x (%q)\nexpected % x (%q)", got, got, w, w)
+		}
+	}
+}
+
+// expectEnd reads the end of file.
+func (p *peer) expectEnd() {
+	p.t.Helper()
+	if rest, err := io.ReadAll(p); err != nil || len(rest) > 0 {
+		p.t.Fatalf("received %q and %v, expected the end of file", rest, err)
+	}
+}
+
+// ask sends the frames on a connection of their own and compares the answers.
+func (c *central) ask(request []byte, want ...[]byte) {
+	c.t.Helper()
+	p := c.dial()
+	p.send(request)
+	p.expect(want...)
+	p.Close()
+}
+
+// expectNothing says that nothing was received so far that was not read.
+// Whoever asks orders this after what might have been sent.
+func (p *peer) expectNothing() {
+	p.t.Helper()
+	raw, err := p.SyscallConn()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var n int
+	var received [256]byte
+	_ = raw.Control(func(fd uintptr) {
+		n, _, err = unix.Recvfrom(int(fd), received[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	})
+	if !errors.Is(err, unix.EAGAIN) {
+		p.t.Fatalf("received %q and %v, expected nothing yet", received[:max(n, 0)], err)
+	}
+}
+
+// expectGone reads until the connection has ended, in whatever way.
+func (p *peer) expectGone() {
+	p.t.Helper()
+	if _, err := io.Copy(io.Discard, p); errors.Is(err, os.ErrDeadlineExceeded) {
+		p.t.Fatal("the connection is still open")
+	}
+}
+
+// expectEcho sends a line and expects it back, and then the end.
+func (c *central) expectEcho(line string) {
+	c.t.Helper()
+	p := c.dial()
+	p.send([]byte(line))
+	p.expectBytes([]byte(line))
+	p.expectEnd()
+	p.Close()
+}
+
+// expectBytes reads as many bytes and compares them.
+func (p *peer) expectBytes(want []byte) {
+	p.t.Helper()
+	if err := p.match(want); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// match is expectBytes for goroutines other than the test's.
+func (p *peer) match(want []byte) error {
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(p, got)
+	if err != nil || !bytes.Equal(got, want) {
+		same := 0
+		for same < n && got[same] == want[same] {
+			same++
+		}
+		return fmt.Errorf("received %d bytes and %v, expected %d bytes; from byte %d on there are %.200q, expected %.200q",
+			n, err, len(want), same, got[same:n], want[same:])
+	}
+	return nil
+}
+
+// reset ends the connection with a reset.
+func (p *peer) reset() {
+	_ = p.SetLinger(0)
+	p.Close()
+}

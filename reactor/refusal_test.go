@@ -1,0 +1,242 @@
+package reactor
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+// refusal is a request that gets an ERROR on a real connection.
+type refusal struct {
+	code lottery.Code
+	what string
+
+	before func(c *central) // what else has happened; stores nothing
+	fails  *hooked          // in what way the ledger does, if it does
+
+	bound  bool // the connection speaks for agency 1 already
+	frame  []byte
+	slip   lottery.Slip // the one at fault
+	closes bool         // the connection
+	names  int          // the agency that the connection speaks for from then on, if not 1
+}
+
+func (r *refusal) String() string { return string(r.code) + "/" + r.what }
+
+// with returns a valid slip of agency 1, changed.
+func with(change func(*lottery.Slip)) lottery.Slip {
+	s := slipOf(1, "30904465", losing)
+	change(&s)
+	return s
+}
+
+func firstName(s string) lottery.Slip { return with(func(slip *lottery.Slip) { slip.FirstName = s }) }
+func lastName(s string) lottery.Slip  { return with(func(slip *lottery.Slip) { slip.LastName = s }) }
+func document(s string) lottery.Slip  { return with(func(slip *lottery.Slip) { slip.Document = s }) }
+func birthdate(s string) lottery.Slip { return with(func(slip *lottery.Slip) { slip.Birthdate = s }) }
+func number(s string) lottery.Slip    { return with(func(slip *lottery.Slip) { slip.Number = s }) }
+func agency(s string) lottery.Slip    { return with(func(slip *lottery.Slip) { slip.Agency = s }) }
+
+// badBets are the rows of refused slips, each alone and in the middle of a
+// batch.
+func badBets(code lottery.Code, slips ...lottery.Slip) []refusal {
+	var rows []refusal
+	good := losers(1, 2)
+	for _, bad := range slips {
+		rows = append(rows,
+			refusal{code: code, what: "bet", frame: betFrame(bad), slip: bad},
+			refusal{code: code, what: "batch", frame: batchFrame(good[0], bad, good[1]), slip: bad})
+	}
+	return rows
+}
+
+// broken are the rows of what ends a connection.
+func broken(code lottery.Code, what string, frames ...string) []refusal {
+	var rows []refusal
+	for _, f := range frames {
+		rows = append(rows, refusal{code: code, what: what, frame: []byte(f), closes: true})
+	}
+	return rows
+}
+
+func finish(agencies ...int) func(*central) {
+	return func(c *central) {
+		for _, a := range agencies {
+			c.ask(finishedFrame(a), okFrame)
+		}
+	}
+}
+
+var errDisk = errors.New("the disk is gone")
+
+// diskFailure fails for agency 1, the first time.
+func diskFailure() func(agency int) error {
+	var failed atomic.Bool
+	return func(agency int) error {
+		if agency != 1 || failed.Swap(true) {
+			return nil
+		}
+		return errDisk
+	}
+}
+
+func refusals() []refusal {
+	slips := losers(1, 3)
+	others := losers(2, 1)
+	nines := losers(9, 1)
+	var rows []refusal
+	add := func(more ...refusal) { rows = append(rows, more...) }
+
+	add(badBets(lottery.BadAgency, agency("0"), agency(""), agency("-1"), agency("one"), agency("99999999999"))...)
+	add(refusal{code: lottery.BadAgency, what: "finished", frame: frame(&codec.Finished{Agency: "x"})})
+	add(refusal{code: lottery.BadAgency, what: "query", frame: frame(&codec.WinnersQuery{Agency: ""})})
+	add(refusal{code: lottery.BadAgency, what: "resume", frame: frame(&codec.Resume{Agency: "0"})})
+
+	add(refusal{code: lottery.UnknownAgency, what: "bet", frame: betFrame(nines[0]), names: 9})
+	add(refusal{code: lottery.UnknownAgency, what: "finished", frame: finishedFrame(9), names: 9})
+	add(refusal{code: lottery.UnknownAgency, what: "query", frame: queryFrame(9), names: 9})
+	add(refusal{code: lottery.UnknownAgency, what: "resume", frame: resumeFrame(9), names: 9})
+
+	add(refusal{code: lottery.WrongAgency, what: "bet", bound: true, frame: betFrame(others[0]), slip: others[0]})
+	add(refusal{code: lottery.WrongAgency, what: "batch", bound: true, frame: batchFrame(others...), slip: others[0]})
+	add(refusal{code: lottery.WrongAgency, what: "finished", bound: true, frame: finishedFrame(2)})
+	add(refusal{code: lottery.WrongAgency, what: "query", bound: true, frame: queryFrame(2)})
+	add(refusal{code: lottery.WrongAgency, what: "resume", bound: true, frame: resumeFrame(2)})
+	add(refusal{code: lottery.WrongAgency, what: "mixed batch", frame: batchFrame(slips[0], others[0], slips[1]), slip: others[0]})
+
+	add(badBets(lottery.BadName, firstName(""), lastName(""), firstName("a\tb"), lastName("a\x7f"),
+		firstName("\u0085"), lastName(strings.Repeat("ñ", 128)))...)
+	add(badBets(lottery.BadDocument, document(""), document("12345678901"), document("12.345"), document("١٢٣"))...)
+	add(badBets(lottery.BadBirthdate, birthdate(""), birthdate("2023-02-29"), birthdate("1999-3-17"), birthdate("17/03/1999"))...)
+	add(badBets(lottery.BadNumber, number(""), number("10000"), number("-1"), number("7574.0"))...)
+	// With the slip's document, the answer would not fit a frame.
+	add(refusal{code: lottery.BadDocument, what: "too long to repeat", frame: padded(8192)})
+
+	add(refusal{code: lottery.EmptyBatch, what: "batch", frame: batchFrame()})
+	add(refusal{code: lottery.EmptyBatch, what: "batch with a position", frame: batchAt(0)})
+	add(refusal{code: lottery.Gap, what: "batch", frame: batchAt(1, slips...)})
+	add(refusal{code: lottery.AgencyFinished, what: "bet", before: finish(1), frame: betFrame(slips[0])})
+	add(refusal{code: lottery.AgencyFinished, what: "batch", before: finish(1), frame: batchAt(0, slips...)})
+	add(refusal{code: lottery.DrawDone, what: "bet", before: finish(1, 2), frame: betFrame(slips[0])})
+	add(refusal{code: lottery.DrawDone, what: "batch", before: finish(1, 2), frame: batchFrame(slips...)})
+	add(refusal{code: lottery.Incomplete, what: "finished", frame: totalFrame(1, 1)})
+
+	failsToStore := func() *hooked {
+		fails := diskFailure()
+		return &hooked{store: func(b *lottery.Batch) error { return fails(b.Agency()) }}
+	}
+	add(refusal{code: lottery.Storage, what: "bet", fails: failsToStore(), frame: betFrame(slips[0])})
+	add(refusal{code: lottery.Storage, what: "batch", fails: failsToStore(), frame: batchFrame(slips...)})
+	add(refusal{code: lottery.Storage, what: "finished", fails: &hooked{finish: diskFailure()}, frame: finishedFrame(1)})
+	add(refusal{code: lottery.Storage, what: "resume", fails: &hooked{resume: diskFailure()}, frame: resumeFrame(1)})
+
+	add(broken(codec.BadFrame, "no delimiter", "\x00\x00\x00\x03\x05\x00\x011\x00", "\x00\x00\x00\x00\x06\x00")...)
+	add(broken(codec.BadFrame, "lengths that do not add up",
+		"\x00\x00\x00\x00\x01\xff",                                           // a bet of nothing
+		"\x00\x00\x00\x03\x05\x00\x021\xff",                                  // a text beyond the payload
+		"\x00\x00\x00\x04\x06\x00\x0111\xff",                                 // more after the last text
+		"\x00\x00\x00\x06\x05\x00\x011\x00\x00\x00\xff",                      // three bytes of a total
+		"\x00\x00\x00\x04\x02\x00\x00\x00\x01\xff",                           // a bet that is not there
+		"\x00\x00\x00\x04\x02\xff\xff\xff\xff\xff",                           // 4,294,967,295 of them
+		"\x00\x00\x00\x05\x02\x00\x00\x00\x00\x01\xff",                       // one byte of a position
+		string(betFrame(slips[0])[:4])+"\x02"+string(betFrame(slips[0])[5:]), // a BET called BATCH
+	)...)
+	add(broken(codec.BadFrame, "not UTF-8",
+		"\x00\x00\x00\x03\x05\x00\x01\xff\xff",
+		"\x00\x00\x00\x04\x09\x00\x02\xc3\x28\xff",
+		string(betFrame(firstName("Jos\xe9"))),
+		string(batchFrame(slips[0], lastName("\xc0\x80"), slips[1])))...)
+	add(broken(codec.TooLong, "length", "\x00\x00\x20\x01\x01", "\x00\x00\x20\x01", "\x00\xff\xff\xff", "\xff\xff\xff\xff")...)
+	add(broken(codec.UnknownType, "type", "\x00\x00\x00\x00\x0c", "\x00\x00\x00\x00\x00\xff", "\x00\x00\x20\x00\xff")...)
+	add(broken(codec.UnknownType, "not for the central", "\x00\x00\x00\x04\x03\x00\x02OK\xff",
+		string(errorFrame(lottery.Gap, noSlip)), string(winnersFrame("1")), "\x00\x00\x00\x02\x08\x00\x00\xff",
+		string(pointFrame()), string(frame(&codec.WinnersPart{})))...)
+	return rows
+}
+
+// padded returns the frame of a bet whose document makes the payload of that
+// size, which codec would not make.
+func padded(size int) []byte {
+	f := betFrame(lottery.Slip{Agency: "1", FirstName: "a", LastName: "b"})
+	missing := size - (len(f) - 6)
+	document := 5 + 3 + 3 + 3 // where its length stands
+	f = bytes.Join([][]byte{f[:document+2], bytes.Repeat([]byte("1"), missing), f[document+2:]}, nil)
+	binary.BigEndian.PutUint32(f, uint32(size))
+	binary.BigEndian.PutUint16(f[document:], uint16(missing))
+	return f
+}
+
+func TestRefusals(t *testing.T) {
+	seen := make(map[lottery.Code]bool)
+	for _, r := range refusals() {
+		seen[r.code] = true
+		t.Run(r.String(), func(t *testing.T) { testRefusal(t, &r) })
+	}
+	for _, code := range []lottery.Code{
+		"bad_frame", "too_long", "unknown_type", "bad_agency", "unknown_agency", "wrong_agency", "bad_name",
+		"bad_document", "bad_birthdate", "bad_number", "empty_batch", "gap", "agency_finished", "draw_done",
+		"incomplete", "storage",
+	} {
+		if !seen[code] {
+			t.Errorf("no connection gets %s here", code)
+		}
+	}
+}
+
+func testRefusal(t *testing.T, r *refusal) {
+	var wrap func(Lottery) Lottery
+	if r.fails != nil {
+		wrap = r.fails.wrap
+	}
+	c := start(t, 2, nil, wrap)
+	// The witness is in the middle of a frame meanwhile.
+	witness, request := c.dial(), resumeFrame(2)
+	witness.send(request[:6])
+	c.awaitRead(witness, 6)
+	if r.before != nil {
+		r.before(c)
+	}
+
+	p := c.dial()
+	if r.bound || r.frame[0] != 0 { // or else it would be no agency's connection
+		p.send(resumeFrame(1))
+		p.expect(pointFrame())
+	}
+	want := errorFrame(r.code, r.slip)
+	if r.closes {
+		// What follows is no command any more, and does not cost the answer.
+		p.send(r.frame, finishedFrame(1), betFrame(slipOf(1, "1", losing)), bytes.Repeat([]byte("x"), 256<<10))
+		p.expect(want)
+		p.expectEnd()
+		p.Close()
+	} else {
+		p.send(r.frame)
+		p.expect(want)
+		if r.names != 0 {
+			p.send(resumeFrame(r.names))
+			p.expect(errorFrame(lottery.UnknownAgency, noSlip))
+		} else {
+			p.send(resumeFrame(1))
+			p.expect(pointFrame())
+		}
+	}
+	fails := c.log.failures(t)
+	if len(fails) == 0 || (!r.closes && fails[0]["code"] != string(r.code)) {
+		t.Errorf("the log does not say so: %v", fails)
+	}
+
+	witness.send(request[6:])
+	witness.expect(pointFrame())
+	c.expectRows()
+	if r.code != lottery.DrawDone {
+		slip := slipOf(2, "1", losing)
+		witness.send(betFrame(slip))
+		witness.expect(successFrame(slip))
+	}
+}
