@@ -27,6 +27,7 @@ const (
 type Contest struct {
 	ledger    *Ledger
 	statePath string
+	lateDraw  bool   // OpenContest has made the draw
 	unsynced  bool   // the ledger is not synced, so nothing is known to be on disk
 	books     []book // of agency i+1
 	drawn     chan struct{}
@@ -130,8 +131,13 @@ func (c *Contest) restore(saved state) error {
 		c.books[i].closed = c.draw.endings[i] != open
 		c.books[i].heard = now
 	}
+	c.lateDraw = c.draw.phase == Drawing
 	return c.settle()
 }
+
+// DrewLate reports whether OpenContest itself has made the draw, because a
+// crash came between the last FINISHED and it: nobody has announced it yet.
+func (c *Contest) DrewLate() bool { return c.lateDraw }
 
 // Store admits a batch: whole, or not at all. With a position, bets that the
 // contest already has are left out. The error is a *Refusal with code

@@ -32,13 +32,22 @@ type Config struct {
 	Echo    bool   // whether connections that are no agency's get their line back
 
 	Workers        int // batches of how many connections are stored at a time
-	MaxConnections int // open ones; more are closed at once
+	MaxConnections int // open ones; more are told RETRY and closed at once
+	MaxPerAddress  int // open ones from one IP address
 	WindowFrames   int // frames of one connection that may wait for their answer
 	WindowBytes    int // bytes of payload in them
 	MaxWaiting     int // bytes of payload that may wait in the whole server; beyond it the answer is RETRY
 	MaxUnread      int // bytes of answers that a peer may leave unread
 
-	StopTimeout time.Duration // how long a stop waits for work in flight
+	MaxLine int // bytes of an echo connection's line, without its line break
+
+	// FrameTimeout is how long a frame, or an echo connection's line, may take
+	// from its first byte to its last. IdleTimeout is how long a connection
+	// may say nothing while it waits for no answer. Both are kept to about a
+	// second, and the peer is told RETRY.
+	FrameTimeout time.Duration
+	IdleTimeout  time.Duration
+	StopTimeout  time.Duration // how long a stop waits for work in flight
 
 	Log zerolog.Logger // for the workers: may wait for a slow reader
 	// LoopLog is for the event loop. Its writer must never block.

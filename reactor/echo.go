@@ -1,10 +1,9 @@
 package reactor
 
-import "bytes"
-
-// MaxLine is the longest line that an echo connection gets back, in bytes,
-// without its line break.
-const MaxLine = 1024
+import (
+	"bytes"
+	"fmt"
+)
 
 // receiveLine gathers an echo connection's line. When it is whole, it goes
 // back and the connection is closed.
@@ -14,17 +13,22 @@ func (s *session) receiveLine(data []byte) {
 		data = data[:end]
 	}
 	s.line = append(s.line, data...)
-	if len(s.text()) > MaxLine {
-		s.server.log.Error().Str("action", "receive_message").Str("result", "fail").
-			Str("ip", s.peer).Int("max_bytes", MaxLine).Str("error", "the line is too long").Send()
-		s.write([]byte("the line is too long\n"))
-		s.linger()
+	if limit := s.server.config.MaxLine; len(s.text()) > limit {
+		s.refuseLine(fmt.Sprintf("the line is longer than %d bytes", limit))
 		return
 	}
 	if end > 0 {
 		s.echo()
 		s.linger()
 	}
+}
+
+// refuseLine tells the peer why it does not get its line back.
+func (s *session) refuseLine(reason string) {
+	s.server.log.Error().Str("action", "receive_message").Str("result", "fail").
+		Str("ip", s.peer).Str("error", reason).Send()
+	s.write([]byte(reason + "\n"))
+	s.linger()
 }
 
 // echo sends back what the peer has sent, as it came.

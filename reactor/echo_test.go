@@ -20,7 +20,7 @@ func noLottery(t *testing.T) func(Lottery) Lottery {
 }
 
 func TestEcho(t *testing.T) {
-	long := strings.Repeat("x", MaxLine)
+	long := strings.Repeat("x", maxLine)
 	for what, test := range map[string]struct {
 		pieces []string
 		back   string
@@ -90,7 +90,7 @@ func TestEchoWithoutALineBreak(t *testing.T) {
 }
 
 func TestEchoOfALineThatIsTooLong(t *testing.T) {
-	long := strings.Repeat("x", MaxLine+1)
+	long := strings.Repeat("x", maxLine+1)
 	for what, pieces := range map[string][]string{
 		"with a line break": {long + "\n"},
 		"with CR LF":        {long + "\r\n"},
@@ -102,7 +102,7 @@ func TestEchoOfALineThatIsTooLong(t *testing.T) {
 			c := start(t, 1, nil, noLottery(t))
 			p := c.dial()
 			c.sendLine(p, pieces...)
-			p.expectBytes([]byte("the line is too long\n"))
+			p.expectBytes([]byte("the line is longer than 1024 bytes\n"))
 			p.expectEnd()
 			c.log.only(t, "receive_message", "fail")
 			if told := c.log.find(t, "receive_message", "success"); len(told) > 0 {

@@ -16,6 +16,9 @@ import (
 // patience bounds every wait of these tests; none of them needs it.
 const patience = 20 * time.Second
 
+// maxLine is the tests' Config.MaxLine, the default of the command.
+const maxLine = 1024
+
 // central is a server under test, with a real contest on a real disk.
 type central struct {
 	*Server
@@ -45,6 +48,10 @@ func start(t testing.TB, agencies int, configure func(*Config), wrap func(Lotter
 		Echo:           true,
 		Workers:        4,
 		MaxConnections: 4096,
+		MaxPerAddress:  4096,
+		MaxLine:        maxLine,
+		FrameTimeout:   time.Hour,
+		IdleTimeout:    time.Hour,
 		WindowFrames:   1024,
 		WindowBytes:    1 << 20,
 		MaxWaiting:     64 << 20,

@@ -21,6 +21,7 @@ func TestMaxConnections(t *testing.T) {
 	}
 	for range 3 {
 		tooMany := c.dial()
+		tooMany.expectRetry()
 		tooMany.expectEnd()
 	}
 	if refused := c.log.find(t, "accept_connection", "fail"); len(refused) != 3 {

@@ -51,6 +51,7 @@ type Server struct {
 
 	// The loop's.
 	sessions  map[*session]struct{} // whose connection is open or whose burst is out
+	addresses map[string]int        // open connections from each
 	parked    map[*session]struct{} // whose burst waits for the draw
 	lingering map[*session]struct{}
 	waiting   int            // bytes of payload in all bursts
@@ -68,6 +69,7 @@ func New(config Config, lottery Lottery) *Server {
 		ready:     make(chan struct{}),
 		queue:     make(chan *burst, config.MaxConnections),
 		sessions:  make(map[*session]struct{}),
+		addresses: make(map[string]int),
 		parked:    make(map[*session]struct{}),
 		lingering: make(map[*session]struct{}),
 		quiet:     make(chan struct{}),
@@ -276,18 +278,38 @@ func (s *Server) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	if s.stopping.Load() {
 		return nil, gnet.Close
 	}
-	if len(s.sessions) >= s.config.MaxConnections {
+	if reason := s.noRoom(peer); reason != "" {
 		s.log.Error().Str("action", "accept_connection").Str("result", "fail").Str("ip", peer).
-			Int("max_connections", s.config.MaxConnections).Send()
-		return nil, gnet.Close
+			Str("error", reason).Send()
+		return appendAnswer(nil, &codec.Retry{Reason: reason}), gnet.Close
 	}
+	s.addresses[peer]++
 	// gnet's option for it would hide why it cannot listen, when it cannot:
 	// it goes on to set the option on the socket that there is not.
 	_ = c.SetKeepAlivePeriod(keepAlive)
-	session := &session{server: s, conn: c, peer: peer}
+	session := &session{server: s, conn: c, peer: peer, heard: time.Now()}
 	s.sessions[session] = struct{}{}
 	c.SetContext(session)
 	return nil, gnet.None
+}
+
+// noRoom returns why there is no room for one more connection of the peer, or
+// "" when there is.
+func (s *Server) noRoom(peer string) string {
+	switch config := &s.config; {
+	case len(s.sessions) >= config.MaxConnections:
+		return fmt.Sprintf("there are %d connections, more are not taken", config.MaxConnections)
+	case s.addresses[peer] >= config.MaxPerAddress:
+		return fmt.Sprintf("there are %d connections from this address, more are not taken", config.MaxPerAddress)
+	}
+	return ""
+}
+
+// left forgets a connection of the peer.
+func (s *Server) left(peer string) {
+	if s.addresses[peer]--; s.addresses[peer] == 0 {
+		delete(s.addresses, peer)
+	}
 }
 
 // OnTraffic implements gnet.EventHandler.
@@ -391,9 +413,13 @@ func (s *Server) closeIdle() {
 	s.checkQuiet()
 }
 
-// sweep closes the connections that have lingered long enough.
+// sweep ends the connections that have taken too long, and closes those that
+// have lingered long enough.
 func (s *Server) sweep() {
 	now := time.Now()
+	for session := range s.sessions {
+		session.checkTime(now)
+	}
 	for session := range s.lingering {
 		if now.After(session.closeAfter) {
 			session.hangUp()

@@ -39,6 +39,9 @@ type session struct {
 
 	agency int // the first one named, or 0
 
+	heard time.Time // when something came in last
+	since time.Time // when the first byte of what is not complete came in, or zero
+
 	ignored    int       // bytes thrown away
 	closeAfter time.Time // when a lingering connection is closed at the latest
 }
@@ -53,8 +56,9 @@ const (
 
 // receive takes what has come in.
 func (s *session) receive(data []byte) {
+	s.heard = time.Now()
 	if s.state == fresh && len(data) > 0 {
-		s.state = framed
+		s.state, s.since = framed, s.heard
 		// A frame begins with 0, or its length would be refused.
 		if data[0] != 0 && s.server.config.Echo {
 			s.state = echoing
@@ -75,6 +79,9 @@ func (s *session) receive(data []byte) {
 // receiveFrames gathers the frames in data for one burst: however many they
 // are, they get their answers in one write.
 func (s *session) receiveFrames(data []byte) {
+	if s.decoder.Buffered() == 0 {
+		s.since = s.heard
+	}
 	for s.state == framed {
 		frame, rest, ok, err := s.decoder.Next(data)
 		if err != nil {
@@ -85,9 +92,30 @@ func (s *session) receiveFrames(data []byte) {
 			break
 		}
 		s.gather(frame)
-		data = rest
+		s.since, data = s.heard, rest // what follows is another frame
 	}
 	s.dispatch()
+}
+
+// checkTime ends the conversation with a peer that is too slow, or that has
+// nothing to say.
+func (s *session) checkTime(now time.Time) {
+	config := &s.server.config
+	switch incomplete := s.decoder.Buffered() > 0 || s.state == echoing; {
+	case s.state == deaf || s.state == closed:
+	case incomplete && now.Sub(s.since) > config.FrameTimeout:
+		reason := fmt.Sprintf("what was begun is not complete after %v", config.FrameTimeout)
+		if s.state == echoing {
+			s.refuseLine(reason)
+			return
+		}
+		s.bidFarewell(farewell{errors.New(reason), &codec.Retry{Reason: reason}})
+		s.dispatch()
+	case s.out == nil && now.Sub(s.heard) > config.IdleTimeout:
+		reason := fmt.Sprintf("nothing was said for %v", config.IdleTimeout)
+		s.bidFarewell(farewell{errors.New(reason), &codec.Retry{Reason: reason}})
+		s.dispatch()
+	}
 }
 
 func (s *session) gather(frame codec.Frame) {
@@ -254,6 +282,7 @@ func (s *session) hangUp() {
 func (s *session) ended() {
 	s.state = closed
 	delete(s.server.lingering, s)
+	s.server.left(s.peer)
 	if s.gathering != nil {
 		s.release(s.gathering)
 		s.gathering = nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"loteria/cmd/internal/logline"
 	"loteria/cmd/internal/settings"
+	"loteria/lottery"
 )
 
 // config is what the central is told when it starts.
@@ -29,12 +31,20 @@ type config struct {
 	storageDir       string // folder of the ledger
 	contest          string // folder below storageDir; empty is storageDir itself
 	maxConnections   int
+	maxPerAddress    int           // connections from one IP address
+	maxLine          int           // bytes of a line that is echoed
+	frameTimeout     time.Duration // for a frame or line to become complete
+	idleTimeout      time.Duration // with nothing said and no answer due
 	windowFrames     int           // frames of one connection that may wait for their answer
 	windowBytes      int           // bytes of those frames
 	maxWaiting       int           // bytes of all connections' frames that may wait
 	maxUnread        int           // bytes of answers that a peer may leave unread
 	shutdownTimeout  time.Duration // most time that a stop waits for work in flight
+	noSync           bool          // leave it to the operating system when bets go to disk
+	drawDeadline     time.Time     // when betting ends at the latest; zero is never
+	drawWithout      []int         // agencies whose betting is ended at the start
 	healthcheck      bool          // do nothing but look whether the central is there
+	check            bool          // do nothing but read the ledger
 }
 
 // maxContest bounds the name of a contest, in bytes.
@@ -99,6 +109,22 @@ func table(c *config) *settings.Set {
 		Key: "MAX_CONNECTIONS", Flag: "max-connections", Env: "MAX_CONNECTIONS", Default: "131072",
 		About: "connections at the same time; further ones are closed at once",
 	}, settings.Int(1, 1_000_000))
+	settings.Add(s, &c.maxPerAddress, settings.Setting{
+		Key: "MAX_CONNECTIONS_PER_ADDRESS", Flag: "max-connections-per-address", Env: "MAX_CONNECTIONS_PER_ADDRESS", Default: "32768",
+		About: "connections from one IP address at the same time",
+	}, settings.Int(1, 1_000_000))
+	settings.Add(s, &c.maxLine, settings.Setting{
+		Key: "MAX_LINE", Flag: "max-line", Env: "MAX_LINE", Default: "1024",
+		About: "bytes of a line that is sent back",
+	}, settings.Int(1, 65_536))
+	settings.Add(s, &c.frameTimeout, settings.Setting{
+		Key: "FRAME_TIMEOUT", Flag: "frame-timeout", Env: "FRAME_TIMEOUT", Default: "30s",
+		About: "most time from the first byte of a frame or line to its last",
+	}, settings.Duration(time.Second, 24*time.Hour))
+	settings.Add(s, &c.idleTimeout, settings.Setting{
+		Key: "IDLE_TIMEOUT", Flag: "idle-timeout", Env: "IDLE_TIMEOUT", Default: "10m",
+		About: "most time that a connection says nothing while it waits for no answer",
+	}, settings.Duration(time.Second, 7*24*time.Hour))
 	settings.Add(s, &c.windowFrames, settings.Setting{
 		Key: "WINDOW_FRAMES", Flag: "window-frames", Env: "WINDOW_FRAMES", Default: "1024",
 		About: "frames of one connection that may wait for their answer",
@@ -124,6 +150,22 @@ func table(c *config) *settings.Set {
 		About: "name under which agencies reach the central; files carry it, the central does not use it",
 	}, settings.Text().OrEmpty())
 
+	settings.Add(s, &c.noSync, settings.Setting{
+		Key: "FSYNC", Flag: "fsync", Env: "FSYNC", Default: "always",
+		About: "when a bet counts as stored: synced to disk (always), or handed to the operating system (never), which a crash of the machine may lose",
+	}, settings.Parsed("one of always, never", parseFsync))
+	settings.Add(s, &c.drawDeadline, settings.Setting{
+		Key: "DRAW_DEADLINE", Flag: "draw-deadline", Env: "DRAW_DEADLINE",
+		About: "from then on no bets are taken, and the draw is made from what is stored",
+	}, settings.Parsed("a time like 2026-12-24T18:00:00-03:00, or 2026-12-24 18:00 in local time", parseTime).OrEmpty())
+	settings.Add(s, &c.drawWithout, settings.Setting{
+		Flag:  "draw-without",
+		About: "agencies that the draw no longer waits for: it is made from what is stored of theirs",
+	}, settings.Parsed("numbers of agencies, separated by commas", parseAgencies).OrEmpty())
+	settings.Add(s, &c.check, settings.Setting{
+		Flag: "check", Default: "false",
+		About: "only read the ledger, print what is in it and what is wrong with it, and change nothing",
+	}, settings.Bool())
 	settings.Add(s, &c.healthcheck, settings.Setting{
 		Flag: "healthcheck", Default: "false",
 		About: "only check whether a central with this configuration takes connections",
@@ -141,6 +183,43 @@ func parseIP(text string) (string, error) {
 	address, err := netip.ParseAddr(strings.TrimSpace(text))
 	return address.String(), err
 }
+
+func parseFsync(text string) (noSync bool, err error) {
+	switch text {
+	case "always":
+		return false, nil
+	case "never":
+		return true, nil
+	}
+	return false, errors.New("not a policy")
+}
+
+// parseTime takes RFC 3339, or the local time that a person writes.
+func parseTime(text string) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04"} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, errors.New("not a time")
+}
+
+func parseAgencies(text string) (agencies []int, err error) {
+	for _, number := range strings.Split(text, ",") {
+		agency, err := lottery.ParseAgency(strings.TrimSpace(number))
+		if err != nil {
+			return nil, err
+		}
+		agencies = append(agencies, agency)
+	}
+	return agencies, nil
+}
+
+// folder is where the contest is kept.
+func (c config) folder() string { return filepath.Join(c.storageDir, c.contest) }
 
 var errContest = errors.New("not the name of a contest")
 

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ func defaultConfig() config {
 	return config{
 		port: 12345, listenBacklog: 128, logLevel: zerolog.InfoLevel, logFormat: logline.Text,
 		expectedAgencies: 5, maxWorkers: 64, echo: true, storageDir: ".", maxConnections: 131072,
+		maxPerAddress: 32768, maxLine: 1024, frameTimeout: 30 * time.Second, idleTimeout: 10 * time.Minute,
 		windowFrames: 1024, windowBytes: 1 << 20, maxWaiting: 256 << 20, maxUnread: 1 << 20,
 		shutdownTimeout: 5 * time.Second,
 	}
@@ -56,7 +58,7 @@ func TestKnownFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFolder(t, text)
-			if got, err := loadConfig(nil, nil); err != nil || got != want {
+			if got, err := loadConfig(nil, nil); err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
 			}
 		})
@@ -65,7 +67,7 @@ func TestKnownFile(t *testing.T) {
 
 func TestDefaults(t *testing.T) {
 	inFolder(t, "")
-	if got, err := loadConfig(nil, nil); err != nil || got != defaultConfig() {
+	if got, err := loadConfig(nil, nil); err != nil || !reflect.DeepEqual(got, defaultConfig()) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
@@ -91,6 +93,14 @@ func TestEverySetting(t *testing.T) {
 		{"MAX_CONNECTIONS", "max-connections", "1", func(c *config) { c.maxConnections = 1 }},
 		{"WINDOW_FRAMES", "window-frames", "9", func(c *config) { c.windowFrames = 9 }},
 		{"WINDOW_BYTES", "window-bytes", "8192", func(c *config) { c.windowBytes = 8192 }},
+		{"MAX_CONNECTIONS_PER_ADDRESS", "max-connections-per-address", "3", func(c *config) { c.maxPerAddress = 3 }},
+		{"MAX_LINE", "max-line", "80", func(c *config) { c.maxLine = 80 }},
+		{"FRAME_TIMEOUT", "frame-timeout", "5", func(c *config) { c.frameTimeout = 5 * time.Second }},
+		{"IDLE_TIMEOUT", "idle-timeout", "1h", func(c *config) { c.idleTimeout = time.Hour }},
+		{"FSYNC", "fsync", "never", func(c *config) { c.noSync = true }},
+		{"DRAW_DEADLINE", "draw-deadline", "2026-12-24T18:00:00-03:00", func(c *config) {
+			c.drawDeadline = time.Date(2026, 12, 24, 18, 0, 0, 0, time.FixedZone("", -3*60*60))
+		}},
 		{"MAX_WAITING_BYTES", "max-waiting-bytes", "9000", func(c *config) { c.maxWaiting = 9000 }},
 		{"MAX_UNREAD_BYTES", "max-unread-bytes", "8193", func(c *config) { c.maxUnread = 8193 }},
 		{"SHUTDOWN_TIMEOUT", "shutdown-timeout", "250ms", func(c *config) { c.shutdownTimeout = 250 * time.Millisecond }},
@@ -110,7 +120,7 @@ func TestEverySetting(t *testing.T) {
 				if place != "file" {
 					inFolder(t, "")
 				}
-				if got, err := load(); err != nil || got != want {
+				if got, err := load(); err != nil || !reflect.DeepEqual(got, want) {
 					t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
 				}
 			})

@@ -12,13 +12,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
+	"sync"
 	"syscall"
 
 	"github.com/rs/zerolog"
 	"loteria/cmd/internal/logline"
 	"loteria/cmd/internal/settings"
-	"loteria/lottery"
 	"loteria/reactor"
 )
 
@@ -29,9 +28,12 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return settings.Report(err, "server", stdout, stderr)
 	}
-	if c.healthcheck {
+	switch {
+	case c.healthcheck:
 		err = checkHealth(c)
-	} else {
+	case c.check:
+		err = checkLedger(c, stdout)
+	default:
 		err = serveLogged(c, stdout)
 	}
 	if err != nil {
@@ -74,14 +76,15 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go func() {
-		select {
-		case <-contest.Ledger().Failed():
-			log.Error().Str("action", "ledger").Str("result", "fail").Err(contest.Ledger().Err()).Send()
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		if err := watch(ctx, contest, c.drawDeadline, log); err != nil {
+			log.Error().Str("action", "ledger").Str("result", "fail").Err(err).Send()
 			cancel()
-		case <-ctx.Done():
 		}
-	}()
+	})
+	defer watching.Wait()
+	defer cancel()
 
 	connections, err := limitConnections(c.maxConnections)
 	if err != nil {
@@ -98,6 +101,10 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger) error {
 		Echo:           c.echo,
 		Workers:        c.maxWorkers,
 		MaxConnections: connections,
+		MaxPerAddress:  c.maxPerAddress,
+		MaxLine:        c.maxLine,
+		FrameTimeout:   c.frameTimeout,
+		IdleTimeout:    c.idleTimeout,
 		WindowFrames:   c.windowFrames,
 		WindowBytes:    c.windowBytes,
 		MaxWaiting:     c.maxWaiting,
@@ -115,27 +122,4 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger) error {
 	}
 	log.Info().Str("action", "close_ledger").Str("result", "success").Send()
 	return nil
-}
-
-func openContest(c config, log zerolog.Logger) (*lottery.Contest, error) {
-	folder := filepath.Join(c.storageDir, c.contest)
-	contest, torn, err := lottery.OpenContest(folder, c.expectedAgencies)
-	if err != nil {
-		return nil, err
-	}
-	ledger := filepath.Join(folder, lottery.LedgerFile)
-	if torn > 0 {
-		log.Warn().Str("action", "recover_ledger").Str("result", "success").Str("file", ledger).Int64("torn_bytes", torn).Send()
-	}
-	var bets uint64
-	for agency := 1; agency <= c.expectedAgencies; agency++ {
-		bets += contest.Bets(agency)
-	}
-	log.Info().Str("action", "open_contest").Str("result", "success").Str("file", ledger).
-		Int("agencies", c.expectedAgencies).Uint64("bets", bets).Str("phase", string(contest.Phase())).Send()
-	if contest.Phase() == lottery.Drawn {
-		log.Info().Str("action", "contest_drawn").Str("result", "success").
-			Str("note", "this lottery is finished, it tells its winners and takes no bets; another CONTEST or --contest begins a new one").Send()
-	}
-	return contest, nil
 }

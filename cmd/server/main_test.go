@@ -373,3 +373,79 @@ func TestAgenciesAreNotTheBacklog(t *testing.T) {
 	p.await("action: sorteo | result: success")
 	p.stop()
 }
+
+// An operator ends the waiting for an agency that never finishes.
+func TestDrawWithout(t *testing.T) {
+	storage := t.TempDir()
+	args := []string{"--storage-dir", storage, "--expected-agencies", "2"}
+	p := launch(t, args...)
+	p.exchange(p.dial(),
+		[]codec.Message{&codec.Bet{Slip: slip}, &codec.Finished{Agency: "2"}},
+		[]codec.Message{stored, &codec.Error{Code: lottery.WrongAgency}})
+	p.exchange(p.dial(), []codec.Message{&codec.Finished{Agency: "2"}}, []codec.Message{finished})
+	p.stop()
+	if p.count("sorteo") != 0 {
+		t.Error("the draw did not wait for agency 1")
+	}
+
+	for round, sorteos := range []int{1, 0} { // the second start changes nothing
+		p = launch(t, append(args, "--draw-without", "1")...)
+		p.exchange(p.dial(),
+			[]codec.Message{&codec.WinnersQuery{Agency: "1"}, &codec.Bet{Slip: slip}, &codec.Finished{Agency: "1"}},
+			[]codec.Message{&codec.Winners{Documents: []string{"30904465"}}, &codec.Error{Code: lottery.DrawDone}, &codec.Error{Code: lottery.DrawDone}})
+		p.stop()
+		if n := p.count("action: sorteo | result: success"); n != sorteos {
+			t.Errorf("start %d: %d draws are logged, expected %d", round+1, n, sorteos)
+		}
+		if p.count("action: end_betting | result: success | missing: [1]") != 1 {
+			t.Errorf("start %d: the log does not say who was missing:\n%s", round+1, strings.Join(p.log, "\n"))
+		}
+	}
+}
+
+func TestDrawDeadline(t *testing.T) {
+	p := launch(t, "--draw-deadline", time.Now().Add(-time.Hour).Format(time.RFC3339), "--expected-agencies", "2")
+	p.await("action: end_betting | result: success | missing: [1,2]")
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{&codec.Error{Code: lottery.DrawDone}})
+	p.stop()
+	if p.count("action: sorteo | result: success") != 1 {
+		t.Errorf("the log does not tell of one draw:\n%s", strings.Join(p.log, "\n"))
+	}
+}
+
+func TestCheck(t *testing.T) {
+	row := "1,Santiago,Lorca,30904465,1999-03-17,7574\r\n"
+	for name, test := range map[string]struct {
+		ledger string
+		code   int
+		says   []string
+	}{
+		"whole":   {row + row, 0, []string{"bets.csv: 2 rows, 86 bytes; state: none", "agency 1: 2 bets, digest ", ", 2 on the winning number", "nothing is damaged"}},
+		"torn":    {row + row[:9], 0, []string{"1 rows", "9 bytes at the end", "nothing is damaged"}},
+		"damaged": {row + "x" + row + row, 1, []string{"1 rows"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			storage := t.TempDir()
+			path := filepath.Join(storage, lottery.LedgerFile)
+			if err := os.WriteFile(path, []byte(test.ledger), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			p := begin(t, "--storage-dir", storage, "--check")
+			if code := p.end(); code != test.code {
+				t.Errorf("exit code %d, expected %d", code, test.code)
+			}
+			said := strings.Join(p.log, "\n")
+			for _, text := range test.says {
+				if !strings.Contains(said, text) {
+					t.Errorf("%q is not said:\n%s", text, said)
+				}
+			}
+			if damage := path + ": line 2, byte 43: "; test.code == 1 && !strings.Contains(p.stderr.String(), damage) {
+				t.Errorf("stderr has %q, expected %q", &p.stderr, damage)
+			}
+			if after, err := os.ReadFile(path); err != nil || string(after) != test.ledger {
+				t.Errorf("the check has changed the ledger to %q, %v", after, err)
+			}
+		})
+	}
+}

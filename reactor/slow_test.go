@@ -1,0 +1,143 @@
+package reactor
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+func TestMaxPerAddress(t *testing.T) {
+	c := start(t, 1, func(config *Config) { config.MaxPerAddress = 1 }, nil)
+	first := c.dial()
+	c.awaitSessions(1)
+	tooMany := c.dial()
+	tooMany.expectRetry()
+	tooMany.expectEnd()
+
+	elsewhere := c.dialFrom("127.0.0.2") // another address has a connection of its own
+	for _, p := range []*peer{first, elsewhere} {
+		p.send(resumeFrame(1))
+		p.expect(pointFrame())
+	}
+
+	first.Close()
+	c.awaitSessions(1)
+	again := c.dial()
+	again.send(resumeFrame(1))
+	again.expect(pointFrame())
+}
+
+// Half a frame, a byte now and then, half a line, silence: each ends with the
+// peer being told, while an agency with a parked query is left alone.
+func TestSlowPeers(t *testing.T) {
+	const soon = time.Millisecond // the next sweep
+	for name, test := range map[string]struct {
+		configure func(*Config)
+		sent      []byte
+		told      func(*peer)
+	}{
+		"half a frame": {
+			func(config *Config) { config.FrameTimeout = soon },
+			resumeFrame(1)[:6],
+			(*peer).expectRetry,
+		},
+		"a frame and a half": {
+			func(config *Config) { config.FrameTimeout = soon },
+			append(resumeFrame(1), resumeFrame(1)[:6]...),
+			func(p *peer) {
+				p.expect(pointFrame())
+				p.expectRetry()
+			},
+		},
+		"half a line": {
+			func(config *Config) { config.FrameTimeout = soon },
+			[]byte("hol"),
+			func(p *peer) {
+				const want = "what was begun is not complete after 1ms\n"
+				got := make([]byte, len(want))
+				if _, err := io.ReadFull(p, got); err != nil || string(got) != want {
+					p.t.Errorf("received %q and %v, expected %q", got, err, want)
+				}
+			},
+		},
+		"nothing ever": {
+			func(config *Config) { config.IdleTimeout = soon },
+			nil,
+			(*peer).expectRetry,
+		},
+		"nothing more": {
+			func(config *Config) { config.IdleTimeout = soon },
+			resumeFrame(1),
+			func(p *peer) {
+				p.expect(pointFrame())
+				p.expectRetry()
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := start(t, 1, test.configure, nil)
+			parked := c.dial()
+			parked.send(queryFrame(1))
+			c.awaitParked(1)
+
+			slow := c.dial()
+			slow.send(test.sent)
+			test.told(slow)
+			slow.expectEnd()
+
+			if err := c.contest.Finish(1, 0, false); err != nil {
+				t.Fatal(err)
+			}
+			parked.expect(winnersFrame())
+		})
+	}
+}
+
+// A frame that comes a byte at a time has its time from its first byte on:
+// those that follow do not extend it.
+func TestFrameTimeoutIsNotExtended(t *testing.T) {
+	c := start(t, 1, func(config *Config) { config.FrameTimeout = time.Millisecond }, nil)
+	p := c.dial()
+	stop := make(chan struct{})
+	fed := make(chan struct{})
+	go func() {
+		defer close(fed)
+		p.feed(stop)
+	}()
+	p.expectRetry()
+	close(stop)
+	<-fed
+}
+
+// feed sends the beginning of a frame and then a byte at a time, until told to
+// stop or the connection is closed.
+func (p *peer) feed(stop chan struct{}) {
+	_, _ = p.Write([]byte{0, 0, 0x20, 0, 0x02})
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+			if _, err := p.Write([]byte{0}); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// dialFrom connects from one of the loopback addresses.
+func (c *central) dialFrom(ip string) *peer {
+	c.t.Helper()
+	dialer := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+	conn, err := dialer.Dial("tcp", c.Address().String())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	c.t.Cleanup(func() { conn.Close() })
+	return &peer{c.t, conn.(*net.TCPConn)}
+}
