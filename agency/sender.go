@@ -70,7 +70,10 @@ func (s *sender) run() error {
 			return s.flush()
 		}
 		if !first && s.period > 0 {
-			if err := s.flush(); err != nil || !s.pause() {
+			if err := s.flush(); err != nil {
+				return err
+			}
+			if ok, err := s.pause(); err != nil || !ok {
 				return err
 			}
 		}
@@ -108,17 +111,18 @@ func (s *sender) fill() error {
 }
 
 // pause waits for loop.period. It reports false when there is nobody left to
-// send for.
-func (s *sender) pause() bool {
+// send for. A stop is an error: returning nil would say that all is sent.
+func (s *sender) pause() (ok bool, err error) {
 	timer := time.NewTimer(s.period)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+		return true, nil
 	case <-s.link.ctx.Done():
+		return false, s.link.ctx.Err()
 	case <-s.quit:
+		return false, nil
 	}
-	return false
 }
 
 // admit waits for a place in the window, with everything written that others

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/rs/zerolog"
 )
 
 // A stop in the middle of anything ends the run at once, with ErrStopped, with
@@ -153,6 +154,31 @@ func TestStop(t *testing.T) {
 	}
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors are open, before it were %d", after, before)
+	}
+}
+
+// A stop in the pause between two batches is not the end of the bets: nothing
+// is said to be complete, and the central hears no FINISHED (pitfall 8). What
+// is raced here are the end of the pause and that of the connection.
+func TestStopInAPauseCompletesNothing(t *testing.T) {
+	for range 50 {
+		central := &fake{knowsResume: true}
+		config := batchConfig(t, central.start(t), sampleRows(30))
+		config.LoopPeriod = time.Hour
+		log := newRecord()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- Run(ctx, config, log.logger(zerolog.InfoLevel)) }()
+		log.await(t, "action: batch_processed")
+		cancel()
+		if err := <-ended; !errors.Is(err, ErrStopped) {
+			t.Fatalf("the run ended with %v", err)
+		}
+		for _, action := range []string{"batch_processing_complete", "finished"} {
+			if lines := log.with("action: " + action + " "); len(lines) > 0 {
+				t.Fatalf("one batch of three was sent, and the log has %q", lines)
+			}
+		}
 	}
 }
 

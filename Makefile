@@ -1,0 +1,75 @@
+SHELL := /bin/bash
+COMPOSE := docker compose -f docker-compose-dev.yaml
+STATICCHECK := go tool staticcheck
+SCRIPTS := generar-compose.sh validar-echo-server.sh deploy/local-images.sh .ci/run
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 24
+
+.PHONY: run
+run: build ## a whole lottery on this machine, without containers (DATA=folder for other data)
+	go build -o bin/run ./cmd/run
+	@exec bin/run --bin bin --data "$(or $(DATA),.data)"
+
+.PHONY: build
+build: ## bin/server and bin/client, static
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/server ./cmd/client
+
+.PHONY: test
+test: ## every test that needs no container engine, with the race detector
+	go test -race -timeout 5m ./...
+
+.PHONY: chaos
+chaos: ## the long forms of the tests with power cuts, kills, cut connections and hostile peers
+	CHAOS=1 go test -count=1 -timeout 60m -v -run 'PowerCut|Fault|Full|Kills|Cuts|Hostile' ./lottery ./cmd
+
+FUZZTIME ?= 10m
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10m)
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "== $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+.PHONY: lint
+lint: ## gofmt, vet, staticcheck, and shellcheck where it is installed
+	@unformatted=$$(gofmt -l .) && { [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }; }
+	go vet ./...
+	go vet -tags e2e ./deploy/e2e
+	$(STATICCHECK) ./...
+	$(STATICCHECK) -tags e2e ./deploy/e2e
+	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "shellcheck is not installed: skipped"; fi
+
+.PHONY: e2e
+e2e: ## the end-to-end tests in containers; makes what cannot be pulled
+	deploy/local-images.sh
+	go test -tags e2e -count=1 -timeout 30m -v ./deploy/e2e
+
+.PHONY: docker-image
+docker-image: ## the images server:latest and client:latest
+	docker build -f ./server/Dockerfile -t server:latest .
+	docker build -f ./client/Dockerfile -t client:latest .
+
+.PHONY: docker-compose-up
+docker-compose-up: docker-image ## the containers of docker-compose-dev.yaml, in the background
+	$(COMPOSE) up -d
+
+.PHONY: docker-compose-logs
+docker-compose-logs: ## what they log, until interrupted
+	$(COMPOSE) logs -f
+
+# Agencies of another generated file belong to the project too.
+.PHONY: docker-compose-down
+docker-compose-down: ## stops and destroys all that the project started, the volume with the bets too
+	$(COMPOSE) stop -t 10
+	$(COMPOSE) down --volumes --remove-orphans
+
+.PHONY: clean
+clean: ## removes what build and run have made here
+	rm -rf bin run

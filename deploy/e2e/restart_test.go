@@ -1,0 +1,152 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bufio"
+	"strings"
+	"testing"
+)
+
+// The bets of three agencies, and how many of them win.
+var (
+	small        = []int{40, 25, 10}
+	smallWinners = []int{1, 2, 0}
+)
+
+// play runs the small lottery of the lab's Compose file, and checks how it ends.
+func (l *lab) play(files [][]row) {
+	l.Helper()
+	l.up()
+	l.finish(len(files))
+	l.checkUndisturbed()
+	l.checkLottery(files, usual.batchMaxAmount, smallWinners)
+	l.checkStored(l.contest(), files)
+}
+
+func newSmallLottery(t *testing.T) (l *lab, files [][]row) {
+	t.Helper()
+	l = newLab(t)
+	files = l.provide(small...)
+	l.configureClient(usual)
+	l.generate(len(files))
+	return l, files
+}
+
+func TestFinishedLotteryStaysFinished(t *testing.T) {
+	l, files := newSmallLottery(t)
+	l.play(files)
+	l.down()
+
+	l.up()
+	l.finish(len(files))
+	l.checkUndisturbed()
+	l.checkStored(l.contest(), files)
+	central := l.logs("server")
+	l.checkLine("server", central, 0, "action: sorteo | result: success")
+	if n := len(central.of("apuesta_recibida", "success")); n != 0 {
+		t.Errorf("the central stored %d batches again", n)
+	}
+	said := central.of("contest_drawn", "success")
+	if len(said) != 1 || !strings.Contains(said[0].text, "CONTEST") {
+		t.Errorf("the central does not say how a new lottery is begun: %v", said)
+	}
+	for i, winners := range smallWinners {
+		name := client(i + 1)
+		if got := l.logs(name).of("consulta_ganadores", "success"); len(got) != 1 || got.sum("cant_ganadores") != winners {
+			t.Errorf("%s was told %v, want %d winners", name, got, winners)
+		}
+	}
+}
+
+// A lottery that nobody has finished goes on where it was.
+func TestUnfinishedLotteryGoesOn(t *testing.T) {
+	l, files := newSmallLottery(t)
+	l.up("server", "client1")
+	l.await("server", "agencia_finalizada", "success", 1)
+	l.down()
+
+	l.up()
+	l.finish(len(files))
+	l.checkUndisturbed()
+	l.checkStored(l.contest(), files)
+	l.checkLine("server", l.logs("server"), 1, "action: sorteo | result: success")
+}
+
+// An agency that is stopped in the middle and started again sends the rest.
+func TestStoppedAgencyGoesOn(t *testing.T) {
+	l := newLab(t)
+	files := l.provide(200)
+	config := usual
+	config.batchMaxAmount, config.period = 1, "20ms"
+	l.configureClient(config)
+	l.generate(1)
+	l.up()
+	l.await("client1", "batch_processed", "success", 5)
+	l.docker("stop", "client1")
+	l.up()
+	l.finish(1)
+	l.checkUndisturbed()
+	l.checkStored(l.contest(), files)
+}
+
+func TestNewFileIsANewLottery(t *testing.T) {
+	l, files := newSmallLottery(t)
+	first := l.contest()
+	l.play(files)
+	l.down()
+
+	l.generate(len(files))
+	if l.contest() == first {
+		t.Fatalf("both files are of the contest %s", first)
+	}
+	l.play(files)
+	l.checkStored(first, files) // which nobody has touched
+}
+
+// The make targets, and what is left after them: nothing.
+func TestMakeTargets(t *testing.T) {
+	l, files := newSmallLottery(t)
+	for range 2 { // the same file twice
+		l.run("make", "docker-compose-up")
+		l.finish(len(files))
+		l.checkLottery(files, usual.batchMaxAmount, smallWinners)
+		l.checkStored(l.contest(), files)
+		l.checkUndisturbed()
+		l.checkShape()
+		l.run("make", "docker-compose-down")
+		if err := lookForOthers(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestMakeLogs(t *testing.T) {
+	l := newLab(t)
+	l.generate(0)
+	l.up()
+	follow := l.command(nil, "make", "docker-compose-logs")
+	output, err := follow.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(output)
+	for _, awaited := range []string{"action: listen", "action: close_listener"} {
+		for lines.Scan() && !strings.Contains(lines.Text(), awaited) {
+		}
+		if !strings.Contains(lines.Text(), awaited) {
+			t.Fatalf("%q was not shown", awaited)
+		}
+		if awaited == "action: listen" {
+			l.docker("stop", "server")
+		}
+	}
+	for lines.Scan() {
+	}
+	if err := follow.Wait(); err != nil { // it ends when nobody is left to log
+		t.Error(err)
+	}
+}
