@@ -50,6 +50,12 @@ type Config struct {
 	// Otherwise the first one ends the run (ModeBatch).
 	SkipInvalid bool
 
+	// RequireResume has a central that does not answer RESUME count as one
+	// that is out of order. Otherwise it is taken for an existing central, and
+	// gets everything from the first bet on. Something in between that closes
+	// connections by itself can make a new central look like one.
+	RequireResume bool
+
 	// Bet is what ModeBet sends. Its Agency is not used.
 	Bet lottery.Slip
 

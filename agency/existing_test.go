@@ -36,6 +36,26 @@ func TestExistingCentral(t *testing.T) {
 	}
 }
 
+// With RequireResume nothing is sent to a central that does not know RESUME.
+func TestExistingCentralIsNotWanted(t *testing.T) {
+	for name, answer := range map[string][]byte{
+		"closes":      nil,
+		"has no code": frame(tError, text(""), text("")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			address := serve(t, func(_ int, p *peer) {
+				p.expect(tResume)
+				p.send(answer)
+			})
+			config := batchConfig(t, address, sampleRows(3))
+			config.RequireResume, config.ConnectLimit = true, 2*resumeClosings
+			if log, err := runAgency(t, config); err == nil || len(log.with("action: batch_processed")) > 0 {
+				t.Errorf("the error is %v, the log\n%s", err, strings.Join(log.all(), "\n"))
+			}
+		})
+	}
+}
+
 // Some have an ERROR without a code for what they do not know.
 func TestExistingCentralWithError(t *testing.T) {
 	for name, refusal := range map[string][]byte{

@@ -35,7 +35,7 @@ func (a *agency) resume(l *link, b *betting, bets bets) (uint64, error) {
 	}
 	answer, err := l.ask(&codec.Resume{Agency: strconv.Itoa(a.config.ID)})
 	if isLost(err) && a.central == unknown {
-		if a.closings++; a.closings == resumeClosings {
+		if a.closings++; a.closings == resumeClosings && !a.config.RequireResume {
 			err = errNoResume
 		}
 	}
@@ -44,7 +44,7 @@ func (a *agency) resume(l *link, b *betting, bets bets) (uint64, error) {
 	}
 	if answer.Type != codec.TypeResumePoint {
 		err := decline("RESUME", answer)
-		if refused := (*refusedError)(nil); a.central == unknown && errors.As(err, &refused) {
+		if refused := (*refusedError)(nil); a.central == unknown && !a.config.RequireResume && errors.As(err, &refused) {
 			// Existing centrals have no codes.
 			if code := refused.answer.Code; code == "" || code == codec.UnknownType {
 				return 0, errNoResume

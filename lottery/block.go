@@ -20,17 +20,17 @@ type blockReader struct {
 
 var errNotARow = fmt.Errorf("no line end within the %d bytes that a row can have", MaxRow)
 
-// next reads the next block into buf, which has room for blockSize bytes, and
-// returns it. After the last block the error is io.EOF, and what follows the
-// last line feed of the ledger stays in rest. It is errNotARow when rest begins
-// with what is too long for a row.
+// next reads the next block into buf, which has room for more than MaxRow
+// bytes and is filled, and returns it. After the last block the error is
+// io.EOF, and what follows the last line feed of the ledger stays in rest. It is
+// errNotARow when rest begins with what is too long for a row.
 func (b *blockReader) next(buf []byte) ([]byte, error) {
 	buf = append(buf[:0], b.rest...)
 	if len(buf) > MaxRow {
 		return nil, errNotARow
 	}
-	for !b.done && len(buf) < blockSize {
-		n, err := b.r.Read(buf[len(buf):blockSize])
+	for !b.done && len(buf) < cap(buf) {
+		n, err := b.r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		if errors.Is(err, io.EOF) {
 			b.done = true

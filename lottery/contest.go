@@ -26,6 +26,7 @@ const (
 // receipt first.
 type Contest struct {
 	ledger    *Ledger
+	disk      disk // of the state
 	statePath string
 	lateDraw  bool   // OpenContest has made the draw
 	unsynced  bool   // the ledger is not synced, so nothing is known to be on disk
@@ -83,6 +84,7 @@ func OpenContest(folder string, agencies int, options ...Option) (c *Contest, to
 		return nil, 0, fmt.Errorf("make the contest's folder: %w", err)
 	}
 	c = &Contest{
+		disk:      realDisk{},
 		statePath: filepath.Join(folder, StateFile),
 		books:     make([]book, agencies),
 		drawn:     make(chan struct{}),
@@ -92,12 +94,19 @@ func OpenContest(folder string, agencies int, options ...Option) (c *Contest, to
 	for _, option := range options {
 		option(c)
 	}
-	saved, err := loadState(c.statePath)
+	// The lock is on both files: who waits for it reads the state that the one
+	// before has left.
+	f, err := lockLedger(filepath.Join(folder, LedgerFile))
 	if err != nil {
 		return nil, 0, err
 	}
+	saved, err := loadState(c.statePath)
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
 	ledger := LedgerOptions{Durable: saved.LedgerBytes, NoSync: c.unsynced}
-	c.ledger, torn, err = OpenLedger(filepath.Join(folder, LedgerFile), ledger, c.recover)
+	c.ledger, torn, err = openLocked(f, ledger, c.recover)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -183,20 +192,6 @@ func (c *Contest) Store(batch *Batch) (Receipt, error) {
 
 // tooLate returns the refusal of what comes after an agency's betting has
 // ended.
-func (c *Contest) tooLate(agency int) error {
-	c.mu.Lock()
-	how := c.draw.endings[agency-1]
-	c.mu.Unlock()
-	code, when := AgencyFinished, "has finished"
-	if c.isDrawn.Load() {
-		code, when = DrawDone, "is too late: the draw is done, and a new lottery is another contest"
-	}
-	if how == missing {
-		when = "is too late: it was missing when its betting was ended"
-	}
-	return refuse(code, "agency %d %s", agency, when)
-}
-
 // Await returns when everything up to the receipt is on disk. The error is a
 // *Refusal with code Storage.
 func (c *Contest) Await(receipt Receipt) error {
@@ -228,68 +223,12 @@ func (c *Contest) Resume(agency int) (count, digest uint64, err error) {
 // returns. The error is a *Refusal with code UnknownAgency, Incomplete or
 // Storage, or, when the agency's betting was ended without it, AgencyFinished
 // or, after the draw, DrawDone.
-func (c *Contest) Finish(agency int, total uint64, totalKnown bool) error {
-	b, err := c.book(agency)
-	if err != nil {
-		return err
-	}
-	b.mu.Lock()
-	b.heard = time.Now()
-	if totalKnown && total != b.count && !b.closed {
-		b.mu.Unlock()
-		return refuse(Incomplete, "agency %d finishes with %d bets, stored are %d", agency, total, b.count)
-	}
-	b.closed = true // under the same lock as the check: no bet comes between
-	b.mu.Unlock()
-	if err := c.end(finished, agency); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	how := c.draw.endings[agency-1]
-	c.mu.Unlock()
-	if how == missing {
-		return c.tooLate(agency)
-	}
-	return nil
-}
-
 // DrawWithout ends the betting of agencies that have not finished: the draw is
 // made from what is stored of theirs, and they are noted as missing. Those that
 // have finished stay as they are. The error is a *Refusal with code
 // UnknownAgency or Storage.
-func (c *Contest) DrawWithout(agencies ...int) error {
-	for _, agency := range agencies {
-		if _, err := c.book(agency); err != nil {
-			return err
-		}
-	}
-	return c.end(missing, agencies...)
-}
-
 // end closes the books of the agencies, and returns when all that is in them,
 // and how their betting has ended, is on disk.
-func (c *Contest) end(how ending, agencies ...int) error {
-	var last Receipt
-	for _, agency := range agencies {
-		b := &c.books[agency-1]
-		b.mu.Lock()
-		b.closed = true
-		last = max(last, b.end)
-		b.mu.Unlock()
-	}
-	if err := c.Await(last); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	for _, agency := range agencies {
-		if c.draw.end(agency, how) {
-			c.version++
-		}
-	}
-	c.mu.Unlock()
-	return c.storageFailure(c.settle())
-}
-
 // Winners returns the documents of the agency's winning bets, in the order of
 // the bets, and whether the draw is done: before it there are none to tell.
 // The slice is not to be changed. The error is a *Refusal with code
@@ -316,34 +255,8 @@ func (c *Contest) Phase() Phase {
 }
 
 // Missing returns the agencies that the draw is made without, ascending.
-func (c *Contest) Missing() []int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.draw.with(missing)
-}
-
 // Awaited is an agency that the draw waits for.
-type Awaited struct {
-	Agency int
-	Bets   uint64    // admitted so far
-	Heard  time.Time // when it last asked for something, or when the contest was opened
-}
-
 // Awaited returns the agencies whose betting has not ended, ascending.
-func (c *Contest) Awaited() []Awaited {
-	c.mu.Lock()
-	agencies := c.draw.with(open)
-	c.mu.Unlock()
-	awaited := make([]Awaited, len(agencies))
-	for i, agency := range agencies {
-		b := &c.books[agency-1]
-		b.mu.Lock()
-		awaited[i] = Awaited{agency, b.count, b.heard}
-		b.mu.Unlock()
-	}
-	return awaited
-}
-
 // Bets returns how many bets of the agency were admitted.
 func (c *Contest) Bets(agency int) uint64 {
 	b, err := c.book(agency)
@@ -360,9 +273,12 @@ func (c *Contest) Ledger() *Ledger { return c.ledger }
 
 // Close writes what was admitted and closes the ledger.
 func (c *Contest) Close() error {
-	err := c.ledger.Close()
+	err := c.ledger.drain()
 	if err == nil {
-		err = c.Checkpoint()
+		err = c.Checkpoint() // while the lock is held: the next central has its own
+	}
+	if e := c.ledger.Close(); err == nil {
+		err = e
 	}
 	return err
 }
@@ -377,66 +293,13 @@ func (c *Contest) book(agency int) (*book, error) {
 // settle makes the draw's state durable, and the draw itself when it is due.
 // Agencies that finish while the state goes to disk share the next save. After
 // a failure it can be called again.
-func (c *Contest) settle() error {
-	c.mu.Lock()
-	version := c.version
-	c.mu.Unlock()
-
-	c.saving.Lock()
-	defer c.saving.Unlock()
-	if c.saved >= version {
-		return nil
-	}
-	phase, err := c.save()
-	if err != nil {
-		return err
-	}
-	if phase == Drawing {
-		// All books are closed and durable, so their winners are final.
-		c.mu.Lock()
-		c.draw.complete()
-		c.version++
-		c.mu.Unlock()
-		if phase, err = c.save(); err != nil {
-			return err
-		}
-	}
-	if phase == Drawn && !c.isDrawn.Load() {
-		c.isDrawn.Store(true)
-		close(c.drawn)
-	}
-	return nil
-}
-
+// advance saves the draw's state, and makes the draw when it is due: whoever
+// saves does both, so that none is left for nobody. The caller holds saving.
 // save writes the draw's state as it is now and returns its phase. The caller
 // holds saving.
-func (c *Contest) save() (Phase, error) {
-	c.mu.Lock()
-	s, version := c.draw.state(), c.version
-	c.mu.Unlock()
-	if !c.unsynced {
-		s.LedgerBytes = c.ledger.Durable()
-	}
-	if err := saveState(c.statePath, s); err != nil {
-		return "", err
-	}
-	c.saved, c.savedBytes = version, s.LedgerBytes
-	return s.Phase, nil
-}
-
 // Checkpoint notes how much of the ledger is on disk: nothing of that is taken
 // for torn at a later start. It is to be called now and then, and is cheap when
 // there is nothing new.
-func (c *Contest) Checkpoint() error {
-	c.saving.Lock()
-	defer c.saving.Unlock()
-	if c.unsynced || c.ledger.Durable() == c.savedBytes {
-		return nil
-	}
-	_, err := c.save()
-	return err
-}
-
 // storageFailure gives the ledger's or the state's failure the protocol's code.
 func (c *Contest) storageFailure(err error) error {
 	if err == nil {

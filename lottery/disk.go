@@ -2,6 +2,7 @@ package lottery
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -40,11 +41,31 @@ func syncFolder(path string) error {
 	return nil
 }
 
+// disk is what replaceFile needs of the operating system. Tests put one in its
+// place that fails or loses power.
+type disk interface {
+	create(path string) (newFile, error)
+	rename(from, to string) error
+	syncFolder(path string) error
+}
+
+// newFile is a file that is being written.
+type newFile interface {
+	io.WriteCloser
+	Sync() error
+}
+
+type realDisk struct{}
+
+func (realDisk) create(path string) (newFile, error) { return os.Create(path) }
+func (realDisk) rename(from, to string) error        { return os.Rename(from, to) }
+func (realDisk) syncFolder(path string) error        { return syncFolder(path) }
+
 // replaceFile puts content at path so that after a crash at any moment either
 // the old content or the new one is there, whole.
-func replaceFile(path string, content []byte) error {
+func replaceFile(d disk, path string, content []byte) error {
 	temporary := path + ".new"
-	f, err := os.Create(temporary)
+	f, err := d.create(temporary)
 	if err != nil {
 		return err
 	}
@@ -56,10 +77,10 @@ func replaceFile(path string, content []byte) error {
 		err = e
 	}
 	if err == nil {
-		err = os.Rename(temporary, path)
+		err = d.rename(temporary, path)
 	}
 	if err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return d.syncFolder(filepath.Dir(path))
 }

@@ -76,18 +76,36 @@ type LedgerOptions struct {
 // acknowledged is cut off; torn is its length in bytes. Any other damage is
 // returned as a *DamageError, and nothing is changed.
 func OpenLedger(path string, options LedgerOptions, visit func(Run) error) (l *Ledger, torn int64, err error) {
+	f, err := lockLedger(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	return openLocked(f, options, visit)
+}
+
+// lockLedger opens or creates the file at path and locks it. Closing it
+// unlocks it.
+func lockLedger(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
-		return nil, 0, fmt.Errorf("open the ledger: %w", err)
+		return nil, fmt.Errorf("open the ledger: %w", err)
 	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock the ledger %s, is another central using it? %w", path, err)
+	}
+	return f, nil
+}
+
+// openLocked is OpenLedger from the lock on. The file is the ledger's then, or
+// closed when there is an error.
+func openLocked(f *os.File, options LedgerOptions, visit func(Run) error) (l *Ledger, torn int64, err error) {
+	path := f.Name()
 	defer func() {
 		if err != nil {
 			f.Close()
 		}
 	}()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, 0, fmt.Errorf("lock the ledger %s, is another central using it? %w", path, err)
-	}
 	found, err := recoverLedger(f, path, options.Durable, visit)
 	if err != nil {
 		return nil, 0, err
@@ -168,6 +186,14 @@ func (l *Ledger) Wait(receipt Receipt) error {
 		return nil
 	}
 	return l.err
+}
+
+// drain returns when everything appended so far is on disk.
+func (l *Ledger) drain() error {
+	l.mu.Lock()
+	receipt := l.appended
+	l.mu.Unlock()
+	return l.Wait(receipt)
 }
 
 // Durable returns how many bytes of the ledger are on disk.

@@ -31,22 +31,23 @@ type recovery struct {
 // The error is a *DamageError, or what reading or visit gave.
 func recoverLedger(f *os.File, path string, durable int64, visit func(Run) error) (recovery, error) {
 	var found recovery
-	reason, err := scanBlocks(f, path, &found, visit)
+	info, err := f.Stat()
 	if err != nil {
 		return found, err
 	}
-	size, err := f.Seek(0, io.SeekEnd)
+	size := info.Size() // a central that is being checked may go on writing
+	reason, err := scanBlocks(io.NewSectionReader(f, 0, size), path, &found, visit)
 	if err != nil {
 		return found, err
 	}
 	if size < durable && reason == "" && found.whole == size {
 		return found, &DamageError{path, found.rows + 1, size, "rows are missing: " + tornReason(nil, size, durable)}
 	}
-	found.torn = size - found.whole
-	if found.torn == 0 {
+	torn := size - found.whole
+	if torn == 0 {
 		return found, nil
 	}
-	tail := make([]byte, min(found.torn, maxTail))
+	tail := make([]byte, min(torn, maxTail))
 	if _, err := f.ReadAt(tail, found.whole); err != nil {
 		return found, err
 	}
@@ -56,6 +57,7 @@ func recoverLedger(f *os.File, path string, durable int64, visit func(Run) error
 		}
 		return found, &DamageError{path, found.rows + 1, found.whole, reason + "; " + cannot}
 	}
+	found.torn = torn
 	return found, nil
 }
 
@@ -65,11 +67,12 @@ const maxTail = 64 << 20
 
 // scanBlocks visits the runs up to the first row that is none, and returns the
 // reason why it is none, or "" at the end of the rows.
-func scanBlocks(f io.Reader, path string, found *recovery, visit func(Run) error) (reason string, err error) {
+func scanBlocks(f *io.SectionReader, path string, found *recovery, visit func(Run) error) (reason string, err error) {
 	workers := runtime.GOMAXPROCS(0)
 	blocks := make([]parsedBlock, 2*workers)
 	free := make(chan *parsedBlock, len(blocks))
 	for i := range blocks {
+		blocks[i].size = int(min(blockSize, f.Size()+int64(MaxRow)+1))
 		blocks[i].done = make(chan struct{}, 1)
 		free <- &blocks[i]
 	}
@@ -136,6 +139,7 @@ func scanBlocks(f io.Reader, path string, found *recovery, visit func(Run) error
 // parsedBlock is a block of the ledger on its way through the workers. It
 // belongs to the reader, then to a worker, then, after done, to the visitor.
 type parsedBlock struct {
+	size   int // of the buffer, once it is needed
 	buffer []byte
 	text   []byte
 	err    error // of reading
@@ -146,7 +150,7 @@ type parsedBlock struct {
 
 func (b *parsedBlock) memory() []byte {
 	if b.buffer == nil {
-		b.buffer = make([]byte, 0, blockSize)
+		b.buffer = make([]byte, 0, b.size)
 	}
 	return b.buffer
 }

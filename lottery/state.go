@@ -33,7 +33,9 @@ func (d *draw) restore(s state) error {
 			if agency < 1 || agency > s.Agencies {
 				return fmt.Errorf("an agency is %d, expected 1 to %d", agency, s.Agencies)
 			}
-			d.end(agency, how)
+			if !d.end(agency, how) {
+				return fmt.Errorf("agency %d has ended its betting twice", agency)
+			}
 		}
 	}
 	switch {
@@ -64,10 +66,10 @@ func loadState(path string) (s state, err error) {
 	return s, nil
 }
 
-func saveState(path string, s state) error {
+func saveState(d disk, path string, s state) error {
 	content, err := json.Marshal(s)
 	if err == nil {
-		err = replaceFile(path, append(content, '\n'))
+		err = replaceFile(d, path, append(content, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("save the contest's state: %w", err)

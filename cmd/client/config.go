@@ -38,6 +38,7 @@ type config struct {
 	dataDir     string // folder of agency-N.csv, or of the zip that holds it
 	batchMax    int    // bets in a batch; the frame limits it too
 	batchWindow int    // batches sent ahead of their answers
+	needResume  bool   // a central that does not know RESUME is out of order
 	skipInvalid bool   // rows that are no valid bet are counted and left out
 
 	retryPeriod    time.Duration // between two queries that were answered RETRY
@@ -117,6 +118,11 @@ func table(c *config) *settings.Set {
 	settings.Add(s, &c.skipInvalid, settings.Setting{
 		Key: "batch.skipInvalid", Flag: "skip-invalid", Env: "CLI_BATCH_SKIPINVALID", Default: "false",
 		About: "count and report rows that are no valid bet, and go on",
+	}, settings.Bool())
+
+	settings.Add(s, &c.needResume, settings.Setting{
+		Key: "batch.requireResume", Flag: "require-resume", Env: "CLI_BATCH_REQUIRERESUME", Default: "false",
+		About: "send nothing to a central that does not answer RESUME: for agencies behind what closes connections by itself",
 	}, settings.Bool())
 
 	settings.Add(s, &c.retryPeriod, settings.Setting{

@@ -83,6 +83,7 @@ func (c *config) agency() agency.Config {
 		BatchMaxAmount: c.batchMax,
 		Window:         c.batchWindow,
 		SkipInvalid:    c.skipInvalid,
+		RequireResume:  c.needResume,
 		Bet: lottery.Slip{
 			FirstName: c.bet.firstName,
 			LastName:  c.bet.lastName,

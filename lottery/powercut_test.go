@@ -1,0 +1,433 @@
+package lottery
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// chaos asks for the long form of the tests that break things.
+var chaos = os.Getenv("CHAOS") != ""
+
+// memoryFolder returns a folder for files whose durability does not matter, as
+// the test decides itself what a power cut leaves of them.
+func memoryFolder(t testing.TB) string {
+	const memory = "/dev/shm"
+	folder, err := os.MkdirTemp(memory, "lottery")
+	if err != nil {
+		return t.TempDir() // slower
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	return folder
+}
+
+// newRand returns numbers that are the same in every run.
+func newRand(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
+
+// script is what the agencies want to send, and what is right then.
+type script struct {
+	bets    [][]Bet    // of agency i+1
+	rows    [][]string // of the bets
+	digests [][]uint64 // digests[i][n] is that of its first n rows
+	late    int        // the agency whose betting the operator ends, or 0
+}
+
+func newScript(seed uint64, agencies, bets int) *script {
+	r := newRand(seed, 1)
+	s := &script{bets: make([][]Bet, agencies), rows: make([][]string, agencies), digests: make([][]uint64, agencies)}
+	for i := range agencies {
+		rows := xxhash.New()
+		s.digests[i] = []uint64{rows.Sum64()}
+		for n := range bets {
+			bet := sample(i+1, n)
+			switch r.IntN(8) {
+			case 0: // a row that lies in several sectors
+				bet.FirstName = strings.Repeat(`"`, 100+r.IntN(MaxName-100))
+			case 1:
+				bet.LastName = strings.Repeat("ñ", 1+r.IntN(MaxName/2))
+			}
+			s.bets[i] = append(s.bets[i], bet)
+			s.rows[i] = append(s.rows[i], rowsOf(bet))
+			_, _ = rows.WriteString(s.rows[i][n])
+			s.digests[i] = append(s.digests[i], rows.Sum64())
+		}
+	}
+	if seed%3 == 0 {
+		s.late = agencies
+	}
+	return s
+}
+
+// play runs the lottery from what is in the folder on a disk that notes all,
+// and returns the wreck at its beginning and the deeds. Who does what next is
+// drawn from the seed. The call fails of the ledger's writer gives an error.
+func (s *script) play(t *testing.T, folder string, seed uint64, fails int) (start *wreck, deeds []deed) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRand(seed, 2)
+		c, _, err := OpenContest(folder, len(s.bets))
+		if err != nil {
+			t.Fatal(err)
+		}
+		start = newWreck(len(s.bets), readFolder(t, folder))
+		size := c.ledger.Durable()
+		if err := c.ledger.Close(); err != nil {
+			t.Fatal(err)
+		}
+		d := newNotedDisk(fails, errors.New("the disk is broken"))
+		c.disk, c.ledger = d, newLedger(c.ledger.path, d, size)
+
+		agencies := make([]player, len(s.bets))
+		for i := range agencies {
+			agencies[i] = player{contest: c, disk: d, agency: i + 1, bets: s.bets[i], late: s.late == i+1}
+			agencies[i].begin(t)
+			synctest.Wait()
+		}
+		for {
+			synctest.Wait()
+			var moves []func(*testing.T, *rand.Rand)
+			if d.isHanging() {
+				moves = append(moves, func(*testing.T, *rand.Rand) { d.proceed() })
+			}
+			for i := range agencies {
+				moves = append(moves, agencies[i].moves()...)
+			}
+			if len(moves) == 0 {
+				break
+			}
+			if r.IntN(10) == 0 {
+				moves = []func(*testing.T, *rand.Rand){func(t *testing.T, _ *rand.Rand) {
+					if err := c.Checkpoint(); err != nil {
+						t.Error(err)
+					}
+				}}
+			}
+			moves[r.IntN(len(moves))](t, r)
+		}
+		broken := c.ledger.Err()
+		if err := c.Close(); !errors.Is(err, broken) {
+			t.Errorf("seed %d: Close gives %v, want %v", seed, err, broken)
+		}
+		deeds = d.deeds
+	})
+	return start, deeds
+}
+
+// player is an agency, or the operator in its place, with up to two batches on
+// their way.
+type player struct {
+	contest *Contest
+	disk    *notedDisk
+	agency  int
+	bets    []Bet
+	late    bool
+
+	sent, stored, waiting int // belong to disk.mu while something waits
+	ended, broken         bool
+}
+
+func (p *player) begin(t *testing.T) {
+	p.sent = int(p.contest.Bets(p.agency))
+	p.stored = p.sent
+	p.disk.note(deed{kind: toldStored, agency: p.agency, bets: p.stored})
+	p.ended = p.contest.books[p.agency-1].closed
+	if p.ended && slices.Contains(p.contest.Missing(), p.agency) {
+		p.disk.note(deed{kind: toldMissing, agency: p.agency})
+	} else if p.ended {
+		p.finish(t, nil)
+	}
+}
+
+func (p *player) finish(t *testing.T, _ *rand.Rand) {
+	p.end(t, toldFinished, func() error { return p.contest.Finish(p.agency, uint64(p.sent), true) })
+}
+
+func (p *player) drawWithout(t *testing.T, _ *rand.Rand) {
+	p.end(t, toldMissing, func() error { return p.contest.DrawWithout(p.agency) })
+}
+
+func (p *player) moves() (moves []func(*testing.T, *rand.Rand)) {
+	p.disk.mu.Lock()
+	defer p.disk.mu.Unlock()
+	switch {
+	case p.ended || p.broken:
+		return nil
+	case p.late && p.sent > len(p.bets)/2:
+		if !p.disk.ending {
+			moves = append(moves, p.drawWithout)
+		}
+	case p.sent < len(p.bets):
+		if p.waiting < 2 {
+			moves = append(moves, p.store)
+		}
+	case !p.disk.ending:
+		moves = append(moves, p.finish)
+	}
+	return moves
+}
+
+func (p *player) store(t *testing.T, r *rand.Rand) {
+	n := min(1+r.IntN(5), len(p.bets)-p.sent)
+	receipt, err := p.contest.Store(at(uint64(p.sent), newBatch(t, p.bets[p.sent:p.sent+n]...)))
+	p.disk.mu.Lock()
+	defer p.disk.mu.Unlock()
+	if err != nil {
+		p.fail(t, err)
+		return
+	}
+	p.sent += n
+	p.waiting++
+	end := p.sent
+	go func() {
+		err := p.contest.Await(receipt)
+		p.disk.mu.Lock()
+		defer p.disk.mu.Unlock()
+		p.waiting--
+		if err != nil {
+			p.fail(t, err)
+			return
+		}
+		p.stored = max(p.stored, end)
+		p.disk.deeds = append(p.disk.deeds, deed{kind: toldStored, agency: p.agency, bets: p.stored})
+	}()
+}
+
+// fail takes a refusal that only a broken disk explains.
+func (p *player) fail(t *testing.T, err error) {
+	p.broken = true
+	if p.disk.fails == 0 || !errors.Is(err, Storage) {
+		t.Errorf("agency %d: %v", p.agency, err)
+	}
+}
+
+// end has the agency's betting end, which waits for its last bets, and notes
+// the answer.
+func (p *player) end(t *testing.T, kind deedKind, end func() error) {
+	p.ended, p.disk.ending = true, true
+	go func() {
+		err := end()
+		p.disk.mu.Lock()
+		defer p.disk.mu.Unlock()
+		p.disk.ending = false
+		if err != nil {
+			p.fail(t, err)
+			return
+		}
+		p.disk.deeds = append(p.disk.deeds, deed{kind: kind, agency: p.agency})
+		if p.contest.isDrawn.Load() {
+			p.disk.deeds = append(p.disk.deeds, deed{kind: toldDrawn})
+		}
+	}()
+}
+
+func readFolder(t testing.TB, folder string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for _, name := range []string{LedgerFile, StateFile, StateFile + ".new"} {
+		content, err := os.ReadFile(filepath.Join(folder, name))
+		if err == nil {
+			files[name] = string(content)
+		} else if !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+func writeFolder(t testing.TB, folder string, files map[string]string) {
+	t.Helper()
+	for _, name := range []string{LedgerFile, StateFile, StateFile + ".new"} {
+		path := filepath.Join(folder, name)
+		if content, ok := files[name]; ok {
+			writeFile(t, path, content)
+		} else if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// restart opens the contest that a power cut has left in the folder, checks
+// that nothing is lost of what was told, and goes on to the end.
+func (s *script) restart(w *wreck, folder string) error {
+	c, torn, err := OpenContest(folder, len(s.bets))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := s.checkRestart(w, c, torn); err != nil {
+		return err
+	}
+	return s.finish(c)
+}
+
+func (s *script) checkRestart(w *wreck, c *Contest, torn int64) error {
+	ledger, err := os.ReadFile(c.ledger.path)
+	if err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(w.most, ledger) || len(ledger) < len(w.synced) || int64(len(ledger)) != c.ledger.Durable() {
+		return fmt.Errorf("the ledger has %d bytes (%d torn), on disk were %d of %d:\n%q", len(ledger), torn, len(w.synced), len(w.most), ledger)
+	}
+	missing := c.Missing()
+	for i, bets := range s.bets {
+		agency := i + 1
+		count, digest, err := c.Resume(agency)
+		if err != nil {
+			return err
+		}
+		if count < uint64(w.stored[i]) || count > uint64(len(bets)) || digest != s.digests[i][count] {
+			return fmt.Errorf("agency %d: %d bets are stored, digest %x; told were %d", agency, count, digest, w.stored[i])
+		}
+		if w.missing[i] && !slices.Contains(missing, agency) || slices.Contains(missing, agency) && agency != s.late {
+			return fmt.Errorf("the missing agencies are %v", missing)
+		}
+		if w.finished[i] || w.missing[i] {
+			late := new(Batch)
+			late.add(&bets[0])
+			if _, err := c.Store(late); !errors.Is(err, AgencyFinished) && !errors.Is(err, DrawDone) {
+				return fmt.Errorf("agency %d has ended, a batch gives %v", agency, err)
+			}
+		}
+	}
+	if w.drawn && c.Phase() != Drawn {
+		return fmt.Errorf("it was drawn, now it is %s", c.Phase())
+	}
+	return nil
+}
+
+// finish has every agency send what is missing and finish, and checks the
+// ledger and the winners then.
+func (s *script) finish(c *Contest) error {
+	missing := c.Missing()
+	want := slices.Clone(s.bets)
+	for i, bets := range s.bets {
+		agency, count := i+1, c.Bets(i+1)
+		if slices.Contains(missing, agency) {
+			want[i] = bets[:count]
+			continue
+		}
+		if count < uint64(len(bets)) {
+			var batch Batch
+			batch.SetPosition(count / 2) // overlaps with what is stored
+			for k := range bets[count/2:] {
+				batch.add(&bets[int(count/2)+k])
+			}
+			receipt, err := c.Store(&batch)
+			if err == nil {
+				err = c.Await(receipt)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if err := c.Finish(agency, uint64(len(bets)), true); err != nil {
+			return err
+		}
+	}
+	ledger, err := os.ReadFile(c.ledger.path)
+	if err != nil {
+		return err
+	}
+	next := make([]int, len(s.bets))
+	for row := range strings.Lines(string(ledger)) {
+		i := int(row[0] - '1')
+		if i < 0 || i >= len(next) || next[i] == len(want[i]) || row != s.rows[i][next[i]] {
+			return fmt.Errorf("a row is %q after %v of each agency", row, next)
+		}
+		next[i]++
+	}
+	for i, bets := range want {
+		if next[i] != len(bets) {
+			return fmt.Errorf("agency %d has %d bets in the end, want %d", i+1, next[i], len(bets))
+		}
+		winners, drawn, err := c.Winners(i + 1)
+		if err != nil || !drawn || !slices.Equal(winners, winnersOf(bets...)) {
+			return fmt.Errorf("agency %d has the winners %q, drawn: %t, %v", i+1, winners, drawn, err)
+		}
+	}
+	return nil
+}
+
+// tally counts what was tried.
+type tally struct {
+	cuts, restarts int
+	seen           map[uint64]bool
+}
+
+var tallySeed = maphash.MakeSeed()
+
+// isNew reports whether a wreck with these files was not tried yet: cuts at
+// different bytes often leave the same.
+func (n *tally) isNew(w *wreck, files map[string]string) bool {
+	var h maphash.Hash
+	h.SetSeed(tallySeed)
+	fmt.Fprint(&h, w.stored, w.finished, w.missing, w.drawn, len(w.synced), len(w.most), files)
+	if n.seen[h.Sum64()] {
+		return false
+	}
+	n.seen[h.Sum64()] = true
+	return true
+}
+
+// cutEverywhere cuts the power after every deed of a run, and after every byte
+// of every write, and restarts from what may be left: nothing that was not
+// synced, everything, zeros, and that many mixes of sectors. In the short form
+// a cut within a write leaves everything, and now and then one mix.
+func (s *script) cutEverywhere(t *testing.T, folder string, seed uint64, w *wreck, deeds []deed, mixes int) tally {
+	n := tally{seen: map[uint64]bool{}}
+	try := func(w *wreck, within bool, where string) {
+		n.cuts++
+		r := newRand(seed, uint64(n.cuts))
+		for k := range int(mixed) + mixes {
+			luck := min(luck(k), mixed)
+			if within && !chaos && luck != everything && !(luck == mixed && n.cuts%16 == 0) {
+				continue
+			}
+			files := w.files(luck, r)
+			if !n.isNew(w, files) {
+				continue
+			}
+			n.restarts++
+			writeFolder(t, folder, files)
+			if err := s.restart(w, folder); err != nil {
+				t.Fatalf("seed %d, cut %d %s, survivors %d: %v", seed, n.cuts, where, k, err)
+			}
+		}
+	}
+	try(w, false, "at the beginning")
+	for i, d := range deeds {
+		for k := 1; k < len(d.data); k++ {
+			try(w.after(d, k), true, fmt.Sprintf("after %d bytes of deed %d, a %s", k, i, d.kind))
+		}
+		w = w.after(d, -1)
+		try(w, false, fmt.Sprintf("after deed %d, a %s", i, d.kind))
+	}
+	return n
+}
+
+// TestPowerCut runs lotteries of three agencies, whose batches share commits,
+// and cuts the power at every byte and every call.
+func TestPowerCut(t *testing.T) {
+	seeds, bets, mixes := 2, 5, 8
+	if chaos {
+		seeds, bets, mixes = 6, 10, 3
+	}
+	for seed := range uint64(seeds) {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			folder := memoryFolder(t)
+			s := newScript(seed, 3, bets)
+			start, deeds := s.play(t, folder, seed, 0)
+			n := s.cutEverywhere(t, folder, seed, start, deeds, mixes)
+			t.Logf("%d deeds, %d cuts, %d restarts", len(deeds), n.cuts, n.restarts)
+		})
+	}
+}
