@@ -1,0 +1,183 @@
+//go:build linux
+
+package cmd_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// binFolder is where the programs are built, once for all tests.
+var binFolder string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if binFolder != "" {
+		_ = os.RemoveAll(binFolder)
+	}
+	os.Exit(code)
+}
+
+var buildPrograms = sync.OnceValue(func() (err error) {
+	if binFolder, err = os.MkdirTemp("", "loteria-programs-"); err != nil {
+		return err
+	}
+	args := []string{"build", "-o", binFolder + string(filepath.Separator)}
+	if raced {
+		args = append(args, "-race")
+	}
+	output, err := exec.Command("go", append(args, "./server", "./client")...).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("go build: %w\n%s", err, output)
+	}
+	return err
+})
+
+// programs builds the server and the client.
+func programs(t *testing.T) {
+	t.Helper()
+	if err := buildPrograms(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// keptLines is how many lines of a process are shown when something is wrong.
+const keptLines = 25
+
+// process is the server or the client as a process of its own.
+type process struct {
+	who    string
+	id     int // of the agency; 0 is the central
+	cmd    *exec.Cmd
+	stderr bytes.Buffer
+
+	// The rest belongs to whoever takes its events.
+	tail   []string // the last lines
+	state  string   // how far it is: what it would be killed in
+	struck bool     // a kill is on the way
+	ended  bool
+}
+
+// event is a line that a process wrote, or its end.
+type event struct {
+	from *process
+	line string
+	end  bool
+}
+
+// starter runs what starts processes on one thread that lives as long as the
+// tests: the kernel takes the end of the thread for that of the parent
+// (prctl(2), PR_SET_PDEATHSIG).
+var starter = sync.OnceValue(func() chan<- func() {
+	work := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for f := range work {
+			f()
+		}
+	}()
+	return work
+})
+
+// start starts a program whose lines, and then its end, go to events. It dies
+// with the tests.
+func start(t *testing.T, events chan event, id int, program string, args ...string) *process {
+	t.Helper()
+	p := &process{who: "central", id: id, state: "starting"}
+	if id > 0 {
+		p.who = fmt.Sprintf("agency %d", id)
+	}
+	p.cmd = exec.Command(filepath.Join(binFolder, program), args...)
+	p.cmd.Dir = binFolder // no configuration lies around there
+	p.cmd.Env = []string{"GOTRACEBACK=all", "GORACE=halt_on_error=1 atexit_sleep_ms=0"}
+	p.cmd.Stderr = &p.stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan error)
+	starter() <- func() { started <- p.cmd.Start() }
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
+			events <- event{from: p, line: scanner.Text()}
+		}
+		_ = p.cmd.Wait()
+		events <- event{from: p, end: true}
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		for {
+			select {
+			case <-gone:
+				return
+			case <-events: // nobody else takes them any more
+			}
+		}
+	})
+	return p
+}
+
+// take keeps the line and returns what it says, see parseLine.
+func (p *process) take(line string) map[string]string {
+	if len(p.tail) == keptLines {
+		p.tail = slices.Delete(p.tail, 0, 1)
+	}
+	p.tail = append(p.tail, line)
+	return parseLine(line)
+}
+
+// parseLine returns the parts of a log line by their names.
+func parseLine(line string) map[string]string {
+	parts := map[string]string{}
+	if at := strings.Index(line, "action: "); at >= 0 {
+		for part := range strings.SplitSeq(line[at:], " | ") {
+			key, value, _ := strings.Cut(part, ": ")
+			parts[key] = value
+		}
+	}
+	return parts
+}
+
+func (p *process) kill() {
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		panic(err)
+	}
+}
+
+// wasKilled says of a process that has ended whether SIGKILL was its end.
+func (p *process) wasKilled() bool {
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+func (p *process) exitCode() int { return p.cmd.ProcessState.ExitCode() }
+
+// String shows the last of what the process said.
+func (p *process) String() string {
+	how := "running"
+	if p.ended {
+		how = p.cmd.ProcessState.String()
+	}
+	text := fmt.Sprintf("%s (%s, %s):\n%s", p.who, p.state, how, strings.Join(p.tail, "\n"))
+	if p.ended { // before, it is still written to
+		text += "\n" + p.stderr.String()
+	}
+	return text
+}

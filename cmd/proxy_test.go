@@ -1,0 +1,270 @@
+//go:build linux
+
+package cmd_test
+
+import (
+	"io"
+	"math"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// proxy passes the bytes between one agency and the central on, in random
+// pieces and with pauses, until it cuts the connection. It changes no byte and
+// no order.
+type proxy struct {
+	listener net.Listener
+	central  string
+	budget   *atomic.Int64 // cuts that are left, of all proxies
+	longest  time.Duration // that a connection which is to be cut lives
+
+	rng     *rand.Rand // of the goroutine that accepts
+	started int        // connections in a row that were cut before the first answer
+
+	mu       sync.Mutex
+	answered bool // a whole answer has passed once
+	cuts     map[string]int
+	passed   int64 // bytes
+	open     map[net.Conn]struct{}
+	closing  bool
+	running  sync.WaitGroup
+}
+
+// Sizes of frames, in bytes.
+const (
+	resumeSize      = 4 + 1 + 2 + 1 + 1
+	resumePointSize = 4 + 1 + 8 + 8 + 1
+)
+
+// fate is what becomes of one connection. Positions count the bytes of one
+// direction from the connection's beginning; a negative one is never reached.
+type fate struct {
+	toCentral, toAgency int64         // where it is cut
+	life                time.Duration // when it is cut, 0 for never
+	reset               bool          // it ends with a reset, not with an end of file
+	seed                uint64        // of pieces and pauses
+}
+
+func startProxy(t *testing.T, central string, seed uint64, id int, budget *atomic.Int64, longest time.Duration) *proxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{
+		listener: listener, central: central, budget: budget, longest: longest,
+		rng:  rand.New(rand.NewPCG(seed, uint64(id))),
+		cuts: map[string]int{}, open: map[net.Conn]struct{}{},
+	}
+	p.running.Go(p.accept)
+	t.Cleanup(p.close)
+	return p
+}
+
+func (p *proxy) address() string { return p.listener.Addr().String() }
+
+func (p *proxy) close() {
+	p.mu.Lock()
+	p.closing = true
+	p.listener.Close()
+	for conn := range p.open {
+		conn.Close()
+	}
+	p.mu.Unlock()
+	p.running.Wait()
+}
+
+func (p *proxy) accept() {
+	for {
+		agency, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		central, err := net.Dial("tcp", p.central)
+		if err != nil { // at the end of the test
+			agency.Close()
+			continue
+		}
+		f := p.draw()
+		p.mu.Lock()
+		p.open[agency], p.open[central] = struct{}{}, struct{}{}
+		if p.closing {
+			agency.Close()
+			central.Close()
+		}
+		p.mu.Unlock()
+		p.running.Go(func() { p.serve(agency, central, f) })
+	}
+}
+
+// draw decides the fate of the next connection.
+func (p *proxy) draw() fate {
+	f := fate{toCentral: -1, toAgency: -1, reset: chance(p.rng, 2), seed: p.rng.Uint64()}
+	switch p.rng.IntN(5) {
+	case 0, 1:
+		f.toCentral = int64(upTo(p.rng, 128<<10))
+	case 2, 3:
+		f.toAgency = int64(upTo(p.rng, 8<<10))
+	case 4:
+		f.life = time.Duration(1+upTo(p.rng, int(p.longest/time.Millisecond))) * time.Millisecond
+	}
+	if f.life == 0 {
+		f.life = upToTime(p.rng, p.longest)
+	}
+	if p.budget.Load() <= 0 {
+		return fate{toCentral: -1, toAgency: -1, seed: f.seed}
+	}
+	// A central that closes three connections in a row on RESUME is taken for
+	// one that does not know it, as long as it has never answered one: see
+	// resumeClosings in package agency.
+	p.mu.Lock()
+	answered := p.answered
+	p.mu.Unlock()
+	if !answered && (f.toCentral >= 0 && f.toCentral < resumeSize || f.toAgency >= 0 && f.toAgency < resumePointSize || f.life < time.Second) {
+		if p.started++; p.started > 2 {
+			f.toCentral, f.toAgency, f.life = 4096, -1, p.longest
+		}
+	}
+	return f
+}
+
+// serve passes bytes on until the connection ends, or is cut.
+func (p *proxy) serve(agency, central net.Conn, f fate) {
+	var once sync.Once
+	ended := make(chan struct{})
+	end := func(how string) {
+		once.Do(func() {
+			close(ended)
+			p.mu.Lock()
+			if how != "" {
+				p.cuts[how]++
+				p.budget.Add(-1)
+			}
+			delete(p.open, agency)
+			delete(p.open, central)
+			p.mu.Unlock()
+			for _, conn := range []net.Conn{agency, central} {
+				if how != "" && f.reset {
+					_ = conn.(*net.TCPConn).SetLinger(0)
+				}
+				conn.Close()
+			}
+		})
+	}
+	var both sync.WaitGroup
+	pass := func(to, from net.Conn, cut int64, way string, seed uint64) {
+		n, cutOff := p.copy(to, from, cut, rand.New(rand.NewPCG(f.seed, seed)), ended)
+		if way == "to the agency" && n >= resumePointSize {
+			p.mu.Lock()
+			p.answered = true
+			p.mu.Unlock()
+		}
+		if cutOff {
+			end(way)
+			return
+		}
+		// One direction has ended by itself; the other may have more to say.
+		_ = to.(*net.TCPConn).CloseWrite()
+	}
+	both.Go(func() { pass(central, agency, f.toCentral, "to the central", 1) })
+	both.Go(func() { pass(agency, central, f.toAgency, "to the agency", 2) })
+	if f.life > 0 {
+		timer := time.AfterFunc(f.life, func() { end("in time") })
+		defer timer.Stop()
+	}
+	both.Wait()
+	end("")
+}
+
+// copy passes bytes on in pieces, and says how many and whether it stopped at
+// the position where the connection is to be cut.
+func (p *proxy) copy(to io.Writer, from io.Reader, cut int64, rng *rand.Rand, ended <-chan struct{}) (n int64, cutOff bool) {
+	limit := int64(math.MaxInt64)
+	if cut >= 0 {
+		limit = cut
+	}
+	defer func() {
+		p.mu.Lock()
+		p.passed += n
+		p.mu.Unlock()
+	}()
+	buffer := make([]byte, 16<<10)
+	for {
+		size, err := from.Read(buffer)
+		for rest := buffer[:size]; len(rest) > 0; {
+			piece := min(1+upTo(rng, len(buffer)), len(rest))
+			whole := limit - n
+			if int64(piece) > whole {
+				piece = int(whole)
+			}
+			if chance(rng, 64) {
+				select {
+				case <-time.After(upToTime(rng, 3*time.Millisecond)):
+				case <-ended:
+				}
+			}
+			sent, err := to.Write(rest[:piece])
+			n += int64(sent)
+			if err != nil {
+				return n, false
+			}
+			if rest = rest[piece:]; n == limit && len(rest) > 0 {
+				return n, true
+			}
+		}
+		if err != nil {
+			return n, false
+		}
+	}
+}
+
+// TestCuts plays lotteries over the project's data with a proxy before every
+// agency, until so many connections are cut. The central stays up.
+func TestCuts(t *testing.T) {
+	cuts, perLottery, longest := 10, int64(15), time.Second
+	if long() {
+		cuts, perLottery, longest = 250, 60, 3*time.Second
+	}
+	seed := seeded(t)
+	in := readInput(t, "../.data")
+	begun := time.Now()
+	all, kinds, total, passed := newTally(), map[string]int{}, 0, int64(0)
+	for n := uint64(0); total < cuts; n++ {
+		rng := rand.New(rand.NewPCG(seed, n))
+		batch, window := 50, 4
+		if long() {
+			batch, window = []int{10, 25, 100}[rng.IntN(3)], []int{2, 8, 32}[rng.IntN(3)]
+		}
+		r := newRound(t, in, batch, window)
+		var budget atomic.Int64
+		budget.Store(perLottery)
+		proxies := map[int]*proxy{}
+		for id := 1; id <= agencies; id++ {
+			proxies[id] = startProxy(t, r.address, rng.Uint64(), id, &budget, longest)
+		}
+		r.reach = func(id int) string { return proxies[id].address() }
+		// An agency would take what a proxy without a central does for a cut,
+		// of which there may not be three before the first answer.
+		r.startCentral()
+		r.until("the central listens", func() bool { return r.listening })
+		r.play()
+		for _, p := range proxies {
+			p.close()
+			passed += p.passed
+			for kind, n := range p.cuts {
+				kinds[kind] += n
+				total += n
+			}
+		}
+		if r.tally.total > 0 || r.tally.recoveries > 0 || r.draws != 1 {
+			t.Errorf("the central did not stay up, or drew %d times: %v", r.draws, r.tally)
+		}
+		t.Logf("batches of %d, window %d: %d cuts until here %v, %v", r.batch, r.window, total, kinds, r.tally)
+		all.add(r.tally)
+	}
+	t.Logf("%d cuts %v, %d bytes passed on; %v; %v", total, kinds, passed, all, time.Since(begun).Round(time.Second))
+}
