@@ -190,8 +190,6 @@ func (c *Contest) Store(batch *Batch) (Receipt, error) {
 	return end, nil
 }
 
-// tooLate returns the refusal of what comes after an agency's betting has
-// ended.
 // Await returns when everything up to the receipt is on disk. The error is a
 // *Refusal with code Storage.
 func (c *Contest) Await(receipt Receipt) error {
@@ -217,18 +215,6 @@ func (c *Contest) Resume(agency int) (count, digest uint64, err error) {
 	return count, digest, c.Await(end)
 }
 
-// Finish closes the agency's betting and returns when that is on disk; said
-// again it does nothing. With a total, it first checks that just so many bets
-// are stored. When the last agency finishes, the draw is made before Finish
-// returns. The error is a *Refusal with code UnknownAgency, Incomplete or
-// Storage, or, when the agency's betting was ended without it, AgencyFinished
-// or, after the draw, DrawDone.
-// DrawWithout ends the betting of agencies that have not finished: the draw is
-// made from what is stored of theirs, and they are noted as missing. Those that
-// have finished stay as they are. The error is a *Refusal with code
-// UnknownAgency or Storage.
-// end closes the books of the agencies, and returns when all that is in them,
-// and how their betting has ended, is on disk.
 // Winners returns the documents of the agency's winning bets, in the order of
 // the bets, and whether the draw is done: before it there are none to tell.
 // The slice is not to be changed. The error is a *Refusal with code
@@ -254,9 +240,6 @@ func (c *Contest) Phase() Phase {
 	return c.draw.phase
 }
 
-// Missing returns the agencies that the draw is made without, ascending.
-// Awaited is an agency that the draw waits for.
-// Awaited returns the agencies whose betting has not ended, ascending.
 // Bets returns how many bets of the agency were admitted.
 func (c *Contest) Bets(agency int) uint64 {
 	b, err := c.book(agency)
@@ -290,16 +273,6 @@ func (c *Contest) book(agency int) (*book, error) {
 	return &c.books[agency-1], nil
 }
 
-// settle makes the draw's state durable, and the draw itself when it is due.
-// Agencies that finish while the state goes to disk share the next save. After
-// a failure it can be called again.
-// advance saves the draw's state, and makes the draw when it is due: whoever
-// saves does both, so that none is left for nobody. The caller holds saving.
-// save writes the draw's state as it is now and returns its phase. The caller
-// holds saving.
-// Checkpoint notes how much of the ledger is on disk: nothing of that is taken
-// for torn at a later start. It is to be called now and then, and is cheap when
-// there is nothing new.
 // storageFailure gives the ledger's or the state's failure the protocol's code.
 func (c *Contest) storageFailure(err error) error {
 	if err == nil {

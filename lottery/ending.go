@@ -2,6 +2,8 @@ package lottery
 
 import "time"
 
+// tooLate returns the refusal of what comes after an agency's betting has
+// ended.
 func (c *Contest) tooLate(agency int) error {
 	c.mu.Lock()
 	how := c.draw.endings[agency-1]
@@ -16,6 +18,12 @@ func (c *Contest) tooLate(agency int) error {
 	return refuse(code, "agency %d %s", agency, when)
 }
 
+// Finish closes the agency's betting and returns when that is on disk; said
+// again it does nothing. With a total, it first checks that just so many bets
+// are stored. When the last agency finishes, the draw is made before Finish
+// returns. The error is a *Refusal with code UnknownAgency, Incomplete or
+// Storage, or, when the agency's betting was ended without it, AgencyFinished
+// or, after the draw, DrawDone.
 func (c *Contest) Finish(agency int, total uint64, totalKnown bool) error {
 	b, err := c.book(agency)
 	if err != nil {
@@ -41,6 +49,10 @@ func (c *Contest) Finish(agency int, total uint64, totalKnown bool) error {
 	return nil
 }
 
+// DrawWithout ends the betting of agencies that have not finished: the draw is
+// made from what is stored of theirs, and they are noted as missing. Those that
+// have finished stay as they are. The error is a *Refusal with code
+// UnknownAgency or Storage.
 func (c *Contest) DrawWithout(agencies ...int) error {
 	for _, agency := range agencies {
 		if _, err := c.book(agency); err != nil {
@@ -50,6 +62,8 @@ func (c *Contest) DrawWithout(agencies ...int) error {
 	return c.end(missing, agencies...)
 }
 
+// end closes the books of the agencies, and returns when all that is in them,
+// and how their betting has ended, is on disk.
 func (c *Contest) end(how ending, agencies ...int) error {
 	var last Receipt
 	for _, agency := range agencies {
@@ -76,18 +90,21 @@ func (c *Contest) end(how ending, agencies ...int) error {
 	return c.storageFailure(c.settle())
 }
 
+// Missing returns the agencies that the draw is made without, ascending.
 func (c *Contest) Missing() []int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.draw.with(missing)
 }
 
+// Awaited is an agency that the draw waits for.
 type Awaited struct {
 	Agency int
 	Bets   uint64    // admitted so far
 	Heard  time.Time // when it last asked for something, or when the contest was opened
 }
 
+// Awaited returns the agencies whose betting has not ended, ascending.
 func (c *Contest) Awaited() []Awaited {
 	c.mu.Lock()
 	agencies := c.draw.with(open)
@@ -102,6 +119,9 @@ func (c *Contest) Awaited() []Awaited {
 	return awaited
 }
 
+// settle makes the draw's state durable, and the draw itself when it is due.
+// Agencies that finish while the state goes to disk share the next save. After
+// a failure it can be called again.
 func (c *Contest) settle() error {
 	c.mu.Lock()
 	version := c.version
@@ -115,6 +135,8 @@ func (c *Contest) settle() error {
 	return c.advance()
 }
 
+// advance saves the draw's state, and makes the draw when it is due: whoever
+// saves does both, so that none is left for nobody. The caller holds saving.
 func (c *Contest) advance() error {
 	phase, err := c.save()
 	if err != nil {
@@ -137,6 +159,8 @@ func (c *Contest) advance() error {
 	return nil
 }
 
+// save writes the draw's state as it is now and returns its phase. The caller
+// holds saving.
 func (c *Contest) save() (Phase, error) {
 	c.mu.Lock()
 	s, version := c.draw.state(), c.version
@@ -151,6 +175,9 @@ func (c *Contest) save() (Phase, error) {
 	return s.Phase, nil
 }
 
+// Checkpoint notes how much of the ledger is on disk: nothing of that is taken
+// for torn at a later start. It is to be called now and then, and is cheap when
+// there is nothing new.
 func (c *Contest) Checkpoint() error {
 	c.saving.Lock()
 	defer c.saving.Unlock()
@@ -159,4 +186,3 @@ func (c *Contest) Checkpoint() error {
 	}
 	return c.advance()
 }
-
