@@ -65,6 +65,19 @@ func (b *burst) addRefused(kind codec.Type) {
 
 func (b *burst) payload(r request) []byte { return b.payloads[r.start:r.end] }
 
+// behind returns a burst with the requests that have no answer yet, and the
+// query that they wait behind. It is as small as can be.
+func (b *burst) behind() *burst {
+	rest := &burst{session: b.session, farewell: b.farewell, query: b.query}
+	for _, r := range b.requests[b.next:] {
+		start := len(rest.payloads)
+		rest.payloads = append(rest.payloads, b.payload(r)...)
+		r.start, r.end = start, len(rest.payloads)
+		rest.requests = append(rest.requests, r)
+	}
+	return rest
+}
+
 // done reports whether every request has its answer.
 func (b *burst) done() bool { return b.next == len(b.requests) }
 

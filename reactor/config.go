@@ -36,8 +36,11 @@ type Config struct {
 	MaxPerAddress  int // open ones from one IP address
 	WindowFrames   int // frames of one connection that may wait for their answer
 	WindowBytes    int // bytes of payload in them
-	MaxWaiting     int // bytes of payload that may wait in the whole server; beyond it the answer is RETRY
 	MaxUnread      int // bytes of answers that a peer may leave unread
+	// MaxWaiting is how many bytes of payload may wait in the whole server;
+	// beyond it the answer is RETRY. So many bytes of answers may be unread,
+	// too; beyond it a peer that leaves any is closed.
+	MaxWaiting int
 
 	MaxLine int // bytes of an echo connection's line, without its line break
 

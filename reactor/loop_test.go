@@ -71,7 +71,7 @@ func (c *central) awaitRead(p *peer, n int) {
 }
 
 // awaitFrames waits until that many of the peer's frames were read and have
-// no answer.
+// no answer; a parked query is not one of them.
 func (c *central) awaitFrames(p *peer, n int) {
 	c.t.Helper()
 	s := c.session(p)

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 	"strconv"
@@ -42,9 +43,9 @@ func TestRequestsAfterAParkedQuery(t *testing.T) {
 	c.awaitParked(1)
 	late := slipOf(1, "2", winning)
 	p.send(betFrame(late)) // and in later ones
-	c.awaitFrames(p, 4)
+	c.awaitFrames(p, 2)
 	p.send(queryFrame(1), resumeFrame(1))
-	c.awaitFrames(p, 6)
+	c.awaitFrames(p, 4)
 	p.expectNothing()
 	c.expectRows(won)
 
@@ -170,4 +171,55 @@ func TestPitfall14ThousandQueries(t *testing.T) {
 		t.Errorf("%d descriptors are open, before the queries were %d", after, before)
 	}
 	c.expectIdle()
+}
+
+// What waits behind a parked query is little: it waits for as long as the
+// slowest agency needs. The peer is told, and others go on.
+func TestTooMuchBehindAParkedQuery(t *testing.T) {
+	batch := bytes.Repeat([]byte("x"), codec.MaxPayload-100)
+	filler := frame(&codec.Retry{Reason: string(batch)}) // no request, but it is not looked at
+	for name, send := range map[string]func(*central, *peer){
+		"in one write": func(c *central, p *peer) {
+			p.send(queryFrame(1), bytes.Repeat(filler, 4))
+		},
+		"afterwards": func(c *central, p *peer) {
+			p.send(queryFrame(1))
+			c.awaitParked(1)
+			p.send(bytes.Repeat(filler, 4))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := start(t, 1, nil, nil)
+			p := c.dial()
+			send(c, p)
+			p.expectRetry()
+			p.expectEnd()
+			p.Close()
+			c.awaitSessions(0)
+			c.expectIdle()
+			c.ask(resumeFrame(1), pointFrame())
+		})
+	}
+}
+
+// What was answered before a query does not count as waiting behind it.
+func TestMuchBeforeAParkedQuery(t *testing.T) {
+	c := start(t, 1, nil, nil)
+	p := c.dial()
+	slips := losers(1, 60)
+	var sent, want [][]byte
+	for range 20 {
+		sent = append(sent, batchFrame(slips...))
+		want = append(want, successFrame(slips[0]))
+	}
+	p.send(append(sent, queryFrame(1))...)
+	p.expect(want...)
+	c.awaitParked(1)
+	c.onLoop(func() {
+		if c.waiting != 0 {
+			t.Errorf("%d bytes wait behind the query, expected none", c.waiting)
+		}
+	})
+	c.ask(frame(&codec.Finished{Agency: "1"}), frame(&codec.Success{Finished: true}))
+	p.receive()
 }

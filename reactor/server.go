@@ -52,6 +52,7 @@ type Server struct {
 	parked    map[*session]struct{} // whose burst waits for the draw
 	lingering map[*session]struct{}
 	waiting   int            // bytes of payload in all bursts
+	unread    int            // bytes of answers that peers have not taken
 	busy      int            // bursts with the queue or a worker
 	quiet     chan struct{}  // closed when stopping and busy is 0
 	winners   map[int][]byte // answer to each agency's query, once the draw is announced

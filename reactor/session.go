@@ -3,6 +3,7 @@ package reactor
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -37,11 +38,13 @@ type session struct {
 	frames    int    // in gathering and out
 	bytes     int    // of payload in them
 
-	agency int // the first one named, or 0
+	agency int         // the first one named, or 0
+	gone   atomic.Bool // the state is closed; workers look at it
 
 	heard time.Time // when something came in last
 	since time.Time // when the first byte of what is not complete came in, or zero
 
+	unread     int       // bytes of answers that the peer had not taken, when last looked at
 	ignored    int       // bytes thrown away
 	closeAfter time.Time // when a lingering connection is closed at the latest
 }
@@ -100,9 +103,12 @@ func (s *session) receiveFrames(data []byte) {
 // checkTime ends the conversation with a peer that is too slow, or that has
 // nothing to say.
 func (s *session) checkTime(now time.Time) {
+	if s.state != closed {
+		s.countUnread()
+	}
 	config := &s.server.config
 	switch incomplete := s.decoder.Buffered() > 0 || s.state == echoing; {
-	case s.state == deaf || s.state == closed:
+	case s.state == deaf, s.state == closed:
 	case incomplete && now.Sub(s.since) > config.FrameTimeout:
 		reason := fmt.Sprintf("what was begun is not complete after %v", config.FrameTimeout)
 		if s.state == echoing {
@@ -123,6 +129,10 @@ func (s *session) gather(frame codec.Frame) {
 	if s.frames == config.WindowFrames || s.bytes+size > config.WindowBytes {
 		reason := fmt.Sprintf("more than %d frames or %d bytes wait for their answer", config.WindowFrames, config.WindowBytes)
 		s.bidFarewell(farewell{errors.New(reason), &codec.Retry{Reason: reason}})
+		return
+	}
+	if _, parked := s.server.parked[s]; parked && s.bytes+size > maxBehindQuery {
+		s.endQuery()
 		return
 	}
 	s.frames++
@@ -190,7 +200,7 @@ func (s *session) answered() {
 		s.discard(b)
 		s.linger()
 	case b.query != 0 && !s.server.announced.Load():
-		s.server.parked[s] = struct{}{}
+		s.park(b)
 	case b.query != 0:
 		s.tellWinners()
 	default:
@@ -200,6 +210,41 @@ func (s *session) answered() {
 	if s.server.stopping.Load() {
 		s.hangUp()
 	}
+}
+
+// maxBehindQuery bounds what may wait behind a query that is parked, in bytes
+// of payload: it waits for as long as the slowest agency needs.
+const maxBehindQuery = 2 * codec.MaxPayload
+
+// park keeps the query of a burst, and what is behind it, until the draw, in
+// as little memory as that takes.
+func (s *session) park(b *burst) {
+	rest := b.behind()
+	s.release(b)
+	s.out = rest
+	s.frames += len(rest.requests)
+	s.bytes += len(rest.payloads)
+	s.server.waiting += len(rest.payloads)
+	s.server.parked[s] = struct{}{}
+	if s.bytes > maxBehindQuery {
+		s.endQuery()
+	}
+}
+
+// endQuery ends the conversation with a peer that sends more behind a parked
+// query than is kept for it.
+func (s *session) endQuery() {
+	reason := fmt.Sprintf("more than %d bytes wait behind a query", maxBehindQuery)
+	s.server.log.Error().Str("action", "receive_frame").Str("result", "fail").
+		Str("ip", s.peer).Str("error", reason).Send()
+	delete(s.server.parked, s)
+	s.discard(s.out)
+	if s.gathering != nil {
+		s.release(s.gathering)
+		s.gathering = nil
+	}
+	s.write(appendAnswer(nil, &codec.Retry{Reason: reason}))
+	s.linger()
 }
 
 // tellWinners answers the query that the session's burst waits for, now that
@@ -244,11 +289,22 @@ func (s *session) write(answers []byte) {
 	if s.state == closed {
 		return
 	}
-	if unread := s.conn.OutboundBuffered(); unread > s.server.config.MaxUnread {
+	s.countUnread()
+	config := &s.server.config
+	if s.unread > config.MaxUnread || s.unread > 0 && s.server.unread > config.MaxWaiting {
 		s.server.log.Error().Str("action", "send_answer").Str("result", "fail").Str("ip", s.peer).
-			Int("unread_bytes", unread).Int("max_unread_bytes", s.server.config.MaxUnread).Send()
+			Int("unread_bytes", s.unread).Int("of_all", s.server.unread).Send()
 		s.hangUp()
 	}
+}
+
+// countUnread brings the count of what peers have not taken up to date. gnet
+// does not tell when it gets rid of something, so that is seen at the next
+// write, or sweep.
+func (s *session) countUnread() {
+	now := s.conn.OutboundBuffered()
+	s.server.unread += now - s.unread
+	s.unread = now
 }
 
 // linger ends the conversation. The peer gets an end of file after the last
@@ -281,6 +337,9 @@ func (s *session) hangUp() {
 // with the queue or a worker comes back to answered; a parked one does not.
 func (s *session) ended() {
 	s.state = closed
+	s.gone.Store(true)
+	s.server.unread -= s.unread
+	s.unread = 0
 	delete(s.server.lingering, s)
 	s.server.left(s.peer)
 	if s.gathering != nil {

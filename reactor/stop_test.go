@@ -22,7 +22,7 @@ var stages = map[string]func(c *central, p *peer){
 	"half a line":               func(c *central, p *peer) { c.sendLine(p, "hol", ""); c.session(p) },
 	"idle":                      func(c *central, p *peer) { p.send(resumeFrame(1)); p.expect(pointFrame()) },
 	"a parked query":            func(c *central, p *peer) { park(c, p) },
-	"more after a parked query": func(c *central, p *peer) { park(c, p); p.send(resumeFrame(1)); c.awaitFrames(p, 2) },
+	"more after a parked query": func(c *central, p *peer) { park(c, p); p.send(resumeFrame(1)); c.awaitFrames(p, 1) },
 	"a query parked at the end": func(c *central, p *peer) {
 		park(c, p)
 		p.send([]byte("\x00\x00\x00\x00\x0c"))

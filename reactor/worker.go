@@ -46,7 +46,12 @@ type stored struct {
 func (w *worker) work(b *burst) {
 	w.burst = b
 	b.query = 0
-	for !b.done() && b.query == 0 && !b.hangUp {
+	for afterwards := 0; !b.done() && b.query == 0 && !b.hangUp; {
+		if b.session.gone.Load() {
+			if afterwards++; afterwards > maxAfterwards {
+				break
+			}
+		}
 		r := b.requests[b.next]
 		b.next++
 		if r.refused {
@@ -65,6 +70,12 @@ func (w *worker) work(b *burst) {
 	}
 	w.burst = nil
 }
+
+// maxAfterwards bounds how many requests of a burst are still worked on when
+// their peer is gone. None of them was acknowledged and nobody waits for an
+// answer; peers that come, send much and go must not keep others waiting. A few
+// are for agencies that say something and do not care for the answer.
+const maxAfterwards = 16
 
 // handle does what one request asks for. An error says that it broke the
 // protocol.
