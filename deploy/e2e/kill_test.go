@@ -8,7 +8,7 @@ import "testing"
 // middle of sending: the lottery goes on each time and ends with each bet once.
 func TestKilledContainersGoOn(t *testing.T) {
 	l := newLab(t)
-	files := l.provide(300, 300, 300)
+	files := l.provide(4000, 4000, 4000) // for half a minute
 	config := usual
 	config.batchMaxAmount, config.period = 3, "20ms"
 	l.configureClient(config)

@@ -35,8 +35,9 @@ var moments = []struct {
 		return l.busy("batch_processed", 3)
 	}},
 	{"batches without a pause", func(l *lab) []string {
+		l.provide(200_000, 200_000) // so many that no machine is done before it is stopped
 		config := usual
-		config.batchMaxAmount = 1 // of the committed data: many
+		config.batchMaxAmount = 1
 		l.configureClient(config)
 		l.generate(2)
 		l.up()

@@ -1,0 +1,344 @@
+//go:build linux
+
+package cmd_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"loteria/codec"
+)
+
+// hostilePatience bounds every wait of the hostile peers' tests; none of them
+// needs it.
+var hostilePatience = func() time.Duration {
+	if long() {
+		return 5 * time.Minute
+	}
+	return time.Minute
+}()
+
+// hostileCentral is a central as a process of its own, whose log is judged line
+// by line.
+type hostileCentral struct {
+	tb      testing.TB
+	cmd     *exec.Cmd
+	storage string
+	address string
+	deaf    bool // the log is thrown away once the central listens
+	files   int  // descriptors that it has open without connections
+	stderr  bytes.Buffer
+	known   map[string]string // lines without their time; belongs to their reader
+	ended   chan struct{}     // closed at the end of its log
+
+	mu     sync.Mutex
+	news   sync.Cond
+	counts map[string]int // lines by action and result
+	forged []string       // lines that the contract does not have
+	tail   []string       // the last lines
+	late   bool           // a wait took too long
+}
+
+// launchHostileCentral starts a central with its default limits, but for args,
+// and waits until it listens.
+func launchHostileCentral(tb testing.TB, agencies int, args ...string) *hostileCentral {
+	tb.Helper()
+	c := &hostileCentral{tb: tb, storage: tb.TempDir()}
+	c.launch(agencies, args)
+	return c
+}
+
+func (c *hostileCentral) launch(agencies int, args []string) {
+	tb := c.tb
+	tb.Helper()
+	if err := buildPrograms(); err != nil {
+		tb.Fatal(err)
+	}
+	c.ended, c.counts, c.known = make(chan struct{}), map[string]int{}, map[string]string{}
+	c.news.L = &c.mu
+	c.cmd = exec.Command(filepath.Join(binFolder, "server"), append([]string{"--bind", "127.0.0.1", "--port", "0",
+		"--storage-dir", c.storage, "--expected-agencies", strconv.Itoa(agencies)}, args...)...)
+	c.cmd.Dir = binFolder
+	c.cmd.Env = []string{"GOTRACEBACK=all", "GORACE=halt_on_error=1"}
+	c.cmd.Stderr = &c.stderr
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	stdout, err := c.cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	started := make(chan error)
+	starter() <- func() { started <- c.cmd.Start() }
+	if err := <-started; err != nil {
+		tb.Fatal(err)
+	}
+	go func() {
+		defer close(c.ended)
+		lines := bufio.NewReaderSize(stdout, 1<<16)
+		for !c.deaf || c.count("listen success") == 0 {
+			line, err := lines.ReadString('\n')
+			if line != "" {
+				c.hear(line)
+			}
+			if err != nil {
+				return
+			}
+		}
+		_, _ = io.Copy(io.Discard, lines)
+	}()
+	tb.Cleanup(func() {
+		_ = c.cmd.Process.Kill()
+		<-c.ended
+		_ = c.cmd.Wait() // after a stop it is the second time
+	})
+	c.await("listen success", 1)
+	// With its first answer, all that it opens by itself is open.
+	p, err := dialHostile(c.address, hostileSource(0))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer p.reset()
+	if err := p.say(&codec.Resume{Agency: "1"}); err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := p.expect(codec.TypeResumePoint); err != nil {
+		tb.Fatal(err)
+	}
+	c.files = c.openFiles() - 1
+}
+
+// hostileValue is what may stand in a log line as a value: no bar, and nothing
+// that ends a line, moves a cursor or turns the direction of writing.
+const hostileValue = `[^|\p{Cc}\x{061C}\x{200E}\x{200F}\x{2028}-\x{202E}\x{2066}-\x{2069}]*`
+
+// hostileShape is the contract's log line after its time. What follows the result is judged
+// by hostileLines.
+var hostileShape = regexp.MustCompile(
+	`^ (?:DEBUG   |INFO    |WARNING |ERROR   |CRITICAL) action: ([a-z_]+) \| result: (success|fail|in_progress)((?: \| [a-z_]+: ` + hostileValue + `)*)\n$`)
+
+// hostileLines is every line that the central has: what follows the result,
+// by action and result.
+var hostileLines = func() map[string]*regexp.Regexp {
+	const refused = ` \| code: [a-z_]+ \| ip: IP \| error: ANY`
+	lines := map[string]*regexp.Regexp{}
+	for what, rest := range map[string]string{
+		"config success":             ` \| port: \d+ \| listen_backlog: \d+ \| logging_level: [A-Z]+`,
+		"open_contest success":       ` \| file: ANY \| agencies: \d+ \| bets: \d+ \| phase: [a-z]+`,
+		"limit_connections success":  ` \| max_connections: \d+ \| configured: \d+ \| reason: ANY`,
+		"listen success":             ` \| address: [0-9.:]+`,
+		"accept_connection fail":     ` \| ip: IP \| error: ANY`,
+		"close_connection success":   ` \| ip: IP( \| reason: ANY)?`,
+		"receive_frame fail":         ` \| ip: IP \| error: ANY`,
+		"send_answer fail":           ` \| ip: IP \| unread_bytes: \d+ \| max_unread_bytes: \d+`,
+		"receive_message success":    ` \| ip: IP \| msg: ANY`,
+		"receive_message fail":       ` \| ip: IP \| error: ANY`,
+		"apuesta_almacenada success": ` \| dni: \d{1,10} \| numero: \d{1,10}`,
+		"apuesta_recibida success":   ` \| cantidad: \d+`,
+		"apuesta_recibida fail":      ` \| cantidad: \d+` + refused,
+		"agencia_finalizada success": ` \| agency: \d+`,
+		"agencia_finalizada fail":    refused,
+		"resume fail":                refused,
+		"consulta_ganadores fail":    refused,
+		"await_agency in_progress":   ` \| agency: \d+ \| bets: \d+ \| silent_for: ANY \| since: ANY`,
+		"sorteo success":             ``,
+		"gnet success":               ` \| message: ANY`,
+		"gnet in_progress":           ` \| message: ANY`,
+		"gnet fail":                  ` \| message: ANY`,
+		"log fail":                   ` \| dropped_lines: \d+`,
+		"shutdown in_progress":       ``,
+		"close_listener success":     ` \| address: [0-9.:]+`,
+		"close_workers success":      ` \| workers: \d+`,
+		"close_ledger success":       ``,
+		"exit success":               ``,
+	} {
+		rest = strings.NewReplacer("IP", `[0-9.]+`, "ANY", hostileValue).Replace(rest)
+		lines[what] = regexp.MustCompile(`^` + rest + `$`)
+	}
+	return lines
+}()
+
+const hostileForged = "forged"
+
+// recognise returns the action and result of a line, or that it is forged.
+func (c *hostileCentral) recognise(line string) string {
+	if len(line) < len(time.DateTime) {
+		return hostileForged
+	}
+	when, said := line[:len(time.DateTime)], line[len(time.DateTime):]
+	if _, err := time.Parse(time.DateTime, when); err != nil {
+		return hostileForged
+	}
+	if what, known := c.known[said]; known {
+		return what
+	}
+	what := hostileForged
+	if parts := hostileShape.FindStringSubmatch(said); parts != nil {
+		whole := parts[1] + " " + parts[2]
+		if rest := hostileLines[whole]; rest != nil && rest.MatchString(parts[3]) {
+			what = whole
+		}
+	}
+	if len(c.known) < maxKnown {
+		c.known[said] = what
+	}
+	return what
+}
+
+// maxKnown is how many lines are recognised without looking twice: in a flood
+// they are all alike, and a slow reader of its log slows the central down.
+const maxKnown = 10_000
+
+// hear takes in a line of the log.
+func (c *hostileCentral) hear(line string) {
+	what := c.recognise(line)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if what == hostileForged && len(c.forged) < 5 {
+		c.forged = append(c.forged, line)
+	}
+	c.counts[what]++
+	if what == "listen success" {
+		_, c.address, _ = strings.Cut(strings.TrimSpace(line), "address: ")
+	}
+	if len(c.tail) == keptLines {
+		c.tail = slices.Delete(c.tail, 0, 1)
+	}
+	c.tail = append(c.tail, strings.TrimSpace(line))
+	c.news.Broadcast()
+}
+
+// await returns when the log has n lines of that action and result.
+func (c *hostileCentral) await(what string, n int) {
+	c.tb.Helper()
+	give := func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.late = true
+		c.news.Broadcast()
+	}
+	defer time.AfterFunc(hostilePatience, give).Stop()
+	c.mu.Lock()
+	for c.counts[what] < n && !c.late {
+		c.news.Wait()
+	}
+	late := c.late
+	c.mu.Unlock()
+	if late {
+		c.tb.Fatalf("the log has no %d lines %q: %v", n, what, c)
+	}
+}
+
+func (c *hostileCentral) count(what string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counts[what]
+}
+
+// String shows what the log holds.
+func (c *hostileCentral) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return fmt.Sprintf("%v\n%s", c.counts, strings.Join(c.tail, "\n"))
+}
+
+// memory returns how much memory the central has, and has had at most, in bytes.
+func (c *hostileCentral) memory() (now, most int) {
+	c.tb.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		key, value, _ := strings.Cut(line, ":")
+		kilobytes, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
+		switch key {
+		case "VmRSS":
+			now = kilobytes << 10
+		case "VmHWM":
+			most = kilobytes << 10
+		}
+	}
+	return now, most
+}
+
+func (c *hostileCentral) openFiles() int {
+	c.tb.Helper()
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", c.cmd.Process.Pid))
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	return len(files)
+}
+
+// awaitConnections returns when the central has at least some and at most so
+// many connections.
+func (c *hostileCentral) awaitConnections(least, most int) {
+	c.tb.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	timeout := time.After(hostilePatience)
+	for {
+		open := c.openFiles() - c.files
+		if open >= least && open <= most {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-timeout:
+			c.tb.Errorf("%d connections are open, expected are %d to %d: %v", open, least, most, c)
+			return
+		}
+	}
+}
+
+// stop sends SIGTERM and expects a clean end.
+func (c *hostileCentral) stop() {
+	c.tb.Helper()
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		c.tb.Fatalf("%v: %v\n%s", err, c, &c.stderr)
+	}
+	stuck := time.AfterFunc(hostilePatience, func() { _ = c.cmd.Process.Signal(syscall.SIGQUIT) })
+	defer stuck.Stop()
+	<-c.ended
+	if err := c.cmd.Wait(); err != nil || c.stderr.Len() > 0 {
+		c.tb.Fatalf("after SIGTERM: %v: %v\n%s", err, c, &c.stderr)
+	}
+}
+
+// judgeLog looks for lines that somebody else than the central has made.
+func (c *hostileCentral) judgeLog() {
+	c.tb.Helper()
+	for _, line := range c.forged {
+		c.tb.Errorf("the log has the line %q", line)
+	}
+	if n := c.counts["sorteo success"]; n != 1 {
+		c.tb.Errorf("the draw was logged %d times", n)
+	}
+	if n := c.counts["log fail"]; n > 0 {
+		c.tb.Errorf("lines were left out of the log: %v", c)
+	}
+}
+
+// check has the server's own check read the ledger.
+func (c *hostileCentral) check(rows int) {
+	c.tb.Helper()
+	check := exec.Command(filepath.Join(binFolder, "server"), "--check", "--storage-dir", c.storage)
+	check.Dir, check.Env = binFolder, []string{}
+	output, err := check.CombinedOutput()
+	if err != nil || !strings.Contains(string(output), fmt.Sprintf(": %d rows,", rows)) ||
+		!strings.HasSuffix(string(output), "nothing is damaged\n") {
+		c.tb.Errorf("expected %d rows and no damage, --check says %v:\n%s", rows, err, output)
+	}
+}
