@@ -39,7 +39,7 @@ var hostileRows = []hostileRow{
 	{name: "answers left unread, beyond the limit", short: 4, long: 500, memory: 2 << 20, do: hostileLaggards},
 	{name: "tiny frames that are refused, by connections that are gone", short: 10_000, long: 1_000_000, do: hostileRefusedFrames},
 	{name: "full windows behind parked queries", short: 400, long: 400, memory: 1100 << 10, do: hostileHoarders},
-	{name: "answers left unread, each within the limit", short: 200, long: 1000, args: []string{"--max-waiting-bytes", "33554432"}, do: hostileDebtors},
+	{name: "answers left unread, each within the limit", short: 200, long: 1000, args: []string{"--max-waiting-bytes", "33554432"}, memory: 512 << 10, do: hostileDebtors},
 	{name: "connections that say nothing", short: 1000, long: 10_000, stay: true, memory: 8 << 10, do: hostileSilence},
 	{name: "silence beyond the idle timeout", short: 500, long: 10_000, args: []string{"--idle-timeout", "1s"}, memory: 8 << 10, do: hostileIdlers},
 	{name: "more from an address than it may have", short: 400, long: 10_000, do: hostileNeighbours,

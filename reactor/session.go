@@ -293,7 +293,7 @@ func (s *session) write(answers []byte) {
 	config := &s.server.config
 	if s.unread > config.MaxUnread || s.unread > 0 && s.server.unread > config.MaxWaiting {
 		s.server.log.Error().Str("action", "send_answer").Str("result", "fail").Str("ip", s.peer).
-			Int("unread_bytes", s.unread).Int("of_all", s.server.unread).Send()
+			Int("unread_bytes", s.unread).Int("max_unread_bytes", config.MaxUnread).Send()
 		s.hangUp()
 	}
 }

@@ -75,7 +75,7 @@ func (w *worker) work(b *burst) {
 // their peer is gone. None of them was acknowledged and nobody waits for an
 // answer; peers that come, send much and go must not keep others waiting. A few
 // are for agencies that say something and do not care for the answer.
-const maxAfterwards = 16
+const maxAfterwards = 4
 
 // handle does what one request asks for. An error says that it broke the
 // protocol.
