@@ -44,26 +44,37 @@ type process struct {
 // begin starts a server without waiting for anything.
 func begin(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, lines: make(chan string, 4096)}
-	p.cmd = exec.Command(os.Args[0], append([]string{"--bind", "127.0.0.1", "--port", "0"}, args...)...)
+	p := attach(t, exec.Command(os.Args[0], append([]string{"--bind", "127.0.0.1", "--port", "0"}, args...)...))
+	p.start()
+	return p
+}
+
+// attach makes a command the process under test.
+func attach(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, lines: make(chan string, 4096)}
 	p.cmd.Env = append(os.Environ(), asServer+"=1")
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Stderr = &p.stderr
+	return p
+}
+
+func (p *process) start() {
+	p.t.Helper()
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	p.t.Cleanup(func() { _ = p.cmd.Process.Kill() })
 	go func() {
 		defer close(p.lines)
 		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
 			p.lines <- scanner.Text()
 		}
 	}()
-	return p
 }
 
 // launch starts a server and waits until it listens.
@@ -301,7 +312,8 @@ func TestSIGTERM(t *testing.T) {
 // The shape of every line of the log; pitfall 17: no colours in it.
 var shape = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) +action: \w+ \| result: (success|fail|in_progress)( \| \w+: [^|[:cntrl:]]*)*$`)
 
-// A finished lottery stays finished through a restart: it tells the same
+// Pitfall 15: nothing is emptied at a start, and nothing stands twice. A
+// finished lottery stays finished through a restart: it tells the same
 // winners, draws no second time and takes no bets.
 func TestRestartOfAFinishedLottery(t *testing.T) {
 	storage := t.TempDir()
@@ -447,5 +459,60 @@ func TestCheck(t *testing.T) {
 				t.Errorf("the check has changed the ledger to %q, %v", after, err)
 			}
 		})
+	}
+}
+
+// A full disk ends the central: who waits is told storage, the log and stderr
+// say why, and what was acknowledged is there when there is room again. The
+// disk is a small tmpfs that only this central sees, and is kept when it ends.
+func TestFullDisk(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount the small disk")
+	}
+	disk, kept := t.TempDir(), t.TempDir()
+	const script = `mount -t tmpfs -o size=64k tmpfs "$1" || exit 99
+"$3" --bind 127.0.0.1 --port 0 --storage-dir "$1" --expected-agencies 1
+code=$?
+cp "$1"/* "$2"/
+exit $code`
+	p := attach(t, exec.Command("sh", "-c", script, "sh", disk, kept, os.Args[0]))
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	p.start()
+	_, p.address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
+
+	conn := p.dial()
+	batch := codec.Batch{HasPosition: true}
+	for range 100 {
+		batch.Slips = append(batch.Slips, slip)
+	}
+	acknowledged := uint64(0)
+	for answered := true; answered; {
+		batch.Position = acknowledged
+		send(t, conn, &batch)
+		want := frames(t, stored)
+		got := make([]byte, len(want))
+		_, err := io.ReadFull(conn, got)
+		if answered = err == nil && bytes.Equal(got, want); answered {
+			acknowledged += uint64(len(batch.Slips))
+		} else if refusal := frames(t, &codec.Error{Code: lottery.Storage}); err == nil && !bytes.HasPrefix(refusal, got) && !bytes.HasPrefix(got, refusal) {
+			t.Errorf("received % x, expected % x", got, refusal)
+		}
+	}
+	if code := p.end(); code != 1 {
+		t.Errorf("exit code %d, expected 1:\n%s", code, strings.Join(p.log, "\n"))
+	}
+	const reason = "no space left on device"
+	if !strings.Contains(p.stderr.String(), reason) || p.count("action: ledger | result: fail") == 0 {
+		t.Errorf("stderr has %q and the log\n%s\nexpected is %q", &p.stderr, strings.Join(p.log, "\n"), reason)
+	}
+
+	p = launch(t, "--storage-dir", kept, "--expected-agencies", "1")
+	conn = p.dial()
+	batch.Position = acknowledged
+	p.exchange(conn, []codec.Message{&batch, &codec.Finished{Agency: "1", Total: acknowledged + 100, HasTotal: true}},
+		[]codec.Message{stored, finished})
+	p.stop()
+	if acknowledged == 0 {
+		t.Error("nothing was acknowledged before the disk was full")
 	}
 }
