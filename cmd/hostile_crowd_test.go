@@ -218,7 +218,11 @@ func (p *hostilePeer) awaitUnread(want int) bool {
 func hostileRefusedFrames(s *hostileScene, n int) {
 	refused := bytes.Repeat(mustFrames(&codec.Batch{}, &codec.Resume{Agency: strconv.Itoa(stranger)}, &codec.Finished{}), 300)
 	s.play(func() {
-		s.untilPlayed(n/900, func(i int, _ *rand.Rand) error {
+		// A number of them, however long that takes: each costs the central a
+		// few lines of its log, and with those of a crowd without end whoever
+		// reads the log sets the pace.
+		n /= 25
+		s.run(func(i int, _ *rand.Rand) error {
 			p, err := s.dial(i)
 			if err != nil {
 				return err
@@ -226,7 +230,7 @@ func hostileRefusedFrames(s *hostileScene, n int) {
 			_, err = p.Write(refused)
 			p.reset()
 			return err
-		})
+		}, n, func(i int) bool { return i < n }, s.underWay)
 	})
 }
 

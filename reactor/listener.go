@@ -10,6 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// isFree returns an error when somebody listens on the address: gnet's socket
+// would share the port with another one of its kind.
+func isFree(address string) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	return listener.Close()
+}
+
 // setBacklog sets how many connections may wait at the engine's one listener
 // and returns its address. gnet has no option for it and listens with the
 // system's maximum; a second listen(2) on the same socket changes it

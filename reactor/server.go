@@ -88,9 +88,18 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	ended := make(chan error, 1)
 	go func() {
+		if err := isFree(s.config.Address); err != nil {
+			ended <- err
+			return
+		}
 		ended <- gnet.Run(s, "tcp://"+s.config.Address,
 			gnet.WithNumEventLoop(1),
 			gnet.WithReuseAddr(true),
+			// This has the one loop accept connections itself. With a loop for
+			// that alone, which gnet makes otherwise, connections are accepted
+			// faster than a busy loop can refuse them, until descriptors run
+			// out; and that ends gnet.
+			gnet.WithReusePort(true),
 			gnet.WithLogger(gnetLog{s.config.Log}))
 	}()
 
