@@ -119,25 +119,20 @@ const minSlip = 6 * 2
 
 // Decode implements Message. All texts of a batch share one allocation.
 func (m *Batch) Decode(payload []byte) error {
-	r := reader{payload: string(payload)}
-	count := r.uint32("the count of bets")
-	if r.err == nil && uint64(count) > uint64(len(r.payload))/(4+minSlip) {
-		return broken(BadFrame, "the count is %d bets, the payload has %d more bytes", count, len(r.payload))
+	var r BatchReader
+	if err := r.reset(string(payload)); err != nil {
+		return err
 	}
 	m.Slips = m.Slips[:0]
-	for range count {
-		bet := reader{payload: r.take(r.uint32("a bet's length"), "a bet")}
-		if r.err != nil {
-			return r.err
-		}
+	for range r.Len() {
 		m.Slips = append(m.Slips, lottery.Slip{})
-		bet.slip(&m.Slips[len(m.Slips)-1])
-		if err := bet.end(); err != nil {
+		if _, err := r.Next(&m.Slips[len(m.Slips)-1]); err != nil {
 			return err
 		}
 	}
-	m.Position, m.HasPosition = r.optionalUint64("the position")
-	return r.end()
+	var err error
+	m.Position, m.HasPosition, err = r.Position()
+	return err
 }
 
 func (m *Batch) appendPayload(dst []byte) []byte {

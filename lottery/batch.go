@@ -34,11 +34,16 @@ func (b *Batch) SetPosition(position uint64) { b.position, b.positionKnown = pos
 // agency. An error is a *Refusal, and the batch is then of no use but to be
 // Reset.
 func (b *Batch) Add(slip *Slip) error {
-	bet, err := slip.Bet()
-	if err != nil {
-		return err
+	agency, number, plain := slip.plain()
+	var bet Bet
+	if !plain {
+		var err error
+		if bet, err = slip.Bet(); err != nil {
+			return err
+		}
+		agency = bet.Agency
 	}
-	if b.agency != 0 && bet.Agency != b.agency {
+	if b.agency != 0 && agency != b.agency {
 		return &Refusal{
 			Code:     WrongAgency,
 			Reason:   "the bets of a batch are of one agency",
@@ -46,16 +51,27 @@ func (b *Batch) Add(slip *Slip) error {
 			Number:   slip.Number,
 		}
 	}
-	b.add(&bet)
+	if !plain {
+		b.add(&bet)
+		return nil
+	}
+	b.rows = slip.appendPlain(b.rows)
+	b.added(agency, slip.Document, number)
 	return nil
 }
 
 func (b *Batch) add(bet *Bet) {
-	b.agency = bet.Agency
-	if bet.HasWon() {
-		b.winners = append(b.winners, winner{len(b.ends), strings.Clone(bet.Document)})
-	}
 	b.rows = bet.AppendRow(b.rows)
+	b.added(bet.Agency, bet.Document, bet.Number)
+}
+
+// added notes the bet whose row has been appended.
+func (b *Batch) added(agency int, document string, number int) {
+	b.agency = agency
+	if number == WinningNumber {
+		// Its own copy of the document: it outlives the slip.
+		b.winners = append(b.winners, winner{len(b.ends), strings.Clone(document)})
+	}
 	b.ends = append(b.ends, len(b.rows))
 }
 

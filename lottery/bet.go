@@ -2,7 +2,6 @@ package lottery
 
 import (
 	"strconv"
-	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -137,12 +136,16 @@ func allDigits(s string) bool {
 // parseUint reads an ASCII decimal of 1 to max digits; max is small enough
 // that an int cannot overflow.
 func parseUint(s string, max int) (int, bool) {
-	if len(s) == 0 || len(s) > max || !allDigits(s) {
+	if len(s) == 0 || len(s) > max {
 		return 0, false
 	}
 	n := 0
 	for i := 0; i < len(s); i++ {
-		n = n*10 + int(s[i]-'0')
+		digit := s[i] - '0'
+		if digit > 9 {
+			return 0, false
+		}
+		n = n*10 + int(digit)
 	}
 	return n, true
 }
@@ -159,9 +162,20 @@ func dateExists(s string) bool {
 	if !ok1 || !ok2 || !ok3 || month < 1 || month > 12 || day < 1 {
 		return false
 	}
-	return day <= 28 || day <= daysIn(year, time.Month(month))
+	return day <= 28 || day <= daysIn(year, month)
 }
 
-func daysIn(year int, month time.Month) int {
-	return time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
+// daysIn returns the days of a month in the proleptic Gregorian calendar,
+// which is Python's.
+func daysIn(year, month int) int {
+	switch month {
+	case 4, 6, 9, 11:
+		return 30
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	}
+	return 31
 }

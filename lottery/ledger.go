@@ -48,7 +48,8 @@ type Ledger struct {
 	path string
 
 	mu       sync.Mutex
-	news     sync.Cond // pending, durable, err or closing have changed
+	work     sync.Cond // for the writer: there are rows, or closing is set
+	settled  sync.Cond // for those who wait: durable or err have changed
 	pending  []byte    // appended, not yet with the writer
 	appended Receipt   // end of the last row appended
 	durable  Receipt   // end of the last row on disk
@@ -138,7 +139,7 @@ func newLedger(path string, f file, size int64) *Ledger {
 		failed:   make(chan struct{}),
 		stopped:  make(chan struct{}),
 	}
-	l.news.L = &l.mu
+	l.work.L, l.settled.L = &l.mu, &l.mu
 	go l.write()
 	return l
 }
@@ -170,7 +171,7 @@ func (l *Ledger) Append(rows []byte) (Receipt, error) {
 	}
 	l.pending = append(l.pending, rows...)
 	l.appended += Receipt(len(rows))
-	l.news.Broadcast()
+	l.work.Signal()
 	return l.appended, nil
 }
 
@@ -180,7 +181,7 @@ func (l *Ledger) Wait(receipt Receipt) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.durable < receipt && l.err == nil {
-		l.news.Wait()
+		l.settled.Wait()
 	}
 	if l.durable >= receipt {
 		return nil
@@ -218,7 +219,7 @@ func (l *Ledger) Err() error {
 func (l *Ledger) Close() error {
 	l.mu.Lock()
 	l.closing = true
-	l.news.Broadcast()
+	l.work.Signal()
 	l.mu.Unlock()
 	<-l.stopped
 	return l.Err()
@@ -242,7 +243,7 @@ func (l *Ledger) write() {
 			l.err = err
 			close(l.failed)
 		}
-		l.news.Broadcast()
+		l.settled.Broadcast()
 		l.mu.Unlock()
 		if err != nil {
 			// What is left of the commit must not stand in front of later
@@ -265,7 +266,7 @@ func (l *Ledger) take(empty []byte) ([]byte, bool) {
 		if l.closing {
 			return nil, false
 		}
-		l.news.Wait()
+		l.work.Wait()
 	}
 	rows := l.pending
 	l.pending = empty

@@ -1,0 +1,109 @@
+package codec
+
+import (
+	"encoding/binary"
+	"unicode/utf8"
+	"unsafe"
+
+	"loteria/lottery"
+)
+
+// BatchReader reads the payload of a BATCH bet by bet, without memory of its
+// own. Its zero value is ready for Reset.
+type BatchReader struct {
+	reader
+	count, read uint32
+}
+
+// Reset begins with a payload. The error, as that of Next, is a
+// *lottery.Refusal with code BadFrame.
+func (b *BatchReader) Reset(payload []byte) error {
+	// A view, not a copy: the payload is not written to while it is read.
+	return b.reset(unsafe.String(unsafe.SliceData(payload), len(payload)))
+}
+
+func (b *BatchReader) reset(payload string) error {
+	*b = BatchReader{reader: reader{payload: payload}}
+	b.count = b.uint32("the count of bets")
+	if b.err == nil && uint64(b.count) > uint64(len(b.payload))/(4+minSlip) {
+		b.err = broken(BadFrame, "the count is %d bets, the payload has %d more bytes", b.count, len(b.payload))
+	}
+	return b.err
+}
+
+// Len returns how many bets the batch says that it has.
+func (b *BatchReader) Len() int { return int(b.count) }
+
+// Next reads the next bet; more is false when there is none. The slip's texts
+// share the payload's memory: they are gone when that is used again.
+func (b *BatchReader) Next(slip *lottery.Slip) (more bool, err error) {
+	if b.err != nil || b.read == b.count {
+		return false, b.err
+	}
+	b.read++
+	if rest, ok := cutSlip(b.payload, slip); ok {
+		b.payload = rest
+		return true, nil
+	}
+	bet := reader{payload: b.take(b.uint32("a bet's length"), "a bet")}
+	if b.err == nil {
+		bet.slip(slip)
+		b.err = bet.end()
+	}
+	return b.err == nil, b.err
+}
+
+// Position reads what may follow the last bet: how many bets of the agency
+// come before the batch.
+func (b *BatchReader) Position() (position uint64, found bool, err error) {
+	position, found = b.optionalUint64("the position")
+	return position, found, b.end()
+}
+
+// cutSlip cuts the first bet, with its length, off what follows the count. It
+// reads nearly every bet; what it does not take, reader does, or says what is
+// wrong with it.
+func cutSlip(payload string, slip *lottery.Slip) (rest string, ok bool) {
+	if len(payload) < 4 {
+		return "", false
+	}
+	size := uint64(payload[0])<<24 | uint64(payload[1])<<16 | uint64(payload[2])<<8 | uint64(payload[3])
+	if payload = payload[4:]; size > uint64(len(payload)) {
+		return "", false
+	}
+	bet, rest := payload[:size], payload[size:]
+	ascii := isASCII(bet) // with the lengths, which are small then
+	for _, field := range [...]*string{
+		&slip.Agency, &slip.FirstName, &slip.LastName, &slip.Document, &slip.Birthdate, &slip.Number,
+	} {
+		if len(bet) < 2 {
+			return "", false
+		}
+		n := int(bet[0])<<8 | int(bet[1])
+		if bet = bet[2:]; n > len(bet) {
+			return "", false
+		}
+		*field, bet = bet[:n], bet[n:]
+		if !ascii && !utf8.ValidString(*field) {
+			return "", false
+		}
+	}
+	return rest, len(bet) == 0
+}
+
+// isASCII looks at eight bytes at a time.
+func isASCII(s string) bool {
+	b := unsafe.Slice(unsafe.StringData(s), len(s))
+	for len(b) >= 8 {
+		if binary.NativeEndian.Uint64(b)&0x8080808080808080 != 0 {
+			return false
+		}
+		b = b[8:]
+	}
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,64 @@
+package lottery
+
+import "unicode/utf8"
+
+// plain judges a slip as Bet does, in one pass and without making anything,
+// when the slip's row is nothing but its six texts and the commas between
+// them, as that of nearly every bet is. When ok is false it is for Bet to say
+// what the slip is.
+func (s *Slip) plain() (agency, number int, ok bool) {
+	agency, ok = canonicalUint(s.Agency, maxAgencyDigits)
+	if !ok || agency == 0 || !plainName(s.FirstName) || !plainName(s.LastName) {
+		return 0, 0, false
+	}
+	if len(s.Document) == 0 || len(s.Document) > MaxDocument || !allDigits(s.Document) || !dateExists(s.Birthdate) {
+		return 0, 0, false
+	}
+	number, ok = canonicalUint(s.Number, maxNumberDigits)
+	return agency, number, ok && number <= MaxNumber
+}
+
+// appendPlain appends the row of a slip that is plain.
+func (s *Slip) appendPlain(dst []byte) []byte {
+	dst = append(append(dst, s.Agency...), ',')
+	dst = append(append(dst, s.FirstName...), ',')
+	dst = append(append(dst, s.LastName...), ',')
+	dst = append(append(dst, s.Document...), ',')
+	dst = append(append(dst, s.Birthdate...), ',')
+	return append(append(dst, s.Number...), rowEnd...)
+}
+
+// canonicalUint is parseUint of a number that is written as it is stored.
+func canonicalUint(s string, max int) (int, bool) {
+	if len(s) > 1 && s[0] == '0' {
+		return 0, false
+	}
+	return parseUint(s, max)
+}
+
+// plainBytes are those of ASCII that neither a name nor a row minds.
+var plainBytes = func() (table [256]bool) {
+	for c := ' '; c < 0x7f; c++ {
+		table[c] = c != ',' && c != '"'
+	}
+	return table
+}()
+
+// plainName tells whether a name is valid and needs no quotes in its row.
+func plainName(name string) bool {
+	if len(name) == 0 || len(name) > MaxName {
+		return false
+	}
+	for i := 0; i < len(name); {
+		if plainBytes[name[i]] {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(name[i:])
+		if size == 1 || r < 0xa0 { // what is not UTF-8; the controls of Latin-1
+			return false
+		}
+		i += size
+	}
+	return true
+}
