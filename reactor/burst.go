@@ -8,19 +8,22 @@ import (
 )
 
 // burst is the unit of work: the frames that one connection sent while its
-// last burst was being worked on, in their order. A session has at most one
-// burst out at a time; that alone keeps the answers of a connection in the
-// order of its requests, however many workers there are.
+// last burst was being worked on, in their order.
 //
-// A burst belongs to the loop, then to one worker, then to the loop again.
+// A burst belongs to the loop, then to one worker, then to the loop again. One
+// of bets alone belongs in between to the worker that settles the session's
+// bursts; see pipeline.
 type burst struct {
 	session  *session
 	requests []request
 	payloads []byte   // of all requests, one after the other
 	farewell farewell // after the last answer, when set
 
-	next    int    // the first request that has no answer yet
-	answers []byte // of the requests before next
+	stored []stored // BETs and BATCHes that are admitted or refused, and have no answer yet
+	bets   bool     // of bets alone
+
+	next    int    // the first request that no worker has looked at
+	answers []byte // of the requests before next, but for those in stored
 	query   int    // the agency whose winners the request before next asks for, or 0
 	hangUp  bool   // close the connection after the answers
 }
@@ -43,7 +46,7 @@ func (f farewell) isSet() bool { return f.reason != nil }
 
 // maxPooledBurst bounds the memory, in bytes, of each buffer of a burst that
 // is kept for the next one.
-const maxPooledBurst = 128 << 10
+const maxPooledBurst = 512 << 10
 
 var bursts = sync.Pool{New: func() any { return new(burst) }}
 
@@ -78,7 +81,31 @@ func (b *burst) behind() *burst {
 	return rest
 }
 
-// done reports whether every request has its answer.
+// onlyBets reports whether there are only bets to store: nothing that has to
+// see, or to be logged after, what came before.
+func (b *burst) onlyBets() bool {
+	if b.farewell.isSet() {
+		return false
+	}
+	for _, r := range b.requests {
+		if r.refused || r.kind != codec.TypeBet && r.kind != codec.TypeBatch {
+			return false
+		}
+	}
+	return true
+}
+
+// minFollowing is how many bytes of payload make it worth while to have a
+// burst admitted before the last one is answered. Fewer wait for more.
+const minFollowing = 2 * codec.MaxPayload
+
+// mayFollow reports whether the burst may go to the workers while the other,
+// and those after it, are still out.
+func (b *burst) mayFollow(other *burst) bool {
+	return other.bets && len(b.payloads) >= minFollowing && b.onlyBets()
+}
+
+// done reports whether every request was looked at.
 func (b *burst) done() bool { return b.next == len(b.requests) }
 
 // release gives the burst back; nobody may use it any more.
@@ -86,7 +113,7 @@ func (b *burst) release() {
 	if cap(b.payloads) > maxPooledBurst || cap(b.answers) > maxPooledBurst {
 		return
 	}
-	*b = burst{requests: b.requests[:0], payloads: b.payloads[:0], answers: b.answers[:0]}
+	*b = burst{requests: b.requests[:0], payloads: b.payloads[:0], answers: b.answers[:0], stored: b.stored[:0]}
 	bursts.Put(b)
 }
 

@@ -101,20 +101,20 @@ func (s *Server) OnClose(c gnet.Conn, err error) gnet.Action {
 }
 
 // enqueue hands a burst to the workers. The queue has room for one burst of
-// each session that there can be, and a session has one out at most.
+// each session that there can be, and a session has one there at most.
 func (s *Server) enqueue(b *burst) {
 	select {
 	case s.queue <- b:
 		s.busy++
 	default:
-		panic("reactor: a session has two bursts out")
+		panic("reactor: a session has two bursts in the queue")
 	}
 }
 
 // returned takes a burst back from the workers.
 func (s *Server) returned(b *burst) {
 	s.busy--
-	b.session.answered()
+	b.session.answered(b)
 	s.checkQuiet()
 }
 
@@ -128,14 +128,13 @@ func (s *Server) checkQuiet() {
 	}
 }
 
-// forget drops a session whose connection is closed and whose burst is back.
-func (s *Server) forget(session *session) { delete(s.sessions, session) }
-
 // tellParked answers all parked queries.
 func (s *Server) tellParked() {
 	for session := range s.parked {
 		delete(s.parked, session)
-		session.tellWinners()
+		b := session.parked
+		session.parked = nil
+		session.tellWinners(b)
 	}
 }
 
@@ -162,8 +161,7 @@ func (s *Server) winnersAnswer(agency int) []byte {
 // get no answer: there was no draw.
 func (s *Server) closeIdle() {
 	for session := range s.sessions {
-		_, parked := s.parked[session]
-		if session.out == nil || parked {
+		if len(session.out) == 0 {
 			session.hangUp()
 		}
 	}

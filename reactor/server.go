@@ -189,6 +189,31 @@ func (s *Server) work() {
 	w := worker{lottery: s.lottery, log: s.config.Log}
 	for b := range s.queue {
 		w.work(b)
+		if !b.bets {
+			w.finish(b)
+			s.post(b)
+			continue
+		}
+		session := b.session
+		wanted, settle := session.pipeline.admit(b)
+		if wanted {
+			s.post(runnable(session.dispatch))
+		}
+		if settle {
+			s.settleBursts(&w, session)
+		}
+	}
+}
+
+// settleBursts has the worker settle the session's bursts, as long as there
+// are any.
+func (s *Server) settleBursts(w *worker, session *session) {
+	for {
+		b, ok := session.pipeline.next()
+		if !ok {
+			return
+		}
+		w.finish(b)
 		s.post(b)
 	}
 }

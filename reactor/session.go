@@ -23,7 +23,7 @@ const (
 )
 
 // session is one connection. It belongs to the event loop, so it has no lock;
-// only agency belongs to whoever has the session's burst.
+// only agency belongs to the worker that admits its burst.
 type session struct {
 	server *Server
 	conn   gnet.Conn
@@ -33,10 +33,12 @@ type session struct {
 	decoder codec.Decoder
 	line    []byte // what an echoing peer has sent of its line
 
-	gathering *burst // the frames for the next burst, or nil
-	out       *burst // with the queue, a worker or the parked queries, or nil
-	frames    int    // in gathering and out
-	bytes     int    // of payload in them
+	gathering *burst   // the frames for the next burst, or nil
+	out       []*burst // with the queue or workers, in their order
+	parked    *burst   // waits for the draw, or nil; none is out then
+	frames    int      // in gathering, out and parked
+	bytes     int      // of payload in them
+	pipeline  pipeline
 
 	agency int         // the first one named, or 0
 	gone   atomic.Bool // the state is closed; workers look at it
@@ -117,7 +119,7 @@ func (s *session) checkTime(now time.Time) {
 		}
 		s.bidFarewell(farewell{errors.New(reason), &codec.Retry{Reason: reason}})
 		s.dispatch()
-	case s.out == nil && now.Sub(s.heard) > config.IdleTimeout:
+	case len(s.out) == 0 && s.parked == nil && now.Sub(s.heard) > config.IdleTimeout:
 		reason := fmt.Sprintf("nothing was said for %v", config.IdleTimeout)
 		s.bidFarewell(farewell{errors.New(reason), &codec.Retry{Reason: reason}})
 		s.dispatch()
@@ -131,7 +133,7 @@ func (s *session) gather(frame codec.Frame) {
 		s.bidFarewell(farewell{errors.New(reason), &codec.Retry{Reason: reason}})
 		return
 	}
-	if _, parked := s.server.parked[s]; parked && s.bytes+size > maxBehindQuery {
+	if s.parked != nil && s.bytes+size > maxBehindQuery {
 		s.endQuery()
 		return
 	}
@@ -159,12 +161,24 @@ func (s *session) gathered() *burst {
 	return s.gathering
 }
 
-// dispatch sends what was gathered to the workers, unless a burst is out.
+// dispatch sends what was gathered to the workers, unless it has to wait for
+// a burst that is out, or for the draw.
 func (s *session) dispatch() {
-	if s.out == nil && s.gathering != nil && !s.server.stopping.Load() {
-		s.out, s.gathering = s.gathering, nil
-		s.server.enqueue(s.out)
+	if s.gathering == nil || s.parked != nil || s.server.stopping.Load() {
+		return
 	}
+	if len(s.out) > 0 && !s.gathering.mayFollow(s.out[0]) || !s.pipeline.enter() {
+		return
+	}
+	b := s.gathering
+	s.gathering = nil
+	b.bets = b.onlyBets()
+	s.send(b)
+}
+
+func (s *session) send(b *burst) {
+	s.out = append(s.out, b)
+	s.server.enqueue(b)
 }
 
 // speaksFor returns the agency of that name, which must be the one that the
@@ -187,28 +201,44 @@ func (s *session) speaksFor(name string) (int, error) {
 	return agency, nil
 }
 
-// answered takes the burst that is out back from its worker.
-func (s *session) answered() {
-	b := s.out
+// answered takes the oldest burst that is out back from its worker.
+func (s *session) answered(b *burst) {
+	if s.out[0] != b {
+		panic("reactor: a burst has overtaken another")
+	}
+	if s.out = append(s.out[:0], s.out[1:]...); len(s.out) == 0 {
+		s.out = nil
+	}
+	if !b.bets {
+		s.pipeline.leave()
+	}
 	s.write(b.answers)
 	b.answers = b.answers[:0]
 	switch {
 	case s.state == closed:
-		s.discard(b)
-		s.server.forget(s)
+		s.release(b)
+		s.forget()
 	case b.hangUp:
-		s.discard(b)
+		s.release(b)
 		s.linger()
 	case b.query != 0 && !s.server.announced.Load():
 		s.park(b)
 	case b.query != 0:
-		s.tellWinners()
+		s.tellWinners(b)
 	default:
-		s.discard(b)
+		s.release(b)
 		s.dispatch()
 	}
-	if s.server.stopping.Load() {
+	if s.server.stopping.Load() && len(s.out) == 0 {
 		s.hangUp()
+	}
+}
+
+// forget drops the session, whose connection is closed, when the workers have
+// nothing of it.
+func (s *session) forget() {
+	if len(s.out) == 0 {
+		delete(s.server.sessions, s)
 	}
 }
 
@@ -221,7 +251,7 @@ const maxBehindQuery = 2 * codec.MaxPayload
 func (s *session) park(b *burst) {
 	rest := b.behind()
 	s.release(b)
-	s.out = rest
+	s.parked = rest
 	s.frames += len(rest.requests)
 	s.bytes += len(rest.payloads)
 	s.server.waiting += len(rest.payloads)
@@ -237,39 +267,41 @@ func (s *session) endQuery() {
 	reason := fmt.Sprintf("more than %d bytes wait behind a query", maxBehindQuery)
 	s.server.log.Error().Str("action", "receive_frame").Str("result", "fail").
 		Str("ip", s.peer).Str("error", reason).Send()
-	delete(s.server.parked, s)
-	s.discard(s.out)
-	if s.gathering != nil {
-		s.release(s.gathering)
-		s.gathering = nil
-	}
+	s.letGo()
 	s.write(appendAnswer(nil, &codec.Retry{Reason: reason}))
 	s.linger()
 }
 
-// tellWinners answers the query that the session's burst waits for, now that
-// the draw is announced. The burst then goes back to the workers, which have
-// the rest of it, if there is any.
-func (s *session) tellWinners() {
-	b := s.out
+// tellWinners answers the query that the burst waits for, now that the draw is
+// announced. The burst then goes back to the workers, which have the rest of
+// it, if there is any.
+func (s *session) tellWinners(b *burst) {
 	s.write(s.server.winnersAnswer(b.query))
 	b.query = 0
 	switch {
 	case s.state == closed:
-		s.discard(b)
-		s.server.forget(s)
+		s.release(b)
+		s.forget()
 	case b.done() && !b.farewell.isSet():
-		s.discard(b)
+		s.release(b)
 		s.dispatch()
 	default:
-		s.server.enqueue(b)
+		s.pipeline.enter() // nothing is out: it may
+		s.send(b)
 	}
 }
 
-// discard gives back what the burst that was out held.
-func (s *session) discard(b *burst) {
-	s.out = nil
-	s.release(b)
+// letGo gives back what the session holds that is not out.
+func (s *session) letGo() {
+	if s.gathering != nil {
+		s.release(s.gathering)
+		s.gathering = nil
+	}
+	if s.parked != nil {
+		delete(s.server.parked, s)
+		s.release(s.parked)
+		s.parked = nil
+	}
 }
 
 func (s *session) release(b *burst) {
@@ -333,8 +365,8 @@ func (s *session) hangUp() {
 	}
 }
 
-// ended lets go of everything when the connection is gone. A burst that is
-// with the queue or a worker comes back to answered; a parked one does not.
+// ended lets go of everything when the connection is gone. Bursts that are
+// with the queue or a worker come back to answered.
 func (s *session) ended() {
 	s.state = closed
 	s.gone.Store(true)
@@ -342,15 +374,6 @@ func (s *session) ended() {
 	s.unread = 0
 	delete(s.server.lingering, s)
 	s.server.left(s.peer)
-	if s.gathering != nil {
-		s.release(s.gathering)
-		s.gathering = nil
-	}
-	if _, parked := s.server.parked[s]; parked {
-		delete(s.server.parked, s)
-		s.discard(s.out)
-	}
-	if s.out == nil {
-		s.server.forget(s)
-	}
+	s.letGo()
+	s.forget()
 }

@@ -2,7 +2,6 @@ package reactor
 
 import (
 	"errors"
-	"slices"
 
 	"github.com/rs/zerolog"
 	"loteria/codec"
@@ -12,19 +11,19 @@ import (
 // worker takes bursts from the queue, has the lottery do what they ask for,
 // and appends the answers. It may block on the disk; the loop does not.
 //
-// All batches of a burst are admitted before the worker waits for the disk, so
+// All batches of a burst are admitted before anybody waits for the disk, so
 // they share one commit. Nothing is answered or logged before it is durable.
 type worker struct {
 	lottery Lottery
 	log     zerolog.Logger
 
-	burst  *burst
-	stored []stored // admitted or refused, not yet answered
+	burst *burst
 
 	// Scratch, used again for each request.
 	batch    lottery.Batch
+	slip     lottery.Slip
 	bet      codec.Bet
-	bets     codec.Batch
+	bets     codec.BatchReader
 	finished codec.Finished
 	query    codec.WinnersQuery
 	resume   codec.Resume
@@ -41,12 +40,15 @@ type stored struct {
 	slips    []lottery.Slip // of a batch, when each bet is to be logged
 }
 
-// work answers requests of the burst until all have their answer, a query has
-// to wait for the draw, or the connection is to be closed.
+// The texts of what is stored share the memory of the burst's payloads.
+
+// work does what the requests of the burst ask for, until all are done, a query
+// has to wait for the draw, or one breaks the protocol. What it admits of a
+// burst of bets alone is not answered yet.
 func (w *worker) work(b *burst) {
 	w.burst = b
 	b.query = 0
-	for afterwards := 0; !b.done() && b.query == 0 && !b.hangUp; {
+	for afterwards := 0; !b.done() && b.query == 0; {
 		if b.session.gone.Load() {
 			if afterwards++; afterwards > maxAfterwards {
 				break
@@ -60,15 +62,19 @@ func (w *worker) work(b *burst) {
 			continue
 		}
 		if err := w.handle(r.kind, b.payload(r)); err != nil {
-			w.settle()
-			w.goodbye(farewell{err, refusalAnswer(err)})
+			b.farewell = farewell{err, refusalAnswer(err)}
+			b.next = len(b.requests)
 		}
 	}
+}
+
+// finish answers what the burst still owes, and says goodbye when that is due.
+func (w *worker) finish(b *burst) {
+	w.burst = b
 	w.settle()
-	if b.done() && b.query == 0 && b.farewell.isSet() && !b.hangUp {
+	if b.done() && b.query == 0 && b.farewell.isSet() {
 		w.goodbye(b.farewell)
 	}
-	w.burst = nil
 }
 
 // maxAfterwards bounds how many requests of a burst are still worked on when
@@ -85,19 +91,15 @@ func (w *worker) handle(kind codec.Type, payload []byte) error {
 		if err := w.bet.Decode(payload); err != nil {
 			return err
 		}
-		w.bets = codec.Batch{Slips: append(w.bets.Slips[:0], w.bet.Slip)}
-		w.store(true)
+		w.storeBet()
 	case codec.TypeBatch:
-		if err := w.bets.Decode(payload); err != nil {
-			return err
-		}
-		w.store(false)
+		return w.storeBatch(payload)
 	case codec.TypeFinished:
 		if err := w.finished.Decode(payload); err != nil {
 			return err
 		}
 		w.settle()
-		w.finish()
+		w.endBetting()
 	case codec.TypeWinnersQuery:
 		if err := w.query.Decode(payload); err != nil {
 			return err
@@ -116,37 +118,65 @@ func (w *worker) handle(kind codec.Type, payload []byte) error {
 	return nil
 }
 
-// store judges and admits the bets in w.bets. What became of them is answered
-// by settle.
-func (w *worker) store(single bool) {
-	s := stored{single: single, bets: len(w.bets.Slips)}
-	if s.bets > 0 {
-		s.document, s.number = w.bets.Slips[0].Document, w.bets.Slips[0].Number
-	}
-	s.receipt, s.err = w.admit()
-	if s.err == nil && !single && w.log.GetLevel() <= zerolog.DebugLevel {
-		s.slips = slices.Clone(w.bets.Slips)
-	}
-	w.stored = append(w.stored, s)
+// storeBet judges and admits w.bet. What became of it is answered by settle.
+func (w *worker) storeBet() {
+	slip := &w.bet.Slip
+	s := stored{single: true, bets: 1, document: slip.Document, number: slip.Number}
+	w.batch.Reset()
+	s.err = w.add(slip)
+	w.admit(s)
 }
 
-func (w *worker) admit() (lottery.Receipt, error) {
+// storeBatch judges and admits the bets of a BATCH. What became of them is
+// answered by settle. An error says that it broke the protocol, and then none
+// was admitted.
+func (w *worker) storeBatch(payload []byte) error {
+	if err := w.bets.Reset(payload); err != nil {
+		return err
+	}
+	s := stored{bets: w.bets.Len()}
 	w.batch.Reset()
-	if w.bets.HasPosition {
-		w.batch.SetPosition(w.bets.Position)
-	}
-	for i := range w.bets.Slips {
-		slip := &w.bets.Slips[i]
+	for i := range s.bets {
+		if _, err := w.bets.Next(&w.slip); err != nil {
+			return err
+		}
 		if i == 0 {
-			if _, err := w.burst.session.speaksFor(slip.Agency); err != nil {
-				return 0, offending(err, slip)
-			}
+			s.document, s.number = w.slip.Document, w.slip.Number
 		}
-		if err := w.batch.Add(slip); err != nil {
-			return 0, err
+		if s.err == nil { // what follows a bad bet has still to be in form
+			s.err = w.add(&w.slip)
+		}
+		if w.log.GetLevel() <= zerolog.DebugLevel {
+			s.slips = append(s.slips, w.slip)
 		}
 	}
-	return w.lottery.Store(&w.batch)
+	position, found, err := w.bets.Position()
+	if err != nil {
+		return err
+	}
+	if found {
+		w.batch.SetPosition(position)
+	}
+	w.admit(s)
+	return nil
+}
+
+// add judges a slip and adds it to the batch.
+func (w *worker) add(slip *lottery.Slip) error {
+	if w.batch.Len() == 0 {
+		if _, err := w.burst.session.speaksFor(slip.Agency); err != nil {
+			return offending(err, slip)
+		}
+	}
+	return w.batch.Add(slip)
+}
+
+// admit has the lottery admit the batch, unless a bet of it is at fault.
+func (w *worker) admit(s stored) {
+	if s.err == nil {
+		s.receipt, s.err = w.lottery.Store(&w.batch)
+	}
+	w.burst.stored = append(w.burst.stored, s)
 }
 
 // offending puts the bet at fault into a refusal that is about its agency.
@@ -160,16 +190,17 @@ func offending(err error, slip *lottery.Slip) error {
 
 // settle waits until what was admitted is durable, then logs and answers it.
 func (w *worker) settle() {
+	b := w.burst
 	var last lottery.Receipt
-	for i := range w.stored {
-		last = max(last, w.stored[i].receipt)
+	for i := range b.stored {
+		last = max(last, b.stored[i].receipt)
 	}
 	var err error
 	if last > 0 {
 		err = w.lottery.Await(last)
 	}
-	for i := range w.stored {
-		s := &w.stored[i]
+	for i := range b.stored {
+		s := &b.stored[i]
 		if s.err == nil {
 			s.err = err
 		}
@@ -180,8 +211,8 @@ func (w *worker) settle() {
 			w.answer(&codec.Success{Document: s.document, Number: s.number})
 		}
 	}
-	clear(w.stored)
-	w.stored = w.stored[:0]
+	clear(b.stored)
+	b.stored = b.stored[:0]
 }
 
 func (w *worker) report(s *stored) {
@@ -203,7 +234,7 @@ func (w *worker) reportBet(e *zerolog.Event, document, number string) {
 	e.Str("action", "apuesta_almacenada").Str("result", "success").Str("dni", document).Str("numero", number).Send()
 }
 
-func (w *worker) finish() {
+func (w *worker) endBetting() {
 	agency, err := w.burst.session.speaksFor(w.finished.Agency)
 	if err == nil {
 		err = w.lottery.Finish(agency, w.finished.Total, w.finished.HasTotal)
