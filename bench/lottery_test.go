@@ -9,16 +9,13 @@ package bench
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
-	"loteria/codec"
+	"loteria/bench/generator"
 	"loteria/lottery"
 	"loteria/reactor"
 )
@@ -34,8 +31,7 @@ func BenchmarkDisk(b *testing.B) {
 	for _, batches := range []int{1, 32, 160, 1024} {
 		b.Run(fmt.Sprintf("batches=%d", batches), func(b *testing.B) {
 			var block []byte
-			for i := range batches * batchSize {
-				bet := betOf(1, i)
+			for _, bet := range generator.Bets(1, batches*batchSize) {
 				block = bet.AppendRow(block)
 			}
 			file, err := os.OpenFile(filepath.Join(b.TempDir(), "rows"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -62,43 +58,23 @@ func BenchmarkDisk(b *testing.B) {
 func BenchmarkCentral(b *testing.B) {
 	for _, window := range []int{1, 8, 32, 128} {
 		b.Run(fmt.Sprintf("window=%d", window), func(b *testing.B) {
-			folder := b.TempDir()
-			address := serve(b, folder)
-			senders := make([]*sender, agencies)
-			for i := range senders {
-				senders[i] = newSender(b, address, i+1, window)
-			}
-			var sending sync.WaitGroup
+			central := generator.Central{Address: serve(b, b.TempDir())}
+			load := generator.Config{Connections: agencies, Agencies: agencies, Window: window, BatchSize: batchSize}
+			load.Bets = int64(b.N) * batchSize
 			b.ReportAllocs()
 			b.ResetTimer()
-			for i, s := range senders {
-				share := b.N / agencies
-				if i < b.N%agencies {
-					share++
-				}
-				sending.Go(func() {
-					if err := s.send(share); err != nil {
-						b.Error(err)
-					}
-				})
-			}
-			sending.Wait()
-			b.StopTimer()
-			size, err := os.Stat(filepath.Join(folder, lottery.LedgerFile))
+			report, err := generator.Run(b.Context(), &central, load)
 			if err != nil {
 				b.Fatal(err)
 			}
-			seconds := b.Elapsed().Seconds()
-			b.ReportMetric(float64(b.N*batchSize)/seconds, "bets/s")
-			b.ReportMetric(float64(size.Size())/1e6/seconds, "ledger-MB/s")
+			b.StopTimer()
+			b.ReportMetric(report.Rate(), "bets/s")
+			b.ReportMetric(1e9/report.Rate(), "ns/bet")
+			b.ReportMetric(report.Throughput()/1e6, "ledger-MB/s")
+			for name, q := range map[string]float64{"p50-us": 0.5, "p99-us": 0.99, "p999-us": 0.999} {
+				b.ReportMetric(float64(report.Quantile(q).Microseconds()), name)
+			}
 		})
-	}
-}
-
-func betOf(agency, i int) lottery.Bet {
-	return lottery.Bet{
-		Agency: agency, FirstName: "María José", LastName: "Fernández",
-		Document: fmt.Sprint(20_000_000 + i), Birthdate: "1984-05-17", Number: i % lottery.WinningNumber,
 	}
 }
 
@@ -136,65 +112,4 @@ func serve(b *testing.B, folder string) (address string) {
 		}
 	})
 	return central.Address().String()
-}
-
-// sender is an agency that sends one batch over and over.
-type sender struct {
-	conn   net.Conn
-	window int
-	batch  []byte // its frame
-	answer []byte // the frame that acknowledges it
-}
-
-func newSender(b *testing.B, address string, agency, window int) *sender {
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { conn.Close() })
-	var batch codec.Batch
-	for i := range batchSize {
-		bet := betOf(agency, i)
-		batch.Slips = append(batch.Slips, bet.Slip())
-	}
-	s := &sender{conn: conn, window: window}
-	if s.batch, err = codec.AppendFrame(nil, &batch); err == nil {
-		s.answer, err = codec.AppendFrame(nil, &codec.Success{Document: batch.Slips[0].Document, Number: batch.Slips[0].Number})
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	return s
-}
-
-// send sends n batches, with half a window at a time, and reads their answers.
-func (s *sender) send(n int) error {
-	places := make(chan struct{}, s.window)
-	written := make(chan error, 1)
-	go func() {
-		var frames []byte
-		for i := range n {
-			places <- struct{}{}
-			frames = append(frames, s.batch...)
-			if (i+1)%max(1, s.window/2) == 0 || i == n-1 {
-				if _, err := s.conn.Write(frames); err != nil {
-					written <- err
-					return
-				}
-				frames = frames[:0]
-			}
-		}
-		written <- nil
-	}()
-	answer := make([]byte, len(s.answer))
-	for range n {
-		if _, err := io.ReadFull(s.conn, answer); err != nil {
-			return err
-		}
-		if string(answer) != string(s.answer) {
-			return fmt.Errorf("received % x, expected % x", answer, s.answer)
-		}
-		<-places
-	}
-	return <-written
 }

@@ -1,0 +1,74 @@
+package generator
+
+import (
+	"fmt"
+
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+// Names as long as those of real agencies' people on average: with them a row
+// has 49 bytes, and one bet of a BATCH 61.
+var (
+	firstNames = []string{"Ana Paula", "Santiago", "María José", "Agustín", "Valentina", "Juan Cruz", "Delfina", "Tomás"}
+	lastNames  = []string{"Gutiérrez", "Fernández", "Sosa", "Benítez", "Rodríguez", "Ríos", "Acuña", "Villalba"}
+)
+
+// Bets returns n valid bets of an agency, always the same ones. One of 10,000
+// has won.
+func Bets(agency, n int) []lottery.Bet {
+	bets := make([]lottery.Bet, n)
+	for i := range bets {
+		bets[i] = lottery.Bet{
+			Agency:    agency,
+			FirstName: firstNames[i%len(firstNames)],
+			LastName:  lastNames[i/len(firstNames)%len(lastNames)],
+			Document:  fmt.Sprint(20_000_000 + (agency*7919+i*31)%25_000_000),
+			Birthdate: fmt.Sprintf("%d-%02d-%02d", 1940+i%65, 1+i%12, 1+i%28),
+			Number:    (i*7 + agency) % 10_000,
+		}
+	}
+	return bets
+}
+
+// Batch is a batch that is sent over and over, in every form that a target
+// may want it in. It is made once, so that making it is no part of what is
+// measured, and never changed.
+type Batch struct {
+	Agency int
+	Bets   []lottery.Bet
+	Rows   []byte // of bets.csv
+	Frame  []byte // BATCH, without a position
+}
+
+// NewBatch returns the batch of these bets. It fails when they do not fit one
+// frame of codec.MaxFrame bytes.
+func NewBatch(bets []lottery.Bet) (*Batch, error) {
+	b := &Batch{Agency: bets[0].Agency, Bets: bets}
+	var message codec.Batch
+	for i := range bets {
+		b.Rows = bets[i].AppendRow(b.Rows)
+		message.Slips = append(message.Slips, bets[i].Slip())
+	}
+	var err error
+	if b.Frame, err = codec.AppendFrame(nil, &message); err != nil {
+		return nil, err
+	}
+	if len(b.Frame) > codec.MaxFrame {
+		return nil, fmt.Errorf("%d bets are a frame of %d bytes, expected at most %d", len(bets), len(b.Frame), codec.MaxFrame)
+	}
+	return b, nil
+}
+
+// NewBatches returns n batches of size bets each.
+func NewBatches(agency, n, size int) ([]*Batch, error) {
+	bets := Bets(agency, n*size)
+	batches := make([]*Batch, n)
+	for i := range batches {
+		var err error
+		if batches[i], err = NewBatch(bets[i*size : (i+1)*size]); err != nil {
+			return nil, err
+		}
+	}
+	return batches, nil
+}

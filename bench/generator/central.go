@@ -1,0 +1,105 @@
+package generator
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync/atomic"
+
+	"loteria/codec"
+)
+
+// Central is a Target that speaks the lottery's protocol.
+type Central struct {
+	Address string
+	// Sources is how many addresses of the loopback network, from 127.0.0.1
+	// on, the connections come from in turn, at most 64,000: one alone has room
+	// for as many as there are local ports. 0 leaves the choice to the
+	// operating system.
+	Sources int
+
+	dialed atomic.Int64
+}
+
+// Dial implements Target.
+func (c *Central) Dial(ctx context.Context, _ int) (Conn, error) {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &centralConn{Conn: conn, buffer: make([]byte, 0, receiveSize)}, nil
+}
+
+func (c *Central) connect(ctx context.Context) (net.Conn, error) {
+	var dialer net.Dialer
+	if c.Sources > 0 {
+		i := int(c.dialed.Add(1)) % c.Sources
+		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, byte(i/250), byte(1+i%250))}
+	}
+	return dialer.DialContext(ctx, "tcp", c.Address)
+}
+
+const receiveSize = 16 << 10 // bytes that are read at a time
+
+type centralConn struct {
+	net.Conn
+	frames  net.Buffers
+	decoder codec.Decoder
+	buffer  []byte
+}
+
+// Send implements Conn.
+func (c *centralConn) Send(batches []*Batch) error {
+	if len(batches) == 1 {
+		_, err := c.Write(batches[0].Frame)
+		return err
+	}
+	c.frames = c.frames[:0]
+	for _, b := range batches {
+		c.frames = append(c.frames, b.Frame)
+	}
+	rest := c.frames // WriteTo takes from the front
+	_, err := rest.WriteTo(c.Conn)
+	return err
+}
+
+// Receive implements Conn.
+func (c *centralConn) Receive() (acknowledged int, err error) {
+	for acknowledged == 0 {
+		n, err := c.Read(c.buffer[:cap(c.buffer)])
+		if err != nil {
+			return 0, err
+		}
+		for data := c.buffer[:n]; ; acknowledged++ {
+			frame, rest, ok, err := c.decoder.Next(data)
+			if err != nil {
+				return 0, err
+			}
+			if !ok {
+				break
+			}
+			if frame.Type != codec.TypeSuccess {
+				return 0, unexpected(frame)
+			}
+			data = rest
+		}
+	}
+	return acknowledged, nil
+}
+
+// unexpected says what an answer is that is no acknowledgement.
+func unexpected(frame codec.Frame) error {
+	switch frame.Type {
+	case codec.TypeError:
+		var refusal codec.Error
+		if err := refusal.Decode(frame.Payload); err == nil {
+			return fmt.Errorf("the central has refused a request: %s (document %q, number %q)", refusal.Code, refusal.Document, refusal.Number)
+		}
+	case codec.TypeRetry:
+		var retry codec.Retry
+		if err := retry.Decode(frame.Payload); err == nil {
+			return fmt.Errorf("the central is overloaded: %s", retry.Reason)
+		}
+	}
+	return fmt.Errorf("received %v", frame.Type)
+}

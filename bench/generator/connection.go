@@ -1,0 +1,112 @@
+package generator
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	maxAtOnce = 64 // batches of one Send
+	// A window that is full is filled again when this part of it is free, so
+	// that batches go out several at a time.
+	windowPart = 4
+)
+
+// connection is one agency's connection, which one goroutine sends to and
+// another one receives from.
+type connection struct {
+	run    *run
+	conn   Conn
+	index  int
+	share  int64 // batches to send, or -1 until the time is over
+	counts *counts
+	source []*Batch
+	flight *flight
+}
+
+func newConnection(r *run, conn Conn, index int) *connection {
+	return &connection{
+		run:    r,
+		conn:   conn,
+		index:  index,
+		share:  r.share(index),
+		counts: r.shards[index%len(r.shards)],
+		source: r.batches[index%r.Agencies],
+		flight: newFlight(r.Window),
+	}
+}
+
+// send sends batches until there were enough.
+func (c *connection) send() error {
+	defer c.flight.finish()
+	group := make([]*Batch, 0, min(c.run.Window, maxAtOnce))
+	for sent := int64(0); sent != c.share; sent += int64(len(group)) {
+		n, due := c.next(sent)
+		if n == 0 {
+			return nil
+		}
+		group = group[:0]
+		for i := range n {
+			group = append(group, c.source[(sent+int64(i))%int64(len(c.source))])
+		}
+		c.flight.takeOff(n, due)
+		if err := c.conn.Send(group); err != nil {
+			return fmt.Errorf("connection %d: send: %w", c.index, err)
+		}
+	}
+	return nil
+}
+
+// next waits until something is to be sent. It returns how many batches, and
+// when they were due; or 0 when the time is over.
+func (c *connection) next(sent int64) (n int, due time.Time) {
+	if c.run.Rate > 0 {
+		due = c.run.due(sent, c.index)
+		if c.over(due) {
+			return 0, due
+		}
+		time.Sleep(time.Until(due))
+		return min(1, c.flight.room(1)), due
+	}
+	n = c.flight.room(max(1, c.run.Window/windowPart))
+	if c.share >= 0 {
+		n = int(min(int64(n), c.share-sent))
+	}
+	due = time.Now()
+	if c.over(due) {
+		return 0, due
+	}
+	return min(n, maxAtOnce), due
+}
+
+func (c *connection) over(now time.Time) bool {
+	return !c.run.until.IsZero() && now.After(c.run.until)
+}
+
+// receive takes acknowledgements until all that was sent has one.
+func (c *connection) receive() error {
+	defer c.flight.end()
+	for landed := int64(0); c.flight.await(); {
+		n, err := c.conn.Receive()
+		if err != nil {
+			return fmt.Errorf("connection %d: receive: %w", c.index, err)
+		}
+		if !c.land(landed, n) {
+			return fmt.Errorf("connection %d: more batches were acknowledged than sent", c.index)
+		}
+		landed += int64(n)
+	}
+	return nil
+}
+
+// land counts the n batches from index first on, which are acknowledged.
+func (c *connection) land(first int64, n int) bool {
+	now := time.Now()
+	c.counts.mu.Lock()
+	defer c.counts.mu.Unlock()
+	return c.flight.land(n, func(i int, due time.Time) {
+		if counted := now.After(c.run.from) && (c.run.until.IsZero() || now.Before(c.run.until)); counted {
+			c.counts.add(c.source[(first+int64(i))%int64(len(c.source))], due, now)
+		}
+	})
+}
