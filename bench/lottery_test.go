@@ -9,11 +9,14 @@ package bench
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 	"loteria/bench/generator"
 	"loteria/lottery"
@@ -24,6 +27,13 @@ const (
 	agencies  = 5
 	batchSize = 100 // bets
 )
+
+// The command has two processors more than there are cores, and so have the
+// benchmarks.
+func TestMain(m *testing.M) {
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
+	os.Exit(m.Run())
+}
 
 // BenchmarkDisk appends the rows of batches to a file and syncs each block:
 // what the central is measured against.
@@ -97,6 +107,7 @@ func serve(b *testing.B, folder string) (address string) {
 		FrameTimeout:   time.Minute,
 		IdleTimeout:    time.Minute,
 		StopTimeout:    time.Minute,
+		Log:            zerolog.New(io.Discard).Level(zerolog.InfoLevel), // as in use
 	}, contest)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,8 +37,9 @@ type Receipt int64
 //
 // One goroutine writes it. Whatever rows are waiting when it is ready go to
 // disk with one write and one fdatasync (group commit); rows that come during
-// that time make up the next commit. There is no timer: a lone batch waits
-// for nothing but its own sync.
+// that time make up the next commit. A lone batch waits for nothing but its own
+// sync; those of several agencies may wait a moment for each other, see
+// regroup.
 //
 // A failed write or sync is fatal: after a failed fsync nothing is known about
 // what the page cache still holds (https://lwn.net/Articles/752063/). Every
@@ -47,10 +49,13 @@ type Receipt int64
 type Ledger struct {
 	path string
 
+	work chan struct{} // wakes the writer; has room for one call
+
 	mu       sync.Mutex
-	work     sync.Cond // for the writer: there are rows, or closing is set
 	settled  sync.Cond // for those who wait: durable or err have changed
 	pending  []byte    // appended, not yet with the writer
+	appends  int       // that pending consists of
+	wanted   int       // appends that the writer waits for, or 0
 	appended Receipt   // end of the last row appended
 	durable  Receipt   // end of the last row on disk
 	err      error     // why the ledger has failed
@@ -59,6 +64,7 @@ type Ledger struct {
 	failed  chan struct{} // closed when err is set
 	stopped chan struct{} // closed when the writer has ended
 	file    file          // the writer's
+	regroup regroup       // the writer's
 }
 
 // LedgerOptions is how a ledger is opened. The zero value is good.
@@ -133,13 +139,14 @@ func openLocked(f *os.File, options LedgerOptions, visit func(Run) error) (l *Le
 func newLedger(path string, f file, size int64) *Ledger {
 	l := &Ledger{
 		path:     path,
+		work:     make(chan struct{}, 1),
 		file:     f,
 		appended: Receipt(size),
 		durable:  Receipt(size),
 		failed:   make(chan struct{}),
 		stopped:  make(chan struct{}),
 	}
-	l.work.L, l.settled.L = &l.mu, &l.mu
+	l.settled.L = &l.mu
 	go l.write()
 	return l
 }
@@ -170,9 +177,24 @@ func (l *Ledger) Append(rows []byte) (Receipt, error) {
 		return 0, ErrClosed
 	}
 	l.pending = append(l.pending, rows...)
+	l.appends++
 	l.appended += Receipt(len(rows))
-	l.work.Signal()
+	if l.wanted > 0 && l.enough() {
+		l.wakeWriter()
+	}
 	return l.appended, nil
+}
+
+// enough reports whether the writer has waited long enough.
+func (l *Ledger) enough() bool {
+	return l.appends >= l.wanted || len(l.pending) >= maxRegrouped || l.closing
+}
+
+func (l *Ledger) wakeWriter() {
+	select {
+	case l.work <- struct{}{}:
+	default: // it is called already
+	}
 }
 
 // Wait returns nil when everything up to the receipt is on disk, or the error
@@ -219,7 +241,7 @@ func (l *Ledger) Err() error {
 func (l *Ledger) Close() error {
 	l.mu.Lock()
 	l.closing = true
-	l.work.Signal()
+	l.wakeWriter()
 	l.mu.Unlock()
 	<-l.stopped
 	return l.Err()
@@ -229,12 +251,15 @@ func (l *Ledger) Close() error {
 func (l *Ledger) write() {
 	defer close(l.stopped)
 	defer l.file.Close()
+	timer := time.NewTimer(0) // of take; it may be late, and only that costs anything
+	defer timer.Stop()
 	var rows []byte
 	for {
-		var ok bool
-		if rows, ok = l.take(rows[:0]); !ok {
+		var appends int
+		if rows, appends = l.take(rows[:0], timer); appends == 0 {
 			return
 		}
+		begun := time.Now()
 		err := l.commit(rows)
 		l.mu.Lock()
 		if err == nil {
@@ -243,6 +268,7 @@ func (l *Ledger) write() {
 			l.err = err
 			close(l.failed)
 		}
+		l.regroup.committed(appends, l.appends, time.Since(begun))
 		l.settled.Broadcast()
 		l.mu.Unlock()
 		if err != nil {
@@ -254,23 +280,43 @@ func (l *Ledger) write() {
 	}
 }
 
-// take waits for rows and swaps them for the empty buffer. It reports false
-// when the ledger is closing and everything is written.
-func (l *Ledger) take(empty []byte) ([]byte, bool) {
+// take waits for rows and swaps them for the empty buffer. It returns how many
+// appends they are, or 0 when the ledger is closing and everything is written.
+func (l *Ledger) take(empty []byte, timer *time.Timer) (rows []byte, appends int) {
 	if cap(empty) > maxIdleBuffer {
 		empty = nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.pending) == 0 {
-		if l.closing {
-			return nil, false
-		}
-		l.work.Wait()
+	l.await(1, nil)
+	if expected, remaining := l.regroup.wait(l.appends, len(l.pending)); remaining > 0 {
+		timer.Reset(remaining)
+		l.regroup.waited(l.await(expected, timer.C))
 	}
-	rows := l.pending
-	l.pending = empty
-	return rows, true
+	rows, appends = l.pending, l.appends
+	l.pending, l.appends = empty, 0
+	return rows, appends
+}
+
+// await waits for so many appends, or as much as is worth a commit anyway, or
+// until the ledger is closing. It reports false when the time was over before.
+func (l *Ledger) await(appends int, timeout <-chan time.Time) bool {
+	l.wanted = appends
+	defer func() { l.wanted = 0 }()
+	for !l.enough() {
+		l.mu.Unlock()
+		var over bool
+		select {
+		case <-l.work:
+		case <-timeout:
+			over = true
+		}
+		l.mu.Lock()
+		if over {
+			return l.enough()
+		}
+	}
+	return true
 }
 
 func (l *Ledger) commit(rows []byte) error {

@@ -46,7 +46,7 @@ func (f farewell) isSet() bool { return f.reason != nil }
 
 // maxPooledBurst bounds the memory, in bytes, of each buffer of a burst that
 // is kept for the next one.
-const maxPooledBurst = 512 << 10
+const maxPooledBurst = 2 << 20
 
 var bursts = sync.Pool{New: func() any { return new(burst) }}
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"runtime"
 	"syscall"
 )
 
@@ -27,4 +29,18 @@ func limitConnections(wanted int) (int, error) {
 		return wanted, nil
 	}
 	return int(room), nil
+}
+
+// spareProcessors is how many goroutines may run beyond what there are cores:
+// the event loop and the ledger's writer are in a system call most of the time,
+// and each takes a processor of Go's scheduler along until that notices. With
+// two cores the agencies' bets would have to wait for it.
+const spareProcessors = 2
+
+// useProcessors has the spare ones, unless GOMAXPROCS says how many there are
+// to be.
+func useProcessors() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareProcessors)
+	}
 }

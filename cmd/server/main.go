@@ -34,6 +34,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	case c.check:
 		err = checkLedger(c, stdout)
 	default:
+		useProcessors()
 		err = serveLogged(c, stdout)
 	}
 	if err != nil {
