@@ -7,11 +7,11 @@ import (
 	"loteria/lottery"
 )
 
-// Names as long as those of real agencies' people on average: with them a row
-// has 49 bytes, and one bet of a BATCH 61.
+// Names as long, and with an accent as often, as those of real agencies'
+// people: with them a row has 49 bytes, and a bet of a BATCH 57.
 var (
-	firstNames = []string{"Ana Paula", "Santiago", "María José", "Agustín", "Valentina", "Juan Cruz", "Delfina", "Tomás"}
-	lastNames  = []string{"Gutiérrez", "Fernández", "Sosa", "Benítez", "Rodríguez", "Ríos", "Acuña", "Villalba"}
+	firstNames = []string{"Santiago Lionel", "Agustin Emanuel", "Tiago Nicolás", "Valentina", "Juan Cruz", "Ana Paula", "Maria Delfina", "Tomas Ignacio"}
+	lastNames  = []string{"Lorca", "Zambrano", "Rivera", "Fernández", "Sosa", "Benítez", "Acosta", "Villalba"}
 )
 
 // Bets returns n valid bets of an agency, always the same ones. One of 10,000
