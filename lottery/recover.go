@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"unsafe"
 )
 
 // Run is a stretch of rows of one agency that stand next to each other in the
@@ -157,7 +158,7 @@ func (b *parsedBlock) memory() []byte {
 
 func (b *parsedBlock) parse() {
 	b.runs, b.reason = b.runs[:0], ""
-	text := string(b.text) // the bets' texts share it
+	text := unsafe.String(unsafe.SliceData(b.text), len(b.text)) // no bet outlives the block
 	for start, rest := 0, b.text; len(rest) > 0; {
 		var row []byte
 		row, rest = cutRow(rest)

@@ -57,16 +57,25 @@ func parseRow(row string) (Bet, error) {
 	if !ok {
 		return Bet{}, errors.New("the row does not end in CR LF")
 	}
+	if bet, ok := parsePlain(text); ok {
+		return bet, nil
+	}
+	return parseAny(text)
+}
+
+// parseAny is parseRow of a row without its line ending.
+func parseAny(text string) (Bet, error) {
+	rest := text
 	var fields [6]string
 	for i := range fields {
-		field, rest, last, err := cutField(text)
+		field, after, last, err := cutField(rest)
 		if err != nil {
 			return Bet{}, fmt.Errorf("field %d: %w", i+1, err)
 		}
 		if last != (i == len(fields)-1) {
 			return Bet{}, fmt.Errorf("expected %d fields", len(fields))
 		}
-		fields[i], text = field, rest
+		fields[i], rest = field, after
 	}
 	slip := Slip{fields[0], fields[1], fields[2], fields[3], fields[4], fields[5]}
 	bet, err := slip.Bet()
@@ -74,10 +83,27 @@ func parseRow(row string) (Bet, error) {
 		return Bet{}, err
 	}
 	var canonical [MaxRow]byte
-	if string(bet.AppendRow(canonical[:0])) != row {
+	written := bet.AppendRow(canonical[:0])
+	if string(written[:len(written)-len(rowEnd)]) != text {
 		return Bet{}, errors.New("the row is not as it would have been written")
 	}
 	return bet, nil
+}
+
+// parsePlain is parseAny of a row without quotes, as nearly every row is. When
+// ok is false it is for parseAny to say what the row is.
+func parsePlain(text string) (bet Bet, ok bool) {
+	var fields [6]string
+	for i := range 5 {
+		end := strings.IndexByte(text, ',')
+		if end < 0 {
+			return Bet{}, false
+		}
+		fields[i], text = text[:end], text[end+1:]
+	}
+	slip := Slip{fields[0], fields[1], fields[2], fields[3], fields[4], text}
+	agency, number, ok := slip.plain()
+	return Bet{agency, slip.FirstName, slip.LastName, slip.Document, slip.Birthdate, number}, ok
 }
 
 // cutField cuts the first field off text; last says that no comma followed.

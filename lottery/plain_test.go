@@ -1,0 +1,106 @@
+package lottery
+
+import (
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// checkPlain fails when the short way of judging a slip, or of reading its row,
+// comes to something else than the long one.
+func checkPlain(t interface {
+	Helper()
+	Errorf(format string, args ...any)
+}, slip Slip) {
+	t.Helper()
+	bet, err := slip.Bet()
+	agency, number, plain := slip.plain()
+	if plain {
+		if err != nil {
+			t.Errorf("%+q is plain, and refused: %v", slip, err)
+			return
+		}
+		if agency != bet.Agency || number != bet.Number {
+			t.Errorf("%+q: plain are agency %d and number %d, expected %d and %d", slip, agency, number, bet.Agency, bet.Number)
+		}
+		if got, want := string(slip.appendPlain(nil)), string(bet.AppendRow(nil)); got != want {
+			t.Errorf("%+q: the plain row is %q, expected %q", slip, got, want)
+		}
+	}
+	text := strings.Join([]string{slip.Agency, slip.FirstName, slip.LastName, slip.Document, slip.Birthdate, slip.Number}, ",")
+	checkPlainRow(t, text)
+}
+
+func checkPlainRow(t interface {
+	Helper()
+	Errorf(format string, args ...any)
+}, text string) {
+	t.Helper()
+	got, plain := parsePlain(text)
+	if !plain {
+		return
+	}
+	if want, err := parseAny(text); err != nil || got != want {
+		t.Errorf("the row %q is plain as %+v, expected %+v, %v", text, got, want, err)
+	}
+}
+
+func TestPlain(t *testing.T) {
+	usual := Slip{"1", "Ana", "Sosa", "12345678", "2000-02-29", "7574"}
+	for _, test := range []struct {
+		name  string
+		plain bool
+		slip  Slip
+	}{
+		{"usual", true, usual},
+		{"accents", true, Slip{"12", "María José", "Ñandú", "01", "1999-12-31", "0"}},
+		{"an agency with a zero in front", false, Slip{"01", "Ana", "Sosa", "1", "2000-01-01", "1"}},
+		{"a number with zeros in front", false, Slip{"1", "Ana", "Sosa", "1", "2000-01-01", "0001"}},
+		{"a comma", false, Slip{"1", "Ana, la", "Sosa", "1", "2000-01-01", "1"}},
+		{"a quote", false, Slip{"1", "Ana", "So\"sa", "1", "2000-01-01", "1"}},
+		{"a control character", false, Slip{"1", "Ana", "So\tsa", "1", "2000-01-01", "1"}},
+		{"a control character of Latin-1", false, Slip{"1", "Ana", "So\u0085sa", "1", "2000-01-01", "1"}},
+		{"not UTF-8", false, Slip{"1", "An\xe1", "Sosa", "1", "2000-01-01", "1"}},
+		{"no date", false, Slip{"1", "Ana", "Sosa", "1", "1900-02-29", "1"}},
+		{"agency 0", false, Slip{"0", "Ana", "Sosa", "1", "2000-01-01", "1"}},
+		{"a number too large", false, Slip{"1", "Ana", "Sosa", "1", "2000-01-01", "10000"}},
+	} {
+		if _, _, plain := test.slip.plain(); plain != test.plain {
+			t.Errorf("%s: plain is %v, expected %v", test.name, plain, test.plain)
+		}
+		checkPlain(t, test.slip)
+	}
+}
+
+// Texts that are nearly right are what tells two ways of judging apart.
+func TestPlainIsTheSame(t *testing.T) {
+	field := func(usual ...string) *rapid.Generator[string] {
+		return rapid.OneOf(rapid.SampledFrom(usual), rapid.Custom(func(t *rapid.T) string {
+			text := rapid.SampledFrom(usual).Draw(t, "text")
+			at := rapid.IntRange(0, len(text)).Draw(t, "at")
+			piece := rapid.OneOf(rapid.StringN(0, 2, -1), rapid.SampledFrom([]string{"0", ",", "\"", "\xff", "\x00", "\u0085", "\u00a0", "-"})).Draw(t, "piece")
+			return text[:at] + piece + text[min(len(text), at+rapid.IntRange(0, 1).Draw(t, "cut")):]
+		}))
+	}
+	names := field("Ana", "María José", strings.Repeat("ñ", MaxName/2), strings.Repeat("x", MaxName))
+	rapid.Check(t, func(t *rapid.T) {
+		checkPlain(t, Slip{
+			Agency:    field("1", "42", "1234567890").Draw(t, "agency"),
+			FirstName: names.Draw(t, "first name"),
+			LastName:  names.Draw(t, "last name"),
+			Document:  field("1", "00012345", "1234567890").Draw(t, "document"),
+			Birthdate: field("2000-02-29", "1900-02-28", "0001-01-01", "9999-12-31").Draw(t, "birthdate"),
+			Number:    field("0", "7574", "9999", "10000").Draw(t, "number"),
+		})
+	})
+}
+
+func FuzzPlainRow(f *testing.F) {
+	for _, text := range []string{
+		"1,Ana,Sosa,12345678,2000-02-29,7574", "1,Ana,Sosa,1,2000-01-01,1,", `1,"Ana",Sosa,1,2000-01-01,1`, ",,,,,", "",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) { checkPlainRow(t, text) })
+}
