@@ -146,11 +146,10 @@ func (s *Server) winnersAnswer(agency int) []byte {
 		return answer
 	}
 	documents, _, err := s.lottery.Winners(agency)
-	if err == nil {
-		answer, err = codec.AppendWinners(nil, documents)
-	}
 	if err != nil {
 		answer = appendAnswer(nil, refusalAnswer(err))
+	} else {
+		answer = appendWinners(nil, documents)
 	}
 	s.winners[agency] = answer
 	return answer

@@ -260,19 +260,30 @@ func (w *worker) resumePoint() {
 	w.answer(&point)
 }
 
-// winners leaves the query to the loop: only there is known whether the draw
-// was announced, and the loop keeps those that wait.
+// winners leaves the query to the loop, which keeps those that wait for the
+// draw. Once that is announced there is nothing to wait for, unless there are
+// answers enough to see first whether the peer takes them.
 func (w *worker) winners() {
+	announced := w.burst.session.server.announced.Load() // before the winners are asked for
 	agency, err := w.burst.session.speaksFor(w.query.Agency)
+	var documents []string
 	if err == nil {
-		_, _, err = w.lottery.Winners(agency)
+		documents, _, err = w.lottery.Winners(agency)
 	}
 	if err != nil {
 		w.refuse("consulta_ganadores", err)
 		return
 	}
-	w.burst.query = agency
+	if !announced || len(w.burst.answers) > maxAnswers {
+		w.burst.query = agency
+		return
+	}
+	w.burst.answers = appendWinners(w.burst.answers, documents)
 }
+
+// maxAnswers bounds how many bytes of answers go to the loop with more winners
+// behind them: unlike any other, their answer may be many times the request.
+const maxAnswers = 64 << 10
 
 // refuse logs and answers a refusal that is not about bets.
 func (w *worker) refuse(action string, err error) {
@@ -303,6 +314,16 @@ func appendAnswer(dst []byte, m codec.Message) []byte {
 	}
 	if err != nil {
 		panic("reactor: an answer does not fit a frame: " + err.Error())
+	}
+	return dst
+}
+
+// appendWinners appends the frames that tell an agency of its winners, whose
+// documents are valid and so always fit.
+func appendWinners(dst []byte, documents []string) []byte {
+	dst, err := codec.AppendWinners(dst, documents)
+	if err != nil {
+		panic("reactor: winners do not fit a frame: " + err.Error())
 	}
 	return dst
 }
