@@ -9,7 +9,7 @@ const (
 	maxAtOnce = 64 // batches of one Send
 	// A window that is full is filled again when this part of it is free, so
 	// that batches go out several at a time.
-	windowPart = 4
+	windowPart = 2
 )
 
 // connection is one agency's connection, which one goroutine sends to and

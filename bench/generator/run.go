@@ -30,7 +30,7 @@ type Config struct {
 }
 
 const (
-	distinct = 16 // batches of an agency, which are sent in turn
+	distinct = 80 // batches of all agencies, which are sent in turn; at least one of each
 	dialing  = 64 // connections at a time
 )
 
@@ -85,7 +85,7 @@ func (r *run) prepare() error {
 	r.batches = make([][]*Batch, min(r.Agencies, r.Connections))
 	for i := range r.batches {
 		var err error
-		if r.batches[i], err = NewBatches(i+1, distinct, r.BatchSize); err != nil {
+		if r.batches[i], err = NewBatches(i+1, max(1, distinct/len(r.batches)), r.BatchSize); err != nil {
 			return err
 		}
 	}
