@@ -1,0 +1,179 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"loteria/bench/generator"
+	"loteria/lottery"
+)
+
+const manyBets = 10_000_000
+
+// withStored calls do with a folder whose contest has so many bets, at most
+// manyBets.
+func (l *lab) withStored(bets int64, do func(folder string) error) error {
+	if l.big == "" {
+		folder := filepath.Join(l.folder, "bench-stored")
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			return err
+		}
+		l.big = folder
+		fmt.Fprintf(l.news, "storing %d bets\n", manyBets)
+		err := l.withCentralIn(folder, agencies, func(c *central) error {
+			_, err := generator.Run(l.ctx, &generator.Central{Address: c.address}, generator.Config{
+				Connections: agencies, Agencies: agencies, Window: window, BatchSize: batchSize, Bets: manyBets})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return l.inFolder(func(folder string) error {
+		// Rows are of nearly the same length, and a row that is cut is cut off.
+		ledger, err := os.Open(filepath.Join(l.big, lottery.LedgerFile))
+		if err != nil {
+			return err
+		}
+		defer ledger.Close()
+		info, err := ledger.Stat()
+		if err != nil {
+			return err
+		}
+		part, err := os.Create(filepath.Join(folder, lottery.LedgerFile))
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(part, io.LimitReader(ledger, info.Size()*bets/manyBets))
+		if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
+			return err
+		}
+		return do(folder)
+	})
+}
+
+// restart measures how long a central with many bets takes to be ready.
+func restart(l *lab) ([]row, error) {
+	const goalTime, goalMemory = 2 * time.Second, 300 << 20
+	var times []time.Duration
+	var most int
+	err := l.withStored(manyBets, func(folder string) error {
+		return l.repeat("restart", func() error {
+			return l.withCentralIn(folder, agencies, func(c *central) error {
+				memory, err := c.memory()
+				times, most = append(times, c.started), max(most, memory)
+				return err
+			})
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []row{
+		verdict("restart on 10,000,000 stored bets, until ready", "≤ 2 s", seconds(median(times)), ratio(goalTime, median(times))),
+		verdict("memory resident then", "≤ 300 MB", megabytes(most), goalMemory/float64(most)),
+	}, nil
+}
+
+// drawing measures how long after the last FINISHED an agency has its winners.
+func drawing(l *lab) ([]row, error) {
+	const goal = 10 * time.Millisecond
+	var times []time.Duration
+	err := l.withStored(manyBets, func(folder string) error {
+		return l.repeat("draw", func() error {
+			err := l.withCentralIn(folder, agencies, func(c *central) error {
+				parked, err := generator.Park(l.ctx, &generator.Central{Address: c.address},
+					generator.ParkConfig{Queries: 1, Connections: 1, Agencies: agencies})
+				if err != nil {
+					return err
+				}
+				defer parked.Close()
+				report, err := parked.Draw(l.ctx)
+				if err == nil {
+					times = append(times, report.FirstAnswer)
+				}
+				return err
+			})
+			// The next round has the same bets, and no draw.
+			return errors.Join(err, os.Remove(filepath.Join(folder, lottery.StateFile)))
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []row{verdict("draw with 10,000,000 stored bets: last FINISHED to the winners' answer", "≤ 10 ms",
+		fmt.Sprintf("%.1f ms", 1e3*median(times).Seconds()), ratio(goal, median(times)))}, nil
+}
+
+// parking measures the answers to queries that have waited for the draw.
+func parking(l *lab) ([]row, error) {
+	const queries, goalTime, goalMemory = 100_000, time.Second, 250 << 20
+	const spare = 500 // descriptors that each of the two processes needs beside
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return nil, err
+	}
+	connections := int(min(queries, limit.Cur-spare))
+	var times []time.Duration
+	var most int
+	err := l.repeat("parked queries", func() error {
+		return l.withCentral(agencies, func(c *central) error {
+			parked, err := generator.Park(l.ctx, &generator.Central{Address: c.address, Sources: 16},
+				generator.ParkConfig{Queries: queries, Connections: connections, Agencies: agencies})
+			if err != nil {
+				return err
+			}
+			defer parked.Close()
+			report, err := parked.Draw(l.ctx)
+			if err != nil {
+				return err
+			}
+			memory, err := c.memory()
+			times, most = append(times, report.LastAnswer), max(most, memory)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	what := "100,000 parked queries: last FINISHED to the last answer"
+	if connections < queries {
+		what += fmt.Sprintf(" (on %s connections, as many as the limit of open files allows)", grouped(float64(connections)))
+	}
+	return []row{
+		verdict(what, "≤ 1 s", seconds(median(times)), ratio(goalTime, median(times))),
+		verdict("memory resident then", "≤ 250 MB", fmt.Sprintf("%s (%d kB for each connection)", megabytes(most), most/connections/1000),
+			goalMemory/float64(most)),
+	}, nil
+}
+
+// wholeLottery measures real programs from their start until all winners are
+// known.
+func wholeLottery(l *lab) ([]row, error) {
+	const goal = 250 * time.Millisecond
+	var times []time.Duration
+	err := l.repeat("a whole lottery", func() error {
+		return l.inFolder(func(folder string) error {
+			command := exec.CommandContext(l.ctx, filepath.Join(l.bin, "run"), "--bin", l.bin, "--data", l.data)
+			command.Dir = folder
+			begun := time.Now()
+			output, err := command.CombinedOutput()
+			times = append(times, time.Since(begun))
+			if err != nil {
+				return fmt.Errorf("%w\n%s", err, output)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []row{verdict("real agencies, CSV file to winners known, six processes started", "≤ 0.25 s",
+		seconds(median(times)), ratio(goal, median(times)))}, nil
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"loteria/bench/generator"
+)
+
+// The load of the goals.
+const (
+	agencies  = 5
+	batchSize = 100 // bets
+	window    = 128 // batches of an agency that wait for their answer
+)
+
+// lab is where the goals are measured.
+type lab struct {
+	ctx      context.Context
+	bin      string // folder of the programs
+	data     string // of the agencies
+	folder   string // on the disk that is measured
+	news     io.Writer
+	rounds   int           // of what is repeated
+	duration time.Duration // of what is measured for a time
+
+	big string // folder of a contest with manyBets, once there is one
+}
+
+// inFolder calls do with a folder that it may fill.
+func (l *lab) inFolder(do func(folder string) error) error {
+	folder, err := os.MkdirTemp(l.folder, "bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	return do(folder)
+}
+
+// withCentral calls do with a fresh central.
+func (l *lab) withCentral(agencies int, do func(*central) error) error {
+	return l.inFolder(func(folder string) error { return l.withCentralIn(folder, agencies, do) })
+}
+
+func (l *lab) withCentralIn(folder string, agencies int, do func(*central) error) error {
+	c, err := startCentral(l.ctx, l.bin, folder, agencies)
+	if err != nil {
+		return err
+	}
+	if err := do(c); err != nil {
+		_ = c.kill()
+		return err
+	}
+	return c.stop()
+}
+
+// load sends bets to the central for a time.
+func (l *lab) load(c *central, connections, window int) (*generator.Report, error) {
+	return generator.Run(l.ctx, &generator.Central{Address: c.address}, generator.Config{
+		Connections: connections, Agencies: connections, Window: window, BatchSize: batchSize,
+		Warmup: l.duration / 4, Duration: l.duration,
+	})
+}
+
+// repeat measures in rounds, and says so.
+func (l *lab) repeat(what string, measure func() error) error {
+	for i := range l.rounds {
+		fmt.Fprintf(l.news, "%s, round %d of %d\n", what, i+1, l.rounds)
+		if err := l.ctx.Err(); err != nil {
+			return err
+		}
+		if err := measure(); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	return nil
+}
+
+// median returns the middle of the values, which there are.
+func median[T int | float64 | time.Duration](values []T) T {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}

@@ -1,0 +1,119 @@
+// Command goals measures the central, as a process of its own and over
+// loopback, against what it is to reach, and prints a table:
+//
+//	make build && go build -o bin/ ./cmd/run && go run ./bench/goals --bin bin
+//
+// It exits with 1 when something could not be measured. A goal that is missed
+// is in the table, with by how much.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// goals are in the order of the table.
+var goals = []struct {
+	name    string
+	measure func(*lab) ([]row, error)
+}{
+	{"window", windowed},
+	{"lockstep", lockStep},
+	{"alone", alone},
+	{"lottery", wholeLottery},
+	{"parked", parking},
+	{"restart", restart},
+	{"draw", drawing},
+	{"allocations", allocations},
+	{"growth", growth},
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	l := &lab{ctx: ctx, news: stderr}
+	flags := pflag.NewFlagSet("goals", pflag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&l.bin, "bin", "bin", "folder of the programs server, client and run")
+	flags.StringVar(&l.data, "data", ".data", "folder with the agencies' bets, as for run")
+	flags.StringVar(&l.folder, "folder", "run", "folder on the disk that is measured")
+	flags.IntVar(&l.rounds, "rounds", 5, "how often each is measured; the table has the medians")
+	flags.DurationVar(&l.duration, "duration", 2*time.Second, "how long the load of a round is")
+	only := flags.StringSlice("only", nil, "goals to measure: "+names()+"; none for all")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Fprintf(stdout, "Measures the central against its goals.\n\n%s", flags.FlagUsages())
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "goals: %v (see --help)\n", err)
+		return exitUsage
+	case l.rounds < 1 || l.duration <= 0 || flags.NArg() > 0:
+		fmt.Fprintln(stderr, "goals: --rounds and --duration are positive, and there are no arguments (see --help)")
+		return exitUsage
+	}
+	if err := l.measure(*only, stdout); err != nil {
+		fmt.Fprintf(stderr, "goals: %v\n", err)
+		return exitFailure
+	}
+	return exitOK
+}
+
+func names() string {
+	var all []string
+	for _, goal := range goals {
+		all = append(all, goal.name)
+	}
+	return strings.Join(all, ", ")
+}
+
+func (l *lab) measure(only []string, stdout io.Writer) (err error) {
+	for _, folder := range []*string{&l.bin, &l.data, &l.folder} { // the programs have folders of their own
+		if *folder, err = filepath.Abs(*folder); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(l.folder, 0o755); err != nil {
+		return err
+	}
+	defer func() {
+		if l.big != "" {
+			os.RemoveAll(l.big)
+		}
+	}()
+	var rows []row
+	for _, goal := range goals {
+		if len(only) > 0 && !slices.Contains(only, goal.name) {
+			continue
+		}
+		measured, err := goal.measure(l)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, measured...)
+	}
+	fmt.Fprintf(stdout, "%s\nMedians of %d rounds.\n\n", describeMachine(l.folder), l.rounds)
+	return writeTable(stdout, rows)
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"loteria/bench/generator"
+	"loteria/bench/inprocess"
+)
+
+// windowed measures agencies with a window beside what the disk takes of the
+// same rows.
+func windowed(l *lab) ([]row, error) {
+	const goalRate, goalShare = 4_500_000, 0.8
+	var rates, shares, disks, perBet []float64
+	var size int
+	err := l.repeat("agencies with a window", func() error {
+		return l.inFolder(func(folder string) error {
+			disk, best, err := bestAppend(folder, l.duration/4)
+			if err != nil {
+				return err
+			}
+			return l.withCentralIn(folder, agencies, func(c *central) error {
+				report, err := l.load(c, agencies, window)
+				if err != nil {
+					return err
+				}
+				used, err := c.cpu()
+				if err != nil {
+					return err
+				}
+				// The warm-up is a quarter more, at about the same rate.
+				perBet = append(perBet, float64(used.Nanoseconds())/(float64(report.Bets)*1.25))
+				rates = append(rates, report.Rate())
+				shares = append(shares, report.Throughput()/disk.bytesPerSecond)
+				disks, size = append(disks, disk.bytesPerSecond), best
+				return nil
+			})
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	rate, share := median(rates), median(shares)
+	what := fmt.Sprintf("durable bets/s, %d agencies with a window of %d batches", agencies, window)
+	return []row{
+		verdict(what, "≥ 4,500,000", fmt.Sprintf("%s (%.0f ns of processor per bet on the central)", grouped(rate), median(perBet)),
+			rate/goalRate),
+		verdict("the same, as a share of what a bare loop reaches", "≥ 80 %",
+			fmt.Sprintf("%.0f %% of %.0f MB/s (blocks of %d MiB)", 100*share, median(disks)/1e6, size>>20), share/goalShare),
+	}, nil
+}
+
+// lockStep measures agencies that send one batch at a time.
+func lockStep(l *lab) ([]row, error) {
+	const goal = 600_000
+	var rates []float64
+	err := l.repeat("agencies in lock-step", func() error {
+		return l.withCentral(agencies, func(c *central) error {
+			report, err := l.load(c, agencies, 1)
+			if err != nil {
+				return err
+			}
+			rates = append(rates, report.Rate())
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []row{verdict("the same, agencies in lock-step (one batch at a time)", "≥ 600,000", grouped(median(rates)), median(rates)/goal)}, nil
+}
+
+// alone measures the answers of one agency beside what a sync takes.
+func alone(l *lab) ([]row, error) {
+	const blockSize, goalMedian, goalTail = 8 << 10, 1.3, 2
+	var answers, syncs, medians, tails []float64
+	err := l.repeat("one agency in lock-step", func() error {
+		return l.inFolder(func(folder string) error {
+			disk, err := appendBlocks(folder, blockSize, l.duration)
+			if err != nil {
+				return err
+			}
+			return l.withCentralIn(folder, agencies, func(c *central) error {
+				report, err := l.load(c, 1, 1)
+				if err != nil {
+					return err
+				}
+				bare := func(q float64) float64 { return float64(disk.syncs.ValueAtQuantile(100 * q)) }
+				answers = append(answers, float64(report.Quantile(0.5)))
+				syncs = append(syncs, bare(0.5))
+				medians = append(medians, float64(report.Quantile(0.5))/bare(0.5))
+				tails = append(tails, float64(report.Quantile(0.99))/bare(0.99))
+				return nil
+			})
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []row{
+		verdict("one lock-step agency: median answer, to a bare fdatasync of 8 kB", "≤ 1.3 ×",
+			fmt.Sprintf("%.2f × (%.0f µs to %.0f µs)", median(medians), median(answers)/1e3, median(syncs)/1e3), goalMedian/median(medians)),
+		verdict("the same, p99", "≤ 2 ×", fmt.Sprintf("%.2f ×", median(tails)), goalTail/median(tails)),
+	}, nil
+}
+
+// allocations counts what a central allocates in steady state, together with
+// the generator, which is in the same process.
+func allocations(l *lab) ([]row, error) {
+	const goal = 0.1 // what is left is of batches, bursts and commits, not of bets
+	var perBet, bytesPerBet []float64
+	err := l.inFolder(func(folder string) error {
+		c, err := inprocess.Start(folder, agencies)
+		if err != nil {
+			return err
+		}
+		send := func(bets int64) error {
+			_, err := generator.Run(l.ctx, &generator.Central{Address: c.Address}, generator.Config{
+				Connections: agencies, Agencies: agencies, Window: window, BatchSize: batchSize, Bets: bets})
+			return err
+		}
+		if err := send(1_000_000); err != nil {
+			return err
+		}
+		err = l.repeat("allocations", func() error {
+			const bets = 2_000_000
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if err := send(bets); err != nil {
+				return err
+			}
+			runtime.ReadMemStats(&after)
+			perBet = append(perBet, float64(after.Mallocs-before.Mallocs)/bets)
+			bytesPerBet = append(bytesPerBet, float64(after.TotalAlloc-before.TotalAlloc)/bets)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return c.Stop()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []row{verdict("heap allocations per bet, the generator's with them", "none in steady state",
+		fmt.Sprintf("%.3f (%.0f bytes)", median(perBet), median(bytesPerBet)), goal/median(perBet))}, nil
+}
+
+// growth measures how the rate depends on how many bets are stored, and how
+// many agencies there are.
+func growth(l *lab) ([]row, error) {
+	const goal = 0.85
+	stored := []int64{100_000, 1_000_000, 10_000_000}
+	byStored := make([][]float64, len(stored))
+	err := l.repeat("rate by bets stored", func() error {
+		for i, n := range stored {
+			err := l.withStored(n, func(folder string) error {
+				return l.withCentralIn(folder, agencies, func(c *central) error {
+					report, err := l.load(c, agencies, window)
+					if err == nil {
+						byStored[i] = append(byStored[i], report.Rate())
+					}
+					return err
+				})
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	crowds := []struct{ connections, window int }{{5, 128}, {50, 64}, {500, 16}, {5000, 8}}
+	byCrowd := make([][]float64, len(crowds))
+	err = l.repeat("rate by agencies", func() error {
+		for i, crowd := range crowds {
+			err := l.withCentral(crowd.connections, func(c *central) error {
+				report, err := l.load(c, crowd.connections, crowd.window)
+				if err == nil {
+					byCrowd[i] = append(byCrowd[i], report.Rate())
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	byStoredText, storedFlat := flat(byStored)
+	byCrowdText, crowdFlat := flat(byCrowd)
+	return []row{
+		verdict("bets/s with 10⁵, 10⁶ and 10⁷ bets stored before", "within 15 %", byStoredText, storedFlat/goal),
+		verdict("bets/s of 5, 50, 500 and 5,000 agencies (windows of 128, 64, 16, 8)", "within 15 %", byCrowdText, crowdFlat/goal),
+	}, nil
+}
+
+// flat returns the medians as text, and the least as a part of the most.
+func flat(rates [][]float64) (text string, share float64) {
+	medians := make([]float64, len(rates))
+	millions := make([]string, len(rates))
+	for i, r := range rates {
+		medians[i] = median(r)
+		millions[i] = fmt.Sprintf("%.1f", medians[i]/1e6)
+	}
+	share = slices.Min(medians) / slices.Max(medians)
+	return fmt.Sprintf("%s million: the least is %.0f %% below the most", strings.Join(millions, ", "), 100*(1-share)), share
+}

@@ -1,0 +1,62 @@
+// Package inprocess runs a central within the process that measures it, with
+// the command's defaults.
+package inprocess
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/rs/zerolog"
+	"loteria/lottery"
+	"loteria/reactor"
+)
+
+// Central is a central that takes bets.
+type Central struct {
+	Address string
+	contest *lottery.Contest
+	stop    context.CancelFunc
+	ended   chan error
+}
+
+// Start runs a central of so many agencies, which keeps its bets in the folder.
+func Start(folder string, agencies int) (*Central, error) {
+	contest, _, err := lottery.OpenContest(folder, agencies)
+	if err != nil {
+		return nil, err
+	}
+	server := reactor.New(reactor.Config{
+		Address:        "127.0.0.1:0",
+		Backlog:        128,
+		Workers:        64,
+		MaxConnections: 16_384,
+		MaxPerAddress:  16_384,
+		WindowFrames:   1024,
+		WindowBytes:    1 << 20,
+		MaxWaiting:     256 << 20,
+		MaxUnread:      1 << 20,
+		FrameTimeout:   time.Minute,
+		IdleTimeout:    time.Minute,
+		StopTimeout:    time.Minute,
+		Log:            zerolog.New(io.Discard).Level(zerolog.InfoLevel),
+	}, contest)
+	ctx, stop := context.WithCancel(context.Background())
+	c := &Central{contest: contest, stop: stop, ended: make(chan error, 1)}
+	go func() { c.ended <- server.Run(ctx) }()
+	select {
+	case <-server.Ready():
+		c.Address = server.Address().String()
+		return c, nil
+	case err := <-c.ended:
+		stop()
+		return nil, errors.Join(err, contest.Close())
+	}
+}
+
+// Stop ends the central when all that it took is answered.
+func (c *Central) Stop() error {
+	c.stop()
+	return errors.Join(<-c.ended, c.contest.Close())
+}
