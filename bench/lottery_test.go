@@ -7,20 +7,15 @@
 package bench
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
-	"time"
 
-	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 	"loteria/bench/generator"
-	"loteria/lottery"
-	"loteria/reactor"
+	"loteria/bench/inprocess"
 )
 
 const (
@@ -90,37 +85,14 @@ func BenchmarkCentral(b *testing.B) {
 
 // serve runs a central for the time of the benchmark.
 func serve(b *testing.B, folder string) (address string) {
-	contest, _, err := lottery.OpenContest(folder, agencies)
+	central, err := inprocess.Start(folder, agencies)
 	if err != nil {
 		b.Fatal(err)
 	}
-	central := reactor.New(reactor.Config{
-		Address:        "127.0.0.1:0",
-		Backlog:        16,
-		Workers:        64,
-		MaxConnections: 64,
-		MaxPerAddress:  64,
-		WindowFrames:   1024,
-		WindowBytes:    1 << 20,
-		MaxWaiting:     256 << 20,
-		MaxUnread:      1 << 20,
-		FrameTimeout:   time.Minute,
-		IdleTimeout:    time.Minute,
-		StopTimeout:    time.Minute,
-		Log:            zerolog.New(io.Discard).Level(zerolog.InfoLevel), // as in use
-	}, contest)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- central.Run(ctx) }()
-	<-central.Ready()
 	b.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			b.Error(err)
-		}
-		if err := contest.Close(); err != nil {
+		if err := central.Stop(); err != nil {
 			b.Error(err)
 		}
 	})
-	return central.Address().String()
+	return central.Address
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,46 +15,25 @@ import (
 
 const manyBets = 10_000_000
 
-// withStored calls do with a folder whose contest has so many bets, at most
-// manyBets.
-func (l *lab) withStored(bets int64, do func(folder string) error) error {
-	if l.big == "" {
-		folder := filepath.Join(l.folder, "bench-stored")
-		if err := os.Mkdir(folder, 0o755); err != nil {
+// withStored calls do with the folder of a contest that has manyBets. It is to
+// leave them as they are.
+func (l *lab) withStored(do func(folder string) error) error {
+	if l.stored == "" {
+		folder, err := os.MkdirTemp(l.folder, "bench-")
+		if err != nil {
 			return err
 		}
-		l.big = folder
+		l.stored = folder
 		fmt.Fprintf(l.news, "storing %d bets\n", manyBets)
-		err := l.withCentralIn(folder, agencies, func(c *central) error {
-			_, err := generator.Run(l.ctx, &generator.Central{Address: c.address}, generator.Config{
-				Connections: agencies, Agencies: agencies, Window: window, BatchSize: batchSize, Bets: manyBets})
+		err = l.withCentralIn(folder, agencies, func(c *central) error {
+			_, err := l.send(c.address, manyBets)
 			return err
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return l.inFolder(func(folder string) error {
-		// Rows are of nearly the same length, and a row that is cut is cut off.
-		ledger, err := os.Open(filepath.Join(l.big, lottery.LedgerFile))
-		if err != nil {
-			return err
-		}
-		defer ledger.Close()
-		info, err := ledger.Stat()
-		if err != nil {
-			return err
-		}
-		part, err := os.Create(filepath.Join(folder, lottery.LedgerFile))
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(part, io.LimitReader(ledger, info.Size()*bets/manyBets))
-		if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
-			return err
-		}
-		return do(folder)
-	})
+	return do(l.stored)
 }
 
 // restart measures how long a central with many bets takes to be ready.
@@ -63,7 +41,7 @@ func restart(l *lab) ([]row, error) {
 	const goalTime, goalMemory = 2 * time.Second, 300 << 20
 	var times []time.Duration
 	var most int
-	err := l.withStored(manyBets, func(folder string) error {
+	err := l.withStored(func(folder string) error {
 		return l.repeat("restart", func() error {
 			return l.withCentralIn(folder, agencies, func(c *central) error {
 				memory, err := c.memory()
@@ -85,7 +63,7 @@ func restart(l *lab) ([]row, error) {
 func drawing(l *lab) ([]row, error) {
 	const goal = 10 * time.Millisecond
 	var times []time.Duration
-	err := l.withStored(manyBets, func(folder string) error {
+	err := l.withStored(func(folder string) error {
 		return l.repeat("draw", func() error {
 			err := l.withCentralIn(folder, agencies, func(c *central) error {
 				parked, err := generator.Park(l.ctx, &generator.Central{Address: c.address},

@@ -28,7 +28,7 @@ type lab struct {
 	rounds   int           // of what is repeated
 	duration time.Duration // of what is measured for a time
 
-	big string // folder of a contest with manyBets, once there is one
+	stored string // folder of a contest with manyBets, once there is one
 }
 
 // inFolder calls do with a folder that it may fill.
@@ -63,6 +63,13 @@ func (l *lab) load(c *central, connections, window int) (*generator.Report, erro
 	return generator.Run(l.ctx, &generator.Central{Address: c.address}, generator.Config{
 		Connections: connections, Agencies: connections, Window: window, BatchSize: batchSize,
 		Warmup: l.duration / 4, Duration: l.duration,
+	})
+}
+
+// send sends so many bets to the central at the address, in windows.
+func (l *lab) send(address string, bets int64) (*generator.Report, error) {
+	return generator.Run(l.ctx, &generator.Central{Address: address}, generator.Config{
+		Connections: agencies, Agencies: agencies, Window: window, BatchSize: batchSize, Bets: bets,
 	})
 }
 

@@ -99,8 +99,8 @@ func (l *lab) measure(only []string, stdout io.Writer) (err error) {
 		return err
 	}
 	defer func() {
-		if l.big != "" {
-			os.RemoveAll(l.big)
+		if l.stored != "" {
+			os.RemoveAll(l.stored)
 		}
 	}()
 	var rows []row
