@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"loteria/bench/generator"
+	"loteria/bench/process"
+	"loteria/bench/report"
 	"loteria/lottery"
 )
 
@@ -25,8 +27,8 @@ func (l *lab) withStored(do func(folder string) error) error {
 		}
 		l.stored = folder
 		fmt.Fprintf(l.news, "storing %d bets\n", manyBets)
-		err = l.withCentralIn(folder, agencies, func(c *central) error {
-			_, err := l.send(c.address, manyBets)
+		err = l.withCentralIn(folder, agencies, func(c *process.Server) error {
+			_, err := l.send(c.Address, manyBets)
 			return err
 		})
 		if err != nil {
@@ -43,9 +45,9 @@ func restart(l *lab) ([]row, error) {
 	var most int
 	err := l.withStored(func(folder string) error {
 		return l.repeat("restart", func() error {
-			return l.withCentralIn(folder, agencies, func(c *central) error {
-				memory, err := c.memory()
-				times, most = append(times, c.started), max(most, memory)
+			return l.withCentralIn(folder, agencies, func(c *process.Server) error {
+				memory, err := c.Memory()
+				times, most = append(times, c.Started), max(most, memory)
 				return err
 			})
 		})
@@ -54,8 +56,8 @@ func restart(l *lab) ([]row, error) {
 		return nil, err
 	}
 	return []row{
-		verdict("restart on 10,000,000 stored bets, until ready", "≤ 2 s", seconds(median(times)), ratio(goalTime, median(times))),
-		verdict("memory resident then", "≤ 300 MB", megabytes(most), goalMemory/float64(most)),
+		verdict("restart on 10,000,000 stored bets, until ready", "≤ 2 s", seconds(report.Median(times)), ratio(goalTime, report.Median(times))),
+		verdict("restart on 10,000,000 stored bets, memory resident", "≤ 300 MB", megabytes(most), goalMemory/float64(most)),
 	}, nil
 }
 
@@ -65,16 +67,16 @@ func drawing(l *lab) ([]row, error) {
 	var times []time.Duration
 	err := l.withStored(func(folder string) error {
 		return l.repeat("draw", func() error {
-			err := l.withCentralIn(folder, agencies, func(c *central) error {
-				parked, err := generator.Park(l.ctx, &generator.Central{Address: c.address},
+			err := l.withCentralIn(folder, agencies, func(c *process.Server) error {
+				parked, err := generator.Park(l.ctx, &generator.Central{Address: c.Address},
 					generator.ParkConfig{Queries: 1, Connections: 1, Agencies: agencies})
 				if err != nil {
 					return err
 				}
 				defer parked.Close()
-				report, err := parked.Draw(l.ctx)
+				measured, err := parked.Draw(l.ctx)
 				if err == nil {
-					times = append(times, report.FirstAnswer)
+					times = append(times, measured.FirstAnswer)
 				}
 				return err
 			})
@@ -86,7 +88,7 @@ func drawing(l *lab) ([]row, error) {
 		return nil, err
 	}
 	return []row{verdict("draw with 10,000,000 stored bets: last FINISHED to the winners' answer", "≤ 10 ms",
-		fmt.Sprintf("%.1f ms", 1e3*median(times).Seconds()), ratio(goal, median(times)))}, nil
+		fmt.Sprintf("%.1f ms", 1e3*report.Median(times).Seconds()), ratio(goal, report.Median(times)))}, nil
 }
 
 // parking measures the answers to queries that have waited for the draw.
@@ -101,19 +103,19 @@ func parking(l *lab) ([]row, error) {
 	var times []time.Duration
 	var most int
 	err := l.repeat("parked queries", func() error {
-		return l.withCentral(agencies, func(c *central) error {
-			parked, err := generator.Park(l.ctx, &generator.Central{Address: c.address, Sources: 16},
+		return l.withCentral(agencies, func(c *process.Server) error {
+			parked, err := generator.Park(l.ctx, &generator.Central{Address: c.Address, Sources: 16},
 				generator.ParkConfig{Queries: queries, Connections: connections, Agencies: agencies})
 			if err != nil {
 				return err
 			}
 			defer parked.Close()
-			report, err := parked.Draw(l.ctx)
+			measured, err := parked.Draw(l.ctx)
 			if err != nil {
 				return err
 			}
-			memory, err := c.memory()
-			times, most = append(times, report.LastAnswer), max(most, memory)
+			memory, err := c.Memory()
+			times, most = append(times, measured.LastAnswer), max(most, memory)
 			return err
 		})
 	})
@@ -122,11 +124,11 @@ func parking(l *lab) ([]row, error) {
 	}
 	what := "100,000 parked queries: last FINISHED to the last answer"
 	if connections < queries {
-		what += fmt.Sprintf(" (on %s connections, as many as the limit of open files allows)", grouped(float64(connections)))
+		what += fmt.Sprintf(" (on %s connections, as many as the limit of open files allows)", report.Grouped(float64(connections)))
 	}
 	return []row{
-		verdict(what, "≤ 1 s", seconds(median(times)), ratio(goalTime, median(times))),
-		verdict("memory resident then", "≤ 250 MB", fmt.Sprintf("%s (%d kB for each connection)", megabytes(most), most/connections/1000),
+		verdict(what, "≤ 1 s", seconds(report.Median(times)), ratio(goalTime, report.Median(times))),
+		verdict("100,000 parked queries, memory resident", "≤ 250 MB", fmt.Sprintf("%s (%d kB for each connection)", megabytes(most), most/connections/1000),
 			goalMemory/float64(most)),
 	}, nil
 }
@@ -153,5 +155,5 @@ func wholeLottery(l *lab) ([]row, error) {
 		return nil, err
 	}
 	return []row{verdict("real agencies, CSV file to winners known, six processes started", "≤ 0.25 s",
-		seconds(median(times)), ratio(goal, median(times)))}, nil
+		seconds(report.Median(times)), ratio(goal, report.Median(times)))}, nil
 }

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"time"
 
 	"loteria/bench/generator"
+	"loteria/bench/process"
 )
 
 // The load of the goals.
@@ -42,25 +42,25 @@ func (l *lab) inFolder(do func(folder string) error) error {
 }
 
 // withCentral calls do with a fresh central.
-func (l *lab) withCentral(agencies int, do func(*central) error) error {
+func (l *lab) withCentral(agencies int, do func(*process.Server) error) error {
 	return l.inFolder(func(folder string) error { return l.withCentralIn(folder, agencies, do) })
 }
 
-func (l *lab) withCentralIn(folder string, agencies int, do func(*central) error) error {
-	c, err := startCentral(l.ctx, l.bin, folder, agencies)
+func (l *lab) withCentralIn(folder string, agencies int, do func(*process.Server) error) error {
+	c, err := process.StartCentral(l.ctx, l.bin, folder, agencies)
 	if err != nil {
 		return err
 	}
 	if err := do(c); err != nil {
-		_ = c.kill()
+		_ = c.Kill()
 		return err
 	}
-	return c.stop()
+	return c.Stop()
 }
 
 // load sends bets to the central for a time.
-func (l *lab) load(c *central, connections, window int) (*generator.Report, error) {
-	return generator.Run(l.ctx, &generator.Central{Address: c.address}, generator.Config{
+func (l *lab) load(c *process.Server, connections, window int) (*generator.Report, error) {
+	return generator.Run(l.ctx, &generator.Central{Address: c.Address}, generator.Config{
 		Connections: connections, Agencies: connections, Window: window, BatchSize: batchSize,
 		Warmup: l.duration / 4, Duration: l.duration,
 	})
@@ -85,10 +85,4 @@ func (l *lab) repeat(what string, measure func() error) error {
 		}
 	}
 	return nil
-}
-
-// median returns the middle of the values, which there are.
-func median[T int | float64 | time.Duration](values []T) T {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"loteria/bench/report"
 )
 
 // Exit codes.
@@ -103,7 +104,7 @@ func (l *lab) measure(only []string, stdout io.Writer) (err error) {
 			os.RemoveAll(l.stored)
 		}
 	}()
-	var rows []row
+	var rows [][]string
 	for _, goal := range goals {
 		if len(only) > 0 && !slices.Contains(only, goal.name) {
 			continue
@@ -112,8 +113,10 @@ func (l *lab) measure(only []string, stdout io.Writer) (err error) {
 		if err != nil {
 			return err
 		}
-		rows = append(rows, measured...)
+		for _, r := range measured {
+			rows = append(rows, r)
+		}
 	}
-	fmt.Fprintf(stdout, "%s\nMedians of %d rounds.\n\n", describeMachine(l.folder), l.rounds)
-	return writeTable(stdout, rows)
+	fmt.Fprintf(stdout, "%s\nMedians of %d rounds.\n\n", report.Machine(l.folder), l.rounds)
+	return report.WriteTable(stdout, []string{"what", "goal", "measured", ""}, rows)
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"loteria/bench/inprocess"
+	"loteria/bench/process"
+	"loteria/bench/report"
 )
 
 // windowed measures agencies with a window beside what the disk takes of the
@@ -21,19 +23,19 @@ func windowed(l *lab) ([]row, error) {
 			if err != nil {
 				return err
 			}
-			return l.withCentralIn(folder, agencies, func(c *central) error {
-				report, err := l.load(c, agencies, window)
+			return l.withCentralIn(folder, agencies, func(c *process.Server) error {
+				measured, err := l.load(c, agencies, window)
 				if err != nil {
 					return err
 				}
-				used, err := c.cpu()
+				used, err := c.CPU()
 				if err != nil {
 					return err
 				}
 				// The warm-up is a quarter more, at about the same rate.
-				perBet = append(perBet, float64(used.Nanoseconds())/(float64(report.Bets)*1.25))
-				rates = append(rates, report.Rate())
-				shares = append(shares, report.Throughput()/disk.bytesPerSecond)
+				perBet = append(perBet, float64(used.Nanoseconds())/(float64(measured.Bets)*1.25))
+				rates = append(rates, measured.Rate())
+				shares = append(shares, measured.Throughput()/disk.bytesPerSecond)
 				disks, size = append(disks, disk.bytesPerSecond), best
 				return nil
 			})
@@ -42,13 +44,13 @@ func windowed(l *lab) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	rate, share := median(rates), median(shares)
+	rate, share := report.Median(rates), report.Median(shares)
 	what := fmt.Sprintf("durable bets/s, %d agencies with a window of %d batches", agencies, window)
 	return []row{
-		verdict(what, "≥ 4,500,000", fmt.Sprintf("%s (%.0f ns of processor per bet on the central)", grouped(rate), median(perBet)),
+		verdict(what, "≥ 4,500,000", fmt.Sprintf("%s (%.0f ns of processor per bet on the central)", report.Grouped(rate), report.Median(perBet)),
 			rate/goalRate),
 		verdict("the same, as a share of what a bare loop reaches", "≥ 80 %",
-			fmt.Sprintf("%.0f %% of %.0f MB/s (blocks of %d MiB)", 100*share, median(disks)/1e6, size>>20), share/goalShare),
+			fmt.Sprintf("%.0f %% of %.0f MB/s (blocks of %d MiB)", 100*share, report.Median(disks)/1e6, size>>20), share/goalShare),
 	}, nil
 }
 
@@ -57,19 +59,19 @@ func lockStep(l *lab) ([]row, error) {
 	const goal = 600_000
 	var rates []float64
 	err := l.repeat("agencies in lock-step", func() error {
-		return l.withCentral(agencies, func(c *central) error {
-			report, err := l.load(c, agencies, 1)
+		return l.withCentral(agencies, func(c *process.Server) error {
+			measured, err := l.load(c, agencies, 1)
 			if err != nil {
 				return err
 			}
-			rates = append(rates, report.Rate())
+			rates = append(rates, measured.Rate())
 			return nil
 		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	return []row{verdict("the same, agencies in lock-step (one batch at a time)", "≥ 600,000", grouped(median(rates)), median(rates)/goal)}, nil
+	return []row{verdict("the same, agencies in lock-step (one batch at a time)", "≥ 600,000", report.Grouped(report.Median(rates)), report.Median(rates)/goal)}, nil
 }
 
 // alone measures the answers of one agency beside what a sync takes.
@@ -82,16 +84,16 @@ func alone(l *lab) ([]row, error) {
 			if err != nil {
 				return err
 			}
-			return l.withCentralIn(folder, agencies, func(c *central) error {
-				report, err := l.load(c, 1, 1)
+			return l.withCentralIn(folder, agencies, func(c *process.Server) error {
+				measured, err := l.load(c, 1, 1)
 				if err != nil {
 					return err
 				}
 				bare := func(q float64) float64 { return float64(disk.syncs.ValueAtQuantile(100 * q)) }
-				answers = append(answers, float64(report.Quantile(0.5)))
+				answers = append(answers, float64(measured.Quantile(0.5)))
 				syncs = append(syncs, bare(0.5))
-				medians = append(medians, float64(report.Quantile(0.5))/bare(0.5))
-				tails = append(tails, float64(report.Quantile(0.99))/bare(0.99))
+				medians = append(medians, float64(measured.Quantile(0.5))/bare(0.5))
+				tails = append(tails, float64(measured.Quantile(0.99))/bare(0.99))
 				return nil
 			})
 		})
@@ -101,8 +103,8 @@ func alone(l *lab) ([]row, error) {
 	}
 	return []row{
 		verdict("one lock-step agency: median answer, to a bare fdatasync of 8 kB", "≤ 1.3 ×",
-			fmt.Sprintf("%.2f × (%.0f µs to %.0f µs)", median(medians), median(answers)/1e3, median(syncs)/1e3), goalMedian/median(medians)),
-		verdict("the same, p99", "≤ 2 ×", fmt.Sprintf("%.2f ×", median(tails)), goalTail/median(tails)),
+			fmt.Sprintf("%.2f × (%.0f µs to %.0f µs)", report.Median(medians), report.Median(answers)/1e3, report.Median(syncs)/1e3), goalMedian/report.Median(medians)),
+		verdict("the same, p99", "≤ 2 ×", fmt.Sprintf("%.2f ×", report.Median(tails)), goalTail/report.Median(tails)),
 	}, nil
 }
 
@@ -140,7 +142,7 @@ func allocations(l *lab) ([]row, error) {
 		return nil, err
 	}
 	return []row{verdict("heap allocations per bet, the generator's with them", "none in steady state",
-		fmt.Sprintf("%.3f (%.0f bytes)", median(perBet), median(bytesPerBet)), goal/median(perBet))}, nil
+		fmt.Sprintf("%.3f (%.0f bytes)", report.Median(perBet), report.Median(bytesPerBet)), goal/report.Median(perBet))}, nil
 }
 
 // growth measures how the rate depends on how many bets are stored, and how
@@ -150,14 +152,14 @@ func growth(l *lab) ([]row, error) {
 	const little, each, much = 100_000, 1_000_000, manyBets
 	byStored := make([][]float64, 2)
 	err := l.repeat("rate by bets stored", func() error {
-		return l.withCentral(agencies, func(c *central) error {
+		return l.withCentral(agencies, func(c *process.Server) error {
 			for _, step := range []struct{ bets, of int }{{little, -1}, {each, 0}, {much - little - each, -1}, {each, 1}} {
-				report, err := l.send(c.address, int64(step.bets))
+				measured, err := l.send(c.Address, int64(step.bets))
 				if err != nil {
 					return err
 				}
 				if step.of >= 0 {
-					byStored[step.of] = append(byStored[step.of], report.Rate())
+					byStored[step.of] = append(byStored[step.of], measured.Rate())
 				}
 			}
 			return nil
@@ -171,10 +173,10 @@ func growth(l *lab) ([]row, error) {
 	byCrowd := make([][]float64, len(crowds))
 	err = l.repeat("rate by agencies", func() error {
 		for i, crowd := range crowds {
-			err := l.withCentral(crowd.connections, func(c *central) error {
-				report, err := l.load(c, crowd.connections, crowd.window)
+			err := l.withCentral(crowd.connections, func(c *process.Server) error {
+				measured, err := l.load(c, crowd.connections, crowd.window)
 				if err == nil {
-					byCrowd[i] = append(byCrowd[i], report.Rate())
+					byCrowd[i] = append(byCrowd[i], measured.Rate())
 				}
 				return err
 			})
@@ -200,7 +202,7 @@ func flat(rates [][]float64) (text string, share float64) {
 	medians := make([]float64, len(rates))
 	millions := make([]string, len(rates))
 	for i, r := range rates {
-		medians[i] = median(r)
+		medians[i] = report.Median(r)
 		millions[i] = fmt.Sprintf("%.1f", medians[i]/1e6)
 	}
 	share = slices.Min(medians) / slices.Max(medians)

@@ -1,26 +1,32 @@
-package main
+package report
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// describeMachine says on what something was measured: processor, kernel, disk
+// Machine says on what something was measured: processor, kernel, disk
 // of the folder, Go, and the commit of the working folder.
-func describeMachine(folder string) string {
+func Machine(folder string) string {
 	return fmt.Sprintf("%d × %s, %s, %s; %s on %s; %s; commit %s",
 		runtime.NumCPU(), processor(), memory(), kernel(), fileSystem(folder), device(folder), runtime.Version(), commit())
 }
 
 func processor() string { return field("/proc/cpuinfo", "model name", "a processor without a name") }
 
-func memory() string { return field("/proc/meminfo", "MemTotal", "unknown") + " of memory" }
+func memory() string {
+	kibibytes, err := strconv.Atoi(strings.TrimSuffix(field("/proc/meminfo", "MemTotal", ""), " kB"))
+	if err != nil {
+		return "memory of unknown size"
+	}
+	return fmt.Sprintf("%.0f GiB", float64(kibibytes)/(1<<20))
+}
 
 // field returns the value of the first line of a file of the kernel's that has
 // the name.
@@ -62,8 +68,7 @@ func fileSystem(folder string) string {
 	return fmt.Sprintf("a file system of type %#x", fs.Type)
 }
 
-// device returns the block device that the folder is on, and whether it says
-// that it turns.
+// device returns the block device that the folder is on.
 func device(folder string) string {
 	var stat unix.Stat_t
 	if err := unix.Stat(folder, &stat); err != nil {
@@ -79,9 +84,6 @@ func device(folder string) string {
 	}
 	if name == "" {
 		return "a disk without a name"
-	}
-	if turns, err := os.ReadFile(sys + "/queue/rotational"); err == nil && bytes.HasPrefix(turns, []byte("1")) {
-		name += " (says that it turns)"
 	}
 	return name
 }

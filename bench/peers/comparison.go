@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"time"
+
+	"loteria/bench/generator"
+	"loteria/bench/peers/jetstream"
+	"loteria/bench/peers/postgres"
+	"loteria/bench/peers/redis"
+	"loteria/bench/process"
+	"loteria/bench/report"
+)
+
+const batchSize = 100 // bets
+
+// loads are what each peer is measured with.
+var loads = []struct {
+	name                string
+	connections, window int
+}{
+	{"5 in lock-step", 5, 1},
+	{"5 with 64 in flight", 5, 64},
+	{"64 in lock-step", 64, 1},
+}
+
+// peer is what the central is compared with, or the central.
+type peer struct {
+	name    string
+	durable string // what an acknowledged bet is
+	start   func(ctx context.Context, folder string) (*process.Server, generator.Target, error)
+}
+
+// result is what a peer has reached with each of the loads, in each round.
+type result struct {
+	peer    peer
+	rates   [][]float64
+	medians [][]time.Duration
+	tails   [][]time.Duration // p99
+}
+
+// comparison is one comparison of all peers.
+type comparison struct {
+	bin, folder, self string
+	rounds            int
+	duration          time.Duration
+	news              io.Writer
+}
+
+var serving = regexp.MustCompile(`serving on (\S+)`)
+
+// peers returns what there is to be measured on this machine.
+func (c *comparison) peers() []peer {
+	own := func(name string, target func(address string) generator.Target) func(context.Context, string) (*process.Server, generator.Target, error) {
+		return func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
+			cmd := exec.CommandContext(ctx, c.self, "--serve", name)
+			cmd.Dir = folder
+			s, err := process.Start(cmd, serving)
+			if err != nil {
+				return nil, nil, err
+			}
+			return s, target(s.Address), nil
+		}
+	}
+	central := func(address string) generator.Target { return &generator.Central{Address: address} }
+	all := []peer{
+		{"the central", "synced", func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
+			s, err := process.StartCentral(ctx, c.bin, folder, agencies)
+			if err != nil {
+				return nil, nil, err
+			}
+			return s, central(s.Address), nil
+		}},
+		{"goroutines: the same ledger, package net", "synced", own("goroutines", central)},
+		{"simple: one lock, encoding/csv", "not synced", own("simple", central)},
+		{"NATS JetStream, sync always", "synced", own("jetstream", func(url string) generator.Target { return &jetstream.Target{URL: url} })},
+	}
+	if path, err := redis.Path(); err != nil {
+		fmt.Fprintf(c.news, "Redis is skipped: %v\n", err)
+	} else {
+		all = append(all, peer{"Redis stream, appendfsync always", "synced", func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
+			s, socket, err := redis.Start(ctx, path, folder)
+			return s, &redis.Target{Socket: socket}, err
+		}})
+	}
+	if path, err := postgres.Path(); err != nil {
+		fmt.Fprintf(c.news, "PostgreSQL is skipped: %v\n", err)
+	} else {
+		all = append(all, peer{"PostgreSQL, COPY per batch", "synced", func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
+			s, url, err := postgres.Start(ctx, path, folder)
+			return s, &postgres.Target{URL: url}, err
+		}})
+	}
+	return all
+}
+
+// measure has each round measure every peer, so that whatever else the machine
+// does meets all of them.
+func (c *comparison) measure(ctx context.Context) ([]result, error) {
+	var results []result
+	for _, p := range c.peers() {
+		n := len(loads)
+		results = append(results, result{p, make([][]float64, n), make([][]time.Duration, n), make([][]time.Duration, n)})
+	}
+	for round := range c.rounds {
+		for i := range results {
+			fmt.Fprintf(c.news, "%s, round %d of %d\n", results[i].peer.name, round+1, c.rounds)
+			if err := c.once(ctx, &results[i]); err != nil {
+				return nil, fmt.Errorf("%s: %w", results[i].peer.name, err)
+			}
+		}
+	}
+	return results, nil
+}
+
+func (c *comparison) once(ctx context.Context, r *result) error {
+	folder, err := os.MkdirTemp(c.folder, "peer-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	server, target, err := r.peer.start(ctx, folder)
+	if err != nil {
+		return err
+	}
+	for i, load := range loads {
+		measured, err := generator.Run(ctx, target, generator.Config{
+			Connections: load.connections, Agencies: load.connections, Window: load.window, BatchSize: batchSize,
+			Warmup: c.duration / 4, Duration: c.duration,
+		})
+		if err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", load.name, err), server.Kill())
+		}
+		r.rates[i] = append(r.rates[i], measured.Rate())
+		r.medians[i] = append(r.medians[i], measured.Quantile(0.5))
+		r.tails[i] = append(r.tails[i], measured.Quantile(0.99))
+	}
+	return server.Stop()
+}
+
+// write writes the table. The first result is the central's.
+func (c *comparison) write(w io.Writer, results []result) error {
+	header := []string{"bets/s (median and p99 of an answer)", "acknowledged means"}
+	for _, load := range loads {
+		header = append(header, load.name)
+	}
+	var rows [][]string
+	for i := range results {
+		r := &results[i]
+		row := []string{r.peer.name, r.peer.durable}
+		for j := range loads {
+			rate, central := report.Median(r.rates[j]), report.Median(results[0].rates[j])
+			cell := fmt.Sprintf("%s (%s, %s)", report.Grouped(rate), short(report.Median(r.medians[j])), short(report.Median(r.tails[j])))
+			if i > 0 {
+				cell += fmt.Sprintf(": 1/%.1f", central/rate)
+			}
+			row = append(row, cell)
+		}
+		rows = append(rows, row)
+	}
+	return report.WriteTable(w, header, rows)
+}
+
+func short(d time.Duration) string { return fmt.Sprintf("%.2g ms", d.Seconds()*1e3) }

@@ -1,0 +1,236 @@
+package goroutines
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+const (
+	// window is how many requests of one connection may wait for their answer.
+	// Beyond it the reader stops, and TCP has the agency stop.
+	window = 1024
+	// readSize is how much is read at a time, in bytes: several full frames.
+	readSize = 64 << 10
+)
+
+// answer is what a request is answered.
+type answer struct {
+	receipt lottery.Receipt // first this has to be durable
+	message codec.Message   // unless it is winners that are asked for
+	query   int             // the agency whose winners are asked for, or 0
+}
+
+// reader is the goroutine that takes one connection's requests.
+type reader struct {
+	contest *lottery.Contest
+	answers chan<- answer
+	agency  int // the first one named, or 0
+
+	// Scratch, used again for each request.
+	batch lottery.Batch
+	slip  lottery.Slip
+	bets  codec.BatchReader
+}
+
+// read returns when the connection ends, or when its peer breaks the protocol.
+// A peer that says nothing more is told apart from one that is gone by TCP's
+// keep-alive, which package net turns on.
+func (r *reader) read(conn net.Conn) {
+	var decoder codec.Decoder
+	buffer := make([]byte, readSize)
+	for {
+		n, readErr := conn.Read(buffer)
+		for data := buffer[:n]; ; {
+			frame, rest, ok, err := decoder.Next(data)
+			if ok {
+				err = r.handle(frame)
+			}
+			if err != nil {
+				r.refuse(err)
+				return
+			}
+			if !ok {
+				break
+			}
+			data = rest
+		}
+		if readErr != nil {
+			return
+		}
+	}
+}
+
+// handle does what one request asks for. An error says that it broke the
+// protocol.
+func (r *reader) handle(frame codec.Frame) error {
+	switch frame.Type {
+	case codec.TypeBet:
+		var bet codec.Bet
+		if err := bet.Decode(frame.Payload); err != nil {
+			return err
+		}
+		r.batch.Reset()
+		r.store(bet.Slip.Document, bet.Slip.Number, r.add(&bet.Slip))
+	case codec.TypeBatch:
+		return r.storeBatch(frame.Payload)
+	case codec.TypeFinished:
+		var finished codec.Finished
+		if err := finished.Decode(frame.Payload); err != nil {
+			return err
+		}
+		r.finish(&finished)
+	case codec.TypeWinnersQuery:
+		var query codec.WinnersQuery
+		if err := query.Decode(frame.Payload); err != nil {
+			return err
+		}
+		r.query(&query)
+	case codec.TypeResume:
+		var resume codec.Resume
+		if err := resume.Decode(frame.Payload); err != nil {
+			return err
+		}
+		r.resume(&resume)
+	default:
+		return &lottery.Refusal{Code: codec.UnknownType, Reason: frame.Type.String() + " is not for the central"}
+	}
+	return nil
+}
+
+// storeBatch judges and admits the bets of a BATCH. An error says that it broke
+// the protocol, and then none was admitted.
+func (r *reader) storeBatch(payload []byte) error {
+	if err := r.bets.Reset(payload); err != nil {
+		return err
+	}
+	var document, number string // of the first bet; copies, for they outlive the payload
+	var refused error
+	r.batch.Reset()
+	for i := range r.bets.Len() {
+		if _, err := r.bets.Next(&r.slip); err != nil {
+			return err
+		}
+		if i == 0 {
+			document, number = strings.Clone(r.slip.Document), strings.Clone(r.slip.Number)
+		}
+		if refused == nil {
+			refused = r.add(&r.slip)
+		}
+	}
+	position, found, err := r.bets.Position()
+	if err != nil {
+		return err
+	}
+	if found {
+		r.batch.SetPosition(position)
+	}
+	r.store(document, number, refused)
+	return nil
+}
+
+// add judges a slip and adds it to the batch.
+func (r *reader) add(slip *lottery.Slip) error {
+	if r.batch.Len() == 0 {
+		if _, err := r.speaksFor(slip.Agency); err != nil {
+			return offending(err, slip)
+		}
+	}
+	return r.batch.Add(slip)
+}
+
+// store admits the batch, unless a bet of it is at fault. The writer awaits the
+// receipt.
+func (r *reader) store(document, number string, refused error) {
+	var receipt lottery.Receipt
+	if refused == nil {
+		receipt, refused = r.contest.Store(&r.batch)
+	}
+	if refused != nil {
+		r.refuse(refused)
+		return
+	}
+	r.answers <- answer{receipt: receipt, message: &codec.Success{Document: document, Number: number}}
+}
+
+// offending puts the bet at fault into a refusal that is about its agency.
+func offending(err error, slip *lottery.Slip) error {
+	var r *lottery.Refusal
+	if errors.As(err, &r) {
+		r.Document, r.Number = slip.Document, slip.Number
+	}
+	return err
+}
+
+// finish blocks the reader, not the writer: no bet behind FINISHED may be
+// admitted before it.
+func (r *reader) finish(finished *codec.Finished) {
+	agency, err := r.speaksFor(finished.Agency)
+	if err == nil {
+		err = r.contest.Finish(agency, finished.Total, finished.HasTotal)
+	}
+	if err != nil {
+		r.refuse(err)
+		return
+	}
+	r.answers <- answer{message: &codec.Success{Finished: true}}
+}
+
+func (r *reader) query(query *codec.WinnersQuery) {
+	agency, err := r.speaksFor(query.Agency)
+	if err == nil {
+		_, _, err = r.contest.Winners(agency)
+	}
+	if err != nil {
+		r.refuse(err)
+		return
+	}
+	r.answers <- answer{query: agency}
+}
+
+func (r *reader) resume(resume *codec.Resume) {
+	agency, err := r.speaksFor(resume.Agency)
+	var point codec.ResumePoint
+	if err == nil {
+		point.Count, point.Digest, err = r.contest.Resume(agency)
+	}
+	if err != nil {
+		r.refuse(err)
+		return
+	}
+	r.answers <- answer{message: &point}
+}
+
+// speaksFor returns the agency of that name, which must be the one that the
+// connection named first. The error is a *lottery.Refusal.
+func (r *reader) speaksFor(name string) (int, error) {
+	agency, err := lottery.ParseAgency(name)
+	if err != nil {
+		return 0, err
+	}
+	if r.agency == 0 {
+		r.agency = agency
+	}
+	if agency != r.agency {
+		return 0, &lottery.Refusal{
+			Code:   lottery.WrongAgency,
+			Reason: fmt.Sprintf("the connection speaks for agency %d, not %d", r.agency, agency),
+		}
+	}
+	return agency, nil
+}
+
+func (r *reader) refuse(err error) { r.answers <- answer{message: refusal(err)} }
+
+// refusal returns the ERROR that tells a peer of err.
+func refusal(err error) *codec.Error {
+	var r *lottery.Refusal
+	if !errors.As(err, &r) {
+		return &codec.Error{Code: lottery.Storage}
+	}
+	return &codec.Error{Document: r.Document, Number: r.Number, Code: r.Code}
+}

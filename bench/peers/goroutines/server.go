@@ -1,0 +1,39 @@
+// Package goroutines is the central without its reactor: the same protocol, the
+// same judging and the same contest, served by two goroutines per connection on
+// package net. One takes requests and admits their bets, the other awaits the
+// disk and answers in order, so that a connection's window is used.
+//
+// It is what the reactor is compared with, and leaves out what an agency that
+// behaves does not need: limits per address and in total, echo, and a log.
+package goroutines
+
+import (
+	"net"
+
+	"loteria/bench/peers/accept"
+	"loteria/lottery"
+)
+
+// Server serves a contest. Its Serve and Close are those of accept.Loop.
+type Server struct {
+	*accept.Loop
+	contest *lottery.Contest
+}
+
+// New returns a Server for the contest, which stays the caller's.
+func New(contest *lottery.Contest) *Server {
+	s := &Server{contest: contest}
+	s.Loop = accept.New(s.handle)
+	return s
+}
+
+func (s *Server) handle(conn net.Conn) {
+	answers := make(chan answer, window)
+	reader := reader{contest: s.contest, answers: answers}
+	writer := writer{contest: s.contest, conn: conn, closing: s.Closing()}
+	go func() {
+		defer close(answers)
+		reader.read(conn)
+	}()
+	writer.write(answers)
+}

@@ -1,0 +1,88 @@
+package goroutines
+
+import (
+	"net"
+	"time"
+
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+// writeTime is how long a write may wait for a peer that does not read.
+const writeTime = 30 * time.Second
+
+// writer is the goroutine that answers one connection's requests.
+type writer struct {
+	contest *lottery.Contest
+	conn    net.Conn
+	closing <-chan struct{} // the server is
+
+	frames  []byte          // answers that are not sent yet
+	durable lottery.Receipt // known to be on disk
+	failed  bool            // the peer is gone; the reader will notice
+}
+
+// write answers until the reader has ended. All answers that are ready at the
+// same time leave with one write: those of one commit do, for whoever awaits
+// one receipt of it learns how far the disk is.
+func (w *writer) write(answers <-chan answer) {
+	for a := range answers {
+		if a.receipt > w.durable {
+			w.flush() // what is ready does not wait for the disk
+			if err := w.contest.Await(a.receipt); err != nil {
+				a.message = refusal(err)
+			}
+			w.durable = lottery.Receipt(w.contest.Ledger().Durable())
+		}
+		if a.query != 0 {
+			w.flush()
+			w.tellWinners(a.query)
+		} else {
+			w.append(a.message)
+		}
+		if len(answers) == 0 {
+			w.flush()
+		}
+	}
+}
+
+// tellWinners blocks until the draw is done.
+func (w *writer) tellWinners(agency int) {
+	select {
+	case <-w.contest.Drawn():
+	case <-w.closing:
+		return
+	}
+	documents, _, err := w.contest.Winners(agency)
+	if err != nil {
+		w.append(refusal(err))
+		return
+	}
+	if frames, err := codec.AppendWinners(w.frames, documents); err == nil { // a valid document always fits
+		w.frames = frames
+	}
+}
+
+// append appends an answer's frame. It can only be too long by a document or
+// number that is no valid one; the answer then goes without them.
+func (w *writer) append(m codec.Message) {
+	frames, err := codec.AppendFrame(w.frames, m)
+	if e, ok := m.(*codec.Error); ok && err != nil {
+		frames, _ = codec.AppendFrame(w.frames, &codec.Error{Code: e.Code})
+	}
+	w.frames = frames
+}
+
+func (w *writer) flush() {
+	if len(w.frames) == 0 {
+		return
+	}
+	if !w.failed {
+		_ = w.conn.SetWriteDeadline(time.Now().Add(writeTime)) // fails only where the write does
+		if _, err := w.conn.Write(w.frames); err != nil {
+			w.failed = true
+			w.conn.Close()
+		}
+	}
+	w.frames = w.frames[:0]
+}

@@ -1,0 +1,148 @@
+// Package postgres has a PostgreSQL table take the bets: one COPY per batch,
+// each a transaction of its own, with the server's defaults (fsync and
+// synchronous_commit on). Of Debian, it is the package postgresql.
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"syscall"
+
+	"github.com/jackc/pgx/v5"
+	"loteria/bench/generator"
+	"loteria/bench/process"
+)
+
+const (
+	maxConnections = 100
+	maxFlying      = 4096 // batches of a connection that are sent and not asked for
+	table          = `CREATE TABLE bets (agency int, first_name text, last_name text, document text, birthdate date, number int)`
+)
+
+// Path returns the folder of the newest server's programs, or an error when
+// there is none.
+func Path() (string, error) {
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres") // where Debian has them
+	if err == nil && len(found) == 0 {
+		err = errors.New("there is no /usr/lib/postgresql/*/bin/postgres")
+	}
+	if err != nil {
+		return "", err
+	}
+	return filepath.Dir(found[len(found)-1]), nil
+}
+
+// Start makes a database in the folder, runs its server, and returns how to
+// connect.
+func Start(ctx context.Context, path, folder string) (s *process.Server, url string, err error) {
+	credential, err := ordinaryUser(folder)
+	if err != nil {
+		return nil, "", err
+	}
+	data := filepath.Join(folder, "data")
+	initdb := exec.CommandContext(ctx, filepath.Join(path, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C")
+	initdb.Dir, initdb.SysProcAttr = folder, credential
+	if output, err := initdb.CombinedOutput(); err != nil {
+		return nil, "", fmt.Errorf("initdb: %w\n%s", err, output)
+	}
+	server := exec.CommandContext(ctx, filepath.Join(path, "postgres"), "-D", data, "-k", folder,
+		"-c", "listen_addresses=", "-c", "max_connections="+strconv.Itoa(maxConnections))
+	server.Dir, server.SysProcAttr = folder, credential
+	if s, err = process.Start(server, regexp.MustCompile(`database system is ready to accept connections`)); err != nil {
+		return nil, "", err
+	}
+	url = "user=postgres dbname=postgres host=" + folder
+	if err := makeTable(ctx, url); err != nil {
+		return nil, "", errors.Join(err, s.Stop())
+	}
+	return s, url, nil
+}
+
+// ordinaryUser has the folder belong to an ordinary user when this one is root,
+// for whom PostgreSQL does not run.
+func ordinaryUser(folder string) (*syscall.SysProcAttr, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	u, err := user.Lookup("postgres") // Debian's package makes it
+	if err != nil {
+		return nil, err
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chown(folder, int(uid), int(gid)); err != nil {
+		return nil, err
+	}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
+}
+
+func makeTable(ctx context.Context, url string) error {
+	c, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	_, err = c.Exec(ctx, table)
+	return errors.Join(err, c.Close(ctx))
+}
+
+// Target copies each batch's rows into the table.
+type Target struct{ URL string }
+
+// Dial implements generator.Target.
+func (t *Target) Dial(ctx context.Context, _ int) (generator.Conn, error) {
+	c, err := pgx.Connect(ctx, t.URL)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	return &conn{conn: c, ctx: ctx, cancel: cancel, stored: make(chan struct{}, maxFlying)}, nil
+}
+
+// conn copies one batch after the other: the protocol has no window for COPY.
+type conn struct {
+	conn   *pgx.Conn
+	ctx    context.Context // until Close
+	cancel context.CancelFunc
+	stored chan struct{}
+}
+
+// Send implements generator.Conn.
+func (c *conn) Send(batches []*generator.Batch) error {
+	for _, b := range batches {
+		if _, err := c.conn.PgConn().CopyFrom(c.ctx, bytes.NewReader(b.Rows), "COPY bets FROM STDIN (FORMAT csv)"); err != nil {
+			return err
+		}
+		c.stored <- struct{}{} // has room: the generator's window is smaller
+	}
+	return nil
+}
+
+// Receive implements generator.Conn.
+func (c *conn) Receive() (int, error) {
+	select {
+	case <-c.stored:
+		return 1, nil
+	case <-c.ctx.Done():
+		return 0, errors.New("the connection is closed")
+	}
+}
+
+// Close implements generator.Conn.
+func (c *conn) Close() error {
+	c.cancel()
+	return nil // the server ends before the connection is missed
+}

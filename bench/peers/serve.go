@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"loteria/bench/peers/goroutines"
+	"loteria/bench/peers/jetstream"
+	"loteria/bench/peers/simple"
+	"loteria/lottery"
+)
+
+// agencies is how many there are in the lotteries of the peers.
+const agencies = 64
+
+// servePeer serves until ctx is done. It says where on stdout.
+func servePeer(ctx context.Context, name string, stdout io.Writer) error {
+	switch name {
+	case "goroutines":
+		contest, _, err := lottery.OpenContest(".", agencies)
+		if err != nil {
+			return err
+		}
+		return errors.Join(serveTCP(ctx, goroutines.New(contest), stdout), contest.Close())
+	case "simple":
+		return serveTCP(ctx, simple.New(lottery.LedgerFile, agencies), stdout)
+	case "jetstream":
+		s, err := jetstream.Start(".")
+		if err != nil {
+			return err
+		}
+		defer s.Stop()
+		fmt.Fprintf(stdout, "serving on %s\n", s.URL())
+		<-ctx.Done()
+		return nil
+	}
+	return fmt.Errorf("there is no peer %q that serves itself", name)
+}
+
+func serveTCP(ctx context.Context, server interface {
+	Serve(net.Listener) error
+	Close() error
+}, stdout io.Writer) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "serving on %s\n", listener.Addr())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return errors.Join(err, server.Close())
+	case <-ctx.Done():
+		return errors.Join(server.Close(), <-ended)
+	}
+}

@@ -1,0 +1,40 @@
+// Package report is how measurements are shown.
+package report
+
+import (
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Median returns the middle of the values, of which there is at least one.
+func Median[T int | float64 | time.Duration](values []T) T {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+// Grouped writes a number with commas between its thousands.
+func Grouped(n float64) string {
+	digits := strconv.FormatInt(int64(n), 10)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// WriteTable writes a table of Markdown.
+func WriteTable(w io.Writer, header []string, rows [][]string) error {
+	var text strings.Builder
+	line := func(cells []string) {
+		text.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+	}
+	line(header)
+	text.WriteString("|" + strings.Repeat("---|", len(header)) + "\n")
+	for _, row := range rows {
+		line(row)
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
