@@ -63,6 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&l.folder, "folder", "run", "folder on the disk that is measured")
 	flags.IntVar(&l.rounds, "rounds", 5, "how often each is measured; the table has the medians")
 	flags.DurationVar(&l.duration, "duration", 2*time.Second, "how long the load of a round is")
+	floor := flags.Bool("floor", false, "only serve as the server that does nothing but sync, in the current folder")
 	only := flags.StringSlice("only", nil, "goals to measure: "+names()+"; none for all")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
@@ -75,7 +76,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "goals: --rounds and --duration are positive, and there are no arguments (see --help)")
 		return exitUsage
 	}
-	if err := l.measure(*only, stdout); err != nil {
+	measure := func() error { return l.measure(*only, stdout) }
+	if *floor {
+		measure = func() error { return serveFloor(stdout) }
+	}
+	if err := measure(); err != nil {
 		fmt.Fprintf(stderr, "goals: %v\n", err)
 		return exitFailure
 	}

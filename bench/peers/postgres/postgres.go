@@ -144,5 +144,5 @@ func (c *conn) Receive() (int, error) {
 // Close implements generator.Conn.
 func (c *conn) Close() error {
 	c.cancel()
-	return nil // the server ends before the connection is missed
+	return c.conn.PgConn().Conn().Close() // at once, whoever uses it
 }

@@ -1,0 +1,123 @@
+// Package bench measures the central: its parts and the whole, over loopback TCP
+// and with a real disk, beside what the disk alone takes in the same run.
+//
+//	go test -bench . ./bench
+//
+// See README.md for what it reaches, and for the programs beside it.
+package bench
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"loteria/bench/disk"
+	"loteria/bench/generator"
+	"loteria/bench/inprocess"
+)
+
+const (
+	agencies  = 5
+	batchSize = 100 // bets
+)
+
+// The command has two processors more than there are cores, and so have the
+// benchmarks.
+func TestMain(m *testing.M) {
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
+	os.Exit(m.Run())
+}
+
+const diskTime = 200 * time.Millisecond // for the figure of the bare disk
+
+// reportDisk reports what the disk alone takes, in blocks of so many bytes.
+func reportDisk(b *testing.B, folder string, size int) {
+	b.Helper()
+	a, err := disk.Append(folder, size, diskTime)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(a.Throughput/1e6, "disk-MB/s")
+}
+
+// BenchmarkDisk appends the rows of batches to a file and syncs each block:
+// what the central is measured against.
+func BenchmarkDisk(b *testing.B) {
+	for _, batches := range []int{1, 32, 160, 1024} {
+		b.Run(fmt.Sprintf("batches=%d", batches), func(b *testing.B) {
+			appendRows(b, batches)
+		})
+	}
+}
+
+// BenchmarkCentral sends batches from five agencies, each with a window of so
+// many batches that wait for their answer. One operation is one batch.
+func BenchmarkCentral(b *testing.B) {
+	for _, window := range []int{1, 8, 32, 128} {
+		b.Run(fmt.Sprintf("window=%d", window), func(b *testing.B) {
+			folder := b.TempDir()
+			central, err := inprocess.Start(folder, agencies)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			measured, err := generator.Run(b.Context(), &generator.Central{Address: central.Address}, generator.Config{
+				Connections: agencies, Agencies: agencies, Window: window, BatchSize: batchSize, Bets: int64(b.N) * batchSize,
+			})
+			b.StopTimer()
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := central.Stop(); err != nil {
+				b.Fatal(err)
+			}
+			reportBets(b)
+			b.ReportMetric(measured.Throughput()/1e6, "ledger-MB/s")
+			b.ReportMetric(float64(measured.Quantile(0.5).Microseconds()), "p50-µs")
+			b.ReportMetric(float64(measured.Quantile(0.99).Microseconds()), "p99-µs")
+			b.ReportMetric(float64(measured.Quantile(0.999).Microseconds()), "p999-µs")
+			reportDisk(b, folder, max(agencies*window/2, 1)*batchSize*rowSize) // half is on its way
+		})
+	}
+}
+
+// reportBets reports the bets of a benchmark whose operation is one batch.
+func reportBets(b *testing.B) {
+	bets := float64(b.N * batchSize)
+	b.ReportMetric(bets/b.Elapsed().Seconds(), "bets/s")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/bets, "ns/bet")
+}
+
+// TestCentralAllocatesNothingPerBet has a central take as many bets as it needs
+// to be in steady state, and then counts what it and the generator allocate.
+func TestCentralAllocatesNothingPerBet(t *testing.T) {
+	central, err := inprocess.Start(t.TempDir(), agencies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(bets int64) {
+		t.Helper()
+		_, err := generator.Run(t.Context(), &generator.Central{Address: central.Address}, generator.Config{
+			Connections: agencies, Agencies: agencies, Window: 64, BatchSize: batchSize, Bets: bets,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const bets = 200_000
+	send(bets)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	send(bets)
+	runtime.ReadMemStats(&after)
+	if err := central.Stop(); err != nil {
+		t.Error(err)
+	}
+	perBet := float64(after.Mallocs-before.Mallocs) / bets
+	if perBet > 0.5 { // a run makes its batches anew: some 0.1
+		t.Errorf("%.2f allocations per bet, expected less than one for each batch and a few for each connection", perBet)
+	}
+}

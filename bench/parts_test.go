@@ -1,0 +1,223 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"loteria/bench/generator"
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+// rowSize is the average length of the generator's rows, in bytes.
+const rowSize = 49
+
+// sample returns distinct batches of agency 1.
+func sample(b *testing.B, n int) []*generator.Batch {
+	b.Helper()
+	batches, err := generator.NewBatches(1, n, batchSize)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return batches
+}
+
+// BenchmarkFrames cuts a stream that comes 64 KiB at a time into frames. One
+// operation is one frame of a batch.
+func BenchmarkFrames(b *testing.B) {
+	const read = 64 << 10
+	var stream []byte
+	batches := sample(b, 64)
+	for _, batch := range batches {
+		stream = append(stream, batch.Frame...)
+	}
+	var decoder codec.Decoder
+	b.SetBytes(int64(len(stream) / len(batches)))
+	b.ReportAllocs()
+	b.ResetTimer()
+	for n := 0; n < b.N; {
+		for rest := stream; len(rest) > 0 && n < b.N; {
+			piece := rest[:min(read, len(rest))]
+			rest = rest[len(piece):]
+			for {
+				_, after, ok, err := decoder.Next(piece)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if !ok {
+					break
+				}
+				n++
+				piece = after
+			}
+		}
+	}
+	reportBets(b)
+}
+
+// BenchmarkBatch reads the bets of a batch from its payload, judges them, and
+// renders their rows. One operation is one batch.
+func BenchmarkBatch(b *testing.B) {
+	batches := sample(b, 16)
+	var bets codec.BatchReader
+	var slip lottery.Slip
+	var batch lottery.Batch
+	b.SetBytes(int64(len(batches[0].Frame)))
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		frame := batches[i%len(batches)].Frame
+		if err := bets.Reset(frame[5 : len(frame)-1]); err != nil {
+			b.Fatal(err)
+		}
+		batch.Reset()
+		for range bets.Len() {
+			if _, err := bets.Next(&slip); err != nil {
+				b.Fatal(err)
+			}
+			if err := batch.Add(&slip); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	reportBets(b)
+}
+
+// BenchmarkBatchRead is the part of BenchmarkBatch that reads.
+func BenchmarkBatchRead(b *testing.B) {
+	batches := sample(b, 16)
+	var bets codec.BatchReader
+	var slip lottery.Slip
+	b.SetBytes(int64(len(batches[0].Frame)))
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		frame := batches[i%len(batches)].Frame
+		if err := bets.Reset(frame[5 : len(frame)-1]); err != nil {
+			b.Fatal(err)
+		}
+		for range bets.Len() {
+			if _, err := bets.Next(&slip); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	reportBets(b)
+}
+
+// BenchmarkRows renders the rows of valid bets. One operation is a batch.
+func BenchmarkRows(b *testing.B) {
+	batches := sample(b, 16)
+	var rows []byte
+	b.SetBytes(int64(len(batches[0].Rows)))
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		rows = rows[:0]
+		bets := batches[i%len(batches)].Bets
+		for j := range bets {
+			rows = bets[j].AppendRow(rows)
+		}
+	}
+	reportBets(b)
+}
+
+// BenchmarkLedger appends batches to a ledger, so many before it waits for
+// them. One operation is one batch.
+func BenchmarkLedger(b *testing.B) {
+	for _, sync := range []bool{true, false} {
+		for _, batches := range []int{1, 32, 1024} {
+			b.Run(fmt.Sprintf("sync=%t/batches=%d", sync, batches), func(b *testing.B) {
+				folder := b.TempDir()
+				ledger, _, err := lottery.OpenLedger(filepath.Join(folder, lottery.LedgerFile),
+					lottery.LedgerOptions{NoSync: !sync}, func(lottery.Run) error { return nil })
+				if err != nil {
+					b.Fatal(err)
+				}
+				rows := sample(b, 1)[0].Rows
+				b.SetBytes(int64(len(rows)))
+				b.ReportAllocs()
+				b.ResetTimer()
+				for i := 1; i <= b.N; i++ {
+					receipt, err := ledger.Append(rows)
+					if err == nil && (i%batches == 0 || i == b.N) {
+						err = ledger.Wait(receipt)
+					}
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.StopTimer()
+				if err := ledger.Close(); err != nil {
+					b.Fatal(err)
+				}
+				reportBets(b)
+				if sync {
+					reportDisk(b, folder, batches*len(rows))
+				}
+			})
+		}
+	}
+}
+
+// appendRows is a bare loop that appends blocks of so many batches to a file.
+// One operation is one block.
+func appendRows(b *testing.B, batches int) {
+	var block []byte
+	for range batches {
+		block = append(block, sample(b, 1)[0].Rows...)
+	}
+	file, err := os.Create(filepath.Join(b.TempDir(), "rows"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer file.Close()
+	b.SetBytes(int64(len(block)))
+	for b.Loop() {
+		if _, err := file.Write(block); err != nil {
+			b.Fatal(err)
+		}
+		if err := unix.Fdatasync(int(file.Fd())); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N*batches*batchSize)/b.Elapsed().Seconds(), "bets/s")
+}
+
+// BenchmarkRecovery opens a ledger of a million bets, which the operating system
+// has in memory. One operation is the whole.
+func BenchmarkRecovery(b *testing.B) {
+	const bets = 1_000_000
+	path := filepath.Join(b.TempDir(), lottery.LedgerFile)
+	batches := sample(b, 100)
+	var rows []byte
+	for _, batch := range batches {
+		rows = append(rows, batch.Rows...)
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer file.Close()
+	for range bets / (len(batches) * batchSize) {
+		if _, err := file.Write(rows); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.SetBytes(int64(len(rows) * bets / (len(batches) * batchSize)))
+	b.ReportAllocs()
+	for b.Loop() {
+		found := 0
+		ledger, _, err := lottery.OpenLedger(path, lottery.LedgerOptions{}, func(run lottery.Run) error {
+			found += run.Bets
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := ledger.Close(); err != nil || found != bets {
+			b.Fatalf("%d bets were found, expected %d (%v)", found, bets, err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*bets), "ns/bet")
+}
