@@ -51,13 +51,8 @@ func NewBatch(bets []lottery.Bet) (*Batch, error) {
 		message.Slips = append(message.Slips, bets[i].Slip())
 	}
 	var err error
-	if b.Frame, err = codec.AppendFrame(nil, &message); err != nil {
-		return nil, err
-	}
-	if len(b.Frame) > codec.MaxFrame {
-		return nil, fmt.Errorf("%d bets are a frame of %d bytes, expected at most %d", len(bets), len(b.Frame), codec.MaxFrame)
-	}
-	return b, nil
+	b.Frame, err = codec.AppendFrame(nil, &message)
+	return b, err
 }
 
 // NewBatches returns n batches of size bets each.

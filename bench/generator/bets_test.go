@@ -1,0 +1,42 @@
+package generator
+
+import (
+	"testing"
+
+	"loteria/codec"
+)
+
+func TestBatches(t *testing.T) {
+	batches, err := NewBatches(5, 16, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]bool)
+	for _, b := range batches {
+		var message codec.Batch
+		if err := message.Decode(b.Frame[5 : len(b.Frame)-1]); err != nil {
+			t.Fatal(err)
+		}
+		if len(message.Slips) != 100 || len(b.Bets) != 100 || b.Agency != 5 || len(b.Frame) > codec.MaxFrame {
+			t.Fatalf("%d slips and %d bets of agency %d in %d bytes", len(message.Slips), len(b.Bets), b.Agency, len(b.Frame))
+		}
+		var rows []byte
+		for i := range message.Slips {
+			bet, err := message.Slips[i].Bet()
+			if err != nil || bet != b.Bets[i] {
+				t.Fatalf("the slip %+v is the bet %+v (%v), expected %+v", message.Slips[i], bet, err, b.Bets[i])
+			}
+			if seen[bet.Document] {
+				t.Fatalf("there are two bets of %s", bet.Document)
+			}
+			seen[bet.Document] = true
+			rows = bet.AppendRow(rows)
+		}
+		if string(rows) != string(b.Rows) {
+			t.Fatal("the rows are not those of the bets")
+		}
+		if average := len(rows) / 100; average < 45 || average > 52 {
+			t.Errorf("rows have %d bytes on average, expected about 49", average)
+		}
+	}
+}
