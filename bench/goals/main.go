@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&l.rounds, "rounds", 5, "how often each is measured; the table has the medians")
 	flags.DurationVar(&l.duration, "duration", 2*time.Second, "how long the load of a round is")
 	floor := flags.Bool("floor", false, "only serve as the server that does nothing but sync, in the current folder")
-	only := flags.StringSlice("only", nil, "goals to measure: "+names()+"; none for all")
+	only := flags.StringSlice("only", nil, "goals to measure: "+strings.Join(names(), ", ")+"; none for all")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
 		fmt.Fprintf(stdout, "Measures the central against its goals.\n\n%s", flags.FlagUsages())
@@ -75,6 +75,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case l.rounds < 1 || l.duration <= 0 || flags.NArg() > 0:
 		fmt.Fprintln(stderr, "goals: --rounds and --duration are positive, and there are no arguments (see --help)")
 		return exitUsage
+	}
+	for _, name := range *only {
+		if !slices.Contains(names(), name) {
+			fmt.Fprintf(stderr, "goals: --only has %q, expected some of %s\n", name, strings.Join(names(), ", "))
+			return exitUsage
+		}
 	}
 	measure := func() error { return l.measure(*only, stdout) }
 	if *floor {
@@ -87,12 +93,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-func names() string {
-	var all []string
+func names() (all []string) {
 	for _, goal := range goals {
 		all = append(all, goal.name)
 	}
-	return strings.Join(all, ", ")
+	return all
 }
 
 func (l *lab) measure(only []string, stdout io.Writer) (err error) {

@@ -69,14 +69,18 @@ func (c *comparison) peers() []peer {
 		}
 	}
 	central := func(address string) generator.Target { return &generator.Central{Address: address} }
-	all := []peer{
-		{"the central", "synced", func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
-			s, err := process.StartCentral(ctx, c.bin, folder, agencies)
+	start := func(args ...string) func(context.Context, string) (*process.Server, generator.Target, error) {
+		return func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
+			s, err := process.StartCentral(ctx, c.bin, folder, agencies, args...)
 			if err != nil {
 				return nil, nil, err
 			}
 			return s, central(s.Address), nil
-		}},
+		}
+	}
+	all := []peer{
+		{"the central", "synced, and logged", start()},
+		{"the central, with only errors in its log", "synced", start("--log-level", "ERROR")},
 		{"goroutines: the same ledger, package net", "synced", own("goroutines", central)},
 		{"simple: one lock, encoding/csv", "not synced", own("simple", central)},
 		{"NATS JetStream, sync always", "synced", own("jetstream", func(url string) generator.Target { return &jetstream.Target{URL: url} })},
@@ -89,7 +93,7 @@ func (c *comparison) peers() []peer {
 			return s, &redis.Target{Socket: socket}, err
 		}})
 	}
-	if path, err := postgres.Path(); err != nil {
+	if path, err := postgres.Path(c.folder); err != nil {
 		fmt.Fprintf(c.news, "PostgreSQL is skipped: %v\n", err)
 	} else {
 		all = append(all, peer{"PostgreSQL, COPY per batch", "synced", func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
@@ -158,7 +162,7 @@ func (c *comparison) write(w io.Writer, results []result) error {
 			rate, central := report.Median(r.rates[j]), report.Median(results[0].rates[j])
 			cell := fmt.Sprintf("%s (%s, %s)", report.Grouped(rate), short(report.Median(r.medians[j])), short(report.Median(r.tails[j])))
 			if i > 0 {
-				cell += fmt.Sprintf(": 1/%.1f", central/rate)
+				cell += fmt.Sprintf(": %.2f ×", rate/central)
 			}
 			row = append(row, cell)
 		}
@@ -167,4 +171,9 @@ func (c *comparison) write(w io.Writer, results []result) error {
 	return report.WriteTable(w, header, rows)
 }
 
-func short(d time.Duration) string { return fmt.Sprintf("%.2g ms", d.Seconds()*1e3) }
+func short(d time.Duration) string {
+	if d < 10*time.Millisecond {
+		return fmt.Sprintf("%.2f ms", d.Seconds()*1e3)
+	}
+	return fmt.Sprintf("%.0f ms", d.Seconds()*1e3)
+}

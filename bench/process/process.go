@@ -136,10 +136,11 @@ func (s *Server) CPU() (time.Duration, error) {
 
 var listening = regexp.MustCompile(`action: listen \| result: success \| address: (\S+)`)
 
-// StartCentral starts bin/server in the folder.
-func StartCentral(ctx context.Context, bin, folder string, agencies int) (*Server, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, "server"), "--bind", "127.0.0.1", "--port", "0",
-		"--storage-dir", ".", "--contest=", "--expected-agencies", strconv.Itoa(agencies))
+// StartCentral starts bin/server in the folder, with further arguments.
+func StartCentral(ctx context.Context, bin, folder string, agencies int, args ...string) (*Server, error) {
+	args = append([]string{"--bind", "127.0.0.1", "--port", "0", "--storage-dir", ".", "--contest=",
+		"--expected-agencies", strconv.Itoa(agencies)}, args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "server"), args...)
 	cmd.Dir = folder
 	return Start(cmd, listening)
 }

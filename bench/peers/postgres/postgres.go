@@ -28,8 +28,8 @@ const (
 )
 
 // Path returns the folder of the newest server's programs, or an error when
-// there is none.
-func Path() (string, error) {
+// there is none, or none that could work in the folder.
+func Path(folder string) (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres") // where Debian has them
 	if err == nil && len(found) == 0 {
 		err = errors.New("there is no /usr/lib/postgresql/*/bin/postgres")
@@ -37,25 +37,40 @@ func Path() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Dir(found[len(found)-1]), nil
+	attributes, err := ordinaryUser()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Dir(found[len(found)-1])
+	version := exec.Command(filepath.Join(path, "postgres"), "--version")
+	version.Dir, version.SysProcAttr = folder, attributes
+	if err := version.Run(); err != nil {
+		return "", fmt.Errorf("its user cannot run it in %s: %w", folder, err)
+	}
+	return path, nil
 }
 
 // Start makes a database in the folder, runs its server, and returns how to
 // connect.
 func Start(ctx context.Context, path, folder string) (s *process.Server, url string, err error) {
-	credential, err := ordinaryUser(folder)
+	attributes, err := ordinaryUser()
 	if err != nil {
 		return nil, "", err
 	}
+	if attributes != nil {
+		if err := os.Chown(folder, int(attributes.Credential.Uid), int(attributes.Credential.Gid)); err != nil {
+			return nil, "", err
+		}
+	}
 	data := filepath.Join(folder, "data")
 	initdb := exec.CommandContext(ctx, filepath.Join(path, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C")
-	initdb.Dir, initdb.SysProcAttr = folder, credential
+	initdb.Dir, initdb.SysProcAttr = folder, attributes
 	if output, err := initdb.CombinedOutput(); err != nil {
 		return nil, "", fmt.Errorf("initdb: %w\n%s", err, output)
 	}
 	server := exec.CommandContext(ctx, filepath.Join(path, "postgres"), "-D", data, "-k", folder,
 		"-c", "listen_addresses=", "-c", "max_connections="+strconv.Itoa(maxConnections))
-	server.Dir, server.SysProcAttr = folder, credential
+	server.Dir, server.SysProcAttr = folder, attributes
 	if s, err = process.Start(server, regexp.MustCompile(`database system is ready to accept connections`)); err != nil {
 		return nil, "", err
 	}
@@ -66,9 +81,9 @@ func Start(ctx context.Context, path, folder string) (s *process.Server, url str
 	return s, url, nil
 }
 
-// ordinaryUser has the folder belong to an ordinary user when this one is root,
-// for whom PostgreSQL does not run.
-func ordinaryUser(folder string) (*syscall.SysProcAttr, error) {
+// ordinaryUser returns who is to run the server when this user is root, for
+// whom PostgreSQL does not run, or nil.
+func ordinaryUser() (*syscall.SysProcAttr, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
@@ -82,9 +97,6 @@ func ordinaryUser(folder string) (*syscall.SysProcAttr, error) {
 	}
 	gid, err := strconv.ParseUint(u.Gid, 10, 32)
 	if err != nil {
-		return nil, err
-	}
-	if err := os.Chown(folder, int(uid), int(gid)); err != nil {
 		return nil, err
 	}
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil

@@ -127,6 +127,9 @@ func (s *Server) store(slips []lottery.Slip) ([]byte, error) {
 	records := make([][]string, len(slips))
 	for i := range slips {
 		bet, err := slips[i].Bet()
+		if err == nil && bet.Agency > s.agencies {
+			err = &lottery.Refusal{Code: lottery.UnknownAgency}
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// The table of a short run has each goal with what was measured; whether it is
+// met is not for a test to say.
+func TestGoals(t *testing.T) {
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-o", bin, "loteria/cmd/server", "loteria/cmd/client", "loteria/cmd/run", "loteria/bench/goals")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	data := t.TempDir()
+	for _, name := range []string{"agency-1.csv", "agency-2.csv", "agency-3.csv", "agency-4.csv", "agency-5.csv"} {
+		if err := os.WriteFile(data+"/"+name, []byte("Ana,Sosa,12345678,2000-02-29,7574\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folder := t.TempDir()
+	goals := exec.Command(bin+"/goals", "--bin", bin, "--data", data, "--folder", folder, "--rounds", "1", "--duration", "50ms",
+		"--only", "window,lockstep,alone,lottery,allocations")
+	output, err := goals.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	var rows int
+	for line := range strings.Lines(string(output)) {
+		if strings.Contains(line, "| met |") || strings.Contains(line, "| missed by ") {
+			rows++
+		}
+	}
+	if rows != 7 {
+		t.Errorf("there are %d rows, expected 7:\n%s", rows, output)
+	}
+	for _, part := range []string{"Linux", "commit", "MB/s", "µs to", "| goal |"} {
+		if !strings.Contains(string(output), part) {
+			t.Errorf("there is no %q in\n%s", part, output)
+		}
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Errorf("it has left %v (%v)", left, err)
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	for reached, want := range map[float64]string{1: "met", 2: "met", 0.9: "missed by 10 %", 0.5: "missed by 50 %"} {
+		if got := verdict("what", "goal", "measured", reached)[3]; got != want {
+			t.Errorf("%v of the goal is %q, expected %q", reached, got, want)
+		}
+	}
+}
+
+func TestFlat(t *testing.T) {
+	text, share := flat([][]float64{{4e6, 1e6, 5e6}, {2e6}, {3e6}})
+	if want := "4.0, 2.0, 3.0 million: the least is 50 % below the most"; text != want || share != 0.5 {
+		t.Errorf("%q and %v, expected %q and 0.5", text, share, want)
+	}
+}
+
+func TestArguments(t *testing.T) {
+	for args, code := range map[string]int{"--help": exitOK, "--rounds 0": exitUsage, "more": exitUsage, "--only nothing": exitUsage, "--bin nowhere --only lockstep": exitFailure} {
+		var stdout, stderr bytes.Buffer
+		if got := run(t.Context(), append(strings.Fields(args), "--folder", t.TempDir()), &stdout, &stderr); got != code {
+			t.Errorf("%s: code %d, expected %d: %s", args, got, code, stderr.String())
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestPeers runs a short comparison, from which each peer must come back with
+// bets. Whose are more is not for a test to say.
+func TestPeers(t *testing.T) {
+	bin, folder := t.TempDir(), t.TempDir()
+	// PostgreSQL's user may look into it, when this one is root.
+	for _, above := range []string{folder, filepath.Dir(folder)} {
+		if err := os.Chmod(above, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, build := range []*exec.Cmd{
+		exec.Command("go", "build", "-o", bin+"/", "./cmd/server"),
+		exec.Command("go", "build", "-o", bin+"/peers", "."),
+	} {
+		if build.Args[len(build.Args)-1] == "./cmd/server" {
+			build.Dir = filepath.Join("..", "..")
+		}
+		if output, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, output)
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	command := exec.Command(bin+"/peers", "--bin", bin, "--folder", folder, "--rounds", "1", "--duration", "100ms")
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	rows := 0
+	for line := range strings.Lines(stdout.String()) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 6 || !strings.Contains(line, "synced") {
+			continue
+		}
+		rows++
+		for _, cell := range cells[3:6] {
+			if strings.HasPrefix(strings.TrimSpace(cell), "0 ") {
+				t.Errorf("nothing was acknowledged: %s", line)
+			}
+		}
+	}
+	skipped := strings.Count(stderr.String(), "is skipped")
+	if rows+skipped != 7 {
+		t.Errorf("there are %d rows, and %d peers were skipped, expected 7 together:\n%s%s", rows, skipped, stderr.String(), stdout.String())
+	}
+}
