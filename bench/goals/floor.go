@@ -9,15 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 
 	"golang.org/x/sys/unix"
 	"loteria/bench/generator"
 	"loteria/bench/process"
 	"loteria/codec"
 )
-
-var floorServing = regexp.MustCompile(`serving on (\S+)`)
 
 // floor measures the answers of the least that can be called a server, as a
 // process of its own: what any other can at best reach on this machine.
@@ -28,7 +25,7 @@ func (l *lab) floor(folder string) (*generator.Report, error) {
 	}
 	cmd := exec.CommandContext(l.ctx, self, "--floor")
 	cmd.Dir = folder
-	server, err := process.Start(cmd, floorServing)
+	server, err := process.Start(cmd, process.Logs(`serving on (\S+)`))
 	if err != nil {
 		return nil, err
 	}

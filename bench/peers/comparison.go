@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"regexp"
 	"time"
 
 	"loteria/bench/generator"
@@ -30,11 +29,14 @@ var loads = []struct {
 	{"64 in lock-step", 64, 1},
 }
 
+// starter starts a peer that keeps its bets in the folder.
+type starter func(ctx context.Context, folder string) (*process.Server, generator.Target, error)
+
 // peer is what the central is compared with, or the central.
 type peer struct {
 	name    string
 	durable string // what an acknowledged bet is
-	start   func(ctx context.Context, folder string) (*process.Server, generator.Target, error)
+	start   starter
 }
 
 // result is what a peer has reached with each of the loads, in each round.
@@ -53,15 +55,13 @@ type comparison struct {
 	news              io.Writer
 }
 
-var serving = regexp.MustCompile(`serving on (\S+)`)
-
 // peers returns what there is to be measured on this machine.
 func (c *comparison) peers() []peer {
-	own := func(name string, target func(address string) generator.Target) func(context.Context, string) (*process.Server, generator.Target, error) {
+	own := func(name string, target func(address string) generator.Target) starter {
 		return func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
 			cmd := exec.CommandContext(ctx, c.self, "--serve", name)
 			cmd.Dir = folder
-			s, err := process.Start(cmd, serving)
+			s, err := process.Start(cmd, process.Logs(`serving on (\S+)`))
 			if err != nil {
 				return nil, nil, err
 			}
@@ -69,9 +69,9 @@ func (c *comparison) peers() []peer {
 		}
 	}
 	central := func(address string) generator.Target { return &generator.Central{Address: address} }
-	start := func(args ...string) func(context.Context, string) (*process.Server, generator.Target, error) {
+	start := func(start func(context.Context, string, string, int) (*process.Server, error)) starter {
 		return func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
-			s, err := process.StartCentral(ctx, c.bin, folder, agencies, args...)
+			s, err := start(ctx, c.bin, folder, agencies)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -79,8 +79,8 @@ func (c *comparison) peers() []peer {
 		}
 	}
 	all := []peer{
-		{"the central", "synced, and logged", start()},
-		{"the central, with only errors in its log", "synced", start("--log-level", "ERROR")},
+		{"the central", "synced, and logged", start(process.StartCentral)},
+		{"the central, with only errors in its log", "synced", start(process.StartQuietCentral)},
 		{"goroutines: the same ledger, package net", "synced", own("goroutines", central)},
 		{"simple: one lock, encoding/csv", "not synced", own("simple", central)},
 		{"NATS JetStream, sync always", "synced", own("jetstream", func(url string) generator.Target { return &jetstream.Target{URL: url} })},

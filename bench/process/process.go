@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,7 +23,7 @@ const (
 
 // Server is a server's process.
 type Server struct {
-	// Address is what the parentheses of the pattern have found in the log.
+	// Address is where it listens, where ready knows.
 	Address string
 	// Started is how long it took from the start until it was ready.
 	Started time.Duration
@@ -32,9 +33,26 @@ type Server struct {
 	ended chan error
 }
 
+// Ready tells whether a server whose log is given is ready, and where it
+// listens.
+type Ready func(log []byte) (address string, ok bool)
+
+// Logs is ready when there is a line in the log that the pattern matches. The
+// address is in its parentheses, if it has any.
+func Logs(pattern string) Ready {
+	line := regexp.MustCompile(pattern)
+	return func(log []byte) (string, bool) {
+		found := line.FindSubmatch(log)
+		if len(found) < 2 {
+			return "", found != nil
+		}
+		return string(found[1]), true
+	}
+}
+
 // Start starts the command in its folder, where it also leaves its log, and
-// returns when there is a line in the log that the pattern matches.
-func Start(cmd *exec.Cmd, ready *regexp.Regexp) (*Server, error) {
+// returns when it is ready.
+func Start(cmd *exec.Cmd, ready Ready) (*Server, error) {
 	log, err := os.Create(filepath.Join(cmd.Dir, filepath.Base(cmd.Path)+".log"))
 	if err != nil {
 		return nil, err
@@ -52,18 +70,14 @@ func Start(cmd *exec.Cmd, ready *regexp.Regexp) (*Server, error) {
 	return s, nil
 }
 
-// awaitReady looks into the log until there is the line.
-func (s *Server) awaitReady(ready *regexp.Regexp, begun time.Time) error {
+func (s *Server) awaitReady(ready Ready, begun time.Time) error {
 	for time.Since(begun) < readyTime {
 		text, err := os.ReadFile(s.log.Name())
 		if err != nil {
 			return err
 		}
-		if line := ready.FindSubmatch(text); line != nil {
-			s.Started = time.Since(begun)
-			if len(line) > 1 {
-				s.Address = string(line[1])
-			}
+		if address, ok := ready(text); ok {
+			s.Address, s.Started = address, time.Since(begun)
 			return nil
 		}
 		select {
@@ -134,13 +148,38 @@ func (s *Server) CPU() (time.Duration, error) {
 	return time.Duration(ticks) * (time.Second / clockTicks), nil
 }
 
-var listening = regexp.MustCompile(`action: listen \| result: success \| address: (\S+)`)
+// StartCentral starts bin/server in the folder.
+func StartCentral(ctx context.Context, bin, folder string, agencies int) (*Server, error) {
+	return startCentral(ctx, bin, folder, agencies, 0, Logs(`action: listen \| result: success \| address: (\S+)`))
+}
 
-// StartCentral starts bin/server in the folder, with further arguments.
-func StartCentral(ctx context.Context, bin, folder string, agencies int, args ...string) (*Server, error) {
-	args = append([]string{"--bind", "127.0.0.1", "--port", "0", "--storage-dir", ".", "--contest=",
+// StartQuietCentral starts bin/server in the folder, so that it logs errors
+// only.
+func StartQuietCentral(ctx context.Context, bin, folder string, agencies int) (*Server, error) {
+	// It does not even log where it listens, so it is told to.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	address := listener.Addr().(*net.TCPAddr)
+	if err := listener.Close(); err != nil {
+		return nil, err
+	}
+	listens := func([]byte) (string, bool) {
+		conn, err := net.Dial("tcp", address.String())
+		if err != nil {
+			return "", false
+		}
+		conn.Close()
+		return address.String(), true
+	}
+	return startCentral(ctx, bin, folder, agencies, address.Port, listens, "--log-level", "ERROR")
+}
+
+func startCentral(ctx context.Context, bin, folder string, agencies, port int, ready Ready, args ...string) (*Server, error) {
+	args = append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--storage-dir", ".", "--contest=",
 		"--expected-agencies", strconv.Itoa(agencies)}, args...)
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, "server"), args...)
 	cmd.Dir = folder
-	return Start(cmd, listening)
+	return Start(cmd, ready)
 }

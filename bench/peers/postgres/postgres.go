@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"syscall"
 
@@ -71,7 +70,7 @@ func Start(ctx context.Context, path, folder string) (s *process.Server, url str
 	server := exec.CommandContext(ctx, filepath.Join(path, "postgres"), "-D", data, "-k", folder,
 		"-c", "listen_addresses=", "-c", "max_connections="+strconv.Itoa(maxConnections))
 	server.Dir, server.SysProcAttr = folder, attributes
-	if s, err = process.Start(server, regexp.MustCompile(`database system is ready to accept connections`)); err != nil {
+	if s, err = process.Start(server, process.Logs(`database system is ready to accept connections`)); err != nil {
 		return nil, "", err
 	}
 	url = "user=postgres dbname=postgres host=" + folder

@@ -8,7 +8,6 @@ import (
 	"context"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"sync"
 
 	"github.com/gomodule/redigo/redis"
@@ -29,7 +28,7 @@ func Start(ctx context.Context, path, folder string) (s *process.Server, socket 
 	cmd := exec.CommandContext(ctx, path, "--port", "0", "--unixsocket", socket, "--dir", folder,
 		"--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no")
 	cmd.Dir = folder
-	s, err = process.Start(cmd, regexp.MustCompile(`ready to accept connections`))
+	s, err = process.Start(cmd, process.Logs(`ready to accept connections`))
 	return s, socket, err
 }
 
