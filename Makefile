@@ -21,6 +21,20 @@ build: ## bin/server and bin/client, static
 .PHONY: test
 test: ## every test that needs no container engine, with the race detector
 	go test -race -timeout 5m ./...
+	cd bench/peers && go test -timeout 5m ./...
+
+COUNT ?= 3
+
+.PHONY: bench
+bench: build ## measures the parts (run/bench.txt, for benchstat), the peers and the goals: some six minutes (DATA=folder for other data)
+	@mkdir -p run
+	go build -o bin/ ./cmd/run ./bench/goals
+	cd bench/peers && go build -o ../../bin/peers .
+	set -o pipefail; go test -run '^$$' -bench . -benchtime 500ms -count $(COUNT) -timeout 30m ./bench | tee run/bench.txt
+	@echo
+	bin/peers --bin bin --folder run 2>run/bench.log
+	@echo
+	bin/goals --bin bin --folder run --data "$(or $(DATA),.data)" 2>>run/bench.log
 
 .PHONY: chaos
 chaos: ## the long forms of the tests with power cuts, kills, cut connections and hostile peers
@@ -44,6 +58,7 @@ lint: ## gofmt, vet, staticcheck, and shellcheck where it is installed
 	go vet -tags e2e ./deploy/e2e
 	$(STATICCHECK) ./...
 	$(STATICCHECK) -tags e2e ./deploy/e2e
+	cd bench/peers && go vet ./... && $$(go -C ../.. tool -n staticcheck) ./...
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "shellcheck is not installed: skipped"; fi
 
 .PHONY: e2e

@@ -7,6 +7,7 @@
 package bench
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -16,6 +17,7 @@ import (
 	"loteria/bench/disk"
 	"loteria/bench/generator"
 	"loteria/bench/inprocess"
+	"loteria/bench/report"
 )
 
 const (
@@ -24,9 +26,14 @@ const (
 )
 
 // The command has two processors more than there are cores, and so have the
-// benchmarks.
+// benchmarks. Where they run stands before them, as benchstat wants it
+// (https://go.dev/design/14313-benchmark-format).
 func TestMain(m *testing.M) {
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
+	flag.Parse()
+	if flag.Lookup("test.bench").Value.String() != "" {
+		fmt.Printf("machine: %s\n", report.Machine(os.TempDir()))
+	}
 	os.Exit(m.Run())
 }
 
