@@ -26,7 +26,7 @@ test: ## every test that needs no container engine, with the race detector
 COUNT ?= 3
 
 .PHONY: bench
-bench: build ## measures the parts (run/bench.txt, for benchstat), the peers and the goals: some six minutes (DATA=folder for other data)
+bench: build ## measures the parts (run/bench.txt, for benchstat), the peers and the goals: some nine minutes (DATA=folder for other data)
 	@mkdir -p run
 	go build -o bin/ ./cmd/run ./bench/goals
 	cd bench/peers && go build -o ../../bin/peers .
