@@ -17,8 +17,8 @@ import (
 
 const manyBets = 10_000_000
 
-// withStored calls do with the folder of a contest that has manyBets. It is to
-// leave them as they are.
+// withStored calls do with the folder of a contest that has manyBets and no
+// draw, and has it be so again afterwards.
 func (l *lab) withStored(do func(folder string) error) error {
 	if l.stored == "" {
 		folder, err := os.MkdirTemp(l.folder, "bench-")
@@ -35,7 +35,18 @@ func (l *lab) withStored(do func(folder string) error) error {
 			return err
 		}
 	}
-	return do(l.stored)
+	ledger, state := filepath.Join(l.stored, lottery.LedgerFile), filepath.Join(l.stored, lottery.StateFile)
+	before, err := os.Stat(ledger)
+	if err != nil {
+		return err
+	}
+	if err := do(l.stored); err != nil {
+		return err
+	}
+	if err := os.Remove(state); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.Truncate(ledger, before.Size())
 }
 
 // restart measures how long a central with many bets takes to be ready.
@@ -65,9 +76,9 @@ func restart(l *lab) ([]row, error) {
 func drawing(l *lab) ([]row, error) {
 	const goal = 10 * time.Millisecond
 	var times []time.Duration
-	err := l.withStored(func(folder string) error {
-		return l.repeat("draw", func() error {
-			err := l.withCentralIn(folder, agencies, func(c *process.Server) error {
+	err := l.repeat("draw", func() error {
+		return l.withStored(func(folder string) error {
+			return l.withCentralIn(folder, agencies, func(c *process.Server) error {
 				parked, err := generator.Park(l.ctx, &generator.Central{Address: c.Address},
 					generator.ParkConfig{Queries: 1, Connections: 1, Agencies: agencies})
 				if err != nil {
@@ -80,8 +91,6 @@ func drawing(l *lab) ([]row, error) {
 				}
 				return err
 			})
-			// The next round has the same bets, and no draw.
-			return errors.Join(err, os.Remove(filepath.Join(folder, lottery.StateFile)))
 		})
 	})
 	if err != nil {

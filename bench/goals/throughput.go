@@ -159,20 +159,25 @@ func allocations(l *lab) ([]row, error) {
 // many agencies there are.
 func growth(l *lab) ([]row, error) {
 	const goal = 0.85
-	const little, each, much = 100_000, 1_000_000, manyBets
 	byStored := make([][]float64, 2)
+	// Both have just started, and take a few bets before those that count.
+	rate := func(c *process.Server, of int) error {
+		if _, err := l.send(c.Address, 100_000); err != nil {
+			return err
+		}
+		measured, err := l.send(c.Address, 1_000_000)
+		if err == nil {
+			byStored[of] = append(byStored[of], measured.Rate())
+		}
+		return err
+	}
 	err := l.repeat("rate by bets stored", func() error {
-		return l.withCentral(agencies, func(c *process.Server) error {
-			for _, step := range []struct{ bets, of int }{{little, -1}, {each, 0}, {much - little - each, -1}, {each, 1}} {
-				measured, err := l.send(c.Address, int64(step.bets))
-				if err != nil {
-					return err
-				}
-				if step.of >= 0 {
-					byStored[step.of] = append(byStored[step.of], measured.Rate())
-				}
-			}
-			return nil
+		err := l.withCentral(agencies, func(c *process.Server) error { return rate(c, 0) })
+		if err != nil {
+			return err
+		}
+		return l.withStored(func(folder string) error {
+			return l.withCentralIn(folder, agencies, func(c *process.Server) error { return rate(c, 1) })
 		})
 	})
 	if err != nil {
