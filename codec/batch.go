@@ -72,23 +72,46 @@ func cutSlip(payload string, slip *lottery.Slip) (rest string, ok bool) {
 		return "", false
 	}
 	bet, rest := payload[:size], payload[size:]
-	ascii := isASCII(bet) // with the lengths, which are small then
-	for _, field := range [...]*string{
-		&slip.Agency, &slip.FirstName, &slip.LastName, &slip.Document, &slip.Birthdate, &slip.Number,
-	} {
-		if len(bet) < 2 {
-			return "", false
-		}
-		n := int(bet[0])<<8 | int(bet[1])
-		if bet = bet[2:]; n > len(bet) {
-			return "", false
-		}
-		*field, bet = bet[:n], bet[n:]
-		if !ascii && !utf8.ValidString(*field) {
-			return "", false
-		}
+	texts := bet
+	if slip.Agency, texts, ok = cutText(texts); !ok {
+		return "", false
 	}
-	return rest, len(bet) == 0
+	if slip.FirstName, texts, ok = cutText(texts); !ok {
+		return "", false
+	}
+	if slip.LastName, texts, ok = cutText(texts); !ok {
+		return "", false
+	}
+	if slip.Document, texts, ok = cutText(texts); !ok {
+		return "", false
+	}
+	if slip.Birthdate, texts, ok = cutText(texts); !ok {
+		return "", false
+	}
+	if slip.Number, texts, ok = cutText(texts); !ok || texts != "" {
+		return "", false
+	}
+	return rest, isASCII(bet) || isUTF8(bet, slip)
+}
+
+// cutText cuts a text, with its length, off what is left of a bet.
+func cutText(bet string) (text, rest string, ok bool) {
+	if len(bet) < 2 {
+		return "", "", false
+	}
+	end := 2 + (int(bet[0])<<8 | int(bet[1]))
+	if end > len(bet) {
+		return "", "", false
+	}
+	return bet[2:end], bet[end:], true
+}
+
+// isUTF8 tells whether all texts of a bet are UTF-8, if they are short: then the
+// bytes of their lengths are ASCII, so that the bet is UTF-8 as a whole exactly
+// when they are.
+func isUTF8(bet string, slip *lottery.Slip) bool {
+	lengths := len(slip.Agency) | len(slip.FirstName) | len(slip.LastName) | len(slip.Document) | len(slip.Birthdate) | len(slip.Number)
+	return lengths < utf8.RuneSelf && utf8.ValidString(bet)
 }
 
 // isASCII looks at eight bytes at a time.

@@ -153,16 +153,24 @@ func parseUint(s string, max int) (int, bool) {
 // dateExists says whether s is a date of the calendar, from 0001-01-01 on, as
 // Python's date.fromisoformat accepts it.
 func dateExists(s string) bool {
-	if len(s) != len(dateLayout) || s[4] != '-' || s[7] != '-' || s[:4] == "0000" {
+	if len(s) != len(dateLayout) || s[4] != '-' || s[7] != '-' {
 		return false
 	}
-	year, ok1 := parseUint(s[:4], 4)
-	month, ok2 := parseUint(s[5:7], 2)
-	day, ok3 := parseUint(s[8:], 2)
-	if !ok1 || !ok2 || !ok3 || month < 1 || month > 12 || day < 1 {
+	year, ok1 := twoDigits(s[0], s[1])
+	years, ok2 := twoDigits(s[2], s[3])
+	month, ok3 := twoDigits(s[5], s[6])
+	day, ok4 := twoDigits(s[8], s[9])
+	year = 100*year + years
+	if !ok1 || !ok2 || !ok3 || !ok4 || year < 1 || month < 1 || month > 12 || day < 1 {
 		return false
 	}
 	return day <= 28 || day <= daysIn(year, month)
+}
+
+// twoDigits reads two ASCII digits.
+func twoDigits(tens, ones byte) (int, bool) {
+	tens, ones = tens-'0', ones-'0'
+	return 10*int(tens) + int(ones), tens <= 9 && ones <= 9
 }
 
 // daysIn returns the days of a month in the proleptic Gregorian calendar,
