@@ -23,10 +23,10 @@ test: ## every test that needs no container engine, with the race detector
 	go test -race -timeout 5m ./...
 	cd bench/peers && go test -timeout 5m ./...
 
-COUNT ?= 3
+COUNT ?= 6
 
 .PHONY: bench
-bench: build ## measures the parts (run/bench.txt, for benchstat), the peers and the goals: some nine minutes (DATA=folder for other data)
+bench: build ## measures the parts (run/bench.txt, for benchstat), the peers and the goals: some eight minutes (DATA=folder for other data)
 	@mkdir -p run
 	go build -o bin/ ./cmd/run ./bench/goals
 	cd bench/peers && go build -o ../../bin/peers .
