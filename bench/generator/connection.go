@@ -1,6 +1,7 @@
 package generator
 
 import (
+	"context"
 	"fmt"
 	"time"
 )
@@ -36,12 +37,12 @@ func newConnection(r *run, conn Conn, index int) *connection {
 	}
 }
 
-// send sends batches until there were enough.
-func (c *connection) send() error {
+// send sends batches until there were enough, or ctx is done.
+func (c *connection) send(ctx context.Context) error {
 	defer c.flight.finish()
 	group := make([]*Batch, 0, min(c.run.Window, maxAtOnce))
 	for sent := int64(0); sent != c.share; sent += int64(len(group)) {
-		n, due := c.next(sent)
+		n, due := c.next(ctx, sent)
 		if n == 0 {
 			return nil
 		}
@@ -58,14 +59,13 @@ func (c *connection) send() error {
 }
 
 // next waits until something is to be sent. It returns how many batches, and
-// when they were due; or 0 when the time is over.
-func (c *connection) next(sent int64) (n int, due time.Time) {
+// when they were due; or 0 when the time is over, or ctx is done.
+func (c *connection) next(ctx context.Context, sent int64) (n int, due time.Time) {
 	if c.run.Rate > 0 {
 		due = c.run.due(sent, c.index)
-		if c.over(due) {
+		if c.over(due) || !sleepUntil(ctx, due) {
 			return 0, due
 		}
-		time.Sleep(time.Until(due))
 		return min(1, c.flight.room(1)), due
 	}
 	n = c.flight.room(max(1, c.run.Window/windowPart))
@@ -77,6 +77,22 @@ func (c *connection) next(sent int64) (n int, due time.Time) {
 		return 0, due
 	}
 	return min(n, maxAtOnce), due
+}
+
+// sleepUntil reports false when ctx was done before.
+func sleepUntil(ctx context.Context, due time.Time) bool {
+	wait := time.Until(due)
+	if wait <= 0 {
+		return true
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (c *connection) over(now time.Time) bool {

@@ -75,6 +75,7 @@ type run struct {
 	batches [][]*Batch // of each agency
 	shards  []*counts
 	conns   []Conn
+	closing sync.Once
 
 	begun time.Time
 	from  time.Time // what is acknowledged before does not count
@@ -105,41 +106,31 @@ func (r *run) dial(ctx context.Context, target Target) error {
 	return group.Wait()
 }
 
+// close closes all connections. Whoever sends or receives gets an error.
 func (r *run) close() {
-	for _, conn := range r.conns {
-		if conn != nil {
-			conn.Close()
+	r.closing.Do(func() {
+		for _, conn := range r.conns {
+			if conn != nil {
+				conn.Close()
+			}
 		}
-	}
+	})
 }
 
-func (r *run) drive(ctx context.Context) (*Report, error) {
-	group, ctx := errgroup.WithContext(ctx)
-	var closing sync.WaitGroup
-	defer closing.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+func (r *run) drive(parent context.Context) (*Report, error) {
+	group, ctx := errgroup.WithContext(parent)
+	context.AfterFunc(ctx, r.close) // also when all is done
 	r.begun = time.Now()
 	r.from = r.begun.Add(r.Warmup)
 	if r.Duration > 0 {
 		r.until = r.from.Add(r.Duration)
 	}
-	done := make(chan struct{})
-	closing.Go(func() {
-		select {
-		case <-done:
-		case <-ctx.Done():
-			r.close() // whoever sends or receives gets an error
-		}
-	})
 	for i, conn := range r.conns {
 		c := newConnection(r, conn, i)
-		group.Go(c.send)
+		group.Go(func() error { return c.send(ctx) })
 		group.Go(c.receive)
 	}
-	err := group.Wait()
-	close(done)
-	if err != nil {
+	if err := errors.Join(group.Wait(), parent.Err()); err != nil {
 		return nil, err
 	}
 	return r.report(), nil

@@ -164,11 +164,16 @@ func TestAStallIsSeenInAllThatWasDue(t *testing.T) {
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err := generator.Run(ctx, &stalling{time.Hour}, generator.Config{Connections: 3, Agencies: 1, Window: 2, BatchSize: 1, Bets: 100})
-	if err == nil {
-		t.Error("all was acknowledged, expected an error")
+	for name, config := range map[string]generator.Config{
+		"while answers are waited for":    {Connections: 3, Agencies: 1, Window: 2, BatchSize: 1, Bets: 100},
+		"while the next batch is not due": {Connections: 1, Agencies: 1, Window: 2, BatchSize: 100, Bets: 1000, Rate: 0.01},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err := generator.Run(ctx, &stalling{time.Hour}, config)
+		cancel()
+		if err == nil {
+			t.Errorf("%s: all was acknowledged, expected an error", name)
+		}
 	}
 }
 
