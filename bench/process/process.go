@@ -83,6 +83,7 @@ func (s *Server) awaitReady(ready Ready, begun time.Time) error {
 		select {
 		case err := <-s.ended:
 			s.ended <- err
+			text, _ = os.ReadFile(s.log.Name()) // it has said why after the last look
 			return fmt.Errorf("%s has ended (%v), its log is\n%s", s.cmd.Path, err, text)
 		case <-time.After(time.Millisecond):
 		}
