@@ -50,16 +50,6 @@ func bareDisk(b *testing.B, folder string, size int) float64 {
 	return a.Throughput / 1e6
 }
 
-// BenchmarkDisk appends the rows of batches to a file and syncs each block:
-// what the central is measured against.
-func BenchmarkDisk(b *testing.B) {
-	for _, batches := range []int{1, 32, 160, 1024} {
-		b.Run(fmt.Sprintf("batches=%d", batches), func(b *testing.B) {
-			appendRows(b, batches)
-		})
-	}
-}
-
 // BenchmarkCentral sends batches from five agencies, each with a window of so
 // many batches that wait for their answer. One operation is one batch.
 func BenchmarkCentral(b *testing.B) {

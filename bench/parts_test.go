@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -58,52 +59,36 @@ func BenchmarkFrames(b *testing.B) {
 	reportBets(b)
 }
 
-// BenchmarkBatch reads the bets of a batch from its payload, judges them, and
-// renders their rows. One operation is one batch.
+// BenchmarkBatch reads the bets of a batch from its payload, without or with
+// judging them and rendering their rows. One operation is one batch.
 func BenchmarkBatch(b *testing.B) {
-	batches := sample(b, 16)
-	var bets codec.BatchReader
-	var slip lottery.Slip
-	var batch lottery.Batch
-	b.SetBytes(int64(len(batches[0].Frame)))
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		frame := batches[i%len(batches)].Frame
-		if err := bets.Reset(frame[5 : len(frame)-1]); err != nil {
-			b.Fatal(err)
-		}
-		batch.Reset()
-		for range bets.Len() {
-			if _, err := bets.Next(&slip); err != nil {
-				b.Fatal(err)
+	for _, judge := range []bool{false, true} {
+		b.Run(fmt.Sprintf("judge=%t", judge), func(b *testing.B) {
+			batches := sample(b, 16)
+			var bets codec.BatchReader
+			var slip lottery.Slip
+			var batch lottery.Batch
+			b.SetBytes(int64(len(batches[0].Frame)))
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				frame := batches[i%len(batches)].Frame
+				if err := bets.Reset(frame[5 : len(frame)-1]); err != nil {
+					b.Fatal(err)
+				}
+				batch.Reset()
+				for range bets.Len() {
+					_, err := bets.Next(&slip)
+					if err == nil && judge {
+						err = batch.Add(&slip)
+					}
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
 			}
-			if err := batch.Add(&slip); err != nil {
-				b.Fatal(err)
-			}
-		}
+			reportBets(b)
+		})
 	}
-	reportBets(b)
-}
-
-// BenchmarkBatchRead is the part of BenchmarkBatch that reads.
-func BenchmarkBatchRead(b *testing.B) {
-	batches := sample(b, 16)
-	var bets codec.BatchReader
-	var slip lottery.Slip
-	b.SetBytes(int64(len(batches[0].Frame)))
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		frame := batches[i%len(batches)].Frame
-		if err := bets.Reset(frame[5 : len(frame)-1]); err != nil {
-			b.Fatal(err)
-		}
-		for range bets.Len() {
-			if _, err := bets.Next(&slip); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	reportBets(b)
 }
 
 // BenchmarkRows renders the rows of valid bets. One operation is a batch.
@@ -161,28 +146,29 @@ func BenchmarkLedger(b *testing.B) {
 	}
 }
 
-// appendRows is a bare loop that appends blocks of so many batches to a file.
-// One operation is one block.
-func appendRows(b *testing.B, batches int) {
-	var block []byte
-	for range batches {
-		block = append(block, sample(b, 1)[0].Rows...)
+// BenchmarkDisk appends the rows of so many batches to a file and syncs each
+// such block: what the central is measured against.
+func BenchmarkDisk(b *testing.B) {
+	for _, batches := range []int{1, 32, 160, 1024} {
+		b.Run(fmt.Sprintf("batches=%d", batches), func(b *testing.B) {
+			block := bytes.Repeat(sample(b, 1)[0].Rows, batches)
+			file, err := os.Create(filepath.Join(b.TempDir(), "rows"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer file.Close()
+			b.SetBytes(int64(len(block)))
+			for b.Loop() {
+				if _, err := file.Write(block); err != nil {
+					b.Fatal(err)
+				}
+				if err := unix.Fdatasync(int(file.Fd())); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N*batches*batchSize)/b.Elapsed().Seconds(), "bets/s")
+		})
 	}
-	file, err := os.Create(filepath.Join(b.TempDir(), "rows"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer file.Close()
-	b.SetBytes(int64(len(block)))
-	for b.Loop() {
-		if _, err := file.Write(block); err != nil {
-			b.Fatal(err)
-		}
-		if err := unix.Fdatasync(int(file.Fd())); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(b.N*batches*batchSize)/b.Elapsed().Seconds(), "bets/s")
 }
 
 // BenchmarkRecovery opens a ledger of a million bets, which the operating system

@@ -3,6 +3,7 @@ package reactor
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -206,9 +207,7 @@ func (s *session) answered(b *burst) {
 	if s.out[0] != b {
 		panic("reactor: a burst has overtaken another")
 	}
-	if s.out = append(s.out[:0], s.out[1:]...); len(s.out) == 0 {
-		s.out = nil
-	}
+	s.out = slices.Delete(s.out, 0, 1)
 	if !b.bets {
 		s.pipeline.leave()
 	}

@@ -29,7 +29,8 @@ type worker struct {
 	resume   codec.Resume
 }
 
-// stored is what became of one BET or BATCH.
+// stored is what became of one BET or BATCH. Its texts share the memory of the
+// burst's payloads.
 type stored struct {
 	single   bool
 	bets     int
@@ -39,8 +40,6 @@ type stored struct {
 	err      error
 	slips    []lottery.Slip // of a batch, when each bet is to be logged
 }
-
-// The texts of what is stored share the memory of the burst's payloads.
 
 // work does what the requests of the burst ask for, until all are done, a query
 // has to wait for the draw, or one breaks the protocol. What it admits of a

@@ -35,16 +35,15 @@ func Bets(agency, n int) []lottery.Bet {
 // may want it in. It is made once, so that making it is no part of what is
 // measured, and never changed.
 type Batch struct {
-	Agency int
-	Bets   []lottery.Bet
-	Rows   []byte // of bets.csv
-	Frame  []byte // BATCH, without a position
+	Bets  []lottery.Bet // of one agency
+	Rows  []byte        // of bets.csv
+	Frame []byte        // BATCH, without a position
 }
 
 // NewBatch returns the batch of these bets. It fails when they do not fit one
 // frame of codec.MaxFrame bytes.
 func NewBatch(bets []lottery.Bet) (*Batch, error) {
-	b := &Batch{Agency: bets[0].Agency, Bets: bets}
+	b := &Batch{Bets: bets}
 	var message codec.Batch
 	for i := range bets {
 		b.Rows = bets[i].AppendRow(b.Rows)

@@ -115,14 +115,19 @@ func (c *connection) receive() error {
 	return nil
 }
 
-// land counts the n batches from index first on, which are acknowledged.
+// land counts the n batches from index first on, which are acknowledged. As
+// stored count those that are so in the measured time; as answers those that
+// were due in it, however late they come.
 func (c *connection) land(first int64, n int) bool {
 	now := time.Now()
 	c.counts.mu.Lock()
 	defer c.counts.mu.Unlock()
 	return c.flight.land(n, func(i int, due time.Time) {
-		if counted := now.After(c.run.from) && (c.run.until.IsZero() || now.Before(c.run.until)); counted {
-			c.counts.add(c.source[(first+int64(i))%int64(len(c.source))], due, now)
+		if now.After(c.run.from) && !c.over(now) {
+			c.counts.stored(c.source[(first+int64(i))%int64(len(c.source))], now)
+		}
+		if !due.Before(c.run.from) { // nothing is due after the end
+			c.counts.answered(now.Sub(due))
 		}
 	})
 }

@@ -17,7 +17,7 @@ type Report struct {
 	RowBytes    int64 // of those bets in bets.csv
 	Elapsed     time.Duration
 	// Latencies are the times, in nanoseconds, from when a batch was due to be
-	// sent until its answer was there.
+	// sent, in the measured time, until its answer was there.
 	Latencies *hdrhistogram.Histogram
 }
 
@@ -67,11 +67,15 @@ func newCounts() *counts {
 	return &counts{latencies: hdrhistogram.New(shortest, longest, digits)}
 }
 
-// add counts one acknowledged batch.
-func (c *counts) add(b *Batch, due, now time.Time) {
+// stored counts one acknowledged batch.
+func (c *counts) stored(b *Batch, now time.Time) {
 	c.batches++
 	c.bets += int64(len(b.Bets))
 	c.rowBytes += int64(len(b.Rows))
 	c.last = now
-	_ = c.latencies.RecordValue(min(max(int64(now.Sub(due)), shortest), longest)) // within its range
+}
+
+// answered counts one answer.
+func (c *counts) answered(took time.Duration) {
+	_ = c.latencies.RecordValue(min(max(int64(took), shortest), longest)) // within its range
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 	"loteria/bench/generator"
@@ -51,7 +50,7 @@ func serveFloor(stdout io.Writer) error {
 		return err
 	}
 	defer socket.Close()
-	ledger, err := os.Create(filepath.Join(".", "floor"))
+	ledger, err := os.Create("floor")
 	if err != nil {
 		return err
 	}

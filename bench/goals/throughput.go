@@ -2,14 +2,18 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 
 	"loteria/bench/disk"
+	"loteria/bench/generator"
 	"loteria/bench/inprocess"
 	"loteria/bench/process"
 	"loteria/bench/report"
+	"loteria/lottery"
 )
 
 // windowed measures agencies with a window beside what the disk takes of the
@@ -29,12 +33,11 @@ func windowed(l *lab) ([]row, error) {
 				if err != nil {
 					return err
 				}
-				used, err := c.CPU()
+				cost, err := costPerBet(c, folder, measured)
 				if err != nil {
 					return err
 				}
-				// The warm-up is a quarter more, at about the same rate.
-				perBet = append(perBet, float64(used.Nanoseconds())/(float64(measured.Bets)*1.25))
+				perBet = append(perBet, cost)
 				rates = append(rates, measured.Rate())
 				shares = append(shares, measured.Throughput()/bare.Throughput)
 				disks, size = append(disks, bare.Throughput), bare.BlockSize
@@ -53,6 +56,22 @@ func windowed(l *lab) ([]row, error) {
 		verdict("the same in bytes, to a bare loop that appends such rows and syncs, at its best block size", "≥ 80 %",
 			fmt.Sprintf("%.0f %% of %.0f MB/s (blocks of %d MiB)", 100*share, report.Median(disks)/1e6, size>>20), share/goalShare),
 	}, nil
+}
+
+// costPerBet returns the nanoseconds of processor time that the central has used
+// for each bet in its folder, those of the warm-up included. The bets are as
+// long as the measured ones.
+func costPerBet(c *process.Server, folder string, measured *generator.Report) (float64, error) {
+	used, err := c.CPU()
+	if err != nil {
+		return 0, err
+	}
+	ledger, err := os.Stat(filepath.Join(folder, lottery.LedgerFile))
+	if err != nil {
+		return 0, err
+	}
+	bets := float64(ledger.Size()) * float64(measured.Bets) / float64(measured.RowBytes)
+	return float64(used.Nanoseconds()) / bets, nil
 }
 
 // lockStep measures agencies that send one batch at a time.

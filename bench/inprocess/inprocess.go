@@ -1,5 +1,5 @@
 // Package inprocess runs a central within the process that measures it, with
-// the command's defaults.
+// the command's default bounds of what a connection may have on its way.
 package inprocess
 
 import (

@@ -19,13 +19,9 @@ func TestPeers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, build := range []*exec.Cmd{
-		exec.Command("go", "build", "-o", bin+"/", "./cmd/server"),
-		exec.Command("go", "build", "-o", bin+"/peers", "."),
-	} {
-		if build.Args[len(build.Args)-1] == "./cmd/server" {
-			build.Dir = filepath.Join("..", "..")
-		}
+	for module, target := range map[string]string{"../..": "./cmd/server", ".": "loteria/bench/peers"} {
+		build := exec.Command("go", "build", "-o", bin+"/", target)
+		build.Dir = module
 		if output, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, output)
 		}

@@ -6,12 +6,15 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"loteria/bench/generator"
 	"loteria/bench/peers/goroutines"
 	"loteria/bench/peers/simple"
+	"loteria/codec"
 	"loteria/lottery"
 )
 
@@ -65,7 +68,7 @@ func TestLotteries(t *testing.T) {
 			}); err == nil || !strings.Contains(err.Error(), string(lottery.UnknownAgency)) {
 				t.Errorf("an agency too many: the error is %v", err)
 			}
-			draw(t, target, name == "goroutines")
+			draw(t, listener.Addr().String())
 			if err := s.Close(); err != nil {
 				t.Error(err)
 			}
@@ -76,20 +79,64 @@ func TestLotteries(t *testing.T) {
 	}
 }
 
-// draw has queries wait for the draw, where the peer knows RESUME, which Park
-// asks for.
-func draw(t *testing.T, target *generator.Central, resumes bool) {
+// draw has three agencies bet, finish and ask for their winners, each over a
+// connection of its own. Agency n has n of them.
+func draw(t *testing.T, address string) {
 	t.Helper()
-	if !resumes {
-		return
+	conns := make([]net.Conn, 3)
+	winners := make([]codec.Winners, len(conns))
+	for i := range conns {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conns[i] = conn
+		agency := strconv.Itoa(i + 1)
+		bet := codec.Bet{Slip: lottery.Slip{
+			Agency: agency, FirstName: "Ana", LastName: "Sosa", Birthdate: "2000-02-29", Number: strconv.Itoa(lottery.WinningNumber),
+		}}
+		for range i + 1 {
+			bet.Slip.Document = strconv.Itoa(90_000_000 + 10*i + len(winners[i].Documents))
+			winners[i].Documents = append(winners[i].Documents, bet.Slip.Document)
+			ask(t, conn, &bet, codec.TypeSuccess)
+		}
+		ask(t, conn, &codec.Finished{Agency: agency}, codec.TypeSuccess)
 	}
-	parked, err := generator.Park(t.Context(), target, generator.ParkConfig{Queries: 6, Connections: 6, Agencies: 3})
+	for i, conn := range conns {
+		var got codec.Winners
+		if err := got.Decode(ask(t, conn, &codec.WinnersQuery{Agency: strconv.Itoa(i + 1)}, codec.TypeWinners)); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got.Documents, winners[i].Documents) {
+			t.Errorf("agency %d has the winners %v, expected %v", i+1, got.Documents, winners[i].Documents)
+		}
+	}
+}
+
+// ask sends a request and returns the payload of its answer.
+func ask(t *testing.T, conn net.Conn, m codec.Message, want codec.Type) []byte {
+	t.Helper()
+	frame, err := codec.AppendFrame(nil, m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer parked.Close()
-	if _, err := parked.Draw(t.Context()); err != nil {
-		t.Error(err)
+	if _, err := conn.Write(frame); err != nil {
+		t.Fatal(err)
+	}
+	var decoder codec.Decoder
+	for buffer := make([]byte, codec.MaxFrame); ; {
+		n, err := conn.Read(buffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, _, ok, err := decoder.Next(buffer[:n])
+		if err != nil || ok && answer.Type != want {
+			t.Fatalf("the answer to %T is %v (%v), expected %v", m, answer.Type, err, want)
+		}
+		if ok {
+			return answer.Payload
+		}
 	}
 }
 
