@@ -171,6 +171,12 @@ func AppendFrame(dst []byte, m Message) ([]byte, error) {
 	return dst, nil
 }
 
+// Codes returns every code that the protocol has: those of the lottery's rules,
+// and those of the frame's form.
+func Codes() []lottery.Code {
+	return append(lottery.Codes(), BadFrame, TooLong, UnknownType)
+}
+
 func broken(code lottery.Code, format string, args ...any) error {
 	return &lottery.Refusal{Code: code, Reason: fmt.Sprintf(format, args...)}
 }

@@ -13,6 +13,7 @@ type Batch struct {
 	agency        int
 	position      uint64
 	positionKnown bool
+	known         int // see Known
 }
 
 type winner struct {
@@ -29,6 +30,10 @@ func (b *Batch) Reset() {
 // SetPosition says how many bets of the agency come before this batch. A
 // batch without a position is appended to whatever is there.
 func (b *Batch) SetPosition(position uint64) { b.position, b.positionKnown = position, true }
+
+// Known returns how many of its bets the contest had already when it admitted
+// the batch: they were not stored again. It is set by Contest.Store.
+func (b *Batch) Known() int { return b.known }
 
 // Add judges the slip and adds its bet. All bets of a batch are of one
 // agency. An error is a *Refusal, and the batch is then of no use but to be

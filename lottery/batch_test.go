@@ -180,7 +180,7 @@ func BenchmarkStoreTogether(b *testing.B) {
 // BenchmarkAppend appends batches of 100 bets to a ledger whose file takes no
 // time.
 func BenchmarkAppend(b *testing.B) {
-	l := newLedger("nowhere", nowhere{}, 0)
+	l := newLedger("nowhere", nowhere{}, 0, nil)
 	defer l.Close()
 	rows := []byte(rowsOf(fewWinners()...))
 	b.SetBytes(int64(len(rows)))

@@ -38,7 +38,7 @@ func newProbe(t testing.TB) *probe {
 
 // ledger begins a ledger on the probe.
 func (p *probe) ledger(t testing.TB) *Ledger {
-	l := newLedger(p.Name(), p, 0)
+	l := newLedger(p.Name(), p, 0, nil)
 	t.Cleanup(func() { l.Close() })
 	return l
 }
@@ -471,6 +471,38 @@ func TestLargeCommitIsLetGo(t *testing.T) {
 		defer l.mu.Unlock()
 		if n := cap(l.pending); n > maxIdleBuffer {
 			t.Errorf("%d bytes are kept for the next commit, at most %d are allowed", n, maxIdleBuffer)
+		}
+	})
+}
+
+// TestCommitsAreTold compares what is told of commits with what the file saw.
+func TestCommitsAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProbe(t)
+		var commits []Commit
+		l := newLedger(p.Name(), p, 0, func(c Commit) { commits = append(commits, c) })
+		hang := newGate(t)
+		p.onSync = func() error {
+			p.onSync = func() error { time.Sleep(3 * time.Millisecond); return nil } // of the bubble's clock
+			return hang.pass()
+		}
+		first := store(l, samples(1, 0, 3)...)
+		synctest.Wait()
+		store(l, samples(2, 0, 2)...)
+		store(l, samples(3, 0, 4)...)
+		synctest.Wait()
+		time.Sleep(time.Second)
+		hang.open(nil)
+		first.check(t, "the first batch", true, nil)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		want := []Commit{
+			{len(rowsOf(samples(1, 0, 3)...)), 1, time.Second},
+			{len(rowsOf(samples(2, 0, 2)...)) + len(rowsOf(samples(3, 0, 4)...)), 2, 3 * time.Millisecond},
+		}
+		if !slices.Equal(commits, want) {
+			t.Errorf("told are %v, expected %v", commits, want)
 		}
 	})
 }

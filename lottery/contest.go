@@ -30,6 +30,7 @@ type Contest struct {
 	statePath string
 	lateDraw  bool   // OpenContest has made the draw
 	unsynced  bool   // the ledger is not synced, so nothing is known to be on disk
+	committed func(Commit)
 	books     []book // of agency i+1
 	drawn     chan struct{}
 	isDrawn   atomic.Bool
@@ -69,6 +70,10 @@ type Option func(*Contest)
 // of the machine may then take acknowledged ones.
 func WithoutSync() Option { return func(c *Contest) { c.unsynced = true } }
 
+// WithCommits has f told of every commit of the ledger; see
+// LedgerOptions.Committed.
+func WithCommits(f func(Commit)) Option { return func(c *Contest) { c.committed = f } }
+
 // OpenContest opens the contest in a folder, or begins one, with its ledger
 // and state. torn is the length in bytes of what a crash had left at the
 // ledger's end, never acknowledged, and that was cut off.
@@ -105,7 +110,7 @@ func OpenContest(folder string, agencies int, options ...Option) (c *Contest, to
 		f.Close()
 		return nil, 0, err
 	}
-	ledger := LedgerOptions{Durable: saved.LedgerBytes, NoSync: c.unsynced}
+	ledger := LedgerOptions{Durable: saved.LedgerBytes, NoSync: c.unsynced, Committed: c.committed}
 	c.ledger, torn, err = openLocked(f, ledger, c.recover)
 	if err != nil {
 		return nil, 0, err
@@ -172,6 +177,7 @@ func (c *Contest) Store(batch *Batch) (Receipt, error) {
 		}
 		known = int(min(b.count-batch.position, uint64(batch.Len())))
 	}
+	batch.known = known
 	if known == batch.Len() {
 		return b.end, nil
 	}

@@ -1,6 +1,9 @@
 package lottery
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // tooLate returns the refusal of what comes after an agency's betting has
 // ended.
@@ -97,26 +100,37 @@ func (c *Contest) Missing() []int {
 	return c.draw.with(missing)
 }
 
-// Awaited is an agency that the draw waits for.
-type Awaited struct {
-	Agency int
-	Bets   uint64    // admitted so far
-	Heard  time.Time // when it last asked for something, or when the contest was opened
+// Standing is how far an agency is.
+type Standing struct {
+	Agency  int
+	Bets    uint64    // admitted so far
+	Heard   time.Time // when it last asked for something, or when the contest was opened
+	Ended   bool      // its betting has
+	Missing bool      // it was ended without the agency
+	Winners int       // of its bets; 0 until the draw is done
+}
+
+// Standings returns how far every agency is, ascending.
+func (c *Contest) Standings() []Standing {
+	c.mu.Lock()
+	endings := slices.Clone(c.draw.endings)
+	c.mu.Unlock()
+	standings := make([]Standing, len(endings))
+	for i, how := range endings {
+		b := &c.books[i]
+		b.mu.Lock()
+		standings[i] = Standing{Agency: i + 1, Bets: b.count, Heard: b.heard, Ended: how != open, Missing: how == missing}
+		if c.isDrawn.Load() {
+			standings[i].Winners = len(b.winners)
+		}
+		b.mu.Unlock()
+	}
+	return standings
 }
 
 // Awaited returns the agencies whose betting has not ended, ascending.
-func (c *Contest) Awaited() []Awaited {
-	c.mu.Lock()
-	agencies := c.draw.with(open)
-	c.mu.Unlock()
-	awaited := make([]Awaited, len(agencies))
-	for i, agency := range agencies {
-		b := &c.books[agency-1]
-		b.mu.Lock()
-		awaited[i] = Awaited{agency, b.count, b.heard}
-		b.mu.Unlock()
-	}
-	return awaited
+func (c *Contest) Awaited() []Standing {
+	return slices.DeleteFunc(c.Standings(), func(s Standing) bool { return s.Ended })
 }
 
 // settle makes the draw's state durable, and the draw itself when it is due.

@@ -95,7 +95,7 @@ func onFailing(t *testing.T, folder string, agencies int, fault fault, at int) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.ledger = newLedger(f.Name(), &failingAt{faultyFile{File: f, fault: fault}, at}, size)
+	c.ledger = newLedger(f.Name(), &failingAt{faultyFile{File: f, fault: fault}, at}, size, nil)
 	return c
 }
 

@@ -67,6 +67,8 @@ type Ledger struct {
 	stopped chan struct{} // closed when the writer has ended
 	file    file          // the writer's
 	regroup regroup       // the writer's
+
+	committed func(Commit) // called by the writer
 }
 
 // LedgerOptions is how a ledger is opened. The zero value is good.
@@ -77,6 +79,16 @@ type LedgerOptions struct {
 	// NoSync leaves it to the operating system when rows go to disk. A crash of
 	// the machine may then take acknowledged bets.
 	NoSync bool
+	// Committed, when set, is told of every commit by the ledger's writer,
+	// which everybody waits for meanwhile: it has to return at once.
+	Committed func(Commit)
+}
+
+// Commit is one write to the ledger and its sync.
+type Commit struct {
+	Bytes   int           // of its rows
+	Appends int           // that they came in: of the central, batches
+	Sync    time.Duration // that the sync alone has taken
 }
 
 // OpenLedger opens or creates the ledger at path and locks it against other
@@ -135,18 +147,23 @@ func openLocked(f *os.File, options LedgerOptions, visit func(Run) error) (l *Le
 	if options.NoSync {
 		disk = unsyncedFile{f}
 	}
-	return newLedger(path, disk, found.whole), found.torn, nil
+	return newLedger(path, disk, found.whole, options.Committed), found.torn, nil
 }
 
-func newLedger(path string, f file, size int64) *Ledger {
+// newLedger returns a ledger of so many bytes, with its writer at work.
+func newLedger(path string, f file, size int64, committed func(Commit)) *Ledger {
+	if committed == nil {
+		committed = func(Commit) {}
+	}
 	l := &Ledger{
-		path:     path,
-		work:     make(chan struct{}, 1),
-		file:     f,
-		appended: Receipt(size),
-		durable:  Receipt(size),
-		failed:   make(chan struct{}),
-		stopped:  make(chan struct{}),
+		path:      path,
+		work:      make(chan struct{}, 1),
+		file:      f,
+		appended:  Receipt(size),
+		durable:   Receipt(size),
+		failed:    make(chan struct{}),
+		stopped:   make(chan struct{}),
+		committed: committed,
 	}
 	l.settled.L = &l.mu
 	go l.write()
@@ -262,7 +279,7 @@ func (l *Ledger) write() {
 			return
 		}
 		begun := time.Now()
-		err := l.commit(rows)
+		sync, err := l.commit(rows)
 		l.mu.Lock()
 		if err == nil {
 			l.durable += Receipt(len(rows))
@@ -279,6 +296,7 @@ func (l *Ledger) write() {
 			_ = l.file.Truncate(int64(l.durable))
 			return
 		}
+		l.committed(Commit{Bytes: len(rows), Appends: appends, Sync: sync})
 	}
 }
 
@@ -321,14 +339,16 @@ func (l *Ledger) await(appends int, timeout <-chan time.Time) bool {
 	return true
 }
 
-func (l *Ledger) commit(rows []byte) error {
+// commit returns how long the sync took.
+func (l *Ledger) commit(rows []byte) (sync time.Duration, err error) {
 	if _, err := l.file.Write(rows); err != nil {
-		return fmt.Errorf("write to the ledger: %w", err)
+		return 0, fmt.Errorf("write to the ledger: %w", err)
 	}
+	begun := time.Now()
 	if err := l.file.Sync(); err != nil {
-		return fmt.Errorf("sync the ledger: %w", err)
+		return 0, fmt.Errorf("sync the ledger: %w", err)
 	}
-	return nil
+	return time.Since(begun), nil
 }
 
 // LoadBets reads the bets that are on disk at the time of the call, in the

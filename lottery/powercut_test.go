@@ -84,7 +84,7 @@ func (s *script) play(t *testing.T, folder string, seed uint64, fails int) (star
 			t.Fatal(err)
 		}
 		d := newNotedDisk(fails, errors.New("the disk is broken"))
-		c.disk, c.ledger = d, newLedger(c.ledger.path, d, size)
+		c.disk, c.ledger = d, newLedger(c.ledger.path, d, size, nil)
 
 		agencies := make([]player, len(s.bets))
 		for i := range agencies {

@@ -24,6 +24,14 @@ const (
 	Storage        Code = "storage"         // the ledger failed
 )
 
+// Codes returns the codes of the lottery's rules.
+func Codes() []Code {
+	return []Code{
+		BadAgency, UnknownAgency, WrongAgency, BadName, BadDocument, BadBirthdate, BadNumber,
+		EmptyBatch, Gap, AgencyFinished, DrawDone, Incomplete, Storage,
+	}
+}
+
 // Error returns the code as it goes over the wire.
 func (c Code) Error() string { return string(c) }
 

@@ -55,4 +55,6 @@ type Config struct {
 	Log zerolog.Logger // for the workers: may wait for a slow reader
 	// LoopLog is for the event loop. Its writer must never block.
 	LoopLog zerolog.Logger
+
+	Observer Observer // is told what happens; may be nil
 }

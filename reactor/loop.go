@@ -38,9 +38,11 @@ func (s *Server) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	if reason := s.noRoom(peer); reason != "" {
 		s.log.Error().Str("action", "accept_connection").Str("result", "fail").Str("ip", peer).
 			Str("error", reason).Send()
+		s.refused.add(1)
 		return appendAnswer(nil, &codec.Retry{Reason: reason}), gnet.Close
 	}
 	s.addresses[peer]++
+	s.connections.add(1)
 	// gnet's option for it would hide why it cannot listen, when it cannot:
 	// it goes on to set the option on the socket that there is not.
 	_ = c.SetKeepAlivePeriod(keepAlive)
@@ -105,7 +107,7 @@ func (s *Server) OnClose(c gnet.Conn, err error) gnet.Action {
 func (s *Server) enqueue(b *burst) {
 	select {
 	case s.queue <- b:
-		s.busy++
+		s.busy.add(1)
 	default:
 		panic("reactor: a session has two bursts in the queue")
 	}
@@ -113,13 +115,13 @@ func (s *Server) enqueue(b *burst) {
 
 // returned takes a burst back from the workers.
 func (s *Server) returned(b *burst) {
-	s.busy--
+	s.busy.add(-1)
 	b.session.answered(b)
 	s.checkQuiet()
 }
 
 func (s *Server) checkQuiet() {
-	if s.stopping.Load() && s.busy == 0 {
+	if s.stopping.Load() && s.busy.get() == 0 {
 		select {
 		case <-s.quiet:
 		default:
@@ -131,10 +133,7 @@ func (s *Server) checkQuiet() {
 // tellParked answers all parked queries.
 func (s *Server) tellParked() {
 	for session := range s.parked {
-		delete(s.parked, session)
-		b := session.parked
-		session.parked = nil
-		session.tellWinners(b)
+		session.tellWinners(session.unpark())
 	}
 }
 
@@ -171,9 +170,13 @@ func (s *Server) closeIdle() {
 // have lingered long enough.
 func (s *Server) sweep() {
 	now := time.Now()
+	var frames, bytes int
 	for session := range s.sessions {
+		frames, bytes = max(frames, session.frames), max(bytes, session.bytes)
 		session.checkTime(now)
 	}
+	s.windowFrames.set(frames)
+	s.windowBytes.set(bytes)
 	for session := range s.lingering {
 		if now.After(session.closeAfter) {
 			session.hangUp()

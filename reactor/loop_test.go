@@ -82,9 +82,9 @@ func (c *central) awaitFrames(p *peer, n int) {
 func (c *central) expectIdle() {
 	c.t.Helper()
 	c.onLoop(func() {
-		if len(c.sessions)+len(c.parked)+len(c.lingering)+c.waiting+c.busy != 0 {
+		if len(c.sessions)+len(c.parked)+len(c.lingering)+c.waiting.get()+c.busy.get() != 0 {
 			c.t.Errorf("left are: %d sessions, %d parked, %d lingering, %d bytes waiting, %d busy bursts",
-				len(c.sessions), len(c.parked), len(c.lingering), c.waiting, c.busy)
+				len(c.sessions), len(c.parked), len(c.lingering), c.waiting.get(), c.busy.get())
 		}
 	})
 }

@@ -216,8 +216,8 @@ func TestMuchBeforeAParkedQuery(t *testing.T) {
 	p.expect(want...)
 	c.awaitParked(1)
 	c.onLoop(func() {
-		if c.waiting != 0 {
-			t.Errorf("%d bytes wait behind the query, expected none", c.waiting)
+		if n := c.waiting.get(); n != 0 {
+			t.Errorf("%d bytes wait behind the query, expected none", n)
 		}
 	})
 	c.ask(frame(&codec.Finished{Agency: "1"}), frame(&codec.Success{Finished: true}))

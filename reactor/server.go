@@ -50,20 +50,22 @@ type Server struct {
 	shut bool
 	loop atomic.Pointer[gnet.EventLoop] // known from the first connection on
 
+	counts
+
 	// The loop's.
 	sessions  map[*session]struct{} // whose connection is open or whose burst is out
 	addresses map[string]int        // open connections from each
 	parked    map[*session]struct{} // whose burst waits for the draw
 	lingering map[*session]struct{}
-	waiting   int            // bytes of payload in all bursts
-	unread    int            // bytes of answers that peers have not taken
-	busy      int            // bursts with the queue or a worker
 	quiet     chan struct{}  // closed when stopping and busy is 0
 	winners   map[int][]byte // answer to each agency's query, once the draw is announced
 }
 
 // New returns a Server for the lottery.
 func New(config Config, lottery Lottery) *Server {
+	if config.Observer == nil {
+		config.Observer = nobody{}
+	}
 	return &Server{
 		config:    config,
 		lottery:   lottery,
@@ -191,7 +193,7 @@ func (s *Server) closeWorkers(workers *sync.WaitGroup) bool {
 
 // work is the goroutine of one worker.
 func (s *Server) work() {
-	w := worker{lottery: s.lottery, log: s.config.Log}
+	w := worker{lottery: s.lottery, log: s.config.Log, observer: s.config.Observer}
 	for b := range s.queue {
 		w.work(b)
 		if !b.bets {

@@ -138,14 +138,22 @@ func (s *session) gather(frame codec.Frame) {
 		s.endQuery()
 		return
 	}
-	s.frames++
-	if s.server.waiting+size > config.MaxWaiting {
+	s.hold(1, 0)
+	if s.server.waiting.get()+size > config.MaxWaiting {
 		s.gathered().addRefused(frame.Type)
 		return
 	}
-	s.bytes += size
-	s.server.waiting += size
+	s.hold(0, size)
 	s.gathered().add(frame)
+}
+
+// hold counts frames, and bytes of payload, that wait for their answer, or no
+// longer do.
+func (s *session) hold(frames, bytes int) {
+	s.frames += frames
+	s.bytes += bytes
+	s.server.frames.add(frames)
+	s.server.waiting.add(bytes)
 }
 
 // bidFarewell lets the connection end after the answers to all that came
@@ -251,10 +259,9 @@ func (s *session) park(b *burst) {
 	rest := b.behind()
 	s.release(b)
 	s.parked = rest
-	s.frames += len(rest.requests)
-	s.bytes += len(rest.payloads)
-	s.server.waiting += len(rest.payloads)
+	s.hold(len(rest.requests), len(rest.payloads))
 	s.server.parked[s] = struct{}{}
+	s.server.queries.add(1)
 	if s.bytes > maxBehindQuery {
 		s.endQuery()
 	}
@@ -276,6 +283,7 @@ func (s *session) endQuery() {
 // it, if there is any.
 func (s *session) tellWinners(b *burst) {
 	s.write(s.server.winnersAnswer(b.query))
+	s.server.config.Observer.Told(b.query)
 	b.query = 0
 	switch {
 	case s.state == closed:
@@ -297,16 +305,21 @@ func (s *session) letGo() {
 		s.gathering = nil
 	}
 	if s.parked != nil {
-		delete(s.server.parked, s)
-		s.release(s.parked)
-		s.parked = nil
+		s.release(s.unpark())
 	}
 }
 
+// unpark returns the burst that waited for the draw, and does not any more.
+func (s *session) unpark() *burst {
+	b := s.parked
+	s.parked = nil
+	delete(s.server.parked, s)
+	s.server.queries.add(-1)
+	return b
+}
+
 func (s *session) release(b *burst) {
-	s.frames -= len(b.requests)
-	s.bytes -= len(b.payloads)
-	s.server.waiting -= len(b.payloads)
+	s.hold(-len(b.requests), -len(b.payloads))
 	b.release()
 }
 
@@ -322,7 +335,7 @@ func (s *session) write(answers []byte) {
 	}
 	s.countUnread()
 	config := &s.server.config
-	if s.unread > config.MaxUnread || s.unread > 0 && s.server.unread > config.MaxWaiting {
+	if s.unread > config.MaxUnread || s.unread > 0 && s.server.unread.get() > config.MaxWaiting {
 		s.server.log.Error().Str("action", "send_answer").Str("result", "fail").Str("ip", s.peer).
 			Int("unread_bytes", s.unread).Int("max_unread_bytes", config.MaxUnread).Send()
 		s.hangUp()
@@ -334,7 +347,7 @@ func (s *session) write(answers []byte) {
 // write, or sweep.
 func (s *session) countUnread() {
 	now := s.conn.OutboundBuffered()
-	s.server.unread += now - s.unread
+	s.server.unread.add(now - s.unread)
 	s.unread = now
 }
 
@@ -369,7 +382,8 @@ func (s *session) hangUp() {
 func (s *session) ended() {
 	s.state = closed
 	s.gone.Store(true)
-	s.server.unread -= s.unread
+	s.server.connections.add(-1)
+	s.server.unread.add(-s.unread)
 	s.unread = 0
 	delete(s.server.lingering, s)
 	s.server.left(s.peer)

@@ -14,8 +14,9 @@ import (
 // All batches of a burst are admitted before anybody waits for the disk, so
 // they share one commit. Nothing is answered or logged before it is durable.
 type worker struct {
-	lottery Lottery
-	log     zerolog.Logger
+	lottery  Lottery
+	log      zerolog.Logger
+	observer Observer
 
 	burst *burst
 
@@ -33,7 +34,10 @@ type worker struct {
 // burst's payloads.
 type stored struct {
 	single   bool
+	agency   int // that the connection speaks for, or 0
 	bets     int
+	fresh    int    // of these, not known to the contest before
+	bytes    int    // of payload
 	document string // of the first bet
 	number   string
 	receipt  lottery.Receipt
@@ -57,6 +61,7 @@ func (w *worker) work(b *burst) {
 		b.next++
 		if r.refused {
 			w.settle()
+			w.observed("receive_frame", Retry)
 			w.answer(&codec.Retry{Reason: "the central is busy"})
 			continue
 		}
@@ -90,7 +95,7 @@ func (w *worker) handle(kind codec.Type, payload []byte) error {
 		if err := w.bet.Decode(payload); err != nil {
 			return err
 		}
-		w.storeBet()
+		w.storeBet(payload)
 	case codec.TypeBatch:
 		return w.storeBatch(payload)
 	case codec.TypeFinished:
@@ -118,9 +123,9 @@ func (w *worker) handle(kind codec.Type, payload []byte) error {
 }
 
 // storeBet judges and admits w.bet. What became of it is answered by settle.
-func (w *worker) storeBet() {
+func (w *worker) storeBet(payload []byte) {
 	slip := &w.bet.Slip
-	s := stored{single: true, bets: 1, document: slip.Document, number: slip.Number}
+	s := stored{single: true, bets: 1, bytes: len(payload), document: slip.Document, number: slip.Number}
 	w.batch.Reset()
 	s.err = w.add(slip)
 	w.admit(s)
@@ -133,7 +138,7 @@ func (w *worker) storeBatch(payload []byte) error {
 	if err := w.bets.Reset(payload); err != nil {
 		return err
 	}
-	s := stored{bets: w.bets.Len()}
+	s := stored{bets: w.bets.Len(), bytes: len(payload)}
 	w.batch.Reset()
 	for i := range s.bets {
 		if _, err := w.bets.Next(&w.slip); err != nil {
@@ -174,7 +179,9 @@ func (w *worker) add(slip *lottery.Slip) error {
 func (w *worker) admit(s stored) {
 	if s.err == nil {
 		s.receipt, s.err = w.lottery.Store(&w.batch)
+		s.fresh = s.bets - w.batch.Known()
 	}
+	s.agency = w.burst.session.agency // whoever settles it may not look there
 	w.burst.stored = append(w.burst.stored, s)
 }
 
@@ -207,6 +214,7 @@ func (w *worker) settle() {
 		if s.err != nil {
 			w.answer(refusalAnswer(s.err))
 		} else {
+			w.observer.Stored(s.agency, s.fresh, s.bytes)
 			w.answer(&codec.Success{Document: s.document, Number: s.number})
 		}
 	}
@@ -219,6 +227,7 @@ func (w *worker) report(s *stored) {
 	case s.err != nil:
 		w.log.Error().Str("action", "apuesta_recibida").Str("result", "fail").Int("cantidad", s.bets).
 			Str("code", string(codeOf(s.err))).Str("ip", w.burst.session.peer).Err(s.err).Send()
+		w.observer.Refused(Refused{Action: "apuesta_recibida", Agency: s.agency, Bets: s.bets, Code: codeOf(s.err), Peer: w.burst.session.peer})
 	case s.single:
 		w.reportBet(w.log.Info(), s.document, s.number)
 	default:
@@ -278,6 +287,7 @@ func (w *worker) winners() {
 		return
 	}
 	w.burst.answers = appendWinners(w.burst.answers, documents)
+	w.observer.Told(agency)
 }
 
 // maxAnswers bounds how many bytes of answers go to the loop with more winners
@@ -288,13 +298,26 @@ const maxAnswers = 64 << 10
 func (w *worker) refuse(action string, err error) {
 	w.log.Error().Str("action", action).Str("result", "fail").
 		Str("code", string(codeOf(err))).Str("ip", w.burst.session.peer).Err(err).Send()
+	w.observed(action, codeOf(err))
 	w.answer(refusalAnswer(err))
+}
+
+// observed tells the observer of a refusal that is not about bets. Such a
+// request is worked on when nothing else of its session is.
+func (w *worker) observed(action string, code lottery.Code) {
+	s := w.burst.session
+	w.observer.Refused(Refused{Action: action, Agency: s.agency, Code: code, Peer: s.peer})
 }
 
 // goodbye is the last that a connection is told.
 func (w *worker) goodbye(f farewell) {
 	w.log.Error().Str("action", "receive_frame").Str("result", "fail").
 		Str("ip", w.burst.session.peer).Err(f.reason).Send()
+	code := Retry
+	if refusal, ok := f.answer.(*codec.Error); ok {
+		code = refusal.Code
+	}
+	w.observed("receive_frame", code)
 	w.answer(f.answer)
 	w.burst.hangUp = true
 }

@@ -1,0 +1,36 @@
+package reactor
+
+import "loteria/lottery"
+
+// Observer is told what becomes of what agencies ask for. Its methods are
+// called by many goroutines at once and must return at once. Told is also
+// called by the event loop, so it must not even wait for a lock.
+type Observer interface {
+	// Stored says that a BET or BATCH of the agency is durable: how many of
+	// its bets are new to the contest, and how many bytes of payload it had.
+	Stored(agency, bets, bytes int)
+	// Refused says that a request was refused, after that was logged.
+	Refused(Refused)
+	// Told says that the agency's winners were sent to it.
+	Told(agency int)
+}
+
+// Refused is a request that was not granted. There is nothing in it of what a
+// bet says.
+type Refused struct {
+	Action string       // of the log line about it
+	Agency int          // that the connection speaks for; 0 when it has named none
+	Bets   int          // of a BET or BATCH
+	Code   lottery.Code // of the ERROR, or Retry
+	Peer   string       // IP address
+}
+
+// Retry stands in a Refused for the answer RETRY, which has no code.
+const Retry lottery.Code = "retry"
+
+// nobody observes nothing.
+type nobody struct{}
+
+func (nobody) Stored(int, int, int) {}
+func (nobody) Refused(Refused)      {}
+func (nobody) Told(int)             {}
