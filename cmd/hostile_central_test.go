@@ -70,7 +70,7 @@ func (c *hostileCentral) launch(agencies int, args []string) {
 	c.ended, c.counts, c.known = make(chan struct{}), map[string]int{}, map[string]string{}
 	c.news.L = &c.mu
 	c.cmd = exec.Command(filepath.Join(binFolder, "server"), append([]string{"--bind", "127.0.0.1", "--port", "0",
-		"--storage-dir", c.storage, "--expected-agencies", strconv.Itoa(agencies)}, args...)...)
+		"--admin=", "--storage-dir", c.storage, "--expected-agencies", strconv.Itoa(agencies)}, args...)...)
 	c.cmd.Dir = binFolder
 	c.cmd.Env = []string{"GOTRACEBACK=all", "GORACE=halt_on_error=1"}
 	c.cmd.Stderr = &c.stderr

@@ -152,7 +152,7 @@ func (r *round) startCentral() {
 	r.torn = 0
 	_, port, _ := net.SplitHostPort(r.address)
 	r.central = start(r.t, r.events, 0, "server", "--bind", "127.0.0.1", "--port", port,
-		"--storage-dir", r.storage, "--expected-agencies", strconv.Itoa(agencies))
+		"--admin=", "--storage-dir", r.storage, "--expected-agencies", strconv.Itoa(agencies))
 }
 
 func (r *round) startAgency(id int) { r.startAgencyWith(id) }

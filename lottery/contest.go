@@ -28,8 +28,8 @@ type Contest struct {
 	ledger    *Ledger
 	disk      disk // of the state
 	statePath string
-	lateDraw  bool   // OpenContest has made the draw
-	unsynced  bool   // the ledger is not synced, so nothing is known to be on disk
+	lateDraw  bool // OpenContest has made the draw
+	unsynced  bool // the ledger is not synced, so nothing is known to be on disk
 	committed func(Commit)
 	books     []book // of agency i+1
 	drawn     chan struct{}

@@ -178,7 +178,7 @@ func StartQuietCentral(ctx context.Context, bin, folder string, agencies int) (*
 }
 
 func startCentral(ctx context.Context, bin, folder string, agencies, port int, ready Ready, args ...string) (*Server, error) {
-	args = append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--storage-dir", ".", "--contest=",
+	args = append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--storage-dir", ".", "--contest=", "--admin=",
 		"--expected-agencies", strconv.Itoa(agencies),
 		// The generator connects as fast as it can. What does not fit the
 		// backlog is tried again a second later.

@@ -20,6 +20,7 @@ import (
 type config struct {
 	port  int    // TCP; 0 takes any free port
 	bind  string // IP address to listen on; empty listens on all
+	admin string // host:port of the admin port; empty is none
 	named string // name under which agencies reach the central; not used here
 
 	listenBacklog    int // connections that the kernel holds until they are accepted
@@ -43,6 +44,7 @@ type config struct {
 	noSync           bool          // leave it to the operating system when bets go to disk
 	drawDeadline     time.Time     // when betting ends at the latest; zero is never
 	drawWithout      []int         // agencies whose betting is ended at the start
+	profiles         bool          // /debug/pprof on the admin port
 	healthcheck      bool          // do nothing but look whether the central is there
 	check            bool          // do nothing but read the ledger
 }
@@ -57,6 +59,10 @@ func loadConfig(args, environ []string) (config, error) {
 	var c config
 	s := table(&c)
 	err := s.Load(args, environ)
+	if err == nil && c.port != 0 && portOf(c.admin) == c.port {
+		err = s.Refuse("ADMIN_ADDRESS", "has the port of the lottery", "another port, or empty")
+		c.admin = "" // who only moved the lottery to this port gets it
+	}
 	return c, err
 }
 
@@ -162,6 +168,14 @@ func table(c *config) *settings.Set {
 		Flag:  "draw-without",
 		About: "agencies that the draw no longer waits for: it is made from what is stored of theirs",
 	}, settings.Parsed("numbers of agencies, separated by commas", parseAgencies).OrEmpty())
+	settings.Add(s, &c.admin, settings.Setting{
+		Key: "ADMIN_ADDRESS", Flag: "admin", Env: "ADMIN_ADDRESS", Default: "127.0.0.1:8080",
+		About: "where the page, the metrics and the checks of health are, over HTTP and for whoever can reach it; never the lottery's port",
+	}, settings.Parsed("host:port, the port from 0 (any free one) to 65535, or off", parseAdmin).OrEmpty())
+	settings.Add(s, &c.profiles, settings.Setting{
+		Key: "ADMIN_PPROF", Flag: "admin-pprof", Env: "ADMIN_PPROF", Default: "false",
+		About: "serve Go's profiles below /debug/pprof there",
+	}, settings.Bool())
 	settings.Add(s, &c.check, settings.Setting{
 		Flag: "check", Default: "false",
 		About: "only read the ledger, print what is in it and what is wrong with it, and change nothing",
@@ -182,6 +196,28 @@ func (c config) listenAddress() string {
 func parseIP(text string) (string, error) {
 	address, err := netip.ParseAddr(strings.TrimSpace(text))
 	return address.String(), err
+}
+
+// parseAdmin takes host:port, or a word for none.
+func parseAdmin(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	if strings.EqualFold(text, "off") {
+		return "", nil
+	}
+	if portOf(text) < 0 {
+		return "", errors.New("not host:port")
+	}
+	return text, nil
+}
+
+// portOf returns the port of host:port, or -1.
+func portOf(address string) int {
+	_, text, err := net.SplitHostPort(address)
+	port, notNumber := strconv.ParseUint(text, 10, 16)
+	if err != nil || notNumber != nil {
+		return -1
+	}
+	return int(port)
 }
 
 func parseFsync(text string) (noSync bool, err error) {

@@ -20,7 +20,7 @@ func defaultConfig() config {
 		expectedAgencies: 5, maxWorkers: 64, echo: true, storageDir: ".", maxConnections: 131072,
 		maxPerAddress: 32768, maxLine: 1024, frameTimeout: 30 * time.Second, idleTimeout: 10 * time.Minute,
 		windowFrames: 1024, windowBytes: 1 << 20, maxWaiting: 256 << 20, maxUnread: 1 << 20,
-		shutdownTimeout: 5 * time.Second,
+		shutdownTimeout: 5 * time.Second, admin: "127.0.0.1:8080",
 	}
 }
 
@@ -103,6 +103,10 @@ func TestEverySetting(t *testing.T) {
 		}},
 		{"MAX_WAITING_BYTES", "max-waiting-bytes", "9000", func(c *config) { c.maxWaiting = 9000 }},
 		{"MAX_UNREAD_BYTES", "max-unread-bytes", "8193", func(c *config) { c.maxUnread = 8193 }},
+		{"ADMIN_ADDRESS", "admin", ":9100", func(c *config) { c.admin = ":9100" }},
+		{"ADMIN_ADDRESS", "admin", "[::1]:0", func(c *config) { c.admin = "[::1]:0" }},
+		{"ADMIN_ADDRESS", "admin", "off", func(c *config) { c.admin = "" }},
+		{"ADMIN_PPROF", "admin-pprof", "yes", func(c *config) { c.profiles = true }},
 		{"SHUTDOWN_TIMEOUT", "shutdown-timeout", "250ms", func(c *config) { c.shutdownTimeout = 250 * time.Millisecond }},
 	}
 	for _, test := range tests {
@@ -146,6 +150,7 @@ func TestNotAllowed(t *testing.T) {
 		"max-waiting-bytes": {"8191"},
 		"max-unread-bytes":  {"8191", "1073741825"},
 		"healthcheck":       {"perhaps"},
+		"admin":             {"8080", "localhost", "a:b", ":65536", ":-1", "::1:80"},
 		"shutdown-timeout":  {"-1s", "1h1s", "soon"},
 		"server-ip":         {"x"}, // only the file has it
 	} {
@@ -159,6 +164,29 @@ func TestNotAllowed(t *testing.T) {
 			if line := err.Error(); !strings.Contains(line, "--"+flag) || strings.Contains(line, "\n") {
 				t.Errorf("--%s=%s: %s", flag, text, line)
 			}
+		}
+	}
+}
+
+// The admin port is never the lottery's. Where it would only be so by default,
+// the lottery has it.
+func TestAdminIsNotTheLottery(t *testing.T) {
+	for args, want := range map[string]struct{ admin, problem string }{
+		"--port=8080":                         {"", ""},
+		"--port=8080 --admin=:9090":           {":9090", ""},
+		"--port=0 --admin=:0":                 {":0", ""},
+		"--admin=":                            {"", ""},
+		"--admin=0.0.0.0:12345":               {"", `flag --admin: ADMIN_ADDRESS: "0.0.0.0:12345" has the port of the lottery; allowed: another port, or empty`},
+		"--port=8080 --admin=localhost:8080":  {"", "has the port of the lottery"},
+		"--bind=127.0.0.1 --admin=[::]:12345": {"", "has the port of the lottery"},
+	} {
+		inFolder(t, "")
+		got, err := loadConfig(strings.Fields(args), nil)
+		switch {
+		case want.problem == "" && (err != nil || got.admin != want.admin):
+			t.Errorf("%s: the admin port is %q, %v, expected %q", args, got.admin, err, want.admin)
+		case want.problem != "" && (err == nil || !strings.Contains(err.Error(), want.problem)):
+			t.Errorf("%s: %v, expected %s", args, err, want.problem)
 		}
 	}
 }

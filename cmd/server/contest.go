@@ -19,8 +19,7 @@ const (
 )
 
 // openContest opens the contest and logs what it holds.
-func openContest(c config, log zerolog.Logger) (*lottery.Contest, error) {
-	var options []lottery.Option
+func openContest(c config, log zerolog.Logger, options ...lottery.Option) (*lottery.Contest, error) {
 	if c.noSync {
 		options = append(options, lottery.WithoutSync())
 	}

@@ -5,12 +5,14 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+
+	"loteria/admin"
 )
 
 // ownFiles is how many descriptors the central needs beside its connections:
-// the ledger, the log, the event loops, and a few connections that are
-// accepted and refused at once.
-const ownFiles = 64
+// the ledger, the log, the event loops, a few connections that are accepted and
+// refused at once, and those of the admin port.
+const ownFiles = 64 + admin.MaxConnections
 
 // limitConnections returns how many of the wanted connections the limit of
 // open files has room for. It must never be reached: an accept that fails for

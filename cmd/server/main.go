@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 	"loteria/cmd/internal/logline"
 	"loteria/cmd/internal/settings"
+	"loteria/lottery"
 	"loteria/reactor"
 )
 
@@ -71,7 +72,9 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger) error {
 	log.Debug().Str("action", "config").Str("result", "success").Int("port", c.port).
 		Int("listen_backlog", c.listenBacklog).Str("logging_level", logline.LevelName(c.logLevel)).Send()
 
-	contest, err := openContest(c, log)
+	shown, closeAdmin := newAdmin(c, log)
+	defer closeAdmin()
+	contest, err := openContest(c, log, lottery.WithCommits(shown.Committed))
 	if err != nil {
 		return err
 	}
@@ -96,7 +99,7 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger) error {
 			Int("max_connections", connections).Int("configured", c.maxConnections).
 			Str("reason", "the system allows no more open files").Send()
 	}
-	err = reactor.New(reactor.Config{
+	server := reactor.New(reactor.Config{
 		Address:        c.listenAddress(),
 		Backlog:        c.listenBacklog,
 		Echo:           c.echo,
@@ -113,8 +116,11 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger) error {
 		StopTimeout:    c.shutdownTimeout,
 		Log:            log,
 		LoopLog:        loopLog,
-	}, contest).Run(ctx)
-	if err != nil {
+		Observer:       shown.Observer(),
+	}, contest)
+	shown.Watch(contest, server)
+	watching.Go(func() { announce(ctx, server, shown, log) })
+	if err := server.Run(ctx); err != nil {
 		// The ledger may be what hangs; waiting for it would be without end.
 		return err
 	}

@@ -44,7 +44,7 @@ type process struct {
 // begin starts a server without waiting for anything.
 func begin(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := attach(t, exec.Command(os.Args[0], append([]string{"--bind", "127.0.0.1", "--port", "0"}, args...)...))
+	p := attach(t, exec.Command(os.Args[0], append([]string{"--bind", "127.0.0.1", "--port", "0", "--admin="}, args...)...))
 	p.start()
 	return p
 }

@@ -55,7 +55,7 @@ func (s *Set) Load(args, environ []string) error {
 
 // resolve stores the value of the first layer that has one.
 func (s *Set) resolve(e *entry, layers []layer) error {
-	for _, from := range layers {
+	for i, from := range layers {
 		if !from.values.Exists(e.path) {
 			continue
 		}
@@ -68,6 +68,9 @@ func (s *Set) resolve(e *entry, layers []layer) error {
 			return &Error{Source: from.source(e), Key: e.Key, Problem: `"" is empty`, Allowed: e.allowed}
 		case err != nil:
 			return &Error{Source: from.source(e), Key: e.Key, Problem: quoted(value) + " " + err.Error(), Allowed: e.allowed}
+		}
+		if i < len(layers)-1 { // not the defaults
+			e.source = from.source(e)
 		}
 		return nil
 	}

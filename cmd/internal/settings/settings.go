@@ -56,6 +56,7 @@ type entry struct {
 	isBool  bool               // its flag may stand alone
 	set     func(string) error // parses and stores
 	value   string             // as it was read
+	source  string             // of the value; empty for the default
 }
 
 // New returns an empty table for a command, whose name and purpose are for its help.
@@ -96,6 +97,18 @@ func (s *Set) Require(why string, keys ...string) error {
 			if e.Key == key && e.value == "" {
 				return s.notSet(e, why)
 			}
+		}
+	}
+	return nil
+}
+
+// Refuse returns an *Error about the value that the setting with the key was
+// given, for a rule that is about more than one setting. It returns nil when
+// the value is the default: then the caller has to make do with another.
+func (s *Set) Refuse(key, why, allowed string) error {
+	for _, e := range s.entries {
+		if e.Key == key && e.source != "" {
+			return &Error{Source: e.source, Key: e.Key, Problem: quoted(e.value) + " " + why, Allowed: allowed}
 		}
 	}
 	return nil

@@ -1,0 +1,194 @@
+package admin
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"loteria/lottery"
+	"loteria/reactor"
+)
+
+const (
+	namespace = "loteria"
+
+	maxScrapes    = 4 // at a time
+	scrapeTimeout = 10 * time.Second
+)
+
+// commits is what is counted of the ledger's commits, by its writer.
+type commits struct {
+	bytes, appends, seconds prometheus.Histogram
+}
+
+func newCommits() commits {
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets})
+	}
+	return commits{
+		bytes: histogram("commit_bytes", "Size of the ledger's commits, each of one write and one fdatasync.",
+			prometheus.ExponentialBuckets(1<<10, 4, 9)), // 1 KiB to 64 MiB
+		appends: histogram("commit_batches", "Batches that shared a commit of the ledger.",
+			prometheus.ExponentialBuckets(1, 2, 12)), // 1 to 2,048
+		seconds: histogram("sync_seconds", "Duration of an fdatasync of the ledger.",
+			prometheus.ExponentialBuckets(50e-6, 2, 16)), // 50 µs to 1.6 s
+	}
+}
+
+func (c *commits) add(commit lottery.Commit) {
+	c.bytes.Observe(float64(commit.Bytes))
+	c.appends.Observe(float64(commit.Appends))
+	c.seconds.Observe(commit.Sync.Seconds())
+}
+
+// newRegistry returns all metrics of the server, and those of Go and of the
+// process.
+func newRegistry(s *Server) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		s.commits.bytes, s.commits.appends, s.commits.seconds,
+		&collector{s},
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewBuildInfoCollector(),
+	)
+	return registry
+}
+
+func metricsHandler(registry *prometheus.Registry) http.Handler {
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, Timeout: scrapeTimeout})
+}
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+}
+
+// What is asked for at each scrape.
+var (
+	ready    = describe("ready", "Whether the central is ready: its ledger is recovered and it listens to agencies.")
+	expected = describe("agencies_expected", "Agencies that must finish before the draw.")
+	finished = describe("agencies_finished", "Agencies whose betting has ended.")
+	phases   = describe("draw_phase", "Where the contest stands: 1 for its phase, 0 for the others.", "phase")
+	ledger   = describe("ledger_bytes", "Size of the ledger that is on disk.")
+
+	bets     = describe("bets_total", "Bets of the agency in the ledger, durable, those from before the start included.", "agency")
+	batches  = describe("batches_total", "BETs and BATCHes of the agency that were acknowledged since the start.", "agency")
+	received = describe("received_bytes_total", "Payload of the BETs and BATCHes of the agency that were acknowledged since the start.", "agency")
+	ended    = describe("agency_finished", "Whether the agency's betting has ended.", "agency")
+	told     = describe("agency_told", "Whether the agency was told its winners since the start.", "agency")
+	heard    = describe("agency_heard_timestamp_seconds", "When the agency last asked for something, or the contest was opened.", "agency")
+	winners  = describe("winners", "Winning bets of the agency, once the draw is done.", "agency")
+
+	refusals = describe("refusals_total", "Requests that were refused since the start, by the protocol's code; retry for the answer RETRY.", "code")
+
+	connections    = describe("connections", "Open connections.")
+	maxConnections = describe("connections_limit", "Open connections that there may be.")
+	turnedAway     = describe("connections_refused_total", "Connections closed at once, for want of room, since the start.")
+	parked         = describe("parked_queries", "Queries for winners that wait for the draw.")
+	waitingFrames  = describe("waiting_frames", "Frames that wait for their answer.")
+	waitingBytes   = describe("waiting_bytes", "Payload of the frames that wait for their answer.")
+	maxWaiting     = describe("waiting_bytes_limit", "Payload that may wait; beyond it the answer is RETRY.")
+	unread         = describe("unread_bytes", "Answers that agencies have not read yet.")
+	burstsNow      = describe("bursts", "Bursts of frames that workers have, or that wait for one.")
+	workers        = describe("workers", "Workers.")
+	windowFrames   = describe("window_frames", "Frames in the fullest window of a connection, when last looked at.")
+	maxFrames      = describe("window_frames_limit", "Frames of one connection that may wait for their answer.")
+	windowBytes    = describe("window_bytes", "Payload in the fullest window of a connection, when last looked at.")
+	maxBytes       = describe("window_bytes_limit", "Payload of one connection that may wait for its answer.")
+)
+
+// collector asks for everything anew at each scrape (prometheus.Collector).
+type collector struct{ server *Server }
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{
+		ready, expected, finished, phases, ledger,
+		bets, batches, received, ended, told, heard, winners, refusals,
+		connections, maxConnections, turnedAway, parked, waitingFrames, waitingBytes, maxWaiting, unread, burstsNow, workers,
+		windowFrames, maxFrames, windowBytes, maxBytes,
+	} {
+		out <- desc
+	}
+}
+
+// sample sends one value.
+type sample func(desc *prometheus.Desc, value float64, labels ...string)
+
+func gauges(out chan<- prometheus.Metric) sample   { return sampler(out, prometheus.GaugeValue) }
+func counters(out chan<- prometheus.Metric) sample { return sampler(out, prometheus.CounterValue) }
+
+func sampler(out chan<- prometheus.Metric, kind prometheus.ValueType) sample {
+	return func(desc *prometheus.Desc, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(desc, kind, value, labels...)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	s := c.server
+	gauge, counter := gauges(out), counters(out)
+	watched, isReady, _ := s.look()
+	gauge(ready, oneIf(isReady))
+	gauge(expected, float64(s.config.Agencies))
+	for code, n := range s.tally.refusals {
+		counter(refusals, float64(n.Load()), string(code))
+	}
+	for i := range s.tally.agencies {
+		t, agency := &s.tally.agencies[i], strconv.Itoa(i+1)
+		counter(bets, float64(t.bets.Load()), agency)
+		counter(batches, float64(t.batches.Load()), agency)
+		counter(received, float64(t.bytes.Load()), agency)
+		gauge(told, oneIf(t.told.Load()), agency)
+	}
+	if watched != nil {
+		collectContest(gauge, watched.contest)
+		collectReactor(gauge, counter, watched.reactor.Stats())
+	}
+}
+
+func collectContest(gauge sample, contest *lottery.Contest) {
+	now := contest.Phase()
+	for _, phase := range []lottery.Phase{lottery.Betting, lottery.Drawing, lottery.Drawn} {
+		gauge(phases, oneIf(phase == now), string(phase))
+	}
+	gauge(ledger, float64(contest.Ledger().Durable()))
+	done := 0
+	for _, standing := range contest.Standings() {
+		agency := strconv.Itoa(standing.Agency)
+		if standing.Ended {
+			done++
+		}
+		gauge(ended, oneIf(standing.Ended), agency)
+		gauge(heard, float64(standing.Heard.UnixMilli())/1000, agency)
+		if now == lottery.Drawn {
+			gauge(winners, float64(standing.Winners), agency)
+		}
+	}
+	gauge(finished, float64(done))
+}
+
+func collectReactor(gauge, counter sample, stats reactor.Stats) {
+	counter(turnedAway, float64(stats.RefusedConnections))
+	for desc, value := range map[*prometheus.Desc]int{
+		connections: stats.Connections, maxConnections: stats.MaxConnections,
+		parked:        stats.ParkedQueries,
+		waitingFrames: stats.WaitingFrames, waitingBytes: stats.WaitingBytes, maxWaiting: stats.MaxWaiting,
+		unread:    stats.UnreadBytes,
+		burstsNow: stats.Bursts, workers: stats.Workers,
+		windowFrames: stats.WindowFrames, maxFrames: stats.MaxWindowFrames,
+		windowBytes: stats.WindowBytes, maxBytes: stats.MaxWindowBytes,
+	} {
+		gauge(desc, float64(value))
+	}
+}
+
+func oneIf(so bool) float64 {
+	if so {
+		return 1
+	}
+	return 0
+}

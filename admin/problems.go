@@ -1,0 +1,62 @@
+package admin
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"loteria/lottery"
+	"loteria/reactor"
+)
+
+// maxProblems is how many problems are kept; the oldest are forgotten.
+const maxProblems = 50
+
+// problem is a refusal as people see it. The same again and again, with no
+// other in between, is one problem: a peer that floods the central does not
+// drown the others'.
+type problem struct {
+	Number uint64       `json:"number"` // of all since the start, from 1
+	Time   time.Time    `json:"time"`   // of the last one
+	Action string       `json:"action"` // of its line in the log
+	Agency int          `json:"agency"` // 0 when none was named
+	Code   lottery.Code `json:"code"`
+	IP     string       `json:"ip"`
+	Bets   int          `json:"bets"`  // that were refused
+	Times  int          `json:"times"` // how often in a row
+}
+
+// problems are the last ones.
+type problems struct {
+	mu    sync.Mutex
+	last  []problem // oldest first
+	count uint64
+}
+
+func (p *problems) add(r reactor.Refused, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.last); n > 0 {
+		last := &p.last[n-1]
+		if last.Action == r.Action && last.Agency == r.Agency && last.Code == r.Code && last.IP == r.Peer {
+			last.Time = now
+			last.Bets += r.Bets
+			last.Times++
+			return
+		}
+	}
+	if len(p.last) == maxProblems {
+		p.last = slices.Delete(p.last, 0, 1)
+	}
+	p.count++
+	p.last = append(p.last, problem{
+		Number: p.count, Time: now, Action: r.Action, Agency: r.Agency, Code: r.Code, IP: r.Peer, Bets: r.Bets, Times: 1,
+	})
+}
+
+// all returns the problems that are kept, the oldest first.
+func (p *problems) all() []problem {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.last)
+}

@@ -1,0 +1,283 @@
+package admin
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	stdlog "log"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"golang.org/x/net/netutil"
+	"loteria/lottery"
+	"loteria/reactor"
+)
+
+const (
+	// MaxConnections is how many connections there are at a time; more wait to
+	// be accepted.
+	MaxConnections = 32
+
+	retryPeriod   = 10 * time.Second // between two attempts to listen
+	headerTimeout = 5 * time.Second  // for a request's header to come in
+	idleTimeout   = time.Minute      // for the next request of a connection
+	maxHeader     = 16 << 10         // bytes
+	answerTimeout = 2 * time.Minute  // for an answer, of which the longest is a profile
+	closeTimeout  = time.Second      // for answers that are on their way at a stop
+)
+
+// Config says what a Server shows. Agencies has to be given.
+type Config struct {
+	Address  string // host:port to listen on
+	Contest  string // the name of the contest; may be empty
+	Agencies int    // that are expected
+	Profiles bool   // whether /debug/pprof is there
+	Log      zerolog.Logger
+}
+
+// Server shows a central. It is there before the central is: until Watch is
+// called it says that the ledger is being recovered.
+type Server struct {
+	config   Config
+	started  time.Time
+	tally    *tally
+	pulse    *pulse
+	commits  commits
+	registry *prometheus.Registry
+	viewers  viewers
+
+	watched  atomic.Pointer[watched]
+	watching chan struct{} // closed by Watch
+	stopping atomic.Bool
+	closing  chan struct{} // closed when streams have to end
+	address  atomic.Pointer[net.Addr]
+}
+
+// watched is the central that a Server shows.
+type watched struct {
+	contest *lottery.Contest
+	reactor *reactor.Server
+	drawnAt atomic.Pointer[time.Time] // nil when the draw was done before
+}
+
+// New returns a Server that has nothing to show yet.
+func New(config Config) *Server {
+	now := time.Now()
+	t := newTally(config.Agencies)
+	s := &Server{
+		config:  config,
+		started: now,
+		tally:   t,
+		pulse:   newPulse(t, now),
+		commits: newCommits(),
+		closing: make(chan struct{}),
+
+		watching: make(chan struct{}),
+	}
+	s.registry = newRegistry(s)
+	return s
+}
+
+// Observer is what the reactor has to tell what happens.
+func (s *Server) Observer() reactor.Observer { return s.tally }
+
+// Committed takes in a commit of the ledger; see lottery.WithCommits.
+func (s *Server) Committed(c lottery.Commit) { s.commits.add(c) }
+
+// Watch has the server show a contest and its reactor, which does not run yet.
+// It is called once, before the reactor runs.
+func (s *Server) Watch(contest *lottery.Contest, reactor *reactor.Server) {
+	s.tally.begin(contest.Standings())
+	s.pulse.begin(s.tally, time.Now())
+	s.watched.Store(&watched{contest: contest, reactor: reactor})
+	close(s.watching)
+}
+
+// Stopping has /readyz say that the central stops.
+func (s *Server) Stopping() {
+	s.stopping.Store(true)
+	s.tally.wake()
+}
+
+// Address returns where the server listens, or nil while it does not.
+func (s *Server) Address() net.Addr {
+	if address := s.address.Load(); address != nil {
+		return *address
+	}
+	return nil
+}
+
+// look returns what is shown, and whether it is ready: the ledger is recovered
+// and agencies are listened to. Before Watch, watched is nil.
+func (s *Server) look() (watched *watched, ready bool, status string) {
+	watched = s.watched.Load()
+	if s.stopping.Load() {
+		return watched, false, "stopping"
+	}
+	if watched == nil {
+		return nil, false, "recovering the ledger"
+	}
+	if watched.contest.Ledger().Err() != nil {
+		return watched, false, "the ledger has failed"
+	}
+	select {
+	case <-watched.reactor.Ready():
+	default:
+		return watched, false, "not listening yet"
+	}
+	if watched.contest.Phase() == lottery.Drawn {
+		return watched, true, "the draw is done: winners are told, bets are not taken"
+	}
+	return watched, true, "taking bets"
+}
+
+// Run shows the central until ctx is done. An address that is in use is tried
+// again until it is free: to be seen is worth less than to take bets, so the
+// central goes on without. It returns when everything is closed.
+func (s *Server) Run(ctx context.Context) {
+	following := make(chan struct{})
+	done := make(chan struct{})
+	go func() { defer close(following); s.follow(done) }()
+	defer func() { close(done); <-following }()
+
+	listener := s.listen(ctx)
+	if listener == nil {
+		return
+	}
+	address := listener.Addr()
+	s.address.Store(&address)
+	s.config.Log.Info().Str("action", "admin_listen").Str("result", "success").Stringer("address", address).Send()
+	server := &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: headerTimeout,
+		WriteTimeout:      answerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          stdlog.New(visitors{s.config.Log}, "", 0),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(netutil.LimitListener(listener, MaxConnections)) }()
+	select {
+	case err := <-ended: // without having been asked to
+		s.config.Log.Error().Str("action", "admin").Str("result", "fail").Err(err).Send()
+		return
+	case <-ctx.Done():
+	}
+	close(s.closing)
+	closing, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if server.Shutdown(closing) != nil {
+		_ = server.Close() // somebody takes too long to take an answer
+	}
+	<-ended
+	s.config.Log.Info().Str("action", "close_admin").Str("result", "success").Stringer("address", address).Send()
+}
+
+// visitors logs what visitors do wrong, which is no failure of the central's.
+type visitors struct{ log zerolog.Logger }
+
+func (v visitors) Write(text []byte) (int, error) {
+	v.log.Debug().Str("action", "admin").Str("result", "in_progress").Str("reason", strings.TrimSpace(string(text))).Send()
+	return len(text), nil
+}
+
+// listen returns a listener, or nil when ctx is done before it can.
+func (s *Server) listen(ctx context.Context) net.Listener {
+	for told := false; ; told = true {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.Address)
+		if err == nil {
+			return listener
+		}
+		if !told && ctx.Err() == nil {
+			s.config.Log.Warn().Str("action", "admin_listen").Str("result", "in_progress").
+				Str("address", s.config.Address).Str("reason", rootOf(err).Error()).Stringer("retry_every", retryPeriod).Send()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(retryPeriod):
+		}
+	}
+}
+
+// rootOf returns what is behind an error that says the address again.
+func rootOf(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+//go:embed page
+var page embed.FS
+
+// handler is all that there is to see.
+func (s *Server) handler() http.Handler {
+	files, err := fs.Sub(page, "page")
+	if err != nil {
+		panic(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", http.FileServerFS(files))
+	for _, name := range []string{"page.css", "page.js", "texts.js", "icon.svg"} {
+		mux.Handle("GET /"+name, http.FileServerFS(files))
+	}
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.Handle("GET /metrics", metricsHandler(s.registry))
+	mux.HandleFunc("GET /api/state", s.apiState)
+	mux.HandleFunc("GET /api/stream", s.stream)
+	if s.config.Profiles {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	return guarded(mux)
+}
+
+// guarded says to browsers that nothing here is kept, framed, or fetched from
+// elsewhere.
+func guarded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Cache-Control", "no-store")
+		header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "+
+			"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("X-Content-Type-Options", "nosniff")
+		h.ServeHTTP(w, r)
+	})
+}
+
+func answer(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(text + "\n")) // whoever asked may have gone
+}
+
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	_, ready, status := s.look()
+	code := http.StatusOK
+	if !ready {
+		code = http.StatusServiceUnavailable
+	}
+	answer(w, code, status)
+}
+
+func (s *Server) apiState(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(s.state(s.config.Agencies))
+}

@@ -1,0 +1,161 @@
+package admin
+
+import (
+	"time"
+
+	"loteria/lottery"
+	"loteria/reactor"
+)
+
+// State is what /api/state answers, as JSON, and what the page is fed.
+type State struct {
+	Now     time.Time `json:"now"`
+	Started time.Time `json:"started"`
+	Contest string    `json:"contest"` // its name; may be empty
+	Ready   bool      `json:"ready"`
+	Status  string    `json:"status"` // what /readyz says
+	Phase   Phase     `json:"phase"`
+	// DrawnAt is when the draw was seen; it is missing before, and when that
+	// was before the start.
+	DrawnAt *time.Time `json:"drawn_at,omitempty"`
+
+	Expected int     `json:"expected"` // agencies
+	Finished int     `json:"finished"` // whose betting has ended
+	Bets     uint64  `json:"bets"`     // durable, of all agencies
+	Rate     float64 `json:"rate"`     // bets per second, in the last second
+	Winners  *int    `json:"winners"`  // of all agencies; null before the draw
+
+	Agencies []Agency `json:"agencies"`
+	More     int      `json:"more"` // agencies that are not in the list
+
+	Connections    int `json:"connections"`
+	MaxConnections int `json:"max_connections"`
+	ParkedQueries  int `json:"parked_queries"`
+	WaitingBytes   int `json:"waiting_bytes"`
+	MaxWaiting     int `json:"max_waiting_bytes"`
+	WindowFrames   int `json:"window_frames"` // of the fullest window
+	MaxFrames      int `json:"max_window_frames"`
+
+	Refusals map[lottery.Code]uint64 `json:"refusals"` // since the start; codes that never came are left out
+	Problems []problem               `json:"problems"` // the last ones, oldest first
+
+	// Tick is how many seconds' rates there have been: the page's curves grow
+	// by one with each.
+	Tick int `json:"tick"`
+}
+
+// Phase is where the central stands: that of its contest, or Starting.
+type Phase = lottery.Phase
+
+// Starting is the phase until the contest is open.
+const Starting Phase = "starting"
+
+// Agency is a row of a State.
+type Agency struct {
+	Agency  int         `json:"agency"`
+	State   AgencyState `json:"state"`
+	Bets    uint64      `json:"bets"` // durable
+	Rate    float64     `json:"rate"` // bets per second, in the last second
+	Batches uint64      `json:"batches"`
+	Bytes   uint64      `json:"bytes"`   // of payload of those
+	Refused uint64      `json:"refused"` // requests
+	Heard   time.Time   `json:"heard"`   // when it last asked for something
+	Winners *int        `json:"winners"` // null before the draw
+}
+
+// AgencyState is how far an agency is.
+type AgencyState string
+
+// The states of an agency.
+const (
+	Awaited  AgencyState = "awaited"  // it has sent nothing yet
+	Sending  AgencyState = "sending"  // it has, and has not finished
+	Finished AgencyState = "finished" // it has said FINISHED
+	Missing  AgencyState = "missing"  // an operator has ended its betting
+	Told     AgencyState = "told"     // its winners were sent to it
+)
+
+// maxListed is how many agencies the page lists, and has curves of.
+const maxListed = 200
+
+// state puts together what is there now, with so many agencies at most.
+func (s *Server) state(listed int) *State {
+	watched, ready, status := s.look()
+	rates := s.pulse.now()
+	state := &State{
+		Now:      time.Now(),
+		Started:  s.started,
+		Contest:  s.config.Contest,
+		Ready:    ready,
+		Status:   status,
+		Phase:    Starting,
+		Expected: s.config.Agencies,
+		Bets:     s.tally.bets(),
+		Rate:     rates.total,
+		Agencies: []Agency{},
+		More:     max(0, s.config.Agencies-listed),
+		Refusals: make(map[lottery.Code]uint64),
+		Problems: s.tally.problems.all(),
+		Tick:     rates.tick,
+	}
+	for code, n := range s.tally.refusals {
+		if n := n.Load(); n > 0 {
+			state.Refusals[code] = n
+		}
+	}
+	if watched == nil {
+		return state
+	}
+	state.Phase = watched.contest.Phase()
+	state.DrawnAt = watched.drawnAt.Load()
+	state.addReactor(watched.reactor.Stats())
+	winners := 0
+	for i, standing := range watched.contest.Standings() {
+		if standing.Ended {
+			state.Finished++
+		}
+		winners += standing.Winners
+		if i < listed {
+			state.Agencies = append(state.Agencies, s.agency(standing, state.Phase, rates.of(i)))
+		}
+	}
+	if state.Phase == lottery.Drawn {
+		state.Winners = &winners
+	}
+	return state
+}
+
+func (s *State) addReactor(stats reactor.Stats) {
+	s.Connections, s.MaxConnections = stats.Connections, stats.MaxConnections
+	s.ParkedQueries = stats.ParkedQueries
+	s.WaitingBytes, s.MaxWaiting = stats.WaitingBytes, stats.MaxWaiting
+	s.WindowFrames, s.MaxFrames = stats.WindowFrames, stats.MaxWindowFrames
+}
+
+func (s *Server) agency(standing lottery.Standing, phase Phase, rate float64) Agency {
+	t := s.tally.of(standing.Agency)
+	a := Agency{
+		Agency:  standing.Agency,
+		State:   Awaited,
+		Bets:    t.bets.Load(),
+		Rate:    rate,
+		Batches: t.batches.Load(),
+		Bytes:   t.bytes.Load(),
+		Refused: t.refused.Load(),
+		Heard:   standing.Heard,
+	}
+	switch {
+	case t.told.Load():
+		a.State = Told
+	case standing.Missing:
+		a.State = Missing
+	case standing.Ended:
+		a.State = Finished
+	case a.Bets > 0:
+		a.State = Sending
+	}
+	if phase == lottery.Drawn {
+		a.Winners = &standing.Winners
+	}
+	return a
+}

@@ -1,0 +1,146 @@
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"loteria/lottery"
+)
+
+const (
+	// maxViewers is how many pages may be fed at a time; more get 503.
+	maxViewers = 16
+	// writeTimeout is how long a page may take to take what it is sent.
+	writeTimeout = 10 * time.Second
+	// settle is how long what happened waits for more before pages see it.
+	settle = 200 * time.Millisecond
+)
+
+// viewers are the streams that are open. Each has a channel with room for one
+// message: whoever is slow gets the newest.
+type viewers struct {
+	mu   sync.Mutex
+	open map[chan []byte]struct{}
+}
+
+// join opens a stream, unless there are too many.
+func (v *viewers) join() (messages chan []byte, ok bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.open) >= maxViewers {
+		return nil, false
+	}
+	messages = make(chan []byte, 1)
+	if v.open == nil {
+		v.open = make(map[chan []byte]struct{})
+	}
+	v.open[messages] = struct{}{}
+	return messages, true
+}
+
+func (v *viewers) leave(messages chan []byte) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.open, messages)
+}
+
+func (v *viewers) count() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.open)
+}
+
+// send hands a message to all. Only the goroutine of follow calls it, so what
+// it takes out of a full channel is older.
+func (v *viewers) send(message []byte) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for messages := range v.open {
+		select {
+		case <-messages:
+		default:
+		}
+		messages <- message
+	}
+}
+
+// event is a message of a server-sent stream
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+func event(name string, data any) []byte {
+	text, err := json.Marshal(data)
+	if err != nil {
+		panic("admin: a state is no JSON: " + err.Error())
+	}
+	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, text)
+}
+
+// follow takes the rates every second and feeds the pages, also when something
+// happens in between, until done is closed.
+func (s *Server) follow(done <-chan struct{}) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	soon := time.NewTimer(settle)
+	defer soon.Stop()
+	watching := s.watching
+	var drawn <-chan struct{} // closed when the draw that is to come is done
+	for {
+		select {
+		case <-done:
+			return
+		case now := <-ticker.C:
+			s.pulse.take(s.tally, now)
+		case <-watching:
+			watching = nil
+			if watched := s.watched.Load(); watched.contest.Phase() != lottery.Drawn {
+				drawn = watched.contest.Drawn()
+			}
+		case <-drawn:
+			drawn = nil
+			now := time.Now()
+			s.watched.Load().drawnAt.Store(&now)
+		case <-s.tally.changed:
+			soon.Reset(settle)
+			continue
+		case <-soon.C:
+		}
+		if s.viewers.count() > 0 {
+			s.viewers.send(event("state", s.state(maxListed)))
+		}
+	}
+}
+
+// stream feeds a page: first with the curves so far and the state, then with
+// each new state.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
+	messages, ok := s.viewers.join()
+	if !ok {
+		http.Error(w, fmt.Sprintf("%d pages are open already, more are not fed", maxViewers), http.StatusServiceUnavailable)
+		return
+	}
+	defer s.viewers.leave(messages)
+	w.Header().Set("Content-Type", "text/event-stream")
+	controller := http.NewResponseController(w)
+	write := func(message []byte) bool {
+		_ = controller.SetWriteDeadline(time.Now().Add(writeTimeout))
+		_, err := w.Write(message)
+		return err == nil && controller.Flush() == nil
+	}
+	if !write(event("curves", s.pulse.curves())) || !write(event("state", s.state(maxListed))) {
+		return
+	}
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-s.closing:
+			return
+		case message := <-messages:
+			if !write(message) {
+				return
+			}
+		}
+	}
+}

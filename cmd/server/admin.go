@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/rs/zerolog"
+	"loteria/admin"
+	"loteria/reactor"
+)
+
+// newAdmin returns what shows the central, and what closes it again. With no
+// address for it nobody sees it.
+func newAdmin(c config, log zerolog.Logger) (shown *admin.Server, closeAdmin func()) {
+	shown = admin.New(admin.Config{
+		Address:  c.admin,
+		Contest:  c.contest,
+		Agencies: c.expectedAgencies,
+		Profiles: c.profiles,
+		Log:      log,
+	})
+	if c.admin == "" {
+		return shown, func() {}
+	}
+	// It is there from before the ledger is read until after it is closed.
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { shown.Run(ctx) })
+	return shown, func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// announce tells those who wait for it when the central is ready, and when it
+// stops: the admin port, and systemd where that has started the central
+// (https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
+// It returns when ctx is done.
+func announce(ctx context.Context, server *reactor.Server, shown *admin.Server, log zerolog.Logger) {
+	notify := func(state string) {
+		if _, err := daemon.SdNotify(false, state); err != nil {
+			log.Warn().Str("action", "notify_systemd").Str("result", "fail").Err(err).Send()
+		}
+	}
+	select {
+	case <-server.Ready():
+		notify(daemon.SdNotifyReady)
+		<-ctx.Done()
+	case <-ctx.Done():
+	}
+	shown.Stopping()
+	notify(daemon.SdNotifyStopping)
+}
