@@ -1,0 +1,261 @@
+"use strict";
+
+// The page of the central: it shows each state that /api/stream sends. Nothing
+// here decides anything, and nothing is fetched from elsewhere.
+
+const language = navigator.languages.map((tag) => tag.split("-")[0]).find((tag) => tag in texts) || "en";
+const locale = navigator.languages.find((tag) => tag.split("-")[0] === language) || language;
+const numbers = new Intl.NumberFormat(locale);
+const plurals = new Intl.PluralRules(locale);
+const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+const silentAfter = 30; // seconds
+const maxNamed = 10; // agencies that the draw waits for
+const reconnectAfter = 3000; // milliseconds
+
+const byId = (id) => document.getElementById(id);
+
+// say returns a text with its values put in; n chooses between one and many.
+function say(key, values = {}) {
+  let text = key.split(".").reduce((from, part) => from[part], texts[language]);
+  if (typeof text === "object") {
+    text = text[plurals.select(values.n)] || text.other;
+  }
+  return text.replace(/\{(\w+)\}/g, (_, name) =>
+    typeof values[name] === "number" ? numbers.format(values[name]) : values[name]);
+}
+
+// put changes an element's text only when it is another: what has not changed
+// is neither drawn nor read out again.
+function put(element, text) {
+  if (element.textContent !== text) {
+    element.textContent = text;
+  }
+}
+
+function ago(seconds) {
+  if (seconds < 120) {
+    return say("seconds", { n: Math.round(seconds) });
+  }
+  return seconds < 7200 ? say("minutes", { n: Math.round(seconds / 60) }) : say("hours", { n: Math.round(seconds / 3600) });
+}
+
+function bytes(n) {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
+  const i = Math.min(units.length - 1, Math.floor(Math.log(Math.max(n, 1)) / Math.log(1000)));
+  return new Intl.NumberFormat(locale, { style: "unit", unit: units[i], unitDisplay: i ? "short" : "narrow", maximumFractionDigits: n < 1000 ? 0 : 1 })
+    .format(n / 1000 ** i);
+}
+
+// Curve is the rates of the last minutes as a line, the newest on the right.
+class Curve {
+  constructor(svg, length, rates = []) {
+    this.svg = svg;
+    this.length = length;
+    this.rates = rates;
+    for (const name of ["area", "line"]) {
+      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+      path.setAttribute("class", name);
+      this[name] = path;
+    }
+    svg.setAttribute("viewBox", `0 0 ${length - 1} 100`);
+    svg.replaceChildren(this.area, this.line);
+    this.draw();
+  }
+
+  // add appends what came in since the last time. A second that was missed had
+  // the same rate, for all that is known.
+  add(rate, seconds) {
+    for (; seconds > 0; seconds--) {
+      this.rates.push(rate);
+    }
+    this.rates.splice(0, this.rates.length - this.length);
+    this.draw();
+  }
+
+  draw() {
+    const most = Math.max(...this.rates, 0);
+    const now = this.rates.length ? this.rates[this.rates.length - 1] : 0;
+    const label = say("curve_of", { now, max: most });
+    if (label === this.label && most === 0 && this.drawn) {
+      return; // still nothing
+    }
+    this.label = label;
+    this.drawn = true;
+    this.svg.setAttribute("aria-label", label);
+    const from = this.length - this.rates.length;
+    const points = this.rates.map((rate, i) => `${from + i},${most ? (98 - 94 * rate / most).toFixed(1) : 98}`);
+    this.line.setAttribute("d", points.length > 1 ? "M" + points.join("L") : "");
+    this.area.setAttribute("d", points.length > 1 ? `M${from},100L${points.join("L")}L${this.length - 1},100Z` : "");
+  }
+}
+
+let curves = { tick: 0, length: 180, total: null, agencies: [] };
+
+function takeCurves(sent) {
+  curves = { tick: sent.tick, length: sent.length, total: new Curve(byId("total"), sent.length, sent.total), agencies: [] };
+  sent.agencies.forEach((rates, i) => { curves.agencies[i] = new Curve(row(i).curve, sent.length, rates); });
+}
+
+// row returns the parts of the table's row i, which it makes when there is none.
+const rows = [];
+function row(i) {
+  while (rows.length <= i) {
+    const tr = byId("row").content.cloneNode(true).firstElementChild;
+    const part = (selector) => tr.querySelector(selector);
+    rows.push({
+      tr, name: part("th"), badge: part(".badge"), note: part(".note"), bets: part(".bets"),
+      rate: part(".rate"), curve: part("svg"), winners: part(".winners"),
+    });
+    byId("agencies").tBodies[0].append(tr);
+  }
+  return rows[i];
+}
+
+function showAgency(agency, i, state, seconds) {
+  const parts = row(i);
+  if (parts.tr.dataset.state !== agency.state) {
+    parts.tr.dataset.state = agency.state;
+  }
+  put(parts.name, numbers.format(agency.agency));
+  put(parts.badge, say("states." + agency.state));
+  const notes = [];
+  const silence = (Date.parse(state.now) - Date.parse(agency.heard)) / 1000;
+  if (state.phase === "betting" && (agency.state === "sending" || agency.state === "awaited") && silence >= silentAfter) {
+    notes.push(say("silent", { time: ago(silence) }));
+  }
+  if (agency.refused > 0) {
+    notes.push(say("refused", { n: agency.refused }));
+  }
+  put(parts.note, notes.join(", "));
+  put(parts.bets, numbers.format(agency.bets));
+  put(parts.rate, numbers.format(agency.rate));
+  put(parts.winners, agency.winners === null ? "–" : numbers.format(agency.winners));
+  if (seconds > 0 && curves.agencies[i]) {
+    curves.agencies[i].add(agency.rate, seconds);
+  }
+}
+
+function showDraw(state) {
+  let title, more = "";
+  switch (state.phase) {
+    case "starting":
+      title = say("starting");
+      break;
+    case "betting": {
+      title = say("countdown", { finished: state.finished, expected: state.expected });
+      const names = state.agencies.filter((a) => a.state === "sending" || a.state === "awaited").map((a) => numbers.format(a.agency));
+      const left = state.expected - state.finished;
+      const list = new Intl.ListFormat(locale).format(names.slice(0, maxNamed));
+      more = say("awaited_are", { n: left, list: left > maxNamed ? say("and_more", { list: names.slice(0, maxNamed).join(", "), n: left - maxNamed }) : list });
+      break;
+    }
+    case "drawing":
+      title = say("drawing");
+      break;
+    default:
+      title = say("drawn", { winners: say("n_winners", { n: state.winners }) });
+      more = state.drawn_at ? say("drawn_at", { time: clock.format(new Date(state.drawn_at)) }) : "";
+  }
+  if (state.status === "stopping") {
+    more = say("stopping");
+  } else if (state.status === "the ledger has failed") {
+    more = say("failed");
+  }
+  put(byId("countdown"), title);
+  put(byId("awaited"), more);
+  const progress = byId("progress");
+  progress.max = state.expected;
+  progress.value = state.finished;
+  document.title = `${state.finished}/${state.expected} · Lotería Nacional`;
+}
+
+// Problems that are shown, by their numbers; each is made once, so that a
+// screen reader reads it out once.
+const shown = new Map();
+
+function showProblems(problems) {
+  const list = byId("problems");
+  byId("none").hidden = problems.length > 0;
+  const kept = new Set(problems.map((p) => p.number));
+  for (const [number, item] of shown) {
+    if (!kept.has(number)) {
+      item.remove();
+      shown.delete(number);
+    }
+  }
+  for (const problem of problems) {
+    let item = shown.get(problem.number);
+    if (!item) {
+      item = byId("problem").content.cloneNode(true).firstElementChild;
+      shown.set(problem.number, item);
+      list.prepend(item);
+    }
+    const time = item.querySelector("time");
+    time.dateTime = problem.time;
+    put(time, clock.format(new Date(problem.time)));
+    put(item.querySelector(".who"), problem.agency ? say("agency_n", { n: problem.agency }) : say("somebody"));
+    const parts = [texts[language].codes[problem.code] || problem.code];
+    if (problem.bets) {
+      parts.push(say("lost_bets", { n: problem.bets }));
+    }
+    if (problem.times > 1) {
+      parts.push(say("times", { n: problem.times }));
+    }
+    put(item.querySelector(".what"), parts.join(", "));
+    put(item.querySelector("code"), `${problem.code} ${problem.ip}`);
+  }
+}
+
+function show(state) {
+  put(byId("contest"), state.contest);
+  showDraw(state);
+  put(byId("bets"), numbers.format(state.bets));
+  put(byId("rate"), numbers.format(state.rate));
+  put(byId("connections"), numbers.format(state.connections));
+  put(byId("parked"), numbers.format(state.parked_queries));
+  put(byId("budget"), say("of", { n: bytes(state.waiting_bytes), max: bytes(state.max_waiting_bytes) }));
+  put(byId("window"), say("of", { n: state.window_frames, max: state.max_window_frames }));
+  const seconds = Math.min(state.tick - curves.tick, curves.length);
+  if (seconds > 0) {
+    curves.tick = state.tick;
+    if (curves.total) {
+      curves.total.add(state.rate, seconds);
+    }
+  }
+  state.agencies.forEach((agency, i) => showAgency(agency, i, state, seconds));
+  const more = byId("more");
+  more.hidden = state.more === 0;
+  put(more, say("more", { n: state.more }));
+  showProblems(state.problems);
+}
+
+function showLink(link) {
+  const element = byId("link");
+  element.dataset.link = link;
+  put(element, say(link));
+}
+
+// connect follows the stream. The browser connects again by itself, unless the
+// answer was no stream; then this does.
+function connect() {
+  const stream = new EventSource("api/stream");
+  stream.addEventListener("curves", (event) => takeCurves(JSON.parse(event.data)));
+  stream.addEventListener("state", (event) => {
+    show(JSON.parse(event.data));
+    showLink("live");
+  });
+  stream.addEventListener("error", () => {
+    showLink("lost");
+    if (stream.readyState === EventSource.CLOSED) {
+      setTimeout(connect, reconnectAfter);
+    }
+  });
+}
+
+document.documentElement.lang = locale;
+for (const element of document.querySelectorAll("[data-text]")) {
+  element.textContent = say(element.dataset.text);
+}
+showLink("connecting");
+connect();
