@@ -26,7 +26,7 @@ const (
 	// be accepted.
 	MaxConnections = 32
 
-	retryPeriod   = 10 * time.Second // between two attempts to listen
+	retryPeriod   = 10 * time.Second // between two attempts to listen (Server.retryPeriod)
 	headerTimeout = 5 * time.Second  // for a request's header to come in
 	idleTimeout   = time.Minute      // for the next request of a connection
 	maxHeader     = 16 << 10         // bytes
@@ -59,6 +59,8 @@ type Server struct {
 	stopping atomic.Bool
 	closing  chan struct{} // closed when streams have to end
 	address  atomic.Pointer[net.Addr]
+
+	retryPeriod time.Duration
 }
 
 // watched is the central that a Server shows.
@@ -81,6 +83,8 @@ func New(config Config) *Server {
 		closing: make(chan struct{}),
 
 		watching: make(chan struct{}),
+
+		retryPeriod: retryPeriod,
 	}
 	s.registry = newRegistry(s)
 	return s
@@ -198,12 +202,12 @@ func (s *Server) listen(ctx context.Context) net.Listener {
 		}
 		if !told && ctx.Err() == nil {
 			s.config.Log.Warn().Str("action", "admin_listen").Str("result", "in_progress").
-				Str("address", s.config.Address).Str("reason", rootOf(err).Error()).Stringer("retry_every", retryPeriod).Send()
+				Str("address", s.config.Address).Str("reason", rootOf(err).Error()).Stringer("retry_every", s.retryPeriod).Send()
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(retryPeriod):
+		case <-time.After(s.retryPeriod):
 		}
 	}
 }

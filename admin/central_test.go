@@ -1,0 +1,295 @@
+package admin
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+	"loteria/codec"
+	"loteria/lottery"
+	"loteria/reactor"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	http.DefaultClient.CloseIdleConnections()
+	// gnet has these from the start of the program on.
+	if err := goleak.Find(
+		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
+		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
+	); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// patience bounds every wait of these tests; none of them needs it.
+const patience = 30 * time.Second
+
+// central is a central with an admin port, on a real disk.
+type central struct {
+	t       testing.TB
+	admin   *Server
+	contest *lottery.Contest
+	reactor *reactor.Server
+	address string // of the lottery
+	url     string // of the admin port
+	log     *logBuffer
+}
+
+// logBuffer is a log that can be read while it is written.
+type logBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *logBuffer) Write(text []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(text)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// show runs an admin port that has nothing to show yet.
+func show(t testing.TB, agencies int, configure func(*Config)) *central {
+	t.Helper()
+	c := &central{t: t, log: &logBuffer{}}
+	config := Config{Address: "127.0.0.1:0", Contest: "navidad", Agencies: agencies, Log: zerolog.New(c.log)}
+	if configure != nil {
+		configure(&config)
+	}
+	c.admin = New(config)
+	c.run()
+	return c
+}
+
+// run runs the admin port until the test ends.
+func (c *central) run() {
+	c.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { c.admin.Run(ctx) })
+	c.t.Cleanup(func() { cancel(); running.Wait() })
+	c.await("the admin port listens", func() bool { return c.admin.Address() != nil })
+	c.url = "http://" + c.admin.Address().String()
+}
+
+// open opens the contest in the folder, without running the reactor.
+func (c *central) open(folder string, observer reactor.Observer) {
+	c.t.Helper()
+	contest, _, err := lottery.OpenContest(folder, c.admin.config.Agencies, lottery.WithCommits(c.admin.Committed))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { contest.Close() }) // a test may have broken it
+	c.contest = contest
+	c.reactor = reactor.New(reactor.Config{
+		Address:        "127.0.0.1:0",
+		Backlog:        128,
+		Workers:        4,
+		MaxConnections: 100,
+		MaxPerAddress:  100,
+		WindowFrames:   1024,
+		WindowBytes:    1 << 20,
+		MaxWaiting:     64 << 20,
+		MaxUnread:      1 << 20,
+		FrameTimeout:   time.Hour,
+		IdleTimeout:    time.Hour,
+		StopTimeout:    10 * time.Second,
+		Log:            zerolog.New(c.log),
+		LoopLog:        zerolog.New(c.log),
+		Observer:       observer,
+	}, contest)
+	c.admin.Watch(contest, c.reactor)
+}
+
+// listen runs the reactor until the test ends.
+func (c *central) listen() {
+	c.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := c.reactor.Run(ctx); err != nil {
+			c.t.Error(err)
+		}
+	})
+	c.t.Cleanup(func() { cancel(); running.Wait() })
+	select {
+	case <-c.reactor.Ready():
+		c.address = c.reactor.Address().String()
+	case <-time.After(patience):
+		c.t.Fatal("the central does not listen")
+	}
+}
+
+// start runs a central of so many agencies with its admin port.
+func start(t testing.TB, agencies int) *central {
+	t.Helper()
+	c := show(t, agencies, nil)
+	c.open(t.TempDir(), c.admin.Observer())
+	c.listen()
+	return c
+}
+
+// await looks again and again until it is so.
+func (c *central) await(what string, so func() bool) {
+	c.t.Helper()
+	for deadline := time.Now().Add(patience); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			c.t.Fatalf("it never came that %s; the log is\n%s", what, c.log)
+		}
+	}
+}
+
+// get returns the answer to GET.
+func (c *central) get(path string) (code int, header http.Header, body string) {
+	c.t.Helper()
+	return c.request("GET", path)
+}
+
+func (c *central) request(method, path string) (code int, header http.Header, body string) {
+	c.t.Helper()
+	request, err := http.NewRequest(method, c.url+path, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return response.StatusCode, response.Header, string(text)
+}
+
+func (c *central) state() (s State) {
+	c.t.Helper()
+	_, _, body := c.get("/api/state")
+	if err := json.Unmarshal([]byte(body), &s); err != nil {
+		c.t.Fatalf("/api/state: %v in %s", err, body)
+	}
+	return s
+}
+
+// samples returns the metrics, by their names with labels.
+func (c *central) samples() map[string]float64 {
+	c.t.Helper()
+	_, _, body := c.get("/metrics")
+	samples := make(map[string]float64)
+	for line := range strings.Lines(body) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, text, _ := strings.Cut(line, " ")
+		value, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			c.t.Fatalf("/metrics: %v in %q", err, line)
+		}
+		samples[name] = value
+	}
+	return samples
+}
+
+// peer is an agency's connection.
+type peer struct {
+	t    testing.TB
+	conn net.Conn
+	read *bufio.Reader
+}
+
+func (c *central) dial() *peer {
+	c.t.Helper()
+	conn, err := net.Dial("tcp", c.address)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { conn.Close() })
+	return &peer{c.t, conn, bufio.NewReader(conn)}
+}
+
+func (p *peer) send(m codec.Message) {
+	p.t.Helper()
+	frame, err := codec.AppendFrame(nil, m)
+	if err == nil {
+		_, err = p.conn.Write(frame)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// expect reads a frame of that type.
+func (p *peer) expect(kind codec.Type) {
+	p.t.Helper()
+	_ = p.conn.SetReadDeadline(time.Now().Add(patience))
+	var head [5]byte
+	_, err := io.ReadFull(p.read, head[:])
+	if err == nil {
+		size := int(head[0])<<24 | int(head[1])<<16 | int(head[2])<<8 | int(head[3])
+		_, err = p.read.Discard(size + 1)
+	}
+	if err != nil || codec.Type(head[4]) != kind {
+		p.t.Fatalf("received %v, %v, expected %v", codec.Type(head[4]), err, kind)
+	}
+}
+
+// ask sends a message and reads its answer.
+func (p *peer) ask(m codec.Message, kind codec.Type) {
+	p.t.Helper()
+	p.send(m)
+	p.expect(kind)
+}
+
+// What stands in these bets must be nowhere on the admin port.
+const (
+	firstName = "Zulema"
+	lastName  = "Quintriqueo"
+	birthdate = "1971-11-23"
+)
+
+// slips returns bets of an agency, of which the first wins.
+func slips(agency, n int) []lottery.Slip {
+	all := make([]lottery.Slip, n)
+	for i := range all {
+		all[i] = lottery.Slip{
+			Agency: strconv.Itoa(agency), FirstName: firstName, LastName: lastName,
+			Document: fmt.Sprint(90_000_000 + agency*1000 + i), Birthdate: birthdate, Number: strconv.Itoa(7574 - i),
+		}
+	}
+	return all
+}
+
+func batch(agency, n int) *codec.Batch { return &codec.Batch{Slips: slips(agency, n)} }
+
+// badBatch has a number that there is not.
+func badBatch(agency, n int) *codec.Batch {
+	b := batch(agency, n)
+	b.Slips[n-1].Number = "10000"
+	return b
+}
+
+func finish(agency int) *codec.Finished { return &codec.Finished{Agency: strconv.Itoa(agency)} }
+
+func query(agency int) *codec.WinnersQuery { return &codec.WinnersQuery{Agency: strconv.Itoa(agency)} }
