@@ -58,5 +58,5 @@ func (p *problems) add(r reactor.Refused, now time.Time) {
 func (p *problems) all() []problem {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.last)
+	return append([]problem{}, p.last...) // in JSON never null
 }

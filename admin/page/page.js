@@ -41,10 +41,9 @@ function ago(seconds) {
 }
 
 function bytes(n) {
-  const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
-  const i = Math.min(units.length - 1, Math.floor(Math.log(Math.max(n, 1)) / Math.log(1000)));
-  return new Intl.NumberFormat(locale, { style: "unit", unit: units[i], unitDisplay: i ? "short" : "narrow", maximumFractionDigits: n < 1000 ? 0 : 1 })
-    .format(n / 1000 ** i);
+  const units = ["kilobyte", "megabyte", "gigabyte"];
+  const i = n < 1e6 ? 0 : n < 1e9 ? 1 : 2;
+  return new Intl.NumberFormat(locale, { style: "unit", unit: units[i], maximumFractionDigits: 1 }).format(n / 1000 ** (i + 1));
 }
 
 // Curve is the rates of the last minutes as a line, the newest on the right.
@@ -90,11 +89,22 @@ class Curve {
   }
 }
 
-let curves = { tick: 0, length: 180, total: null, agencies: [] };
+// The curves as they were sent, and from then on as they have grown.
+let curves = { tick: 0, length: 1, total: null, agencies: [], sent: [] };
 
 function takeCurves(sent) {
-  curves = { tick: sent.tick, length: sent.length, total: new Curve(byId("total"), sent.length, sent.total), agencies: [] };
-  sent.agencies.forEach((rates, i) => { curves.agencies[i] = new Curve(row(i).curve, sent.length, rates); });
+  const total = new Curve(byId("total"), sent.length, sent.total);
+  curves = { tick: sent.tick, length: sent.length, total, agencies: [], sent: sent.agencies };
+}
+
+// growCurve brings the curve of row i up to date.
+function growCurve(i, rate, seconds) {
+  if (!curves.agencies[i]) {
+    curves.agencies[i] = new Curve(row(i).curve, curves.length, curves.sent[i]);
+  }
+  if (seconds > 0) {
+    curves.agencies[i].add(rate, seconds);
+  }
 }
 
 // row returns the parts of the table's row i, which it makes when there is none.
@@ -103,6 +113,9 @@ function row(i) {
   while (rows.length <= i) {
     const tr = byId("row").content.cloneNode(true).firstElementChild;
     const part = (selector) => tr.querySelector(selector);
+    for (const cell of tr.querySelectorAll("[data-label]")) {
+      cell.dataset.label = say("labels." + cell.dataset.label);
+    }
     rows.push({
       tr, name: part("th"), badge: part(".badge"), note: part(".note"), bets: part(".bets"),
       rate: part(".rate"), curve: part("svg"), winners: part(".winners"),
@@ -131,9 +144,7 @@ function showAgency(agency, i, state, seconds) {
   put(parts.bets, numbers.format(agency.bets));
   put(parts.rate, numbers.format(agency.rate));
   put(parts.winners, agency.winners === null ? "–" : numbers.format(agency.winners));
-  if (seconds > 0 && curves.agencies[i]) {
-    curves.agencies[i].add(agency.rate, seconds);
-  }
+  growCurve(i, agency.rate, seconds);
 }
 
 function showDraw(state) {
@@ -219,9 +230,7 @@ function show(state) {
   const seconds = Math.min(state.tick - curves.tick, curves.length);
   if (seconds > 0) {
     curves.tick = state.tick;
-    if (curves.total) {
-      curves.total.add(state.rate, seconds);
-    }
+    curves.total.add(state.rate, seconds);
   }
   state.agencies.forEach((agency, i) => showAgency(agency, i, state, seconds));
   const more = byId("more");

@@ -1,0 +1,180 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// requireChromium is set where the absence of a browser must not go unnoticed.
+const requireChromium = "REQUIRE_CHROMIUM"
+
+// browser is one headless Chromium for all tests of the page. It ends with the
+// tests.
+var browser = sync.OnceValues(func() (context.Context, error) {
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		return nil, exec.ErrNotFound
+	}
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.WSURLReadTimeout(patience))
+	if os.Getuid() == 0 {
+		options = append(options, chromedp.NoSandbox) // it has none for root
+	}
+	allocator, _ := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, _ := chromedp.NewContext(allocator)
+	closeBrowser = func() { _ = chromedp.Cancel(ctx) }
+	return ctx, chromedp.Do(ctx)
+})
+
+var closeBrowser = func() {}
+
+// step is something to do in a tab.
+type step = chromedp.Action[chromedp.Void]
+
+// call is a command of the DevTools protocol, without its answer.
+func call[P, R any](command cdp.Command[P, R], params P) step {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, command, params)
+		return err
+	})
+}
+
+// tab is a page of the browser, opened on the admin port.
+type tab struct {
+	t   testing.TB
+	ctx context.Context
+
+	mu       sync.Mutex
+	wrong    []string // what the browser has complained of
+	requests []string
+}
+
+// openTab opens a tab in a language, and the page in it. prepare runs before.
+func openTab(t testing.TB, address, language string, prepare ...step) *tab {
+	t.Helper()
+	parent, err := browser()
+	switch {
+	case errors.Is(err, exec.ErrNotFound) && os.Getenv(requireChromium) == "":
+		t.Skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
+	case err != nil:
+		t.Fatal(err)
+	}
+	ctx, cancel := chromedp.NewContext(parent)
+	t.Cleanup(cancel)
+	p := &tab{t: t, ctx: ctx}
+	if err := chromedp.Listen(ctx, p.hear); err != nil {
+		t.Fatal(err)
+	}
+	p.run(
+		call(network.Enable, network.EnableParams{}), call(log.Enable, cdp.Empty{}), call(runtime.Enable, cdp.Empty{}),
+		call(emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: "test", AcceptLanguage: language}),
+	)
+	p.run(prepare...)
+	p.run(chromedp.Navigate(address))
+	return p
+}
+
+func (p *tab) hear(event any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch event := event.(type) {
+	case *runtime.EventExceptionThrown:
+		p.wrong = append(p.wrong, fmt.Sprintf("%+v", *event.ExceptionDetails))
+	case *log.EventEntryAdded:
+		if event.Entry.Level == log.EntryLevelError || event.Entry.Level == log.EntryLevelWarning {
+			p.wrong = append(p.wrong, event.Entry.Text+" "+event.Entry.URL)
+		}
+	case *network.EventRequestWillBeSent:
+		p.requests = append(p.requests, event.Request.URL)
+	}
+}
+
+func (p *tab) run(steps ...step) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// text returns what an expression of JavaScript gives.
+func text[T any](p *tab, expression string) T {
+	p.t.Helper()
+	value, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return value
+}
+
+// await waits until the page's text has all that, each somewhere.
+func (p *tab) await(what string, parts ...string) {
+	p.t.Helper()
+	var body string
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		body = text[string](p, "document.body.innerText")
+		missing := slices.IndexFunc(parts, func(part string) bool { return !strings.Contains(body, part) })
+		if missing < 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%s: the page never had %q, but\n%s", what, parts[missing], body)
+		}
+	}
+}
+
+// awaitText waits until an expression of JavaScript gives that.
+func (p *tab) awaitText(what, expression, want string) {
+	p.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		got := text[string](p, expression)
+		if got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%s: the page has %q, expected %q", what, got, want)
+		}
+	}
+}
+
+// expectNothingWrong says that the browser had nothing to complain of, and that
+// everything came from the admin port.
+func (p *tab) expectNothingWrong(address string) {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.wrong) > 0 {
+		p.t.Errorf("the browser says %q", p.wrong)
+	}
+	home, err := url.Parse(address)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, request := range p.requests {
+		if u, err := url.Parse(request); err != nil || u.Host != home.Host {
+			p.t.Errorf("the page has asked for %s, which is not of %s", request, home.Host)
+		}
+	}
+}

@@ -1,0 +1,385 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/rs/zerolog"
+	"loteria/agency"
+	"loteria/codec"
+)
+
+// row returns the texts of the cells of an agency's row; the curve's is what a
+// screen reader says of it.
+func (p *tab) row(agency int) []string {
+	p.t.Helper()
+	return text[[]string](p, fmt.Sprintf(`[...document.querySelectorAll("#agencies tbody tr")[%d].cells].map(
+		(cell) => cell.querySelector("svg") ? cell.querySelector("svg").getAttribute("aria-label") : cell.innerText.trim())`, agency-1))
+}
+
+// awaitRow waits until cells of an agency's row have these texts.
+func (p *tab) awaitRow(agency int, state, bets, winners string) {
+	p.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		row := p.row(agency)
+		if strings.HasPrefix(row[1], state) && row[2] == bets && row[5] == winners {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("the row is %q, expected are %s, %s bets, %s winners", row, state, bets, winners)
+		}
+	}
+}
+
+// shippedData is the folder with the data set of the project.
+const shippedData = "../.data"
+
+// play runs an agency on its file until it is done or ctx ends.
+func (c *central) play(ctx context.Context, id int, period time.Duration) error {
+	return agency.Run(ctx, agency.Config{
+		ID: id, Address: c.address, Mode: agency.ModeBatch, DataDir: shippedData,
+		BatchMaxAmount: 100, Window: 32, LoopPeriod: period, ConnectTimeout: patience,
+	}, zerolog.Nop())
+}
+
+// TestPage has a whole lottery run in front of the page: five agencies with the
+// data of the project, from nothing to the draw.
+func TestPage(t *testing.T) {
+	c := show(t, 5, nil)
+	p := openTab(t, c.url, "es-AR")
+	p.await("while the ledger is read", "navidad", "en vivo", "Recuperando el registro de apuestas")
+
+	c.open(t.TempDir(), c.admin.Observer())
+	c.listen()
+	p.await("an empty lottery", "0 de 5 agencias terminaron", "Faltan las agencias 1, 2, 3, 4 y 5.", "No hubo ninguno.")
+	for id := 1; id <= 5; id++ {
+		p.awaitRow(id, "sin noticias", "0", "–")
+	}
+
+	// The largest agency sends slowly, so that it can be seen to send.
+	const slow = 1
+	slowly, stop := context.WithCancel(t.Context())
+	stopped := make(chan error)
+	go func() { stopped <- c.play(slowly, slow, 10*time.Millisecond) }()
+	p.awaitCurve("the curve of the agency that sends rises", slow)
+	stop()
+	if err := <-stopped; !errors.Is(err, agency.ErrStopped) {
+		t.Fatal(err)
+	}
+	p.awaitRow(slow, "enviando", c.localBets(slow), "–")
+
+	p.expectProblems(0)
+	bad := c.dial()
+	bad.ask(badBatch(slow, 7), codec.TypeError)
+	p.await("a refusal", "Agencia 1", "número inválido, 7 apuestas", "bad_number 127.0.0.1", "1 rechazo")
+	bad.ask(badBatch(slow, 7), codec.TypeError)
+	p.await("the same again", "número inválido, 14 apuestas, 2 veces", "2 rechazos")
+	c.dial().ask(&codec.Finished{Agency: "77"}, codec.TypeError)
+	p.await("an unknown agency", "Agencia 77", "agencia que no se espera")
+	p.expectProblems(2)
+
+	// The others send, finish and ask; their queries are parked.
+	var playing sync.WaitGroup
+	for id := 2; id <= 5; id++ {
+		playing.Go(func() {
+			if err := c.play(t.Context(), id, 0); err != nil {
+				t.Errorf("agency %d: %v", id, err)
+			}
+		})
+	}
+	p.await("parked queries", "4 de 5 agencias terminaron", "Falta la agencia 1.")
+	p.awaitText("parked queries", `document.getElementById("parked").innerText`, "4")
+	for id := 2; id <= 5; id++ {
+		p.awaitRow(id, "terminó", c.localBets(id), "–")
+	}
+	if got := text[float64](p, `document.getElementById("progress").position`); got != 0.8 {
+		t.Errorf("the progress is at %v, expected 4 of 5", got)
+	}
+
+	if err := c.play(t.Context(), slow, 0); err != nil {
+		t.Fatal(err)
+	}
+	playing.Wait()
+	winners := 0
+	for id := 1; id <= 5; id++ {
+		documents, drawn, err := c.contest.Winners(id)
+		if err != nil || !drawn {
+			t.Fatalf("agency %d: %v, drawn: %v", id, err, drawn)
+		}
+		winners += len(documents)
+		p.awaitRow(id, "avisada", c.localBets(id), fmt.Sprint(len(documents)))
+	}
+	if winners < 2 {
+		t.Fatalf("the data has %d winners: the text would be another", winners)
+	}
+	p.await("the draw", fmt.Sprintf("Sorteo hecho: %d ganadores", winners), "A las ")
+	p.awaitText("parked queries", `document.getElementById("parked").innerText`, "0")
+	if title := text[string](p, "document.title"); title != "5/5 · Lotería Nacional" {
+		t.Errorf("the title is %q", title)
+	}
+	p.expectNothingWrong(c.url)
+}
+
+// localBets is how many bets of the agency are stored, as an Argentine writes it.
+func (c *central) localBets(agency int) string {
+	n := fmt.Sprint(c.contest.Bets(agency))
+	for i := len(n) - 3; i > 0; i -= 3 {
+		n = n[:i] + "." + n[i:]
+	}
+	return n
+}
+
+// awaitCurve waits until the curve of an agency is drawn, and not flat.
+func (p *tab) awaitCurve(what string, agency int) {
+	p.t.Helper()
+	p.awaitText(what, fmt.Sprintf(`String(new Set([...document.querySelectorAll("#agencies tbody tr")[%d]
+		.querySelector("path.line").getAttribute("d").matchAll(/,([\d.]+)/g)].map((m) => m[1])).size > 1)`, agency-1), "true")
+}
+
+func (p *tab) expectProblems(n int) {
+	p.t.Helper()
+	if got := text[int](p, `document.querySelectorAll("#problems li").length`); got != n {
+		p.t.Errorf("%d problems are listed, expected %d", got, n)
+	}
+}
+
+// settled is a central before whose page there is something of everything.
+func settled(t *testing.T) *central {
+	t.Helper()
+	c := start(t, 3)
+	one, two := c.dial(), c.dial()
+	one.ask(batch(1, 60), codec.TypeSuccess)
+	one.ask(finish(1), codec.TypeSuccess)
+	two.ask(batch(2, 1), codec.TypeSuccess)
+	two.ask(badBatch(2, 1), codec.TypeError)
+	return c
+}
+
+func TestPageInEnglish(t *testing.T) {
+	c := settled(t)
+	for _, language := range []string{"en-GB", "de-DE"} { // English is for who has neither
+		p := openTab(t, c.url, language)
+		p.await(language, "1 of 3 agencies have finished", "Agencies 2 and 3 are still to finish.", "invalid number, 1 bet", "1 refusal", "live")
+		p.awaitRow(1, "finished", "60", "–")
+		p.awaitRow(3, "not heard of", "0", "–")
+		p.expectNothingWrong(c.url)
+	}
+	p := openTab(t, c.url, "fr-FR,es-ES")
+	p.await("the first language that there is", "1 de 3 agencias terminaron")
+}
+
+// Both languages have the same texts, and a word for every code.
+func TestTexts(t *testing.T) {
+	c := settled(t)
+	p := openTab(t, c.url, "es")
+	keys := func(language string) []string {
+		return text[[]string](p, `(() => { const all = [];
+			const walk = (from, path) => Object.entries(from).forEach(([key, value]) =>
+				typeof value === "object" ? walk(value, path + key + ".") : all.push(path + key));
+			walk(texts.`+language+`, ""); return all.sort() })()`)
+	}
+	es, en := keys("es"), keys("en")
+	if !slices.Equal(es, en) {
+		t.Errorf("in Spanish there are %q, in English %q", es, en)
+	}
+	for code := range c.admin.tally.refusals {
+		if !slices.Contains(es, "codes."+string(code)) {
+			t.Errorf("the page has no words for %s", code)
+		}
+	}
+}
+
+// contrast is the least contrast of a text with what is behind it, and which
+// text that is (https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio).
+const contrast = `(() => {
+	const numbers = (colour) => colour.match(/[\d.]+/g).map(Number);
+	const light = (colour) => numbers(colour).slice(0, 3).map((c) => c / 255)
+		.map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+		.reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+	const behind = (element) => {
+		for (; element; element = element.parentElement) {
+			const colour = getComputedStyle(element).backgroundColor;
+			if ((numbers(colour)[3] ?? 1) === 1) return colour;
+		}
+		return "rgb(255, 255, 255)";
+	};
+	let least = { ratio: 21, text: "" };
+	for (const element of document.querySelectorAll("body *")) {
+		const own = [...element.childNodes].some((n) => n.nodeType === Node.TEXT_NODE && n.textContent.trim());
+		if (!own || !element.checkVisibility()) continue;
+		const [a, b] = [light(getComputedStyle(element).color), light(behind(element))].sort((x, y) => y - x);
+		const ratio = (a + 0.05) / (b + 0.05);
+		if (ratio < least.ratio) least = { ratio, text: element.textContent.trim() };
+	}
+	return least;
+})()`
+
+// In both schemes every text can be read, and the schemes are two.
+func TestPageLightAndDark(t *testing.T) {
+	c := settled(t)
+	backs := map[string]bool{}
+	for _, scheme := range []string{"light", "dark"} {
+		p := openTab(t, c.url, "es", call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		}))
+		p.await(scheme, "bad_number", "terminó", "enviando", "sin noticias")
+		least := text[struct {
+			Ratio float64
+			Text  string
+		}](p, contrast)
+		if least.Ratio < 4.5 || least.Text == "" {
+			t.Errorf("%s: %q has a contrast of %.1f, expected at least 4.5", scheme, least.Text, least.Ratio)
+		}
+		backs[text[string](p, "getComputedStyle(document.documentElement).backgroundColor")] = true
+	}
+	if len(backs) != 2 {
+		t.Errorf("both schemes have the background %v", backs)
+	}
+}
+
+// On a phone nothing is beyond the edge, in any state.
+func TestPageOnAPhone(t *testing.T) {
+	c := settled(t)
+	for _, language := range []string{"es", "en"} {
+		p := openTab(t, c.url, language, chromedp.EmulateViewport(360, 740, chromedp.EmulateScale(2)))
+		p.await("on a phone", "bad_number")
+		if width := text[int](p, "document.documentElement.scrollWidth"); width > 360 {
+			t.Errorf("%s: the page is %d pixels wide on a screen of 360", language, width)
+		}
+		if size := text[float64](p, `Math.min(...[...document.querySelectorAll("main *")].filter((e) => e.innerText)
+			.map((e) => parseFloat(getComputedStyle(e).fontSize)))`); size < 12 {
+			t.Errorf("%s: some text is %v pixels high, expected at least 12", language, size)
+		}
+	}
+}
+
+func TestPageByKeyboard(t *testing.T) {
+	c := settled(t)
+	p := openTab(t, c.url, "es")
+	p.await("by keyboard", "bad_number")
+	p.run(chromedp.KeyEvent(kb.Tab))
+	p.awaitText("the first stop", "document.activeElement.innerText", "Ir a las agencias")
+	if left := text[float64](p, "document.activeElement.getBoundingClientRect().left"); left < 0 {
+		t.Error("the link that has the focus is not to be seen")
+	}
+	p.run(chromedp.KeyEvent(kb.Enter))
+	p.awaitText("where it leads", "document.activeElement.id", "agencies")
+}
+
+// node is what a screen reader knows of a part of the page.
+type node struct{ role, name string }
+
+func TestPageByScreenReader(t *testing.T) {
+	c := settled(t)
+	for name, width := range map[string]int64{"2": 1200, "Agencia 2": 360} { // a phone's rows have no header above them
+		t.Run(fmt.Sprint(width), func(t *testing.T) {
+			p := openTab(t, c.url, "es-AR", chromedp.EmulateViewport(width, 740))
+			p.await("by screen reader", "bad_number")
+			testScreenReader(t, p, name)
+		})
+	}
+}
+
+func testScreenReader(t *testing.T, p *tab, agency2 string) {
+	tree, err := chromedp.Run(p.ctx, func(ctx context.Context, t *chromedp.Target) (accessibility.GetFullAXTreeResult, error) {
+		return cdp.Call(ctx, t, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := func(v *accessibility.Value) string {
+		if v == nil {
+			return ""
+		}
+		var text string
+		_ = json.Unmarshal([]byte(v.Value), &text) // other values have no name
+		return text
+	}
+	nodes := map[node]int{}
+	for _, n := range tree.Nodes {
+		if !n.Ignored {
+			nodes[node{value(n.Role), value(n.Name)}]++
+		}
+	}
+	for want, n := range map[node]int{
+		{"heading", "Sorteo"}:                   1,
+		{"progressbar", "Sorteo"}:               1,
+		{"table", "Agencias"}:                   1,
+		{"columnheader", "Estado"}:              1,
+		{"rowheader", agency2}:                  1,
+		{"cell", "enviando 1 rechazo"}:          1,
+		{"log", "Problemas"}:                    1,
+		{"region", "Ahora"}:                     1,
+		{"link", "Ir a las agencias"}:           1,
+		{"columnheader", "Ganadores"}:           1,
+		{"heading", "Lotería Nacional navidad"}: 1,
+	} {
+		if nodes[want] != n {
+			t.Errorf("there are %d of %+v, expected %d", nodes[want], want, n)
+		}
+	}
+	images, statuses := 0, 0
+	for n := range nodes {
+		switch {
+		case n.role == "image" && strings.HasPrefix(n.name, "Apuestas por segundo"):
+			images += nodes[n]
+		case n.role == "image":
+			t.Errorf("an image is called %q", n.name)
+		case n.role == "status":
+			statuses += nodes[n]
+		}
+	}
+	if images != 4 || statuses != 2 {
+		t.Errorf("%d curves have a name, %d parts tell of changes, expected 4 and 2: %v", images, statuses, nodes)
+	}
+	if lang := text[string](p, "document.documentElement.lang"); lang != "es-AR" {
+		t.Errorf("the page says that it is in %q", lang)
+	}
+}
+
+// A page whose central goes and comes back finds it again by itself.
+func TestPageFindsTheCentralAgain(t *testing.T) {
+	c := &central{t: t, log: &logBuffer{}}
+	begin := func(address string, agencies int) (stop func()) {
+		c.admin = New(Config{Address: address, Agencies: agencies, Log: newLog(c.log)})
+		ctx, cancel := context.WithCancel(context.Background())
+		var running sync.WaitGroup
+		running.Go(func() { c.admin.Run(ctx) })
+		c.await("the admin port listens", func() bool { return c.admin.Address() != nil })
+		return func() { cancel(); running.Wait() }
+	}
+	stop := begin("127.0.0.1:0", 1)
+	address := c.admin.Address().String()
+	p := openTab(t, "http://"+address, "es")
+	p.await("at first", "en vivo")
+	stop()
+	p.await("without a central", "se perdió la conexión")
+	defer begin(address, 1)()
+	p.await("with another one", "en vivo")
+}
+
+// More agencies than a page can bear are counted, and not listed.
+func TestPageWithManyAgencies(t *testing.T) {
+	c := start(t, maxListed+50)
+	p := openTab(t, c.url, "es")
+	p.await("many agencies", fmt.Sprintf("0 de %d agencias terminaron", maxListed+50), "Faltan las agencias 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 y 240 más.",
+		"y 50 agencias más, en /api/state")
+	if n := text[int](p, `document.querySelectorAll("#agencies tbody tr").length`); n != maxListed {
+		t.Errorf("%d agencies are listed, expected %d", n, maxListed)
+	}
+	if n := len(c.state().Agencies); n != maxListed+50 {
+		t.Errorf("/api/state lists %d agencies, expected all", n)
+	}
+}
