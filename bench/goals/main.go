@@ -52,6 +52,7 @@ var goals = []struct {
 	{"draw", drawing},
 	{"allocations", allocations},
 	{"growth", growth},
+	{"watched", watched},
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {

@@ -154,6 +154,17 @@ func StartCentral(ctx context.Context, bin, folder string, agencies int) (*Serve
 	return startCentral(ctx, bin, folder, agencies, 0, Logs(`action: listen \| result: success \| address: (\S+)`))
 }
 
+// StartShownCentral starts bin/server in the folder, with an admin port.
+func StartShownCentral(ctx context.Context, bin, folder string, agencies int) (s *Server, admin string, err error) {
+	listens, shows := Logs(`action: listen \| result: success \| address: (\S+)`), Logs(`action: admin_listen \| result: success \| address: (\S+)`)
+	s, err = startCentral(ctx, bin, folder, agencies, 0, func(log []byte) (address string, ok bool) {
+		address, listening := listens(log)
+		admin, ok = shows(log)
+		return address, ok && listening
+	}, "--admin", "127.0.0.1:0")
+	return s, admin, err
+}
+
 // StartQuietCentral starts bin/server in the folder, so that it logs errors
 // only.
 func StartQuietCentral(ctx context.Context, bin, folder string, agencies int) (*Server, error) {

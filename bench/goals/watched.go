@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"golang.org/x/sync/errgroup"
+	"loteria/bench/process"
+	"loteria/bench/report"
+)
+
+// What watches the central.
+const (
+	browsers      = 3
+	scrapeEvery   = time.Second
+	watchedRounds = 5 // pairs of loads for each round of other goals: the difference is small
+)
+
+// watched measures what it costs that a central is watched: the throughput of
+// agencies with a window while its metrics are scraped every second and its page
+// is open in three browsers on the same machine, to that of one that nobody
+// looks at. The browsers are there all the time.
+func watched(l *lab) ([]row, error) {
+	const goal = 0.98
+	what := fmt.Sprintf("the same with metrics scraped every second and the page open in %d browsers, to unwatched", browsers)
+	viewers, closeViewers, err := openBrowsers(l.ctx)
+	if errors.Is(err, exec.ErrNotFound) {
+		return []row{{what, "≥ 98 %", "not measured", "there is no chromium"}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer closeViewers()
+	var ratios []float64
+	for round := range watchedRounds {
+		err := l.repeat(fmt.Sprintf("watched and not, %d of %d", round+1, watchedRounds), func() error {
+			var rates [2]float64 // unwatched, watched
+			for i := range rates {
+				which := (i + len(ratios)) % 2 // now the one is first, now the other
+				watching := viewers
+				if which == 0 {
+					watching = nil
+				}
+				rate, err := l.shownLoad(watching)
+				if err != nil {
+					return err
+				}
+				rates[which] = rate
+			}
+			ratios = append(ratios, rates[1]/rates[0])
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	ratio := report.Median(ratios)
+	return []row{verdict(what, "≥ 98 %", fmt.Sprintf("%.1f %% (median of %d pairs)", 100*ratio, len(ratios)), ratio/goal)}, nil
+}
+
+// shownLoad returns the rate of agencies with a window at a central with an
+// admin port, while the viewers have its page open and its metrics are scraped;
+// with no viewers, nobody does either.
+func (l *lab) shownLoad(viewers []context.Context) (rate float64, err error) {
+	err = l.inFolder(func(folder string) error {
+		c, admin, err := process.StartShownCentral(l.ctx, l.bin, folder, agencies)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithCancel(l.ctx)
+		watching, ctx := errgroup.WithContext(ctx)
+		if len(viewers) > 0 {
+			for _, viewer := range viewers {
+				if err := openPage(viewer, "http://"+admin); err != nil {
+					cancel()
+					return errors.Join(err, c.Kill())
+				}
+			}
+			watching.Go(func() error { return scrape(ctx, "http://"+admin+"/metrics") })
+		}
+		measured, err := l.load(c, agencies, window)
+		cancel()
+		if err = errors.Join(err, watching.Wait()); err != nil {
+			return errors.Join(err, c.Kill())
+		}
+		rate = measured.Rate()
+		for _, viewer := range viewers {
+			err = errors.Join(err, closePage(viewer, admin))
+		}
+		return errors.Join(err, c.Stop())
+	})
+	return rate, err
+}
+
+// openBrowsers starts browsers, each a process of its own.
+func openBrowsers(ctx context.Context) (viewers []context.Context, closeAll func(), err error) {
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		return nil, nil, exec.ErrNotFound
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path))
+	if os.Getuid() == 0 {
+		options = append(options, chromedp.NoSandbox) // it has none for root
+	}
+	ctx, closeAll = context.WithCancel(ctx)
+	for range browsers {
+		allocator, _ := chromedp.NewExecAllocator(ctx, options...)
+		viewer, _ := chromedp.NewContext(allocator)
+		if err := chromedp.Do(viewer); err != nil {
+			closeAll()
+			return nil, nil, err
+		}
+		viewers = append(viewers, viewer)
+	}
+	return viewers, closeAll, nil
+}
+
+// openPage returns when the page is live.
+func openPage(viewer context.Context, address string) error {
+	if err := chromedp.Do(viewer, chromedp.Navigate(address)); err != nil {
+		return err
+	}
+	return awaitLink(viewer, "live")
+}
+
+func awaitLink(viewer context.Context, want string) error {
+	var got string
+	for range 1000 {
+		var err error
+		got, err = chromedp.Run(viewer, chromedp.Evaluate[string](`document.getElementById("link").dataset.link`))
+		if err != nil || got == want {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return fmt.Errorf("the page is %s, expected %s", got, want)
+}
+
+// closePage checks that the page has seen the load, and leaves it.
+func closePage(viewer context.Context, address string) error {
+	curve, err := chromedp.Run(viewer, chromedp.Evaluate[string](`document.querySelector("#total path.line").getAttribute("d")`))
+	if err == nil && curve == "" {
+		err = fmt.Errorf("the page at %s has drawn no curve", address)
+	}
+	return errors.Join(err, chromedp.Do(viewer, chromedp.Navigate("about:blank")))
+}
+
+// scrape asks for the metrics every second, until ctx is done.
+func scrape(ctx context.Context, address string) error {
+	ticker := time.NewTicker(scrapeEvery)
+	defer ticker.Stop()
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+		if err != nil {
+			return err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err == nil {
+			_, err = io.Copy(io.Discard, response.Body)
+			response.Body.Close()
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil && response.StatusCode != http.StatusOK {
+			err = fmt.Errorf("%s answers %s", address, response.Status)
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
