@@ -5,10 +5,12 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -237,7 +239,8 @@ func (l *lab) awaitResult(expr string, want float64) {
 	l.Fatalf("after a minute %s is %v, want %v", expr, last, want)
 }
 
-// checkRules reports alerts of the file that Prometheus does not evaluate.
+// checkRules waits until Prometheus has evaluated its rules, and reports alerts
+// of the file that it does not have, or cannot evaluate.
 func (l *lab) checkRules() {
 	l.Helper()
 	content, err := os.ReadFile(filepath.Join(l.dir, "deploy/prometheus/alerts.yml"))
@@ -250,6 +253,26 @@ func (l *lab) checkRules() {
 	if err := yaml.Unmarshal(content, &file); err != nil {
 		l.Fatal(err)
 	}
+	health := l.ruleHealth()
+	for deadline := time.Now().Add(time.Minute); slices.Contains(slices.Collect(maps.Values(health)), "unknown"); health = l.ruleHealth() {
+		if time.Now().After(deadline) {
+			l.Fatalf("after a minute rules are not evaluated: %v", health)
+		}
+		time.Sleep(glance)
+	}
+	for _, group := range file.Groups {
+		for _, rule := range group.Rules {
+			if health[rule.Alert] != "ok" {
+				l.Errorf("the health of the alert %s is %q", rule.Alert, health[rule.Alert])
+			}
+		}
+	}
+}
+
+// ruleHealth is what Prometheus says of each of its rules: unknown, until it has
+// evaluated it, then ok or what is wrong.
+func (l *lab) ruleHealth() map[string]string {
+	l.Helper()
 	var loaded struct {
 		Groups []struct {
 			Rules []struct{ Name, Health, LastError string }
@@ -264,11 +287,5 @@ func (l *lab) checkRules() {
 			health[rule.Name] = rule.Health + rule.LastError
 		}
 	}
-	for _, group := range file.Groups {
-		for _, rule := range group.Rules {
-			if health[rule.Alert] != "ok" {
-				l.Errorf("the health of the alert %s is %q", rule.Alert, health[rule.Alert])
-			}
-		}
-	}
+	return health
 }
