@@ -53,6 +53,9 @@ func TestSystemdAcceptsTheUnit(t *testing.T) {
 
 func TestExposureIsLow(t *testing.T) {
 	output, err := runTool(t, "systemd", "systemd-analyze", "security", "--offline=true", "--no-pager", "./"+serviceFile)
+	if strings.Contains(output, "unrecognized option") {
+		t.Skip("systemd-analyze is older than version 250, and knows no --offline")
+	}
 	if err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
@@ -100,7 +103,7 @@ func TestEnvironmentFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	examples := map[string]bool{"CONTEST": true, "DRAW_DEADLINE": true}
-	notYet := map[string]bool{"ADMIN_ADDRESS": true}
+	notYet := map[string]bool{"ADMIN_ADDRESS": true} // README does not list it yet
 	offered := 0
 	for _, match := range regexp.MustCompile(`(?m)^#?([A-Z_]+)=(.*)$`).FindAllStringSubmatch(string(content), -1) {
 		offered++
