@@ -2,89 +2,55 @@ package deploy
 
 import (
 	"bufio"
+	"context"
+	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"loteria/admin"
+	"loteria/lottery"
+	"loteria/reactor"
 )
 
-// centralMetrics returns what a central's /metrics names, as exposed reads it.
-// It is the one place that says what there is: alerts and dashboard are held
+// centralMetrics returns what a central's /metrics names after the draw, when it
+// has all that there is, as exposed reads it. Alerts and dashboard are held
 // against it.
 func centralMetrics(t *testing.T) map[string]bool {
 	t.Helper()
-	return exposed(t, metricsOfACentral)
-}
+	shown := admin.New(admin.Config{Address: "127.0.0.1:0", Agencies: 1, Log: zerolog.Nop()})
+	contest, _, err := lottery.OpenContest(t.TempDir(), 1, lottery.WithCommits(shown.Committed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer contest.Close()
+	if err := contest.Finish(1, 0, true); err != nil {
+		t.Fatal(err)
+	}
+	shown.Watch(contest, reactor.New(reactor.Config{MaxConnections: 1}, contest))
 
-// metricsOfACentral is what a central with one agency answers after the draw,
-// as far as names and labels go. Of a histogram there is one bucket.
-const metricsOfACentral = `
-# TYPE loteria_bets_total counter
-loteria_bets_total{agency="1"} 1
-# TYPE loteria_batches_total counter
-loteria_batches_total{agency="1"} 1
-# TYPE loteria_received_bytes_total counter
-loteria_received_bytes_total{agency="1"} 1
-# TYPE loteria_refusals_total counter
-loteria_refusals_total{code="bad_document"} 0
-# TYPE loteria_commit_bytes histogram
-loteria_commit_bytes_bucket{le="+Inf"} 1
-loteria_commit_bytes_sum 1
-loteria_commit_bytes_count 1
-# TYPE loteria_commit_batches histogram
-loteria_commit_batches_bucket{le="+Inf"} 1
-loteria_commit_batches_sum 1
-loteria_commit_batches_count 1
-# TYPE loteria_sync_seconds histogram
-loteria_sync_seconds_bucket{le="+Inf"} 1
-loteria_sync_seconds_sum 1
-loteria_sync_seconds_count 1
-# TYPE loteria_ledger_bytes gauge
-loteria_ledger_bytes 1
-loteria_connections 1
-loteria_connections_limit 1
-loteria_connections_refused_total 0
-loteria_parked_queries 0
-loteria_waiting_bytes 0
-loteria_waiting_bytes_limit 1
-loteria_waiting_frames 0
-loteria_unread_bytes 0
-loteria_window_frames 0
-loteria_window_bytes 0
-loteria_window_frames_limit 1
-loteria_window_bytes_limit 1
-loteria_bursts 0
-loteria_workers 1
-loteria_draw_phase{phase="drawn"} 1
-loteria_agencies_expected 1
-loteria_agencies_finished 1
-loteria_agency_finished{agency="1"} 1
-loteria_agency_told{agency="1"} 1
-loteria_agency_heard_timestamp_seconds{agency="1"} 1
-loteria_winners{agency="1"} 0
-loteria_ready 1
-go_build_info{checksum="",path="loteria",version="(devel)"} 1
-# TYPE go_gc_duration_seconds summary
-go_gc_duration_seconds{quantile="0.5"} 1
-go_gc_duration_seconds_sum 1
-go_gc_duration_seconds_count 1
-go_gc_gogc_percent 100
-go_gc_gomemlimit_bytes 1
-go_goroutines 1
-go_info{version="go1.26"} 1
-go_memstats_alloc_bytes 1
-go_memstats_heap_inuse_bytes 1
-go_memstats_heap_alloc_bytes 1
-go_memstats_next_gc_bytes 1
-go_memstats_sys_bytes 1
-go_sched_gomaxprocs_threads 1
-go_threads 1
-process_cpu_seconds_total 1
-process_max_fds 1
-process_open_fds 1
-process_resident_memory_bytes 1
-process_virtual_memory_bytes 1
-`
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); shown.Run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	for shown.Address() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	response, err := http.Get("http://" + shown.Address().String() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exposed(t, string(text))
+}
 
 // exposed reads Prometheus' text format. The set has "name" for each series,
 // "name{label}" for each label of it, and for a histogram or summary also those

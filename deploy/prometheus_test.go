@@ -131,6 +131,19 @@ func TestAlertsSayWhatToDo(t *testing.T) {
 	}
 }
 
+// What the alerts mean is also for people to read, all in one place.
+func TestAlertsAreExplained(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs", "operators.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range alertRules(t) {
+		if !strings.Contains(string(page), "`"+rule.Alert+"`") {
+			t.Errorf("the operators' page says nothing of %s", rule.Alert)
+		}
+	}
+}
+
 func TestAlertsAskForWhatThereIs(t *testing.T) {
 	metrics := centralMetrics(t)
 	for _, rule := range alertRules(t) {
