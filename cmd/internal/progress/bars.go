@@ -43,6 +43,7 @@ var ErrStuck = errors.New("progress: the terminal did not take what was to be sh
 type Bars struct {
 	console *console
 	mpb     *mpb.Progress
+	limit   time.Duration // closeLimit
 
 	mu   sync.Mutex
 	bars []*Bar
@@ -53,6 +54,7 @@ func New(terminal *Terminal) *Bars {
 	c := &console{out: terminal.file, size: terminal.Size}
 	return &Bars{
 		console: c,
+		limit:   closeLimit,
 		mpb:     mpb.New(mpb.WithConsoleWriter(c), mpb.WithAutoRefresh(), mpb.WithRefreshRate(refresh)),
 	}
 }
@@ -108,7 +110,7 @@ func (b *Bars) Close() error {
 		b.mpb.Wait() // until each bar's end has been drawn
 		b.console.release()
 	}()
-	limit := time.NewTimer(closeLimit)
+	limit := time.NewTimer(b.limit)
 	defer limit.Stop()
 	select {
 	case <-ended:

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"loteria/cmd/internal/progress/terminaltest"
 )
@@ -226,6 +227,21 @@ func TestResize(t *testing.T) {
 	}
 }
 
+// A line that comes when the terminal has just become narrower, before there is
+// a frame of the new width, does not make the old one wrap.
+func TestLineAfterResize(t *testing.T) {
+	bars, screen, end := open(t, 90, 20)
+	bar := bars.Add("agency 1")
+	bar.Finish()
+	bar.bar.Wait()
+	bars.mpb.Wait() // no frame comes any more
+	screen.Says("100%")
+	screen.Resize(30, 20)
+	fmt.Fprintln(bars, "a line")
+	end()
+	wantLines(t, screen, "a line", `agency 1 \[=+`)
+}
+
 // What a person types, as a Ctrl-C that shows as ^C, does not stay in the bar.
 func TestTyping(t *testing.T) {
 	bars, screen, end := open(t, 60, 12)
@@ -250,6 +266,7 @@ func TestStuckTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	bars := New(&Terminal{w})
+	bars.limit = 200 * time.Millisecond
 	bar := bars.Add("agency 1")
 	wrote := make(chan error, 1)
 	go func() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"unicode/utf8"
 )
 
 // maxColumns is how wide a frame is at most: a bar that is wider says nothing
@@ -39,7 +40,7 @@ func (c *console) IsTerminal() bool { return true }
 // where the cursor is.
 func (c *console) GetTermSize() (width, height int, err error) {
 	columns, rows := c.size()
-	return min(columns-1, maxColumns), rows - 1, nil
+	return max(min(columns-1, maxColumns), 0), rows - 1, nil
 }
 
 // Flush puts the frame that mpb has drawn on the terminal. Its lines are
@@ -62,8 +63,23 @@ func (c *console) above(text []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	erase := c.erase()
+	c.fit()
 	n, err := c.out.Write(append(append(erase, text...), c.frame...))
 	return min(max(n-len(erase), 0), len(text)), err
+}
+
+// fit cuts the lines of the frame where the terminal has become narrower since
+// it was drawn, so that they do not wrap.
+func (c *console) fit() {
+	width, _, _ := c.GetTermSize()
+	var cut []byte
+	for line := range bytes.Lines(c.frame) {
+		if text := bytes.TrimSuffix(line, []byte("\n")); utf8.RuneCount(text) > width {
+			line = []byte(string([]rune(string(text))[:width]) + "\n")
+		}
+		cut = append(cut, line...)
+	}
+	c.frame = cut
 }
 
 // erase returns what takes the frame away. The cursor may have left the first
