@@ -169,17 +169,28 @@ func TestBarsInterrupted(t *testing.T) {
 	}
 }
 
+// NO_COLOR leaves the bars, which have no colours, and takes those of the rest.
+func TestNoColours(t *testing.T) {
+	for value, coloured := range map[string]bool{"": true, "1": false} {
+		stage(t)
+		t.Setenv("NO_COLOR", value)
+		cmd, screen := onTerminal(t, 110, 40, stubArgs...)
+		_, lines := wait(t, cmd, screen)
+		if got := strings.Contains(screen.Raw(), "\x1b[3"); got != coloured || len(matching(lines, anyBar)) != 2 {
+			t.Errorf("NO_COLOR=%s: there are colours: %v, expected %v, and two bars", value, got, coloured)
+		}
+	}
+}
+
 // A terminal that can only write on gets what a file gets.
 func TestNoBars(t *testing.T) {
 	stage(t)
-	cmd, screen := onTerminal(t, 110, 40, stubArgs...)
-	_, with := wait(t, cmd, screen)
 	t.Setenv("TERM", "dumb")
-	dumb := exec.Command("bin/run", stubArgs...)
-	plain := terminaltest.Start(t, dumb, 110, 40)
-	code, lines := wait(t, dumb, plain)
-	if code != exitOK || strings.Contains(plain.Raw(), "\x1b") || len(matching(lines, anyBar)) > 0 || len(matching(with, anyBar)) != 2 {
-		t.Errorf("exit code %d, the screen has\n%s", code, plain)
+	cmd := exec.Command("bin/run", stubArgs...)
+	screen := terminaltest.Start(t, cmd, 110, 40)
+	code, lines := wait(t, cmd, screen)
+	if code != exitOK || strings.Contains(screen.Raw(), "\x1b") || len(matching(lines, anyBar)) > 0 || len(matching(lines, tableTop)) != 1 {
+		t.Errorf("exit code %d, the screen has\n%s", code, screen)
 	}
 }
 
