@@ -34,6 +34,7 @@ type agency struct {
 	acked    uint64 // bets of which the central has said that it stored them
 	losses   int    // connections in a row that were lost without progress
 	retries  int    // RETRY in a row
+	told     int    // winners that config.Winners knows
 	skips    skips
 	complete bool // that all bets are acknowledged was logged
 }
@@ -103,7 +104,7 @@ func (a *agency) playFile(ctx context.Context) error {
 		amount:   a.config.BatchMaxAmount,
 		window:   a.config.Window,
 		action:   batchProcessed,
-		answered: a.batchAnswered,
+		answered: a.unlessWatched(a.batchAnswered),
 		complete: func(total uint64) {
 			n := strconv.FormatUint(total, 10)
 			a.step(a.log.Info(), "batch_processing_complete", "success").Str("processed", n+"/"+n).Send()
@@ -120,7 +121,7 @@ func (a *agency) playBet(ctx context.Context) error {
 		amount:   1,
 		window:   1,
 		action:   betSent,
-		answered: a.betAnswered,
+		answered: a.unlessWatched(a.betAnswered),
 		complete: func(uint64) { a.step(a.log.Info(), "loop_finished", "success").Send() },
 	})
 }

@@ -69,6 +69,20 @@ type Config struct {
 	// each call.
 	ConnectLimit   int
 	ConnectTimeout time.Duration
+
+	// Progress, if there is one, is told how far the run is, in the place of
+	// the log lines about each answer (not in ModeEcho, which stores nothing):
+	// with the bets that the central has, first as soon as that is known, and
+	// then with each answer. The number never falls; all says that it has
+	// reached the last bet. Calls come one after the other, and sending waits
+	// for them.
+	Progress func(stored uint64, all bool)
+	// Winners, if there is one, is told the winners' documents, in the place
+	// of their log lines at level DEBUG: each winner once, in the central's
+	// order, in parts as they come. Without it they are only counted, so that
+	// a list without end costs no memory. The texts are the central's, which
+	// may have written anything.
+	Winners func(documents []string)
 }
 
 // Validate returns an error that names the first setting that cannot be used.

@@ -54,6 +54,7 @@ func (a *agency) converse(l *link, b *betting) error {
 	}
 	if !a.complete {
 		a.complete = true
+		a.tellProgress()
 		b.complete(total)
 	}
 	return a.finish(l, total)
@@ -141,5 +142,13 @@ func (a *agency) waitForRetry(ctx context.Context, action string, retry *retryEr
 func (a *agency) progress(stored uint64) {
 	if stored > a.acked {
 		a.acked, a.losses, a.retries = stored, 0, 0
+	}
+	a.tellProgress()
+}
+
+// tellProgress tells whoever watches how far the run is.
+func (a *agency) tellProgress() {
+	if a.config.Progress != nil {
+		a.config.Progress(a.acked, a.complete)
 	}
 }

@@ -72,6 +72,7 @@ func (a *agency) resume(l *link, b *betting, bets bets) (uint64, error) {
 // workAsBefore makes this the agency of a central that does not know RESUME.
 func (a *agency) workAsBefore() {
 	a.central, a.losses = existing, 0
+	a.tellProgress()
 	a.step(a.log.Info(), "resume", "success").Str("reason", "the central does not know it: one message at a time, from the first bet on").Send()
 }
 

@@ -91,6 +91,15 @@ func (a *agency) declined(b *betting, batch span, answer codec.Frame) error {
 	return f
 }
 
+// unlessWatched is the log line about an answer, or nothing where the run is
+// watched.
+func (a *agency) unlessWatched(log func(span)) func(span) {
+	if a.config.Progress != nil {
+		return func(span) {}
+	}
+	return log
+}
+
 func (a *agency) batchAnswered(batch span) {
 	a.step(a.log.Info(), batchProcessed, "success").Stringer("batch", batch).Int("cantidad", batch.bets).Send()
 }

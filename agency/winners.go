@@ -46,7 +46,6 @@ func (a *agency) askWinners(l *link) (winners int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	// Only counted, so that a list without end costs no memory.
 	var last codec.Winners
 	var part codec.WinnersPart
 	for {
@@ -55,12 +54,12 @@ func (a *agency) askWinners(l *link) (winners int, err error) {
 			if err := decode(answer, &last); err != nil {
 				return 0, failed(askWinners, err)
 			}
-			return winners + a.countWinners(last.Documents), nil
+			return a.takeWinners(winners, last.Documents), nil
 		case codec.TypeWinnersPart:
 			if err := decode(answer, &part); err != nil {
 				return 0, failed(askWinners, err)
 			}
-			winners += a.countWinners(part.Documents)
+			winners = a.takeWinners(winners, part.Documents)
 		default:
 			return 0, failed(askWinners, decline("WINNERS_QUERY", answer))
 		}
@@ -70,11 +69,25 @@ func (a *agency) askWinners(l *link) (winners int, err error) {
 	}
 }
 
-func (a *agency) countWinners(documents []string) int {
-	for _, document := range documents {
-		a.step(a.log.Debug(), "ganador", "success").Str("dni", document).Send()
+// takeWinners tells the next part of the list, and returns how many winners
+// there are with it; so many came before it. They are not kept, so that a list
+// without end costs no memory.
+//
+// A list that was cut off begins anew when it is asked for again: who is in it
+// twice is told once.
+func (a *agency) takeWinners(before int, documents []string) (winners int) {
+	winners = before + len(documents)
+	if a.config.Winners == nil {
+		for _, document := range documents {
+			a.step(a.log.Debug(), "ganador", "success").Str("dni", document).Send()
+		}
+		return winners
 	}
-	return len(documents)
+	if winners > a.told {
+		a.config.Winners(documents[max(0, a.told-before):])
+		a.told = winners
+	}
+	return winners
 }
 
 // askAgain returns nil when the query may be sent again, or the error that

@@ -34,6 +34,8 @@ type config struct {
 	loopPeriod    time.Duration
 	logLevel      zerolog.Level
 	logFormat     logline.Format
+	noProgress    bool // no bar, but the log alone, on a terminal too
+	winners       bool // the winners are shown or logged, each of them
 
 	dataDir     string // folder of agency-N.csv, or of the zip that holds it
 	batchMax    int    // bets in a batch; the frame limits it too
@@ -102,6 +104,14 @@ func table(c *config) *settings.Set {
 		Key: "log.format", Flag: "log-format", Env: "CLI_LOG_FORMAT", Default: "text",
 		About: "shape of a log line",
 	}, settings.Parsed("one of "+logline.FormatNames, logline.ParseFormat))
+	settings.Add(s, &c.noProgress, settings.Setting{
+		Key: "progress.off", Flag: "no-progress", Env: "CLI_NO_PROGRESS", Default: "false",
+		About: "no progress bar on a terminal, but the log line of each batch, as elsewhere",
+	}, settings.Bool())
+	settings.Add(s, &c.winners, settings.Setting{
+		Key: "winners", Flag: "winners", Env: "CLI_WINNERS", Default: "false",
+		About: "tell the DNI of each winner: a table below the progress bar, or a log line each",
+	}, settings.Bool())
 
 	settings.Add(s, &c.dataDir, settings.Setting{
 		Key: "data.dir", Flag: "data-dir", Env: "CLI_DATA_DIR", Default: "/data",

@@ -220,3 +220,24 @@ func TestHelpNamesEverySetting(t *testing.T) {
 		}
 	}
 }
+
+// What is shown beside the log can be set everywhere.
+func TestShown(t *testing.T) {
+	want := defaultConfig()
+	want.noProgress, want.winners = true, true
+	for name, test := range map[string]struct {
+		file          string
+		args, environ []string
+	}{
+		"flags":       {args: []string{"--no-progress", "--winners"}},
+		"environment": {environ: []string{"CLI_NO_PROGRESS=1", "CLI_WINNERS=yes"}},
+		"file":        {file: "progress:\n  off: true\nwinners: true\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFolder(t, test.file)
+			if got, err := loadConfig(test.args, one(test.environ...)); err != nil || got != want {
+				t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
+			}
+		})
+	}
+}

@@ -44,15 +44,22 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return settings.Report(err, name, stdout, stderr)
 	}
 
-	lines := logline.New(stdout, c.logFormat)
+	show := newScreen(c, stdout)
+	lines := logline.New(show.log(), c.logFormat)
 	log := lines.Logger(c.logLevel)
 	c.report(log)
+	show.watch(ctx, &a, log)
 	err = agency.Run(ctx, a, log)
-	if errors.Is(err, agency.ErrStopped) {
+	stopped := errors.Is(err, agency.ErrStopped)
+	if stopped {
 		log.Info().Str("action", "exit").Str("result", "success").Int("client_id", c.id).Send()
 		err = nil
 	}
-	err = errors.Join(err, lines.Close())
+	// The bar's last state comes below the last line.
+	err = errors.Join(err, lines.Close(), show.close())
+	if err == nil && !stopped {
+		err = show.result()
+	}
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return exitFailure

@@ -22,7 +22,7 @@ type agency struct {
 
 func newAgency(opts options, bin, data, address string, id int) *agency {
 	a := &agency{id: id, process: process{
-		who:     fmt.Sprintf("agency %d", id),
+		who:     agencyName(id),
 		path:    bin,
 		logName: fmt.Sprintf("agency-%d.log", id),
 		args: []string{
@@ -34,12 +34,14 @@ func newAgency(opts options, bin, data, address string, id int) *agency {
 			// The environment may change the rest, but not what the run reads.
 			"--log-format", "text",
 			"--mode", "batch",
-			"--loop-period", "0",
+			"--loop-period", opts.period.String(),
 		},
 	}}
 	a.read = a.hear
 	return a
 }
+
+func agencyName(id int) string { return fmt.Sprintf("agency %d", id) }
 
 // hear takes in a line of the agency and says what is new in it.
 func (a *agency) hear(rec record, ev event) (news string, err error) {

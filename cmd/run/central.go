@@ -26,6 +26,9 @@ func newCentral(opts options, bin, dir string) *central {
 			"--contest=",
 		},
 	}}
+	if opts.admin != "" { // TO BE DROPPED once the server knows the flag: empty is off, whatever the environment says
+		c.args = append(c.args, "--admin="+opts.admin)
+	}
 	c.read = c.hear
 	return c
 }

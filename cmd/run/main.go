@@ -28,6 +28,9 @@ const (
 	exitSignal  = 128
 )
 
+// maxPeriod is the longest pause that an agency makes between two batches.
+const maxPeriod = 24 * time.Hour
+
 // maxAgencies is how many agencies a run may have: each is a process.
 const maxAgencies = 100
 
@@ -38,7 +41,10 @@ type options struct {
 	agencies int           // 1 to maxAgencies
 	batch    int           // bets per batch, at least 1
 	logLevel string        // of the processes
-	timeout  time.Duration // the longest that a run may take
+	timeout  time.Duration // the longest that a run may take, but for staying
+	period   time.Duration // between two batches of an agency, 0 to maxPeriod
+	admin    string        // the central's --admin
+	stay     bool          // the central stays up after the draw
 
 	grace time.Duration // between SIGTERM and SIGKILL
 }
@@ -89,6 +95,9 @@ func parse(args []string) (opts options, help string, err error) {
 	flags.IntVar(&opts.batch, "batch", 100, "bets per batch")
 	flags.StringVar(&opts.logLevel, "log-level", "INFO", "what the processes log: INFO or DEBUG")
 	flags.DurationVar(&opts.timeout, "timeout", 10*time.Minute, "give up after this time")
+	flags.DurationVar(&opts.period, "loop-period", 0, "pause of each agency between two batches, so that there is something to watch")
+	flags.StringVar(&opts.admin, "admin", "", "host:port of the central's admin server; empty is none")
+	flags.BoolVar(&opts.stay, "stay", false, "the central stays up after the draw, until Ctrl-C or SIGTERM, which is then a normal end")
 
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
@@ -109,6 +118,8 @@ func parse(args []string) (opts options, help string, err error) {
 		return opts, "", fmt.Errorf("--log-level is %q, expected INFO or DEBUG", opts.logLevel)
 	case opts.timeout <= 0:
 		return opts, "", fmt.Errorf("--timeout is %s, expected more than nothing", opts.timeout)
+	case opts.period < 0 || opts.period > maxPeriod:
+		return opts, "", fmt.Errorf("--loop-period is %s, expected 0s to %s", opts.period, maxPeriod)
 	}
 	return opts, "", nil
 }

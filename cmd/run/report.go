@@ -6,14 +6,16 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"loteria/cmd/internal/progress"
 )
 
 // maxTails is of how many processes that failed the log is shown.
 const maxTails = 3
 
-// showProgress puts together the line of progress.
+// showProgress puts together the line of progress, for a screen without bars.
 func (r *round) showProgress(now time.Time) {
-	if len(r.agencies) == 0 {
+	if len(r.agencies) == 0 || r.screen.terminal != nil {
 		return
 	}
 	bets := 0
@@ -25,16 +27,13 @@ func (r *round) showProgress(now time.Time) {
 			each.WriteString(" ✓")
 		}
 	}
-	r.screen.show(fmt.Sprintf("%d bets in %.1f s  %s", bets, now.Sub(r.begun).Seconds(), each.String()), now)
+	r.screen.report(fmt.Sprintf("%d bets in %.1f s  %s", bets, now.Sub(r.begun).Seconds(), each.String()), now)
 }
 
-// report shows the result of a run in which every process did what it should,
-// and compares it with what is on disk.
-func (r *round) report() error {
+// showTable shows the result of a run in which every agency did what it should.
+func (r *round) showTable() {
 	var last time.Time
-	bets := 0
 	for _, a := range r.agencies {
-		bets += a.bets
 		if a.answeredAt.After(last) {
 			last = a.answeredAt
 		}
@@ -42,12 +41,20 @@ func (r *round) report() error {
 	r.screen.print("\n" + table(r.agencies, last.Sub(r.begun)) + "\n" +
 		"seconds: from an agency's start until its last bet was on disk;\n" +
 		"in total: from the first start until the last agency knew its winners.\n")
+}
 
+// check looks for what went wrong in silence, and compares what the agencies
+// told with what is on disk.
+func (r *round) check() error {
 	for _, p := range r.processes() {
 		if p.fails > 0 {
 			return fmt.Errorf("%s logged %s with result: fail, see %s",
 				p.who, plural(p.fails, "line", "lines"), filepath.Join(r.dir, p.logName))
 		}
+	}
+	bets := 0
+	for _, a := range r.agencies {
+		bets += a.bets
 	}
 	ledger := filepath.Join(r.dir, ledgerName)
 	rows, err := countRows(ledger)
@@ -80,7 +87,7 @@ func (r *round) explain(err error) error {
 	}
 	summary := make([]string, len(failures))
 	for i, f := range failures {
-		summary[i] = printable(f.from.who + " " + f.what)
+		summary[i] = progress.Printable(f.from.who + " " + f.what)
 		if i < maxTails {
 			r.showTail(f.from)
 		}
@@ -97,7 +104,7 @@ func (r *round) showTail(p *process) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nLog of %s, the last lines (all of it is in %s):\n", p.who, name)
 	for _, line := range p.tail {
-		fmt.Fprintf(&b, "    %s\n", printable(line))
+		fmt.Fprintf(&b, "    %s\n", progress.Printable(line))
 	}
 	r.screen.print(strings.TrimSuffix(b.String(), "\n"))
 }

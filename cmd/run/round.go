@@ -16,7 +16,8 @@ const (
 	listenLimit  = 30 * time.Second       // for the central to listen
 	defaultGrace = 10 * time.Second       // between SIGTERM and SIGKILL
 	settleTime   = 250 * time.Millisecond // after a failure, for others that explain it
-	refresh      = 100 * time.Millisecond // of the line of progress
+	refresh      = 100 * time.Millisecond // of what is shown of the progress
+	stayLimit    = 365 * 24 * time.Hour   // for somebody to end a run that stays
 )
 
 // maxFailLines is how many lines that say "result: fail" are shown of each
@@ -48,6 +49,7 @@ type round struct {
 	server   string
 	client   string
 	screen   *screen
+	bars     *bars // of the agencies, until there is a result
 	signals  <-chan os.Signal
 	events   chan event
 	ticker   *time.Ticker
@@ -87,11 +89,14 @@ func play(opts options, screen *screen, signals <-chan os.Signal) error {
 	if err != nil {
 		r.stopAll(err)
 	}
-	screen.hide()
+	r.closeBars()
 	if err != nil {
 		return r.explain(err)
 	}
-	return r.report()
+	if !opts.stay {
+		r.showTable()
+	}
+	return r.check()
 }
 
 // play goes through the lottery from the central's start to its end.
@@ -116,12 +121,14 @@ func (r *round) play() error {
 	}
 
 	r.begun = time.Now()
+	r.bars = openBars(r.screen, r.data, r.opts.agencies)
 	for id := 1; id <= r.opts.agencies; id++ {
 		a := newAgency(r.opts, r.client, r.data, r.central.address, id)
 		if err := a.start(r.dir, r.events); err != nil {
 			return err
 		}
 		r.agencies = append(r.agencies, a)
+		r.bars.update(r.agencies)
 		r.screen.say(a.who, "started")
 	}
 	err = r.until(func() bool { return !r.anyAgency(func(a *agency) bool { return a.alive() }) }, deadline)
@@ -137,6 +144,11 @@ func (r *round) play() error {
 		return err
 	}
 
+	if r.opts.stay {
+		if err := r.stay(); err != nil {
+			return err
+		}
+	}
 	r.central.stop()
 	err = r.until(func() bool { return r.central.exited }, time.Now().Add(r.opts.grace))
 	if errors.Is(err, errLate) {
@@ -154,6 +166,35 @@ func (r *round) play() error {
 		return errFailed
 	}
 	return nil
+}
+
+// stay shows the result and keeps the central up, until a signal says that it
+// is enough.
+func (r *round) stay() error {
+	err := r.until(func() bool { return r.central.announced }, time.Now().Add(r.opts.grace))
+	if errors.Is(err, errLate) {
+		r.fail(&r.central.process, "logged no draw (sorteo)")
+		return errFailed
+	}
+	if err != nil {
+		return err
+	}
+	r.closeBars()
+	r.ticker.Stop()
+	r.showTable()
+	r.screen.say("run", "the central stays up, listening on "+r.central.address+", until Ctrl-C")
+	err = r.until(func() bool { return false }, time.Now().Add(stayLimit))
+	var by interruption
+	if errors.Is(err, errLate) || errors.As(err, &by) && by.signal != syscall.SIGHUP {
+		return nil
+	}
+	return err
+}
+
+// closeBars leaves the bars on the screen as they are. They come back no more.
+func (r *round) closeBars() {
+	r.bars.close()
+	r.bars = nil
 }
 
 // until takes in events until something is so. The error is errLate, errFailed
@@ -201,6 +242,7 @@ func (r *round) take(ev event) {
 	if err != nil {
 		r.fail(p, err.Error())
 	}
+	r.bars.update(r.agencies)
 	if news != "" {
 		r.screen.say(p.who, news)
 	}

@@ -468,6 +468,8 @@ func TestArguments(t *testing.T) {
 		{[]string{"--batch", "0"}, exitUsage, "", "--batch is 0"},
 		{[]string{"--log-level", "WARN"}, exitUsage, "", `--log-level is "WARN", expected INFO or DEBUG`},
 		{[]string{"--timeout", "0"}, exitUsage, "", "--timeout is 0s"},
+		{[]string{"--loop-period", "-1s"}, exitUsage, "", "--loop-period is -1s, expected 0s to 24h0m0s"},
+		{[]string{"--loop-period", "25h"}, exitUsage, "", "--loop-period is 25h0m0s"},
 		{[]string{"data"}, exitUsage, "", `unexpected argument "data"`},
 	}
 	for _, tt := range tests {

@@ -8,30 +8,23 @@ import (
 	"time"
 )
 
-func TestScreenOnATerminal(t *testing.T) {
-	const erase = "\r\x1b[K"
+func TestScreen(t *testing.T) {
 	var out bytes.Buffer
-	width := 12
-	s := &screen{out: &out, columns: func() int { return width }, colours: true}
-	now := time.Now()
+	s := &screen{out: &out}
 	steps := []struct {
-		name string
-		do   func()
-		want string
+		name    string
+		colours bool
+		do      func()
+		want    string
 	}{
-		{"news", func() { s.say("run", "a") }, "run        a\n"},
-		{"progress", func() { s.show("1 bet", now) }, "1 bet"},
-		{"the same progress", func() { s.show("1 bet", now) }, ""},
-		{"news above it", func() { s.say("agency 1", "b") }, erase + "agency 1   b\n1 bet"},
-		{"an alarm", func() { s.alarm("agency 1", "b") }, erase + "agency 1   \x1b[31mb\x1b[0m\n1 bet"},
-		{"what a process may write", func() { s.say("run", "a\x1b[2Jb\a") }, erase + "run        a\ufffd[2Jb\ufffd\n1 bet"},
-		{"progress as wide as the terminal", func() { s.show("ñandú ñandú ñandú", now) }, erase + "ñandú ñandú"},
-		{"a narrow terminal", func() { width = 0; s.show("x", now) }, erase},
-		{"no progress", func() { width = 12; s.show("2 bets", now); s.hide() }, "2 bets" + erase},
-		{"the end", func() { s.say("run", "c") }, "run        c\n"},
+		{"news", true, func() { s.say("run", "a") }, "run        a\n"},
+		{"an alarm", true, func() { s.alarm("agency 1", "b") }, "agency 1   \x1b[31mb\x1b[0m\n"},
+		{"an alarm without colours", false, func() { s.alarm("agency 1", "b") }, "agency 1   b\n"},
+		{"what a process may write", true, func() { s.say("run", "a\x1b[2Jb\a") }, "run        a\ufffd[2Jb\ufffd\n"},
 	}
 	for _, step := range steps {
 		out.Reset()
+		s.colours = step.colours
 		step.do()
 		if out.String() != step.want {
 			t.Errorf("%s: %q, want %q", step.name, out.String(), step.want)
@@ -48,10 +41,9 @@ func TestScreenIntoAFile(t *testing.T) {
 	s := newScreen(file)
 	begin := time.Now()
 	for half := range 10 { // five seconds
-		s.show("progress of "+string(rune('a'+half)), begin.Add(time.Duration(half)*time.Second/2))
+		s.report("progress of "+string(rune('a'+half)), begin.Add(time.Duration(half)*time.Second/2))
 	}
 	s.alarm("central", "x")
-	s.hide()
 	text, err := os.ReadFile(file.Name())
 	if err != nil {
 		t.Fatal(err)

@@ -78,6 +78,7 @@ func stubServer() {
 	port := flags.String("port", "", "")
 	dir := flags.String("storage-dir", "", "")
 	expected := flags.Int("expected-agencies", 0, "")
+	admin := flags.String("admin", "none", "")
 	flags.ParseErrorsAllowlist.UnknownFlags = true
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		die(2, "%v", err)
@@ -94,6 +95,7 @@ func stubServer() {
 	if err != nil {
 		die(1, "%v", err)
 	}
+	logLine("action: config | result: success | admin: %s", *admin)
 	if !misbehave("central", "is silent") {
 		logLine("action: listen | result: success | address: %s", listener.Addr())
 	}
@@ -164,6 +166,7 @@ func stubClient() {
 	address := flags.String("server-address", "", "")
 	data := flags.String("data-dir", "", "")
 	batch := flags.Int("batch-max-amount", 0, "")
+	period := flags.Duration("loop-period", -1, "")
 	flags.ParseErrorsAllowlist.UnknownFlags = true
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		die(2, "%v", err)
@@ -179,6 +182,7 @@ func stubClient() {
 	case misbehave(who, "hangs"):
 		select {}
 	}
+	logLine("action: config | result: success | client_id: %s | loop_period: %s", *id, period)
 	conn, err := net.Dial("tcp", *address)
 	if err != nil {
 		die(1, "client: %v", err)
@@ -190,6 +194,9 @@ func stubClient() {
 	rows := strings.SplitAfter(string(text), "\r\n")
 	rows = rows[:len(rows)-1]
 	for from := 0; from < len(rows); from += *batch {
+		if from > 0 && misbehave(who, "dawdles") {
+			select {}
+		}
 		to := min(from+*batch, len(rows))
 		for _, row := range rows[from:to] {
 			fmt.Fprintf(conn, "%s,%s", *id, row)

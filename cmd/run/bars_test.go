@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"loteria/cmd/internal/progress/terminaltest"
+)
+
+// onTerminal starts the run on a terminal, with the stubs or the programs that
+// are in bin.
+func onTerminal(t *testing.T, columns, rows int, args ...string) (*exec.Cmd, *terminaltest.Terminal) {
+	t.Helper()
+	t.Setenv("TERM", "xterm-256color")
+	cmd := exec.Command("bin/run", args...)
+	return cmd, terminaltest.Start(t, cmd, columns, rows)
+}
+
+// wait waits for the end of a run on a terminal, and returns its exit code and
+// what is left on the screen.
+func wait(t *testing.T, cmd *exec.Cmd, screen *terminaltest.Terminal) (code int, lines []string) {
+	t.Helper()
+	screen.Ended()
+	_ = cmd.Wait() // it has closed its terminal
+	screen.Clean()
+	return cmd.ProcessState.ExitCode(), screen.Lines()
+}
+
+// matching returns the index of each line that matches.
+func matching(lines []string, expression string) (at []int) {
+	re := regexp.MustCompile(expression)
+	for i, line := range lines {
+		if re.MatchString(line) {
+			at = append(at, i)
+		}
+	}
+	return at
+}
+
+const (
+	anyBar   = `^(agency \d+|\d+ agencies) +\[[=>-]*\]`
+	tableTop = `^ +agency +bets +batches +seconds +winners$`
+)
+
+// The whole of it, with the real programs and the real data: five bars, all
+// news above them, the table below.
+func TestFiveBars(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage(t)
+	for _, name := range []string{"server", "client"} {
+		if err := os.Remove(filepath.Join("bin", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bin, err := filepath.Abs("bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./cmd/server", "./cmd/client")
+	build.Dir = root
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, output)
+	}
+	cmd, screen := onTerminal(t, 100, 30, "--data", filepath.Join(root, ".data"), "--loop-period", "2ms")
+	first := screen.Says("/ 26,936") // while it runs
+	if !regexp.MustCompile(anyBar + ` +\d+%  `).MatchString(first) {
+		t.Errorf("a bar is %q", first)
+	}
+	code, lines := wait(t, cmd, screen)
+	if code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	totals := []string{"26,936", "25,518", "16,014", "9,238", "991"}
+	at := matching(lines, anyBar)
+	if len(at) != len(totals) {
+		t.Fatalf("%d bars are left, expected %d", len(at), len(totals))
+	}
+	for i, total := range totals {
+		want := fmt.Sprintf(`^agency %d \[=+\] 100%% +%s / %s +[\d,]+ bets/s +in \d+\.\d+ s$`, i+1, total, total)
+		if at[i] != at[0]+i || !regexp.MustCompile(want).MatchString(lines[at[i]]) {
+			t.Errorf("bar %d is %q", i+1, lines[at[i]])
+		}
+		for _, news := range []string{"started", `\d+ bets in \d+ batch(es)? on disk after .* s`, `\d+ winners?`} {
+			found := matching(lines, fmt.Sprintf(`^agency %d   %s$`, i+1, news))
+			if len(found) != 1 || found[0] >= at[0] {
+				t.Errorf("agency %d: the news %q are in lines %v, the bars begin in line %d", i+1, news, found, at[0])
+			}
+		}
+	}
+	table := matching(lines, tableTop)
+	if len(table) != 1 || table[0] != at[4]+2 {
+		t.Errorf("the table is in line %v, the last bar in line %d", table, at[4])
+	}
+	if !strings.Contains(screen.String(), "78697 rows, each agency's as many as it sent.") {
+		t.Error("nobody compared the bets with the rows")
+	}
+}
+
+// Where there is no room for the bars of all, one is for all.
+func TestOneBarForAll(t *testing.T) {
+	stage(t)
+	cmd, screen := onTerminal(t, 60, 3, stubArgs...)
+	code, lines := wait(t, cmd, screen)
+	if code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	at := matching(lines, anyBar)
+	if len(at) != 1 || !strings.HasPrefix(lines[at[0]], "2 agencies [===") || !strings.Contains(lines[at[0]], "] 100% 4 ") {
+		t.Errorf("the bars are %v", at)
+	}
+	if len(matching(lines, tableTop)) != 1 {
+		t.Error("there is no table")
+	}
+}
+
+// Bars that are not done stay where they are, above the log that says why.
+func TestBarsOfFailure(t *testing.T) {
+	stage(t)
+	t.Setenv(stubVar, "agency 1 dawdles,agency 2 fails")
+	cmd, screen := onTerminal(t, 110, 40, stubArgs...)
+	code, lines := wait(t, cmd, screen)
+	if code != exitFailure {
+		t.Errorf("exit code %d", code)
+	}
+	at := matching(lines, anyBar)
+	if len(at) != 2 || !regexp.MustCompile(`^agency 1 .* stopped$`).MatchString(lines[at[0]]) ||
+		!regexp.MustCompile(`^agency 2 \[-+\] +0% +0 / 1 +stopped$`).MatchString(lines[at[1]]) {
+		t.Errorf("the bars are in the lines %v", at)
+	}
+	tail := matching(lines, "^Log of agency 2, the last lines")
+	if len(tail) != 1 || tail[0] < at[1] {
+		t.Errorf("the log of agency 2 is in line %v", tail)
+	}
+	if last := lines[len(lines)-1]; !strings.HasPrefix(last, "run: failed: agency 2 exited with code 1") {
+		t.Errorf("the last line is %q", last)
+	}
+}
+
+// A Ctrl-C in the middle of it leaves the bars where they are.
+func TestBarsInterrupted(t *testing.T) {
+	stage(t)
+	t.Setenv(stubVar, "agency 1 dawdles")
+	cmd, screen := onTerminal(t, 110, 40, stubArgs...)
+	screen.Says("2 / 3")
+	screen.Says("1 / 1")
+	screen.Type("\x03")
+	code, lines := wait(t, cmd, screen)
+	if code != exitSignal+int(syscall.SIGINT) {
+		t.Errorf("exit code %d", code)
+	}
+	at := matching(lines, anyBar)
+	if len(at) != 2 || !regexp.MustCompile(`^agency 1 \[=+>-+\]  66%  2 / 3 .* stopped$`).MatchString(lines[at[0]]) ||
+		!regexp.MustCompile(`^agency 2 \[=+\] 100%  1 / 1 .* in \d+\.\d+ s$`).MatchString(lines[at[1]]) {
+		t.Errorf("the bars are in the lines %v", at)
+	}
+	if last := lines[len(lines)-1]; last != "run: stopped by a signal: interrupt" {
+		t.Errorf("the last line is %q", last)
+	}
+}
+
+// NO_COLOR leaves the bars, which have no colours, and takes those of the rest.
+func TestNoColours(t *testing.T) {
+	for value, coloured := range map[string]bool{"": true, "1": false} {
+		stage(t)
+		t.Setenv("NO_COLOR", value)
+		cmd, screen := onTerminal(t, 110, 40, stubArgs...)
+		_, lines := wait(t, cmd, screen)
+		if got := strings.Contains(screen.Raw(), "\x1b[3"); got != coloured || len(matching(lines, anyBar)) != 2 {
+			t.Errorf("NO_COLOR=%s: there are colours: %v, expected %v, and two bars", value, got, coloured)
+		}
+	}
+}
+
+// A terminal that can only write on gets what a file gets.
+func TestNoBars(t *testing.T) {
+	stage(t)
+	t.Setenv("TERM", "dumb")
+	cmd := exec.Command("bin/run", stubArgs...)
+	screen := terminaltest.Start(t, cmd, 110, 40)
+	code, lines := wait(t, cmd, screen)
+	if code != exitOK || strings.Contains(screen.Raw(), "\x1b") || len(matching(lines, anyBar)) > 0 || len(matching(lines, tableTop)) != 1 {
+		t.Errorf("exit code %d, the screen has\n%s", code, screen)
+	}
+}
+
+// What is passed on to the programs.
+func TestPassedOn(t *testing.T) {
+	tests := []struct {
+		args          []string
+		admin, period string
+	}{
+		{nil, "none", "0s"},
+		{[]string{"--admin", "127.0.0.1:0", "--loop-period", "3ms"}, "127.0.0.1:0", "3ms"},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprint(test.args), func(t *testing.T) {
+			stage(t)
+			var stdout, stderr bytes.Buffer
+			if code := run(slices.Concat(stubArgs, test.args), &stdout, &stderr, nil); code != exitOK {
+				t.Errorf("exit code %d, stderr: %s", code, &stderr)
+			}
+			for name, want := range map[string]string{"central.log": "admin: " + test.admin + "\n", "agency-1.log": "loop_period: " + test.period + "\n"} {
+				text, err := os.ReadFile(filepath.Join(folder(t), name))
+				if err != nil || !strings.Contains(string(text), want) {
+					t.Errorf("%s holds %q (%v), expected %q in it", name, text, err, want)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"loteria/cmd/internal/progress/terminaltest"
+)
+
+const stays = "run        the central stays up, listening on 127.0.0.1:"
+
+// After the draw the central stays up, with the table on the screen, until a
+// signal, which is a normal end.
+func TestStay(t *testing.T) {
+	signals := map[string]func(*exec.Cmd, *terminaltest.Terminal){
+		"Ctrl-C":  func(_ *exec.Cmd, screen *terminaltest.Terminal) { screen.Type("\x03") },
+		"SIGTERM": func(cmd *exec.Cmd, _ *terminaltest.Terminal) { _ = cmd.Process.Signal(syscall.SIGTERM) },
+	}
+	for name, stop := range signals {
+		t.Run(name, func(t *testing.T) {
+			stage(t)
+			alive := watch(t)
+			cmd, screen := onTerminal(t, 110, 40, append(stubArgs, "--stay")...)
+			screen.Says(stays)
+			before := screen.Lines()
+			if len(matching(before, tableTop)) != 1 || len(matching(before, anyBar)) != 2 {
+				t.Error("the table or the bars are not there")
+			}
+			if len(matching(before, "has 4 rows")) != 0 {
+				t.Error("the run has ended already")
+			}
+			alive.all(t, "central", "agency 1", "agency 2")
+			stop(cmd, screen)
+			code, lines := wait(t, cmd, screen)
+			if code != exitOK {
+				t.Errorf("exit code %d", code)
+			}
+			if len(matching(lines, tableTop)) != 1 || len(matching(lines, "bets.csv has 4 rows, each agency's as many as it sent.")) != 1 {
+				t.Error("the end is not that of a run")
+			}
+			alive.none(t)
+		})
+	}
+}
+
+// Not on a terminal, it says the same, and no more lines come meanwhile.
+func TestStayIntoAFile(t *testing.T) {
+	stage(t)
+	cmd := exec.Command("bin/run", append(stubArgs, "--stay")...)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	text := make([]byte, 0, 64<<10)
+	for !strings.Contains(string(text), "until Ctrl-C\n") {
+		n, err := out.Read(text[len(text):cap(text)])
+		if text = text[:len(text)+n]; err != nil {
+			t.Fatalf("the run has ended: %v, %s", err, text)
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the run ends with %v", err)
+	}
+	if !strings.Contains(string(text), "  agency  bets  batches") || !strings.Contains(string(text), stays) {
+		t.Errorf("it says\n%s", text)
+	}
+}
+
+// Without a draw there is nothing to stay for.
+func TestStayWithoutDraw(t *testing.T) {
+	stage(t)
+	t.Setenv(stubVar, "central hides the draw")
+	opts, _, err := parse(append(stubArgs, "--stay"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.grace = 300 * time.Millisecond
+	var stdout bytes.Buffer
+	err = play(opts, newScreen(&stdout), nil)
+	if err == nil || err.Error() != "central logged no draw (sorteo)" || strings.Contains(stdout.String(), stays) {
+		t.Errorf("the run ends with %v\n%s", err, &stdout)
+	}
+}
+
+// A central that ends by itself while it is to stay has failed.
+func TestCentralEndsWhileItStays(t *testing.T) {
+	stage(t)
+	alive := watch(t)
+	cmd, screen := onTerminal(t, 110, 40, append(stubArgs, "--stay")...)
+	screen.Says(stays)
+	alive.all(t, "central", "agency 1", "agency 2")
+	for _, conn := range alive.conns { // without which a stub ends
+		conn.Close()
+	}
+	code, lines := wait(t, cmd, screen)
+	if last := lines[len(lines)-1]; code != exitFailure || last != "run: failed: central exited with code 8 before it was to stop" {
+		t.Errorf("exit code %d, the last line is %q", code, last)
+	}
+}
