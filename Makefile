@@ -14,6 +14,11 @@ run: build ## a whole lottery on this machine, without containers (DATA=folder f
 	go build -o bin/run ./cmd/run
 	@exec bin/run --bin bin --data "$(or $(DATA),.data)"
 
+.PHONY: watch
+watch: build ## the same, slowly, and with the central's page to watch it: http://127.0.0.1:8080/ until Ctrl-C (ADMIN=host:port for another)
+	go build -o bin/run ./cmd/run
+	@exec bin/run --bin bin --data "$(or $(DATA),.data)" --admin "$(or $(ADMIN),127.0.0.1:8080)" --loop-period 100ms --stay
+
 .PHONY: build
 build: ## bin/server and bin/client, static
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/server ./cmd/client
@@ -60,6 +65,11 @@ lint: ## gofmt, vet, staticcheck, and shellcheck where it is installed
 	$(STATICCHECK) -tags e2e ./deploy/e2e
 	cd bench/peers && go vet ./... && $$(go -C ../.. tool -n staticcheck) ./...
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "shellcheck is not installed: skipped"; fi
+
+.PHONY: pictures
+pictures: build ## the pictures of README, with Chromium
+	go build -o bin/ ./cmd/run
+	go run ./cmd/pictures
 
 .PHONY: e2e
 e2e: ## the end-to-end tests in containers; makes what cannot be pulled

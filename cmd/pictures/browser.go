@@ -35,7 +35,7 @@ func openBrowser(ctx context.Context) (*browser, error) {
 // English and likes it light.
 func (b *browser) open(address string, width, height int64) error {
 	return chromedp.Do(b.ctx,
-		chromedp.EmulateViewport(width, height, chromedp.EmulateScale(2)),
+		chromedp.EmulateViewport(width, height, chromedp.EmulateScale(1.5)),
 		chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 			_, err := cdp.Call(ctx, t, emulation.SetUserAgentOverride,
 				emulation.SetUserAgentOverrideParams{UserAgent: "pictures", AcceptLanguage: "en-GB"})

@@ -40,13 +40,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func makePictures(ctx context.Context, bin, data, out string, stdout io.Writer) error {
-	for _, folder := range []*string{&bin, &data, &out} {
-		absolute, err := filepath.Abs(*folder)
-		if err != nil {
-			return err
-		}
-		*folder = absolute
-	}
 	b, err := openBrowser(ctx)
 	if err != nil {
 		return err

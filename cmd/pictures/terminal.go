@@ -15,7 +15,7 @@ import (
 )
 
 // The terminal's size, in characters.
-const columns, rows = 96, 32
+const columns, rows = 96, 40
 
 // pictureTerminal returns a picture of a terminal on which "make run" has come
 // to its end.

@@ -199,9 +199,11 @@ func TestPassedOn(t *testing.T) {
 	tests := []struct {
 		args          []string
 		admin, period string
+		says          string
 	}{
-		{nil, "none", "0s"},
-		{[]string{"--admin", "127.0.0.1:0", "--loop-period", "3ms"}, "127.0.0.1:0", "3ms"},
+		{nil, "", "0s", "listening on"},
+		{[]string{"--admin", "127.0.0.1:0", "--loop-period", "3ms"}, "127.0.0.1:0", "3ms", "central    its page is http://127.0.0.1:0/\n"},
+		{[]string{"--admin", "127.0.0.1:1"}, "127.0.0.1:1", "0s", "central    its page has to wait: 127.0.0.1:1: address already in use\n"},
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test.args), func(t *testing.T) {
@@ -209,6 +211,9 @@ func TestPassedOn(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			if code := run(slices.Concat(stubArgs, test.args), &stdout, &stderr, nil); code != exitOK {
 				t.Errorf("exit code %d, stderr: %s", code, &stderr)
+			}
+			if !strings.Contains(stdout.String(), test.says) {
+				t.Errorf("the screen has\n%s, expected %q in it", &stdout, test.says)
 			}
 			for name, want := range map[string]string{"central.log": "admin: " + test.admin + "\n", "agency-1.log": "loop_period: " + test.period + "\n"} {
 				text, err := os.ReadFile(filepath.Join(folder(t), name))

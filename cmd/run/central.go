@@ -1,11 +1,15 @@
 package main
 
-import "strconv"
+import (
+	"fmt"
+	"strconv"
+)
 
 // central is the server's process and what it has told.
 type central struct {
 	process
 	address string // where it listens; empty until it does
+	page    string // its address; empty while there is none
 	draws   int
 
 	announced bool // the screen has said that the draw was
@@ -24,11 +28,9 @@ func newCentral(opts options, bin, dir string) *central {
 			// The environment may change the rest, but not what the run reads.
 			"--log-format", "text",
 			"--contest=",
+			"--admin=" + opts.admin, // empty is none
 		},
 	}}
-	if opts.admin != "" { // TO BE DROPPED once the server knows the flag: empty is off, whatever the environment says
-		c.args = append(c.args, "--admin="+opts.admin)
-	}
 	c.read = c.hear
 	return c
 }
@@ -36,9 +38,15 @@ func newCentral(opts options, bin, dir string) *central {
 // hear takes in a line of the central and says what is new in it.
 func (c *central) hear(rec record, _ event) (news string, err error) {
 	if rec.result != "success" {
+		if rec.action == "admin_listen" {
+			return fmt.Sprintf("its page has to wait: %s: %s", rec.fields["address"], rec.fields["reason"]), nil
+		}
 		return "", nil
 	}
 	switch rec.action {
+	case "admin_listen":
+		c.page = fmt.Sprintf("http://%s/", rec.fields["address"])
+		return "its page is " + c.page, nil
 	case "listen":
 		if c.address == "" {
 			c.address = rec.fields["address"]

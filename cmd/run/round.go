@@ -182,7 +182,11 @@ func (r *round) stay() error {
 	r.closeBars()
 	r.ticker.Stop()
 	r.showTable()
-	r.screen.say("run", "the central stays up, listening on "+r.central.address+", until Ctrl-C")
+	where := "listening on " + r.central.address
+	if r.central.page != "" {
+		where += ", its page is " + r.central.page
+	}
+	r.screen.say("run", "the central stays up, "+where+", until Ctrl-C")
 	err = r.until(func() bool { return false }, time.Now().Add(stayLimit))
 	var by interruption
 	if errors.Is(err, errLate) || errors.As(err, &by) && by.signal != syscall.SIGHUP {

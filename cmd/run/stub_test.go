@@ -96,6 +96,12 @@ func stubServer() {
 		die(1, "%v", err)
 	}
 	logLine("action: config | result: success | admin: %s", *admin)
+	switch {
+	case *admin == "127.0.0.1:1":
+		logLine("action: admin_listen | result: in_progress | address: %s | reason: address already in use", *admin)
+	case *admin != "":
+		logLine("action: admin_listen | result: success | address: %s", *admin)
+	}
 	if !misbehave("central", "is silent") {
 		logLine("action: listen | result: success | address: %s", listener.Addr())
 	}
