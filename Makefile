@@ -31,7 +31,7 @@ test: ## every test that needs no container engine, with the race detector
 COUNT ?= 6
 
 .PHONY: bench
-bench: build ## measures the parts (run/bench.txt, for benchstat), the peers and the goals: some eight minutes (DATA=folder for other data)
+bench: build ## measures the parts (run/bench.txt, for benchstat), the peers and the goals: some ten minutes (DATA=folder for other data)
 	@mkdir -p run
 	go build -o bin/ ./cmd/run ./bench/goals
 	cd bench/peers && go build -o ../../bin/peers .

@@ -20,7 +20,7 @@ import (
 const (
 	browsers      = 3
 	scrapeEvery   = time.Second
-	watchedRounds = 5 // pairs of loads for each round of other goals: the difference is small
+	watchedRounds = 3 // pairs of loads for each round of other goals: the difference is small
 )
 
 // watched measures what it costs that a central is watched: the throughput of
@@ -29,7 +29,7 @@ const (
 // looks at. The browsers are there all the time.
 func watched(l *lab) ([]row, error) {
 	const goal = 0.98
-	what := fmt.Sprintf("the same with metrics scraped every second and the page open in %d browsers, to unwatched", browsers)
+	what := fmt.Sprintf("agencies with a window, while metrics are scraped every second and the page is open in %d browsers, to unwatched", browsers)
 	viewers, closeViewers, err := openBrowsers(l.ctx)
 	if errors.Is(err, exec.ErrNotFound) {
 		return []row{{what, "≥ 98 %", "not measured", "there is no chromium"}}, nil
