@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -19,35 +18,19 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"loteria/admin/browser"
 )
 
 // requireChromium is set where the absence of a browser must not go unnoticed.
 const requireChromium = "REQUIRE_CHROMIUM"
 
-// browser is one headless Chromium for all tests of the page. It ends with the
-// tests.
-var browser = sync.OnceValues(func() (context.Context, error) {
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		return nil, exec.ErrNotFound
-	}
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.WSURLReadTimeout(patience))
-	if os.Getuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // it has none for root
-	}
-	allocator, _ := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, _ := chromedp.NewContext(allocator)
-	closeBrowser = func() { _ = chromedp.Cancel(ctx) }
-	return ctx, chromedp.Do(ctx)
+// chromium is one browser for all tests of the page. It ends with the tests.
+var chromium = sync.OnceValues(func() (tab context.Context, err error) {
+	tab, closeBrowser, err = browser.Start(context.Background())
+	return tab, err
 })
 
-var closeBrowser = func() {}
+var closeBrowser func() // nil until there is one
 
 // step is something to do in a tab.
 type step = chromedp.Action[chromedp.Void]
@@ -73,10 +56,10 @@ type tab struct {
 // openTab opens a tab in a language, and the page in it. prepare runs before.
 func openTab(t testing.TB, address, language string, prepare ...step) *tab {
 	t.Helper()
-	parent, err := browser()
+	parent, err := chromium()
 	switch {
-	case errors.Is(err, exec.ErrNotFound) && os.Getenv(requireChromium) == "":
-		t.Skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
+	case errors.Is(err, browser.ErrNone) && os.Getenv(requireChromium) == "":
+		t.Skip(err)
 	case err != nil:
 		t.Fatal(err)
 	}

@@ -25,7 +25,9 @@ import (
 func TestMain(m *testing.M) {
 	code := m.Run()
 	http.DefaultClient.CloseIdleConnections()
-	closeBrowser()
+	if closeBrowser != nil {
+		closeBrowser()
+	}
 	// gnet has these from the start of the program on.
 	if err := goleak.Find(
 		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),

@@ -176,6 +176,9 @@ func TestPageInEnglish(t *testing.T) {
 		p.awaitRow(3, "not heard of", "0", "–")
 		p.expectNothingWrong(c.url)
 	}
+	dated := show(t, 1, func(config *Config) { config.Deadline = time.Date(2026, 12, 24, 18, 0, 0, 0, time.Local) })
+	dated.open(t.TempDir(), nil)
+	openTab(t, dated.url, "en-GB").await("a deadline", "Agency 1 is still to finish. The draw is at 24 Dec 2026, 18:00 at the latest.")
 	p := openTab(t, c.url, "fr-FR,es-ES")
 	p.await("the first language that there is", "1 de 3 agencias terminaron")
 }

@@ -36,10 +36,11 @@ const (
 
 // Config says what a Server shows. Agencies has to be given.
 type Config struct {
-	Address  string // host:port to listen on
-	Contest  string // the name of the contest; may be empty
-	Agencies int    // that are expected
-	Profiles bool   // whether /debug/pprof is there
+	Address  string    // host:port to listen on
+	Contest  string    // the name of the contest; may be empty
+	Agencies int       // that are expected
+	Deadline time.Time // when betting ends at the latest; zero is never
+	Profiles bool      // whether /debug/pprof is there
 	Log      zerolog.Logger
 }
 

@@ -9,12 +9,13 @@ import (
 
 // State is what /api/state answers, as JSON, and what the page is fed.
 type State struct {
-	Now     time.Time `json:"now"`
-	Started time.Time `json:"started"`
-	Contest string    `json:"contest"` // its name; may be empty
-	Ready   bool      `json:"ready"`
-	Status  string    `json:"status"` // what /readyz says
-	Phase   Phase     `json:"phase"`
+	Now      time.Time  `json:"now"`
+	Started  time.Time  `json:"started"`
+	Contest  string     `json:"contest"` // its name; may be empty
+	Ready    bool       `json:"ready"`
+	Status   string     `json:"status"` // what /readyz says
+	Phase    Phase      `json:"phase"`
+	Deadline *time.Time `json:"deadline,omitempty"` // when betting ends at the latest
 	// DrawnAt is when the draw was seen; it is missing before, and when that
 	// was before the start.
 	DrawnAt *time.Time `json:"drawn_at,omitempty"`
@@ -97,6 +98,9 @@ func (s *Server) state(listed int) *State {
 		Refusals: make(map[lottery.Code]uint64),
 		Problems: s.tally.problems.all(),
 		Tick:     rates.tick,
+	}
+	if !s.config.Deadline.IsZero() {
+		state.Deadline = &s.config.Deadline
 	}
 	for code, n := range s.tally.refusals {
 		if n := n.Load(); n > 0 {

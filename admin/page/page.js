@@ -9,6 +9,8 @@ const numbers = new Intl.NumberFormat(locale);
 const plurals = new Intl.PluralRules(locale);
 const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
+const dates = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+
 const silentAfter = 30; // seconds
 const maxNamed = 10; // agencies that the draw waits for
 const reconnectAfter = 3000; // milliseconds
@@ -159,6 +161,9 @@ function showDraw(state) {
       const left = state.expected - state.finished;
       const list = new Intl.ListFormat(locale).format(names.slice(0, maxNamed));
       more = say("awaited_are", { n: left, list: left > maxNamed ? say("and_more", { list: names.slice(0, maxNamed).join(", "), n: left - maxNamed }) : list });
+      if (state.deadline) {
+        more += " " + say("deadline", { time: dates.format(new Date(state.deadline)) });
+      }
       break;
     }
     case "drawing":

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
 	"time"
 
 	"github.com/chromedp/chromedp"
 	"golang.org/x/sync/errgroup"
+	"loteria/admin/browser"
 	"loteria/bench/process"
 	"loteria/bench/report"
 )
@@ -31,8 +30,8 @@ func watched(l *lab) ([]row, error) {
 	const goal = 0.98
 	what := fmt.Sprintf("agencies with a window, while metrics are scraped every second and the page is open in %d browsers, to unwatched", browsers)
 	viewers, closeViewers, err := openBrowsers(l.ctx)
-	if errors.Is(err, exec.ErrNotFound) {
-		return []row{{what, "≥ 98 %", "not measured", "there is no chromium"}}, nil
+	if errors.Is(err, browser.ErrNone) {
+		return []row{{what, "≥ 98 %", "not measured", "there is no Chromium"}}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -101,23 +100,19 @@ func (l *lab) shownLoad(viewers []context.Context) (rate float64, err error) {
 
 // openBrowsers starts browsers, each a process of its own.
 func openBrowsers(ctx context.Context) (viewers []context.Context, closeAll func(), err error) {
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		return nil, nil, exec.ErrNotFound
+	var stops []func()
+	closeAll = func() {
+		for _, stop := range stops {
+			stop()
+		}
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path))
-	if os.Getuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // it has none for root
-	}
-	ctx, closeAll = context.WithCancel(ctx)
 	for range browsers {
-		allocator, _ := chromedp.NewExecAllocator(ctx, options...)
-		viewer, _ := chromedp.NewContext(allocator)
-		if err := chromedp.Do(viewer); err != nil {
+		viewer, stop, err := browser.Start(ctx)
+		if err != nil {
 			closeAll()
 			return nil, nil, err
 		}
-		viewers = append(viewers, viewer)
+		viewers, stops = append(viewers, viewer), append(stops, stop)
 	}
 	return viewers, closeAll, nil
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+	"loteria/admin/browser"
 )
 
 func main() {
@@ -40,16 +41,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func makePictures(ctx context.Context, bin, data, out string, stdout io.Writer) error {
-	b, err := openBrowser(ctx)
+	tab, stop, err := browser.Start(ctx)
 	if err != nil {
 		return err
 	}
-	defer b.close()
-	page, err := picturePage(ctx, b, bin, data)
+	defer stop()
+	v := &viewer{tab}
+	page, err := picturePage(ctx, v, bin, data)
 	if err != nil {
 		return fmt.Errorf("the page: %w", err)
 	}
-	terminal, err := pictureTerminal(ctx, b, bin, data)
+	terminal, err := pictureTerminal(ctx, v, bin, data)
 	if err != nil {
 		return fmt.Errorf("the terminal: %w", err)
 	}

@@ -31,7 +31,7 @@ const (
 
 // picturePage returns a picture of the page in the middle of a lottery, with a
 // refused batch.
-func picturePage(ctx context.Context, b *browser, bin, data string) ([]byte, error) {
+func picturePage(ctx context.Context, v *viewer, bin, data string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	admin, err := freeAddress()
@@ -63,7 +63,7 @@ func picturePage(ctx context.Context, b *browser, bin, data string) ([]byte, err
 		for lines.Scan() {
 		}
 	}()
-	if err := b.open("http://"+admin, 900, 1000); err != nil {
+	if err := v.open("http://"+admin, 900, 1000); err != nil {
 		return nil, err
 	}
 	begun := time.Now()
@@ -71,12 +71,12 @@ func picturePage(ctx context.Context, b *browser, bin, data string) ([]byte, err
 		return nil, err
 	}
 	for {
-		shown, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.getElementById("countdown").innerText`))
+		shown, err := chromedp.Run(v.tab, chromedp.Evaluate[string](`document.getElementById("countdown").innerText`))
 		if err != nil {
 			return nil, err
 		}
 		if strings.HasPrefix(shown, finishedEnough+" of 5") && time.Since(begun) > lively {
-			return b.picture("body")
+			return v.picture("body")
 		}
 		select {
 		case <-ctx.Done():

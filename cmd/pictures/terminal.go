@@ -19,7 +19,7 @@ const columns, rows = 96, 40
 
 // pictureTerminal returns a picture of a terminal on which "make run" has come
 // to its end.
-func pictureTerminal(ctx context.Context, b *browser, bin, data string) ([]byte, error) {
+func pictureTerminal(ctx context.Context, v *viewer, bin, data string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	run := exec.CommandContext(ctx, filepath.Join(bin, "run"), "--bin", bin, "--data", data)
@@ -36,10 +36,10 @@ func pictureTerminal(ctx context.Context, b *browser, bin, data string) ([]byte,
 		return nil, fmt.Errorf("make run: %w", err)
 	}
 	page := "data:text/html;base64," + base64.StdEncoding.EncodeToString([]byte(terminalPage(screen)))
-	if err := b.open(page, 900, 700); err != nil {
+	if err := v.open(page, 900, 700); err != nil {
 		return nil, err
 	}
-	return b.picture("pre")
+	return v.picture("pre")
 }
 
 // terminalPage returns a page that looks like the screen.

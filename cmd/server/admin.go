@@ -17,6 +17,7 @@ func newAdmin(c config, log zerolog.Logger) (shown *admin.Server, closeAdmin fun
 		Address:  c.admin,
 		Contest:  c.contest,
 		Agencies: c.expectedAgencies,
+		Deadline: c.drawDeadline,
 		Profiles: c.profiles,
 		Log:      log,
 	})
