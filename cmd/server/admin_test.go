@@ -1,0 +1,144 @@
+package main
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"loteria/codec"
+)
+
+// admin returns where the admin port is, once it is there.
+func (p *process) admin() (url string) {
+	p.t.Helper()
+	_, address, _ := strings.Cut(p.await("action: admin_listen | result: success"), "address: ")
+	return "http://" + address
+}
+
+func get(t *testing.T, url string) (code int, body string) {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// The flags, the counts and the log of a central with an admin port.
+func TestAdmin(t *testing.T) {
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	p := begin(t, "--admin", "127.0.0.1:0", "--admin-pprof", "--expected-agencies", "1", "--contest", "navidad",
+		"--draw-deadline", "2099-12-24T18:00:00Z")
+	url := p.admin()
+	if !p.has("action: listen | result: success") {
+		_, p.address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		code, body := get(t, url+"/readyz")
+		if code == 200 && body == "taking bets\n" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("/readyz answers %d %s", code, body)
+		}
+	}
+	conn := p.dial()
+	p.exchange(conn, []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	for path, want := range map[string]string{
+		"/":                 "<title>Lotería Nacional</title>",
+		"/metrics":          "\nloteria_bets_total{agency=\"1\"} 1\n",
+		"/api/state":        `"contest":"navidad","ready":true`,
+		"/debug/pprof/heap": "",
+	} {
+		if code, body := get(t, url+path); code != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s answers %d %.300s, expected %q in it", path, code, body, want)
+		}
+	}
+	if _, body := get(t, url+"/metrics"); !strings.Contains(body, "\nloteria_sync_seconds_count 1\n") {
+		t.Error("the commit is not in the metrics")
+	}
+	if _, body := get(t, url+"/api/state"); !strings.Contains(body, `"deadline":"2099-12-24T18:00:00Z"`) {
+		t.Errorf("the state is %s, expected the deadline in it", body)
+	}
+	p.stop()
+	if ledger, admin := p.index("action: close_ledger"), p.index("action: close_admin"); ledger < 0 || admin < ledger {
+		t.Errorf("the admin port closes in line %d, the ledger in line %d: expected after it\n%s", admin, ledger, strings.Join(p.log, "\n"))
+	}
+	if p.has("result: fail") {
+		t.Errorf("the log has a failure:\n%s", strings.Join(p.log, "\n"))
+	}
+}
+
+func (p *process) has(text string) bool { return p.count(text) > 0 }
+
+// index returns the number of the first line with the text, or -1.
+func (p *process) index(text string) int {
+	for i, line := range p.log {
+		if strings.Contains(line, text) {
+			return i
+		}
+	}
+	return -1
+}
+
+// A lottery needs no admin port: not one that is off, nor one whose address is
+// another's.
+func TestWithoutAdmin(t *testing.T) {
+	occupied, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer occupied.Close()
+	for name, test := range map[string]struct {
+		address, says string
+		lines         int
+	}{
+		"off":    {"off", "admin", 0},
+		"in use": {occupied.Addr().String(), "WARNING  action: admin_listen | result: in_progress | address: " + occupied.Addr().String() + " | reason: address already in use", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := launch(t, "--admin", test.address)
+			p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+			if test.lines > 0 && !p.has(test.says) {
+				p.await(test.says)
+			}
+			p.stop()
+			if p.count(test.says) != test.lines || p.has("result: fail") || p.has("close_admin") {
+				t.Errorf("the log has\n%s\nexpected %d lines with %q and no failure", strings.Join(p.log, "\n"), test.lines, test.says)
+			}
+		})
+	}
+}
+
+// systemd hears when bets are taken, and when that ends.
+func TestSystemdIsTold(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "notify")
+	listener, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	t.Setenv("NOTIFY_SOCKET", socket)
+	expect := func(want string) {
+		t.Helper()
+		_ = listener.SetReadDeadline(time.Now().Add(patience))
+		text := make([]byte, 100)
+		n, err := listener.Read(text)
+		if err != nil || string(text[:n]) != want {
+			t.Fatalf("systemd hears %q, %v, expected %q", text[:n], err, want)
+		}
+	}
+	p := launch(t)
+	expect("READY=1")
+	p.stop()
+	expect("STOPPING=1")
+}
