@@ -129,7 +129,17 @@ func TestPage(t *testing.T) {
 	if title := text[string](p, "document.title"); title != "5/5 · Lotería Nacional" {
 		t.Errorf("the title is %q", title)
 	}
+	c.admin.Stopping()
+	p.await("a stop", "La central se está deteniendo.")
 	p.expectNothingWrong(c.url)
+}
+
+func TestPageWithABrokenLedger(t *testing.T) {
+	c := start(t, 1)
+	p := openTab(t, c.url, "es")
+	p.await("before", "0 de 1 agencias terminaron")
+	c.breakLedger()
+	p.await("a ledger that has failed", "El registro de apuestas falló: la central no acepta más apuestas.", "no se pudo guardar, 3 apuestas")
 }
 
 // localBets is how many bets of the agency are stored, as an Argentine writes it.

@@ -2,14 +2,10 @@ package admin
 
 import (
 	"context"
-	"embed"
-	"encoding/json"
 	"errors"
-	"io/fs"
 	stdlog "log"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -120,30 +116,6 @@ func (s *Server) Address() net.Addr {
 	return nil
 }
 
-// look returns what is shown, and whether it is ready: the ledger is recovered
-// and agencies are listened to. Before Watch, watched is nil.
-func (s *Server) look() (watched *watched, ready bool, status string) {
-	watched = s.watched.Load()
-	if s.stopping.Load() {
-		return watched, false, "stopping"
-	}
-	if watched == nil {
-		return nil, false, "recovering the ledger"
-	}
-	if watched.contest.Ledger().Err() != nil {
-		return watched, false, "the ledger has failed"
-	}
-	select {
-	case <-watched.reactor.Ready():
-	default:
-		return watched, false, "not listening yet"
-	}
-	if watched.contest.Phase() == lottery.Drawn {
-		return watched, true, "the draw is done: winners are told, bets are not taken"
-	}
-	return watched, true, "taking bets"
-}
-
 // Run shows the central until ctx is done. An address that is in use is tried
 // again until it is free: to be seen is worth less than to take bets, so the
 // central goes on without. It returns when everything is closed.
@@ -222,67 +194,4 @@ func rootOf(err error) error {
 		}
 		err = inner
 	}
-}
-
-//go:embed page
-var page embed.FS
-
-// handler is all that there is to see.
-func (s *Server) handler() http.Handler {
-	files, err := fs.Sub(page, "page")
-	if err != nil {
-		panic(err)
-	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", http.FileServerFS(files))
-	for _, name := range []string{"page.css", "page.js", "texts.js", "icon.svg"} {
-		mux.Handle("GET /"+name, http.FileServerFS(files))
-	}
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
-	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.Handle("GET /metrics", metricsHandler(s.registry))
-	mux.HandleFunc("GET /api/state", s.apiState)
-	mux.HandleFunc("GET /api/stream", s.stream)
-	if s.config.Profiles {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	}
-	return guarded(mux)
-}
-
-// guarded says to browsers that nothing here is kept, framed, or fetched from
-// elsewhere.
-func guarded(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("Cache-Control", "no-store")
-		header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "+
-			"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("X-Content-Type-Options", "nosniff")
-		h.ServeHTTP(w, r)
-	})
-}
-
-func answer(w http.ResponseWriter, code int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(code)
-	_, _ = w.Write([]byte(text + "\n")) // whoever asked may have gone
-}
-
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	_, ready, status := s.look()
-	code := http.StatusOK
-	if !ready {
-		code = http.StatusServiceUnavailable
-	}
-	answer(w, code, status)
-}
-
-func (s *Server) apiState(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(s.state(s.config.Agencies))
 }

@@ -16,10 +16,10 @@ import (
 )
 
 // expectReady compares what /readyz says; the central is alive all the time.
-func (c *central) expectReady(code int, text string) {
+func (c *central) expectReady(code int, status Status) {
 	c.t.Helper()
-	if got, _, body := c.get("/readyz"); got != code || body != text+"\n" {
-		c.t.Errorf("/readyz answers %d %q, expected %d %q", got, body, code, text)
+	if got, _, body := c.get("/readyz"); got != code || body != string(status)+"\n" {
+		c.t.Errorf("/readyz answers %d %q, expected %d %q", got, body, code, status)
 	}
 	if got, _, body := c.get("/healthz"); got != http.StatusOK || body != "alive\n" {
 		c.t.Errorf("/healthz answers %d %q", got, body)
@@ -31,42 +31,48 @@ func (c *central) expectReady(code int, text string) {
 	if got := c.samples()["loteria_ready"]; got != want {
 		c.t.Errorf("loteria_ready is %v while /readyz answers %d", got, code)
 	}
-	if state := c.state(); state.Ready != (want == 1) || state.Status != text {
-		c.t.Errorf("/api/state is ready: %v, %q while /readyz answers %d %q", state.Ready, state.Status, code, text)
+	if state := c.state(); state.Ready != (want == 1) || state.Status != status {
+		c.t.Errorf("/api/state is ready: %v, %q while /readyz answers %d %q", state.Ready, state.Status, code, status)
 	}
 }
 
 func TestReady(t *testing.T) {
 	c := show(t, 1, nil)
-	c.expectReady(503, "recovering the ledger")
+	c.expectReady(503, Recovering)
 	if phase := c.state().Phase; phase != Starting {
 		t.Errorf("the phase is %s, expected %s", phase, Starting)
 	}
 	c.open(t.TempDir(), c.admin.Observer())
-	c.expectReady(503, "not listening yet")
+	c.expectReady(503, NotListening)
 	c.listen()
-	c.expectReady(200, "taking bets")
+	c.expectReady(200, TakingBets)
 	c.dial().ask(finish(1), codec.TypeSuccess)
-	c.expectReady(200, "the draw is done: winners are told, bets are not taken")
+	c.expectReady(200, TellingWinners)
 	c.admin.Stopping()
-	c.expectReady(503, "stopping")
+	c.expectReady(503, Stopping)
 }
 
-// A file that may not grow is a disk that is full.
-func TestReadyWithABrokenLedger(t *testing.T) {
-	c := start(t, 1)
+// breakLedger has the ledger fail at its next bet: a file that may not grow is a
+// disk that is full.
+func (c *central) breakLedger() {
+	c.t.Helper()
 	signal.Ignore(syscall.SIGXFSZ)
 	defer signal.Reset(syscall.SIGXFSZ)
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 1, Max: limit.Max}); err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	defer unix.Setrlimit(unix.RLIMIT_FSIZE, &limit)
 	c.dial().ask(batch(1, 3), codec.TypeError)
-	c.expectReady(503, "the ledger has failed")
+}
+
+func TestReadyWithABrokenLedger(t *testing.T) {
+	c := start(t, 1)
+	c.breakLedger()
+	c.expectReady(503, LedgerFailed)
 	if got := c.samples()[`loteria_refusals_total{code="storage"}`]; got != 1 {
 		t.Errorf("%v requests were refused for storage, expected 1", got)
 	}
@@ -135,7 +141,7 @@ func TestAddressInUse(t *testing.T) {
 	other.Close()
 	c.await("it listens", func() bool { return c.admin.Address() != nil })
 	c.url = "http://" + address
-	c.expectReady(503, "recovering the ledger")
+	c.expectReady(503, Recovering)
 	if log := c.log.String(); strings.Count(log, "in_progress") != 1 || strings.Contains(log, "fail") {
 		t.Errorf("the log has\n%s", log)
 	}

@@ -13,7 +13,7 @@ type State struct {
 	Started  time.Time  `json:"started"`
 	Contest  string     `json:"contest"` // its name; may be empty
 	Ready    bool       `json:"ready"`
-	Status   string     `json:"status"` // what /readyz says
+	Status   Status     `json:"status"`
 	Phase    Phase      `json:"phase"`
 	Deadline *time.Time `json:"deadline,omitempty"` // when betting ends at the latest
 	// DrawnAt is when the draw was seen; it is missing before, and when that
