@@ -1,0 +1,167 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	systemdImage     = "loteria-e2e-systemd:latest"
+	systemdContainer = "loteria-e2e-systemd"
+)
+
+// host is a container in which systemd runs, with the project's tree at /src.
+type host struct{ *lab }
+
+// TestSystemd installs the central as the operators' page says, on a system of
+// its own, and runs a lottery in the service's sandbox.
+func TestSystemd(t *testing.T) {
+	l := newLab(t)
+	l.run("make", "build")
+	h := l.bootSystemd()
+
+	install := h.installCommands()
+	h.sh(install)
+	h.awaitReady("taking bets")
+	if status := h.show("ActiveState", "SubState"); status != "active running" {
+		t.Errorf("after its installation the service is %s", status)
+	}
+	h.sh(`for id in 1 2 3 4 5; do bin/client --id $id --server-address 127.0.0.1:12345 --data-dir .data >/tmp/$id.log & done; wait
+		test $(cat /tmp/*.log | grep -c 'action: consulta_ganadores | result: success') = 5`)
+	h.awaitReady("the draw is done")
+
+	h.sh("systemctl stop loteria")
+	if ended := h.show("Result", "ExecMainStatus", "ActiveState"); ended != "success 0 inactive" {
+		t.Errorf("a stop ends with %s", ended)
+	}
+	if log := h.sh("journalctl --unit loteria --no-pager --output cat"); !strings.Contains(log, "action: exit | result: success") ||
+		strings.Contains(log, "result: fail") {
+		t.Errorf("the journal has\n%s", log)
+	}
+	// Bets stay, and nobody else reads them.
+	if kept := h.sh("wc -l </var/lib/loteria/bets.csv; stat --format '%U %a' /var/lib/loteria"); kept != "78697\nloteria 700\n" {
+		t.Errorf("after the stop there are %q, expected are 78,697 bets in a folder of the service alone", kept)
+	}
+
+	h.sh("systemctl start loteria")
+	h.awaitReady("the draw is done")
+	h.sh("systemctl kill --signal KILL loteria")
+	h.awaitShown("1 active", "NRestarts", "ActiveState")
+	h.awaitReady("the draw is done")
+
+	// What no start makes better is not started again.
+	h.sh("echo EXPECTED_AGENCIES=0 >>/etc/loteria/loteria.env; ! systemctl restart loteria")
+	if ended := h.show("ActiveState", "ExecMainStatus"); ended != "failed 2" {
+		t.Errorf("with a bad configuration the service is %s", ended)
+	}
+}
+
+// bootSystemd runs systemd in a container. Where no container can have one, the
+// test is skipped.
+func (l *lab) bootSystemd() host {
+	l.Helper()
+	l.Cleanup(func() { l.docker("rm", "--force", systemdContainer); l.docker("rmi", "--force", systemdImage) })
+	// The image of the builder is a Debian that every machine has.
+	output, err := l.command(nil, "docker", "run", "--name", systemdContainer, "golang:latest", "sh", "-ec",
+		"apt-get -qq update && apt-get -qq install -y --no-install-recommends systemd dbus curl >/dev/null").CombinedOutput()
+	if err != nil {
+		l.Skipf("Debian's systemd cannot be installed in a container here: %v: %s", err, output)
+	}
+	l.docker("commit", systemdContainer, systemdImage)
+	l.docker("rm", systemdContainer)
+	args := []string{
+		"run", "--detach", "--name", systemdContainer, "--env", "container=docker",
+		"--cgroupns", "private", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw", "--tmpfs", "/run", "--tmpfs", "/run/lock",
+		"--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined", "--volume", l.dir + ":/src:ro",
+	}
+	for _, capability := range []string{"SYS_ADMIN", "SYS_PTRACE", "NET_ADMIN"} { // for the sandbox
+		args = append(args, "--cap-add", capability)
+	}
+	l.docker(append(args, systemdImage, "/lib/systemd/systemd")...)
+	h := host{l}
+	var state []byte
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(glance) {
+		// It exits with 1 as long as it is not running.
+		state, _ = h.inside("systemctl is-system-running").CombinedOutput()
+		if text := strings.TrimSpace(string(state)); text == "running" || text == "degraded" {
+			return h
+		}
+		if time.Now().After(deadline) {
+			l.Skipf("systemd does not come up in a container here: %s", state)
+		}
+	}
+}
+
+// installCommands are those of the operators' page.
+func (h host) installCommands() string {
+	h.Helper()
+	page, err := os.ReadFile(filepath.Join(root, "docs", "operators.md")) // pages are not part of a lab
+	if err != nil {
+		h.Fatal(err)
+	}
+	var commands []string
+	for line := range strings.Lines(string(page)) {
+		if text := strings.TrimSpace(line); strings.HasPrefix(line, "      install ") || strings.HasPrefix(text, "systemd-sysusers ") {
+			commands = append(commands, text)
+		}
+	}
+	if len(commands) != 5 {
+		h.Fatalf("the operators' page has %d commands that install the service: %q", len(commands), commands)
+	}
+	return strings.Join(commands, "\n")
+}
+
+// inside is a script that runs in the container, from the project's root.
+func (h host) inside(script string) *exec.Cmd {
+	return h.command(nil, "docker", "exec", "--workdir", "/src", systemdContainer, "bash", "-ec", script)
+}
+
+// sh runs a script in the container. It has to succeed.
+func (h host) sh(script string) string {
+	h.Helper()
+	output, err := h.inside(script).CombinedOutput()
+	if err != nil {
+		journal, _ := h.inside("journalctl --no-pager --output cat | tail -n 30").CombinedOutput()
+		h.Fatalf("%s: %v\n%s\nthe journal:\n%s", script, err, output, journal)
+	}
+	return string(output)
+}
+
+// show returns properties of the service.
+func (h host) show(properties ...string) string {
+	h.Helper()
+	var values []string
+	for _, property := range properties {
+		values = append(values, strings.TrimSpace(h.sh("systemctl show loteria --value --property "+property)))
+	}
+	return strings.Join(values, " ")
+}
+
+func (h host) awaitShown(want string, properties ...string) {
+	h.Helper()
+	var got string
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(glance) {
+		if got = h.show(properties...); got == want {
+			return
+		}
+	}
+	h.Fatalf("after a minute the service is %s, expected %s", got, want)
+}
+
+// awaitReady waits until /readyz begins with a text.
+func (h host) awaitReady(want string) {
+	h.Helper()
+	var got []byte
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(glance) {
+		if got, _ = h.inside("curl --silent http://127.0.0.1:8080/readyz").Output(); strings.HasPrefix(string(got), want) {
+			return
+		}
+	}
+	h.Fatalf("after a minute /readyz answers %q, expected %q", got, want)
+}
