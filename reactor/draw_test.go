@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -230,5 +231,34 @@ func TestDrawBeforeTheStartIsNotLoggedAgain(t *testing.T) {
 	}
 	if told := c.log.find(t, "sorteo", "success"); len(told) > 0 {
 		t.Errorf("the log has %v", told)
+	}
+}
+
+// A draw that is made between New and Run, as by a deadline that has passed, is
+// logged like any other.
+func TestDrawBeforeRun(t *testing.T) {
+	contest, _, err := lottery.OpenContest(t.TempDir(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer contest.Close()
+	log := &logBuffer{}
+	server := New(Config{
+		Address: anyPort, Backlog: 1, Workers: 1, MaxConnections: 1, StopTimeout: patience,
+		Log: zerolog.New(log), LoopLog: zerolog.New(log),
+	}, contest)
+	if err := contest.DrawWithout(1); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	await(t, server.Ready(), "the server does not listen")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if draws := log.find(t, "sorteo", "success"); len(draws) != 1 {
+		t.Errorf("the log has %d draws, expected one:\n%s", len(draws), log)
 	}
 }

@@ -61,12 +61,13 @@ type Server struct {
 	winners   map[int][]byte // answer to each agency's query, once the draw is announced
 }
 
-// New returns a Server for the lottery.
+// New returns a Server for the lottery. A draw that is done already was logged by
+// whoever opened it; one that comes from now on is logged by Run.
 func New(config Config, lottery Lottery) *Server {
 	if config.Observer == nil {
 		config.Observer = nobody{}
 	}
-	return &Server{
+	s := &Server{
 		config:    config,
 		lottery:   lottery,
 		log:       config.LoopLog,
@@ -79,6 +80,8 @@ func New(config Config, lottery Lottery) *Server {
 		quiet:     make(chan struct{}),
 		winners:   make(map[int][]byte),
 	}
+	s.announced.Store(s.isDrawn())
+	return s
 }
 
 // Run serves until ctx is done, and then stops: nothing new is accepted, what
@@ -87,7 +90,6 @@ func New(config Config, lottery Lottery) *Server {
 // when the server cannot listen, when it fails, or when work in flight does not
 // end in time.
 func (s *Server) Run(ctx context.Context) error {
-	s.announced.Store(s.isDrawn()) // a draw that was done before the start was logged then
 	var workers sync.WaitGroup
 	for range s.config.Workers {
 		workers.Go(s.work)

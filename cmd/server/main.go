@@ -78,18 +78,6 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var watching sync.WaitGroup
-	watching.Go(func() {
-		if err := watch(ctx, contest, c.drawDeadline, log); err != nil {
-			log.Error().Str("action", "ledger").Str("result", "fail").Err(err).Send()
-			cancel()
-		}
-	})
-	defer watching.Wait()
-	defer cancel()
-
 	connections, err := limitConnections(c.maxConnections)
 	if err != nil {
 		return err
@@ -119,6 +107,18 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger) error {
 		Observer:       shown.Observer(),
 	}, contest)
 	shown.Watch(contest, server)
+
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	// From here on there may be a draw, which the server logs.
+	watching.Go(func() {
+		if err := watch(ctx, contest, c.drawDeadline, log); err != nil {
+			log.Error().Str("action", "ledger").Str("result", "fail").Err(err).Send()
+			cancel()
+		}
+	})
 	watching.Go(func() { announce(ctx, server, shown, log) })
 	if err := server.Run(ctx); err != nil {
 		// The ledger may be what hangs; waiting for it would be without end.
