@@ -3,6 +3,7 @@ package admin
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/rs/zerolog"
@@ -12,16 +13,18 @@ import (
 
 func newLog(b *logBuffer) zerolog.Logger { return zerolog.New(b) }
 
-// step compares the state and the metrics with what is expected at some point
-// of a lottery.
+// step waits until the state and the metrics are as expected at some point of a
+// lottery. Some counts follow the answer that an agency gets.
 func (c *central) step(when string, check func(s *State) bool, metrics map[string]float64) {
 	c.t.Helper()
-	var last State
-	c.await(when+": the state is as expected", func() bool { last = c.state(); return check(&last) })
-	samples := c.samples()
+	c.await(when+": the state is as expected", func() bool { state := c.state(); return check(&state) })
 	for name, want := range metrics {
-		if got, ok := samples[name]; !ok || got != want {
-			c.t.Errorf("%s: %s is %v (%v), expected %v", when, name, got, ok, want)
+		var got float64
+		var ok bool
+		for deadline := time.Now().Add(patience); !ok || got != want; {
+			if got, ok = c.samples()[name]; time.Now().After(deadline) {
+				c.t.Fatalf("%s: %s is %v (%v), expected %v", when, name, got, ok, want)
+			}
 		}
 	}
 }

@@ -68,11 +68,12 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 // What is asked for at each scrape.
 var (
-	ready    = describe("ready", "Whether the central is ready: its ledger is recovered and it listens to agencies.")
-	expected = describe("agencies_expected", "Agencies that must finish before the draw.")
-	finished = describe("agencies_finished", "Agencies whose betting has ended.")
-	phases   = describe("draw_phase", "Where the contest stands: 1 for its phase, 0 for the others.", "phase")
-	ledger   = describe("ledger_bytes", "Size of the ledger that is on disk.")
+	ready     = describe("ready", "Whether the central is ready: its ledger is recovered and it listens to agencies.")
+	startedAt = describe("start_timestamp_seconds", "When the central was started.")
+	expected  = describe("agencies_expected", "Agencies that must finish before the draw.")
+	finished  = describe("agencies_finished", "Agencies whose betting has ended.")
+	phases    = describe("draw_phase", "Where the contest stands: 1 for its phase, 0 for the others.", "phase")
+	ledger    = describe("ledger_bytes", "Size of the ledger that is on disk.")
 
 	bets     = describe("bets_total", "Bets of the agency in the ledger, durable, those from before the start included.", "agency")
 	batches  = describe("batches_total", "BETs and BATCHes of the agency that were acknowledged since the start.", "agency")
@@ -87,6 +88,7 @@ var (
 	connections    = describe("connections", "Open connections.")
 	maxConnections = describe("connections_limit", "Open connections that there may be.")
 	turnedAway     = describe("connections_refused_total", "Connections closed at once, for want of room, since the start.")
+	cut            = describe("connections_cut_total", "Connections ended since the start for what they left unread or sent behind a query.")
 	parked         = describe("parked_queries", "Queries for winners that wait for the draw.")
 	waitingFrames  = describe("waiting_frames", "Frames that wait for their answer.")
 	waitingBytes   = describe("waiting_bytes", "Payload of the frames that wait for their answer.")
@@ -106,9 +108,9 @@ type collector struct{ server *Server }
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		ready, expected, finished, phases, ledger,
+		ready, startedAt, expected, finished, phases, ledger,
 		bets, batches, received, ended, told, heard, winners, refusals,
-		connections, maxConnections, turnedAway, parked, waitingFrames, waitingBytes, maxWaiting, unread, burstsNow, workers,
+		connections, maxConnections, turnedAway, cut, parked, waitingFrames, waitingBytes, maxWaiting, unread, burstsNow, workers,
 		windowFrames, maxFrames, windowBytes, maxBytes,
 	} {
 		out <- desc
@@ -137,6 +139,10 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for code, n := range s.tally.refusals {
 		counter(refusals, float64(n.Load()), string(code))
 	}
+	gauge(startedAt, float64(s.started.UnixMilli())/1000)
+	if watched == nil {
+		return // what is counted begins with what the ledger has, or rates would jump
+	}
 	for i := range s.tally.agencies {
 		t, agency := &s.tally.agencies[i], strconv.Itoa(i+1)
 		counter(bets, float64(t.bets.Load()), agency)
@@ -144,10 +150,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		counter(received, float64(t.bytes.Load()), agency)
 		gauge(told, oneIf(t.told.Load()), agency)
 	}
-	if watched != nil {
-		collectContest(gauge, watched.contest)
-		collectReactor(gauge, counter, watched.reactor.Stats())
-	}
+	collectContest(gauge, watched.contest)
+	collectReactor(gauge, counter, watched.reactor.Stats())
 }
 
 func collectContest(gauge sample, contest *lottery.Contest) {
@@ -173,6 +177,7 @@ func collectContest(gauge sample, contest *lottery.Contest) {
 
 func collectReactor(gauge, counter sample, stats reactor.Stats) {
 	counter(turnedAway, float64(stats.RefusedConnections))
+	counter(cut, float64(stats.CutConnections))
 	for desc, value := range map[*prometheus.Desc]int{
 		connections: stats.Connections, maxConnections: stats.MaxConnections,
 		parked:        stats.ParkedQueries,

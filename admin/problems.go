@@ -12,9 +12,8 @@ import (
 // maxProblems is how many problems are kept; the oldest are forgotten.
 const maxProblems = 50
 
-// problem is a refusal as people see it. The same again and again, with no
-// other in between, is one problem: a peer that floods the central does not
-// drown the others'.
+// problem is a refusal as people see it. The same again and again is one problem:
+// a peer that floods the central does not drown the others'.
 type problem struct {
 	Number uint64       `json:"number"` // of all since the start, from 1
 	Time   time.Time    `json:"time"`   // of the last one
@@ -23,7 +22,7 @@ type problem struct {
 	Code   lottery.Code `json:"code"`
 	IP     string       `json:"ip"`
 	Bets   int          `json:"bets"`  // that were refused
-	Times  int          `json:"times"` // how often in a row
+	Times  int          `json:"times"` // how often
 }
 
 // problems are the last ones.
@@ -36,12 +35,12 @@ type problems struct {
 func (p *problems) add(r reactor.Refused, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := len(p.last); n > 0 {
-		last := &p.last[n-1]
-		if last.Action == r.Action && last.Agency == r.Agency && last.Code == r.Code && last.IP == r.Peer {
-			last.Time = now
-			last.Bets += r.Bets
-			last.Times++
+	for i := range p.last {
+		known := &p.last[i]
+		if known.Action == r.Action && known.Agency == r.Agency && known.Code == r.Code && known.IP == r.Peer {
+			known.Time = now
+			known.Bets += r.Bets
+			known.Times++
 			return
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"loteria/lottery"
 )
 
 const (
@@ -46,14 +48,16 @@ func (r rates) of(i int) float64 {
 // newPulse begins with the counts of the tally.
 func newPulse(t *tally, now time.Time) *pulse {
 	p := &pulse{each: make([]curve, min(maxListed, len(t.agencies)))}
-	p.begin(t, now)
+	p.begin(t, nil, now)
 	return p
 }
 
-// begin takes the counts as they are for where the next rates begin.
-func (p *pulse) begin(t *tally, now time.Time) {
+// begin has the tally begin with the bets that there are, which are no part of
+// the next rates.
+func (p *pulse) begin(t *tally, standings []lottery.Standing, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	t.begin(standings)
 	p.taken = now
 	p.total.count = t.bets()
 	for i := range p.each {

@@ -20,11 +20,11 @@ import (
 const (
 	// MaxConnections is how many connections there are at a time; more wait to
 	// be accepted.
-	MaxConnections = 32
+	MaxConnections = 128
 
-	retryPeriod   = 10 * time.Second // between two attempts to listen (Server.retryPeriod)
-	headerTimeout = 5 * time.Second  // for a request's header to come in
-	idleTimeout   = time.Minute      // for the next request of a connection
+	retryPeriod   = 10 * time.Second // between two attempts to listen
+	readTimeout   = 5 * time.Second  // for a request to come in
+	idleTimeout   = 10 * time.Second // for the next request of a connection
 	maxHeader     = 16 << 10         // bytes
 	answerTimeout = 2 * time.Minute  // for an answer, of which the longest is a profile
 	closeTimeout  = time.Second      // for answers that are on their way at a stop
@@ -57,7 +57,7 @@ type Server struct {
 	closing  chan struct{} // closed when streams have to end
 	address  atomic.Pointer[net.Addr]
 
-	retryPeriod time.Duration
+	retryPeriod, readTimeout time.Duration // the constants, but for tests
 }
 
 // watched is the central that a Server shows.
@@ -82,6 +82,7 @@ func New(config Config) *Server {
 		watching: make(chan struct{}),
 
 		retryPeriod: retryPeriod,
+		readTimeout: readTimeout,
 	}
 	s.registry = newRegistry(s)
 	return s
@@ -96,8 +97,7 @@ func (s *Server) Committed(c lottery.Commit) { s.commits.add(c) }
 // Watch has the server show a contest and its reactor, which does not run yet.
 // It is called once, before the reactor runs.
 func (s *Server) Watch(contest *lottery.Contest, reactor *reactor.Server) {
-	s.tally.begin(contest.Standings())
-	s.pulse.begin(s.tally, time.Now())
+	s.pulse.begin(s.tally, contest.Standings(), time.Now())
 	s.watched.Store(&watched{contest: contest, reactor: reactor})
 	close(s.watching)
 }
@@ -133,19 +133,19 @@ func (s *Server) Run(ctx context.Context) {
 	s.address.Store(&address)
 	s.config.Log.Info().Str("action", "admin_listen").Str("result", "success").Stringer("address", address).Send()
 	server := &http.Server{
-		Handler:           s.handler(),
-		ReadHeaderTimeout: headerTimeout,
-		WriteTimeout:      answerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          stdlog.New(visitors{s.config.Log}, "", 0),
+		Handler:        s.handler(),
+		ReadTimeout:    s.readTimeout, // not for streams: it ends when the request is there
+		WriteTimeout:   answerTimeout,
+		IdleTimeout:    idleTimeout,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       stdlog.New(visitors{s.config.Log}, "", 0),
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(netutil.LimitListener(listener, MaxConnections)) }()
 	select {
 	case err := <-ended: // without having been asked to
 		s.config.Log.Error().Str("action", "admin").Str("result", "fail").Err(err).Send()
-		return
+		ended <- err
 	case <-ctx.Done():
 	}
 	close(s.closing)
@@ -158,12 +158,18 @@ func (s *Server) Run(ctx context.Context) {
 	s.config.Log.Info().Str("action", "close_admin").Str("result", "success").Stringer("address", address).Send()
 }
 
-// visitors logs what visitors do wrong, which is no failure of the central's.
+// visitors logs what visitors do wrong, which is no failure of the central's
+// unless it panics.
 type visitors struct{ log zerolog.Logger }
 
-func (v visitors) Write(text []byte) (int, error) {
-	v.log.Debug().Str("action", "admin").Str("result", "in_progress").Str("reason", strings.TrimSpace(string(text))).Send()
-	return len(text), nil
+func (v visitors) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	event := v.log.Debug().Str("action", "admin").Str("result", "in_progress")
+	if strings.HasPrefix(text, "http: panic") {
+		event = v.log.Error().Str("action", "admin").Str("result", "fail")
+	}
+	event.Str("reason", text).Send()
+	return len(line), nil
 }
 
 // listen returns a listener, or nil when ctx is done before it can.

@@ -2,10 +2,14 @@ package admin
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -42,6 +46,10 @@ func TestReady(t *testing.T) {
 	if phase := c.state().Phase; phase != Starting {
 		t.Errorf("the phase is %s, expected %s", phase, Starting)
 	}
+	// A counter that began with 0 would jump when the ledger is read.
+	if n, there := c.samples()[`loteria_bets_total{agency="1"}`]; there {
+		t.Errorf("%v bets are counted before the ledger is read", n)
+	}
 	c.open(t.TempDir(), c.admin.Observer())
 	c.expectReady(503, NotListening)
 	c.listen()
@@ -76,6 +84,8 @@ func TestReadyWithABrokenLedger(t *testing.T) {
 	if got := c.samples()[`loteria_refusals_total{code="storage"}`]; got != 1 {
 		t.Errorf("%v requests were refused for storage, expected 1", got)
 	}
+	c.admin.Stopping() // that is what a failure leads to, and it says why
+	c.expectReady(503, LedgerFailed)
 }
 
 func TestEndpoints(t *testing.T) {
@@ -147,6 +157,34 @@ func TestAddressInUse(t *testing.T) {
 	}
 }
 
+// Who begins a request and does not end it has no connection for long.
+func TestSlowVisitors(t *testing.T) {
+	c := &central{t: t, log: &logBuffer{}}
+	c.admin = New(Config{Address: "127.0.0.1:0", Agencies: 1, Log: newLog(c.log)})
+	c.admin.readTimeout = 50 * time.Millisecond
+	c.run()
+	for _, begun := range []string{"", "GET /healthz HTTP/1.1\r\nHost: x\r\n", "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n"} {
+		conn, err := net.Dial("tcp", c.admin.Address().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write([]byte(begun)); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("after %q the connection stays open", begun)
+		}
+	}
+	// A stream lasts longer than that.
+	s := c.stream()
+	s.next("curves")
+	for range 3 {
+		s.next("state")
+	}
+}
+
 func TestStopWhileTheAddressIsInUse(t *testing.T) {
 	other, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -208,6 +246,8 @@ func TestNothingWaitsForTheLoop(t *testing.T) {
 	p := c.dial()
 	p.send(query(1))
 	c.await("the query is parked", func() bool { return c.reactor.Stats().ParkedQueries == 1 })
+	release := sync.OnceFunc(func() { close(stuck.release) })
+	defer release()
 	c.dial().send(finish(1))
 	<-stuck.held
 	for _, path := range []string{"/", "/healthz", "/readyz", "/metrics", "/api/state"} {
@@ -218,6 +258,6 @@ func TestNothingWaitsForTheLoop(t *testing.T) {
 	s := c.stream()
 	s.next("curves")
 	s.next("state")
-	close(stuck.release)
+	release()
 	p.expect(codec.TypeWinners)
 }

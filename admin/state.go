@@ -22,6 +22,7 @@ type State struct {
 
 	Expected int     `json:"expected"` // agencies
 	Finished int     `json:"finished"` // whose betting has ended
+	Awaited  []int   `json:"awaited"`  // the first agencies that have not finished, ten at most
 	Bets     uint64  `json:"bets"`     // durable, of all agencies
 	Rate     float64 `json:"rate"`     // bets per second, in the last second
 	Winners  *int    `json:"winners"`  // of all agencies; null before the draw
@@ -79,6 +80,9 @@ const (
 // maxListed is how many agencies the page lists, and has curves of.
 const maxListed = 200
 
+// maxAwaited is how many agencies that have not finished a state names.
+const maxAwaited = 10
+
 // state puts together what is there now, with so many agencies at most.
 func (s *Server) state(listed int) *State {
 	watched, ready, status := s.look()
@@ -93,6 +97,7 @@ func (s *Server) state(listed int) *State {
 		Expected: s.config.Agencies,
 		Bets:     s.tally.bets(),
 		Rate:     rates.total,
+		Awaited:  []int{},
 		Agencies: []Agency{},
 		More:     max(0, s.config.Agencies-listed),
 		Refusals: make(map[lottery.Code]uint64),
@@ -117,6 +122,8 @@ func (s *Server) state(listed int) *State {
 	for i, standing := range watched.contest.Standings() {
 		if standing.Ended {
 			state.Finished++
+		} else if len(state.Awaited) < maxAwaited {
+			state.Awaited = append(state.Awaited, standing.Agency)
 		}
 		winners += standing.Winners
 		if i < listed {
@@ -149,10 +156,10 @@ func (s *Server) agency(standing lottery.Standing, phase Phase, rate float64) Ag
 		Heard:   standing.Heard,
 	}
 	switch {
-	case t.told.Load():
-		a.State = Told
 	case standing.Missing:
 		a.State = Missing
+	case t.told.Load():
+		a.State = Told
 	case standing.Ended:
 		a.State = Finished
 	case a.Bets > 0:

@@ -20,14 +20,13 @@ const (
 // and agencies are listened to. Before Watch, watched is nil.
 func (s *Server) look() (watched *watched, ready bool, status Status) {
 	watched = s.watched.Load()
-	if s.stopping.Load() {
+	switch {
+	case watched != nil && watched.contest.Ledger().Err() != nil:
+		return watched, false, LedgerFailed // which is why it stops, if it does
+	case s.stopping.Load():
 		return watched, false, Stopping
-	}
-	if watched == nil {
+	case watched == nil:
 		return nil, false, Recovering
-	}
-	if watched.contest.Ledger().Err() != nil {
-		return watched, false, LedgerFailed
 	}
 	select {
 	case <-watched.reactor.Ready():

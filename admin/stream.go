@@ -90,8 +90,8 @@ func (s *Server) follow(done <-chan struct{}) {
 		select {
 		case <-done:
 			return
-		case now := <-ticker.C:
-			s.pulse.take(s.tally, now)
+		case <-ticker.C:
+			s.pulse.take(s.tally, time.Now()) // not the ticker's time: that may be a while ago
 		case <-watching:
 			watching = nil
 			if watched := s.watched.Load(); watched.contest.Phase() != lottery.Drawn {
@@ -128,7 +128,14 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 		_, err := w.Write(message)
 		return err == nil && controller.Flush() == nil
 	}
-	if !write(event("curves", s.pulse.curves())) || !write(event("state", s.state(maxListed))) {
+	if !write(event("curves", s.pulse.curves())) {
+		return
+	}
+	select {
+	case <-messages: // older than what follows
+	default:
+	}
+	if !write(event("state", s.state(maxListed))) {
 		return
 	}
 	for {

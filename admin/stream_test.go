@@ -119,24 +119,32 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// A problem is not kept until the next second.
+// A problem is not kept until the next second: pages see it within the one in
+// which it came. A busy machine may need several attempts.
 func TestProblemsAreSeenAtOnce(t *testing.T) {
-	c := start(t, 1)
+	const agencies = 20
+	c := start(t, agencies)
 	s := c.stream()
 	s.next("curves")
-	s.next("state")
-	var state State
-	for len(state.Problems) == 0 {
-		if state.Problems == nil { // the first time
-			c.dial().ask(badBatch(1, 2), codec.TypeError)
-		}
+	next := func() (state State) {
+		t.Helper()
 		if err := json.Unmarshal([]byte(s.next("state")), &state); err != nil {
 			t.Fatal(err)
 		}
+		return state
 	}
-	if late := state.Now.Sub(state.Problems[0].Time); late >= interval {
-		t.Errorf("the problem was seen after %v, expected is less than %v", late, interval)
+	for agency := range agencies {
+		before := next()
+		c.dial().ask(badBatch(agency+1, 2), codec.TypeError)
+		state := next()
+		for len(state.Problems) == len(before.Problems) {
+			state = next()
+		}
+		if state.Tick == before.Tick {
+			return
+		}
 	}
+	t.Errorf("of %d problems each was seen only in the next second", agencies)
 }
 
 func TestTooManyViewers(t *testing.T) {

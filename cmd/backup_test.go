@@ -42,7 +42,7 @@ func backUp(command, folder, backup string, size int64) error {
 		time.Sleep(time.Millisecond)
 	}
 	shell := exec.Command("sh", "-ec", command)
-	shell.Env = append(os.Environ(), "CONTEST="+folder, "BACKUP="+backup)
+	shell.Env = append(os.Environ(), "FOLDER="+folder, "BACKUP="+backup)
 	if output, err := shell.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", command, err, output)
 	}

@@ -25,6 +25,7 @@ type burst struct {
 	next    int    // the first request that no worker has looked at
 	answers []byte // of the requests before next, but for those in stored
 	query   int    // the agency whose winners the request before next asks for, or 0
+	told    int    // the agency whose winners are in the answers, or 0
 	hangUp  bool   // close the connection after the answers
 }
 

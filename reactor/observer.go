@@ -3,15 +3,15 @@ package reactor
 import "loteria/lottery"
 
 // Observer is told what becomes of what agencies ask for. Its methods are
-// called by many goroutines at once and must return at once. Told is also
-// called by the event loop, so it must not even wait for a lock.
+// called by many goroutines at once and must return at once. Told is called by
+// the event loop, so it must not even wait for a lock.
 type Observer interface {
 	// Stored says that a BET or BATCH of the agency is durable: how many of
 	// its bets are new to the contest, and how many bytes of payload it had.
 	Stored(agency, bets, bytes int)
 	// Refused says that a request was refused, after that was logged.
 	Refused(Refused)
-	// Told says that the agency's winners were sent to it.
+	// Told says that the agency's winners were written to its connection.
 	Told(agency int)
 }
 

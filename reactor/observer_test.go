@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"loteria/codec"
 	"loteria/lottery"
 )
 
@@ -254,5 +255,39 @@ func TestObserverBesideAPipeline(t *testing.T) {
 	}
 	if bets != 200*60 {
 		t.Errorf("%d bets are stored, expected %d", bets, 200*60)
+	}
+}
+
+// Who has gone when its winners are there was not told of them.
+func TestObserverHearsNotOfWhoHasGone(t *testing.T) {
+	release, waiting := make(chan struct{}), make(chan struct{})
+	c, n := observed(t, 1, nil, (&hooked{finish: func(int) error {
+		close(waiting)
+		<-release
+		return nil
+	}}).wrap)
+	p := c.dial()
+	p.send(append(finishedFrame(1), queryFrame(1)...))
+	await(t, waiting, "nobody finishes")
+	p.reset()
+	c.await("the connection is gone", func() bool { return c.Stats().Connections == 0 })
+	close(release)
+	c.awaitSessions(0)
+	if told := n.all().told; len(told) > 0 {
+		t.Errorf("told are %v, expected nobody", told)
+	}
+}
+
+func TestStatsCountWhoIsCut(t *testing.T) {
+	c, _ := observed(t, 2, nil, nil)
+	p := c.dial()
+	p.send(queryFrame(1))
+	c.awaitParked(1)
+	for range 1 + maxBehindQuery/codec.MaxPayload {
+		p.send(batchFrame(losers(1, 120)...))
+	}
+	p.expectRetry()
+	if cut := c.Stats().CutConnections; cut != 1 {
+		t.Errorf("%d connections were cut, expected 1", cut)
 	}
 }

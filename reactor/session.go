@@ -221,6 +221,8 @@ func (s *session) answered(b *burst) {
 	}
 	s.write(b.answers)
 	b.answers = b.answers[:0]
+	s.observeTold(b.told)
+	b.told = 0
 	switch {
 	case s.state == closed:
 		s.release(b)
@@ -273,6 +275,7 @@ func (s *session) endQuery() {
 	reason := fmt.Sprintf("more than %d bytes wait behind a query", maxBehindQuery)
 	s.server.log.Error().Str("action", "receive_frame").Str("result", "fail").
 		Str("ip", s.peer).Str("error", reason).Send()
+	s.server.cut.add(1)
 	s.letGo()
 	s.write(appendAnswer(nil, &codec.Retry{Reason: reason}))
 	s.linger()
@@ -283,7 +286,7 @@ func (s *session) endQuery() {
 // it, if there is any.
 func (s *session) tellWinners(b *burst) {
 	s.write(s.server.winnersAnswer(b.query))
-	s.server.config.Observer.Told(b.query)
+	s.observeTold(b.query)
 	b.query = 0
 	switch {
 	case s.state == closed:
@@ -295,6 +298,14 @@ func (s *session) tellWinners(b *burst) {
 	default:
 		s.pipeline.enter() // nothing is out: it may
 		s.send(b)
+	}
+}
+
+// observeTold says that the agency's winners were written, unless the connection
+// had gone, or there were none to write (agency 0).
+func (s *session) observeTold(agency int) {
+	if agency != 0 && s.state != closed {
+		s.server.config.Observer.Told(agency)
 	}
 }
 
@@ -338,6 +349,7 @@ func (s *session) write(answers []byte) {
 	if s.unread > config.MaxUnread || s.unread > 0 && s.server.unread.get() > config.MaxWaiting {
 		s.server.log.Error().Str("action", "send_answer").Str("result", "fail").Str("ip", s.peer).
 			Int("unread_bytes", s.unread).Int("max_unread_bytes", config.MaxUnread).Send()
+		s.server.cut.add(1)
 		s.hangUp()
 	}
 }

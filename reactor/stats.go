@@ -14,6 +14,7 @@ func (c *count) get() int  { return int(c.n.Load()) }
 type counts struct {
 	connections count // that are open and were not refused
 	refused     count // connections, since the start
+	cut         count // connections, since the start
 	queries     count // parked
 	frames      count // that wait for their answer
 	waiting     count // bytes of payload in them
@@ -32,7 +33,10 @@ type Stats struct {
 	// RefusedConnections is how many were closed at once, for want of room,
 	// since the start.
 	RefusedConnections int
-	ParkedQueries      int // that wait for the draw
+	// CutConnections is how many were ended since the start because their peer
+	// left too many answers unread, or sent too much behind a query.
+	CutConnections int
+	ParkedQueries  int // that wait for the draw
 
 	WaitingFrames int // that wait for their answer
 	WaitingBytes  int // of payload in them
@@ -53,6 +57,7 @@ func (s *Server) Stats() Stats {
 		Connections:        s.connections.get(),
 		MaxConnections:     s.config.MaxConnections,
 		RefusedConnections: s.refused.get(),
+		CutConnections:     s.cut.get(),
 		ParkedQueries:      s.queries.get(),
 		WaitingFrames:      s.frames.get(),
 		WaitingBytes:       s.waiting.get(),

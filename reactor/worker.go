@@ -287,7 +287,7 @@ func (w *worker) winners() {
 		return
 	}
 	w.burst.answers = appendWinners(w.burst.answers, documents)
-	w.observer.Told(agency)
+	w.burst.told = agency
 }
 
 // maxAnswers bounds how many bytes of answers go to the loop with more winners
@@ -311,12 +311,12 @@ func (w *worker) observed(action string, code lottery.Code) {
 
 // goodbye is the last that a connection is told.
 func (w *worker) goodbye(f farewell) {
-	w.log.Error().Str("action", "receive_frame").Str("result", "fail").
-		Str("ip", w.burst.session.peer).Err(f.reason).Send()
 	code := Retry
 	if refusal, ok := f.answer.(*codec.Error); ok {
 		code = refusal.Code
 	}
+	w.log.Error().Str("action", "receive_frame").Str("result", "fail").
+		Str("code", string(code)).Str("ip", w.burst.session.peer).Err(f.reason).Send()
 	w.observed("receive_frame", code)
 	w.answer(f.answer)
 	w.burst.hangUp = true

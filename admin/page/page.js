@@ -12,7 +12,7 @@ const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digi
 const dates = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
 
 const silentAfter = 30; // seconds
-const maxNamed = 10; // agencies that the draw waits for
+const staleAfter = 10000; // milliseconds without a state, of which there is one each second
 const reconnectAfter = 3000; // milliseconds
 
 const byId = (id) => document.getElementById(id);
@@ -157,10 +157,12 @@ function showDraw(state) {
       break;
     case "betting": {
       title = say("countdown", { finished: state.finished, expected: state.expected });
-      const names = state.agencies.filter((a) => a.state === "sending" || a.state === "awaited").map((a) => numbers.format(a.agency));
+      const names = state.awaited.map((agency) => numbers.format(agency));
       const left = state.expected - state.finished;
-      const list = new Intl.ListFormat(locale).format(names.slice(0, maxNamed));
-      more = say("awaited_are", { n: left, list: left > maxNamed ? say("and_more", { list: names.slice(0, maxNamed).join(", "), n: left - maxNamed }) : list });
+      const list = left > names.length
+        ? say("and_more", { list: names.join(", "), n: left - names.length })
+        : new Intl.ListFormat(locale).format(names);
+      more = say("awaited_are", { n: left, list });
       if (state.deadline) {
         more += " " + say("deadline", { time: dates.format(new Date(state.deadline)) });
       }
@@ -204,8 +206,6 @@ function showProblems(problems) {
     let item = shown.get(problem.number);
     if (!item) {
       item = byId("problem").content.cloneNode(true).firstElementChild;
-      shown.set(problem.number, item);
-      list.prepend(item);
     }
     const time = item.querySelector("time");
     time.dateTime = problem.time;
@@ -220,13 +220,17 @@ function showProblems(problems) {
     }
     put(item.querySelector(".what"), parts.join(", "));
     put(item.querySelector("code"), `${problem.code} ${problem.ip}`);
+    if (!shown.has(problem.number)) {
+      shown.set(problem.number, item);
+      list.prepend(item); // with its text: what is added is read out
+    }
   }
 }
 
 function show(state) {
   put(byId("contest"), state.contest);
   showDraw(state);
-  put(byId("bets"), numbers.format(state.bets));
+  put(byId("bets"), state.phase === "starting" ? "–" : numbers.format(state.bets));
   put(byId("rate"), numbers.format(state.rate));
   put(byId("connections"), numbers.format(state.connections));
   put(byId("parked"), numbers.format(state.parked_queries));
@@ -238,6 +242,9 @@ function show(state) {
     curves.total.add(state.rate, seconds);
   }
   state.agencies.forEach((agency, i) => showAgency(agency, i, state, seconds));
+  while (rows.length > state.agencies.length) {
+    rows.pop().tr.remove(); // another central has fewer
+  }
   const more = byId("more");
   more.hidden = state.more === 0;
   put(more, say("more", { n: state.more }));
@@ -250,21 +257,26 @@ function showLink(link) {
   put(element, say(link));
 }
 
-// connect follows the stream. The browser connects again by itself, unless the
-// answer was no stream; then this does.
+// connect follows the stream, and begins anew when that has ended for good, or
+// when nothing comes any more: a connection can be gone without an end.
 function connect() {
   const stream = new EventSource("api/stream");
+  let heard = Date.now();
+  const watch = setInterval(() => {
+    if (stream.readyState === EventSource.CLOSED || Date.now() - heard > staleAfter) {
+      clearInterval(watch);
+      stream.close();
+      showLink("lost");
+      connect();
+    }
+  }, reconnectAfter);
   stream.addEventListener("curves", (event) => takeCurves(JSON.parse(event.data)));
   stream.addEventListener("state", (event) => {
+    heard = Date.now();
     show(JSON.parse(event.data));
     showLink("live");
   });
-  stream.addEventListener("error", () => {
-    showLink("lost");
-    if (stream.readyState === EventSource.CLOSED) {
-      setTimeout(connect, reconnectAfter);
-    }
-  });
+  stream.addEventListener("error", () => showLink("lost"));
 }
 
 document.documentElement.lang = locale;

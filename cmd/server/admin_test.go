@@ -63,8 +63,13 @@ func TestAdmin(t *testing.T) {
 			t.Errorf("%s answers %d %.300s, expected %q in it", path, code, body, want)
 		}
 	}
-	if _, body := get(t, url+"/metrics"); !strings.Contains(body, "\nloteria_sync_seconds_count 1\n") {
-		t.Error("the commit is not in the metrics")
+	for deadline := time.Now().Add(patience); ; { // the agency has its answer before
+		if _, body := get(t, url+"/metrics"); strings.Contains(body, "\nloteria_sync_seconds_count 1\n") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the commit is not in the metrics")
+		}
 	}
 	if _, body := get(t, url+"/api/state"); !strings.Contains(body, `"deadline":"2099-12-24T18:00:00Z"`) {
 		t.Errorf("the state is %s, expected the deadline in it", body)
