@@ -316,7 +316,7 @@ func (w *worker) goodbye(f farewell) {
 		code = refusal.Code
 	}
 	w.log.Error().Str("action", "receive_frame").Str("result", "fail").
-		Str("code", string(code)).Str("ip", w.burst.session.peer).Err(f.reason).Send()
+		Str("ip", w.burst.session.peer).Err(f.reason).Send()
 	w.observed("receive_frame", code)
 	w.answer(f.answer)
 	w.burst.hangUp = true
