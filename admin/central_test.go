@@ -91,8 +91,17 @@ func (c *central) run() {
 	var running sync.WaitGroup
 	running.Go(func() { c.admin.Run(ctx) })
 	c.t.Cleanup(func() { cancel(); running.Wait() })
-	c.await("the admin port listens", func() bool { return c.admin.Address() != nil })
+	c.awaitListening()
 	c.url = "http://" + c.admin.Address().String()
+}
+
+func (c *central) awaitListening() {
+	c.t.Helper()
+	select {
+	case <-c.admin.Listening():
+	case <-time.After(patience):
+		c.t.Fatalf("the admin port never listened; the log is\n%s", c.log)
+	}
 }
 
 // open opens the contest in the folder, without running the reactor.

@@ -370,7 +370,7 @@ func TestPageFindsTheCentralAgain(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		var running sync.WaitGroup
 		running.Go(func() { c.admin.Run(ctx) })
-		c.await("the admin port listens", func() bool { return c.admin.Address() != nil })
+		c.awaitListening()
 		return func() { cancel(); running.Wait() }
 	}
 	stop := begin("127.0.0.1:0", 1)

@@ -51,11 +51,12 @@ type Server struct {
 	registry *prometheus.Registry
 	viewers  viewers
 
-	watched  atomic.Pointer[watched]
-	watching chan struct{} // closed by Watch
-	stopping atomic.Bool
-	closing  chan struct{} // closed when streams have to end
-	address  atomic.Pointer[net.Addr]
+	watched   atomic.Pointer[watched]
+	watching  chan struct{} // closed by Watch
+	stopping  atomic.Bool
+	closing   chan struct{} // closed when streams have to end
+	address   net.Addr      // known when listening is closed
+	listening chan struct{} // closed by Run
 
 	retryPeriod, readTimeout time.Duration // the constants, but for tests
 }
@@ -79,7 +80,8 @@ func New(config Config) *Server {
 		commits: newCommits(),
 		closing: make(chan struct{}),
 
-		watching: make(chan struct{}),
+		watching:  make(chan struct{}),
+		listening: make(chan struct{}),
 
 		retryPeriod: retryPeriod,
 		readTimeout: readTimeout,
@@ -108,13 +110,12 @@ func (s *Server) Stopping() {
 	s.tally.wake()
 }
 
-// Address returns where the server listens, or nil while it does not.
-func (s *Server) Address() net.Addr {
-	if address := s.address.Load(); address != nil {
-		return *address
-	}
-	return nil
-}
+// Listening is closed when the server listens.
+func (s *Server) Listening() <-chan struct{} { return s.listening }
+
+// Address returns where the server listens. It is known when Listening is
+// closed.
+func (s *Server) Address() net.Addr { return s.address }
 
 // Run shows the central until ctx is done. An address that is in use is tried
 // again until it is free: to be seen is worth less than to take bets, so the
@@ -129,9 +130,9 @@ func (s *Server) Run(ctx context.Context) {
 	if listener == nil {
 		return
 	}
-	address := listener.Addr()
-	s.address.Store(&address)
-	s.config.Log.Info().Str("action", "admin_listen").Str("result", "success").Stringer("address", address).Send()
+	s.address = listener.Addr()
+	close(s.listening)
+	s.config.Log.Info().Str("action", "admin_listen").Str("result", "success").Stringer("address", s.address).Send()
 	server := &http.Server{
 		Handler:        s.handler(),
 		ReadTimeout:    s.readTimeout, // not for streams: it ends when the request is there
@@ -155,7 +156,7 @@ func (s *Server) Run(ctx context.Context) {
 		_ = server.Close() // somebody takes too long to take an answer
 	}
 	<-ended
-	s.config.Log.Info().Str("action", "close_admin").Str("result", "success").Stringer("address", address).Send()
+	s.config.Log.Info().Str("action", "close_admin").Str("result", "success").Stringer("address", s.address).Send()
 }
 
 // visitors logs what visitors do wrong, which is no failure of the central's

@@ -149,7 +149,7 @@ func TestAddressInUse(t *testing.T) {
 	says := `"action":"admin_listen","result":"in_progress","address":"` + address + `","reason":"address already in use","retry_every":"1ms"`
 	c.await("the log says that it is in use", func() bool { return strings.Contains(c.log.String(), says) })
 	other.Close()
-	c.await("it listens", func() bool { return c.admin.Address() != nil })
+	c.awaitListening()
 	c.url = "http://" + address
 	c.expectReady(503, Recovering)
 	if log := c.log.String(); strings.Count(log, "in_progress") != 1 || strings.Contains(log, "fail") {
@@ -203,7 +203,7 @@ func TestStopWithVisitors(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); c.admin.Run(ctx) }()
-	c.await("it listens", func() bool { return c.admin.Address() != nil })
+	c.awaitListening()
 	c.url = "http://" + c.admin.Address().String()
 	silent, err := net.Dial("tcp", c.admin.Address().String())
 	if err != nil {

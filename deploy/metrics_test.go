@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rs/zerolog"
 	"loteria/admin"
@@ -37,9 +36,7 @@ func centralMetrics(t *testing.T) map[string]bool {
 	ended := make(chan struct{})
 	go func() { defer close(ended); shown.Run(ctx) }()
 	defer func() { cancel(); <-ended }()
-	for shown.Address() == nil {
-		time.Sleep(time.Millisecond)
-	}
+	<-shown.Listening()
 	response, err := http.Get("http://" + shown.Address().String() + "/metrics")
 	if err != nil {
 		t.Fatal(err)

@@ -138,12 +138,12 @@ func (s *session) gather(frame codec.Frame) {
 		s.endQuery()
 		return
 	}
-	s.hold(1, 0)
 	if s.server.waiting.get()+size > config.MaxWaiting {
+		s.hold(1, 0)
 		s.gathered().addRefused(frame.Type)
 		return
 	}
-	s.hold(0, size)
+	s.hold(1, size)
 	s.gathered().add(frame)
 }
 

@@ -53,16 +53,6 @@ func onTerminal(t *testing.T, columns, rows int, environ ...string) (*exec.Cmd, 
 	return cmd, terminaltest.Start(t, cmd, columns, rows)
 }
 
-// wait waits for the end of a client on a terminal, and returns its exit code
-// and what is left on the screen.
-func wait(t *testing.T, cmd *exec.Cmd, screen *terminaltest.Terminal) (code int, lines []string) {
-	t.Helper()
-	screen.Ended()
-	_ = cmd.Wait() // it has closed its terminal
-	screen.Clean()
-	return cmd.ProcessState.ExitCode(), screen.Lines()
-}
-
 // wantScreen compares lines with expressions, the log's without their times.
 func wantScreen(t *testing.T, lines []string, want ...string) {
 	t.Helper()
@@ -107,7 +97,7 @@ func TestBar(t *testing.T) {
 	<-c.queried // all that is left is the draw
 	screen.Says("100%")
 	close(c.draw)
-	code, lines := wait(t, cmd, screen)
+	code, lines := screen.Wait(cmd)
 	if code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
@@ -147,7 +137,7 @@ func TestWinnersOnATerminal(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c := newCentral(t, test.winners...)
 			cmd, screen := onTerminal(t, 80, 100, "CLI_SERVER_ADDRESS="+c.serve(), "CLI_DATA_DIR="+betsFolder(t, 25), test.environ)
-			code, lines := wait(t, cmd, screen)
+			code, lines := screen.Wait(cmd)
 			if code != exitDone {
 				t.Errorf("exit code %d", code)
 			}
@@ -183,7 +173,7 @@ func TestSignalUnderBar(t *testing.T) {
 			c.admit(30)
 			screen.Says("300 / 1,000")
 			stop(cmd, screen)
-			code, lines := wait(t, cmd, screen)
+			code, lines := screen.Wait(cmd)
 			if code != exitDone {
 				t.Errorf("exit code %d", code)
 			}
@@ -207,7 +197,7 @@ func TestFailureUnderBar(t *testing.T) {
 			return nil
 		}
 		cmd, screen := onTerminal(t, 250, 30, "CLI_SERVER_ADDRESS="+c.serve(), "CLI_DATA_DIR="+betsFolder(t, 1000), "CLI_WINNERS=true")
-		code, lines := wait(t, cmd, screen)
+		code, lines := screen.Wait(cmd)
 		if code != exitFailure {
 			t.Errorf("exit code %d", code)
 		}
@@ -218,7 +208,7 @@ func TestFailureUnderBar(t *testing.T) {
 	})
 	t.Run("nobody is there", func(t *testing.T) {
 		cmd, screen := onTerminal(t, 250, 30, "CLI_SERVER_ADDRESS=127.0.0.1:1", "CLI_DATA_DIR="+betsFolder(t, 1000), "CLI_CONNECT_LIMIT=1")
-		code, lines := wait(t, cmd, screen)
+		code, lines := screen.Wait(cmd)
 		if code != exitFailure {
 			t.Errorf("exit code %d", code)
 		}
@@ -238,7 +228,7 @@ func TestFailureUnderBar(t *testing.T) {
 		}
 		c := newCentral(t)
 		cmd, screen := onTerminal(t, 250, 30, "CLI_SERVER_ADDRESS="+c.serve(), "CLI_DATA_DIR="+folder)
-		code, lines := wait(t, cmd, screen)
+		code, lines := screen.Wait(cmd)
 		if code != exitFailure {
 			t.Errorf("exit code %d", code)
 		}
@@ -258,7 +248,7 @@ func TestBarTakenUpAgain(t *testing.T) {
 		t.Errorf("at the beginning, with 400 bets from before, the bar is %q", line)
 	}
 	c.admit(60)
-	code, lines := wait(t, cmd, screen)
+	code, lines := screen.Wait(cmd)
 	if code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
@@ -271,7 +261,7 @@ func TestBarOfOneBet(t *testing.T) {
 	c := newCentral(t)
 	cmd, screen := onTerminal(t, 250, 30, "CLI_SERVER_ADDRESS="+c.serve(), "CLI_MODE=bet", "CLI_LOOP_AMOUNT=7",
 		"NOMBRE=Ana", "APELLIDO=Paz", "DOCUMENTO=1", "NACIMIENTO=2000-02-29", "NUMERO=1")
-	code, lines := wait(t, cmd, screen)
+	code, lines := screen.Wait(cmd)
 	if code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
@@ -292,7 +282,7 @@ func TestBarOnANarrowTerminal(t *testing.T) {
 	c.admit(10)
 	screen.Says(" 60% 600")
 	c.admit(40)
-	code, lines := wait(t, cmd, screen)
+	code, lines := screen.Wait(cmd)
 	if code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
@@ -323,7 +313,7 @@ func TestNoBar(t *testing.T) {
 			c := newCentral(t, "30904465", "30904466")
 			environ := append([]string{"CLI_SERVER_ADDRESS=" + c.serve(), "CLI_DATA_DIR=" + betsFolder(t, 25), "CLI_WINNERS=true"}, test.environ...)
 			cmd, screen := onTerminal(t, 200, 30, environ...)
-			code, lines := wait(t, cmd, screen)
+			code, lines := screen.Wait(cmd)
 			if code != exitDone {
 				t.Errorf("exit code %d", code)
 			}

@@ -24,16 +24,6 @@ func onTerminal(t *testing.T, columns, rows int, args ...string) (*exec.Cmd, *te
 	return cmd, terminaltest.Start(t, cmd, columns, rows)
 }
 
-// wait waits for the end of a run on a terminal, and returns its exit code and
-// what is left on the screen.
-func wait(t *testing.T, cmd *exec.Cmd, screen *terminaltest.Terminal) (code int, lines []string) {
-	t.Helper()
-	screen.Ended()
-	_ = cmd.Wait() // it has closed its terminal
-	screen.Clean()
-	return cmd.ProcessState.ExitCode(), screen.Lines()
-}
-
 // matching returns the index of each line that matches.
 func matching(lines []string, expression string) (at []int) {
 	re := regexp.MustCompile(expression)
@@ -77,7 +67,7 @@ func TestFiveBars(t *testing.T) {
 	if !regexp.MustCompile(anyBar + ` +\d+%  `).MatchString(first) {
 		t.Errorf("a bar is %q", first)
 	}
-	code, lines := wait(t, cmd, screen)
+	code, lines := screen.Wait(cmd)
 	if code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
@@ -111,7 +101,7 @@ func TestFiveBars(t *testing.T) {
 func TestOneBarForAll(t *testing.T) {
 	stage(t)
 	cmd, screen := onTerminal(t, 60, 3, stubArgs...)
-	code, lines := wait(t, cmd, screen)
+	code, lines := screen.Wait(cmd)
 	if code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
@@ -129,7 +119,7 @@ func TestBarsOfFailure(t *testing.T) {
 	stage(t)
 	t.Setenv(stubVar, "agency 1 dawdles,agency 2 fails")
 	cmd, screen := onTerminal(t, 110, 40, stubArgs...)
-	code, lines := wait(t, cmd, screen)
+	code, lines := screen.Wait(cmd)
 	if code != exitFailure {
 		t.Errorf("exit code %d", code)
 	}
@@ -155,7 +145,7 @@ func TestBarsInterrupted(t *testing.T) {
 	screen.Says("2 / 3")
 	screen.Says("1 / 1")
 	screen.Type("\x03")
-	code, lines := wait(t, cmd, screen)
+	code, lines := screen.Wait(cmd)
 	if code != exitSignal+int(syscall.SIGINT) {
 		t.Errorf("exit code %d", code)
 	}
@@ -175,7 +165,7 @@ func TestNoColours(t *testing.T) {
 		stage(t)
 		t.Setenv("NO_COLOR", value)
 		cmd, screen := onTerminal(t, 110, 40, stubArgs...)
-		_, lines := wait(t, cmd, screen)
+		_, lines := screen.Wait(cmd)
 		if got := strings.Contains(screen.Raw(), "\x1b[3"); got != coloured || len(matching(lines, anyBar)) != 2 {
 			t.Errorf("NO_COLOR=%s: there are colours: %v, expected %v, and two bars", value, got, coloured)
 		}
@@ -188,7 +178,7 @@ func TestNoBars(t *testing.T) {
 	t.Setenv("TERM", "dumb")
 	cmd := exec.Command("bin/run", stubArgs...)
 	screen := terminaltest.Start(t, cmd, 110, 40)
-	code, lines := wait(t, cmd, screen)
+	code, lines := screen.Wait(cmd)
 	if code != exitOK || strings.Contains(screen.Raw(), "\x1b") || len(matching(lines, anyBar)) > 0 || len(matching(lines, tableTop)) != 1 {
 		t.Errorf("exit code %d, the screen has\n%s", code, screen)
 	}

@@ -35,7 +35,7 @@ func TestStay(t *testing.T) {
 			}
 			alive.all(t, "central", "agency 1", "agency 2")
 			stop(cmd, screen)
-			code, lines := wait(t, cmd, screen)
+			code, lines := screen.Wait(cmd)
 			if code != exitOK {
 				t.Errorf("exit code %d", code)
 			}
@@ -103,7 +103,7 @@ func TestCentralEndsWhileItStays(t *testing.T) {
 	for _, conn := range alive.conns { // without which a stub ends
 		conn.Close()
 	}
-	code, lines := wait(t, cmd, screen)
+	code, lines := screen.Wait(cmd)
 	if last := lines[len(lines)-1]; code != exitFailure || last != "run: failed: central exited with code 8 before it was to stop" {
 		t.Errorf("exit code %d, the last line is %q", code, last)
 	}

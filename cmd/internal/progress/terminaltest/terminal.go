@@ -121,6 +121,16 @@ func (s *Terminal) Ended() {
 	}
 }
 
+// Wait waits for the end of the process that was started on the terminal, and
+// returns its exit code and what is left on the screen, which has to be clean.
+func (s *Terminal) Wait(cmd *exec.Cmd) (code int, lines []string) {
+	s.t.Helper()
+	s.Ended()
+	_ = cmd.Wait() // it has closed its terminal
+	s.Clean()
+	return cmd.ProcessState.ExitCode(), s.Lines()
+}
+
 // Lines returns what has scrolled off the screen and then what is on it,
 // without empty lines at the end. A line that wraps is one.
 func (s *Terminal) Lines() []string {
