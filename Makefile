@@ -25,8 +25,8 @@ build: ## bin/server and bin/client, static
 
 .PHONY: test
 test: ## every test that needs no container engine, with the race detector
-	go test -race -timeout 5m ./...
-	cd bench/peers && go test -timeout 5m ./...
+	go test -race -timeout 20m ./...
+	cd bench/peers && go test -timeout 20m ./...
 
 COUNT ?= 6
 
@@ -43,7 +43,7 @@ bench: build ## measures the parts (run/bench.txt, for benchstat), the peers and
 
 .PHONY: chaos
 chaos: ## the long forms of the tests with power cuts, kills, cut connections and hostile peers
-	CHAOS=1 go test -count=1 -timeout 60m -v -run 'PowerCut|Fault|Full|Kills|Cuts|Hostile' ./lottery ./cmd
+	CHAOS=1 go test -count=1 -timeout 60m -v -run 'PowerCut|Fault|Full|Kills|Cuts|Hostile' ./lottery/csvledger ./cmd
 
 FUZZTIME ?= 10m
 

@@ -4,7 +4,9 @@
 # pulled, and only what is left is made here, from Debian packages and from the
 # machine's own Go. With nothing to do it takes a second.
 #
-# usage: deploy/local-images.sh
+# usage: deploy/local-images.sh [fresh IMAGE]
+# With "fresh" it makes sure of that one image only: a machine that has Go, a C
+# compiler, make and git, and nothing else.
 # PULL_SECONDS bounds each pull (default 180).
 set -euo pipefail
 cd "$(dirname "$0")/.." # so that go reads this project's go.mod
@@ -18,9 +20,20 @@ trap 'as_root rm -rf "$work"' EXIT
 
 main() {
 	docker info >/dev/null 2>&1 || fail 'no Docker engine answers (docker info)'
-	ensure_image busybox:latest make_busybox
-	ensure_image golang:latest make_golang
-	ensure_compose
+	case $#:${1:-} in
+	0:)
+		ensure_image busybox:latest make_busybox
+		ensure_image golang:latest make_golang
+		ensure_compose
+		;;
+	2:fresh)
+		# No registry has it: only what is made here is sure to have no more.
+		docker image inspect "$2" >/dev/null 2>&1 || build_image "$2" make_fresh
+		;;
+	*)
+		fail 'usage: deploy/local-images.sh [fresh IMAGE]'
+		;;
+	esac
 }
 
 say() { printf '%s: %s\n' "${0##*/}" "$*"; }
@@ -47,7 +60,13 @@ ensure_image() {
 	if timeout "$PULL_SECONDS" docker pull --quiet "$1"; then
 		return
 	fi
-	say "$1 cannot be pulled, making it"
+	say "$1 cannot be pulled"
+	build_image "$1" "$2"
+}
+
+# build_image NAME MAKER
+build_image() {
+	say "making $1"
 	"$2" "$1"
 	say "$1 made"
 }
@@ -78,15 +97,38 @@ make_busybox() {
 
 # make_golang IMAGE
 make_golang() {
-	local root=$work/golang suite name settings=()
-	command -v go >/dev/null || fail 'making the golang image needs Go on this machine'
+	local root=$work/golang name settings=()
+	debian_with_go "$root" ca-certificates
+	# The modules come along, as the builder's network may reach no proxy. Only
+	# the downloads: go unpacks them, or fetches what go.mod came to need since.
+	GOFLAGS=-modcacherw GOMODCACHE=$root/go/pkg/mod go mod download
+	find "$root/go/pkg/mod" -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
+
+	for name in GOPROXY GOSUMDB GONOSUMDB GOPRIVATE GONOPROXY GOINSECURE; do
+		settings+=(--change "ENV $name=\"$(go env "$name")\"")
+	done
+	import_with_go "$root" "$1" --change 'ENV GOPATH=/go' --change 'ENV GOTOOLCHAIN=local' "${settings[@]}" \
+		--change 'WORKDIR /go'
+}
+
+# make_fresh IMAGE. Settings of Go and modules are for whoever runs it.
+make_fresh() {
+	debian_with_go "$work/fresh" ca-certificates,gcc,git,libc6-dev,make
+	import_with_go "$work/fresh" "$1" --change 'WORKDIR /root'
+}
+
+# debian_with_go ROOT PACKAGE[,PACKAGE…] makes a minimal Debian with these
+# packages and the machine's own Go.
+debian_with_go() {
+	local root=$1 packages=$2 suite
+	command -v go >/dev/null || fail 'making an image with Go needs Go on this machine'
 	command -v debootstrap >/dev/null || install_packages debootstrap
 
 	# The machine's own release and its own mirror, whichever they are.
 	# shellcheck source=/dev/null
 	suite=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
 	# shellcheck disable=SC2046 # no mirror known: no argument
-	as_root debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" $(debian_mirror "$suite") \
+	as_root debootstrap --variant=minbase --include="$packages" "$suite" "$root" $(debian_mirror "$suite") \
 		>"$work/debootstrap.log" || {
 		tail -n 20 "$work/debootstrap.log" >&2
 		fail 'debootstrap failed'
@@ -99,18 +141,15 @@ make_golang() {
 		# A site's own authority is trusted inside as it is outside.
 		cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 	fi
-	# The modules come along, as the builder's network may reach no proxy. Only
-	# the downloads: go unpacks them, or fetches what go.mod came to need since.
-	GOFLAGS=-modcacherw GOMODCACHE=$root/go/pkg/mod go mod download
-	find "$root/go/pkg/mod" -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
+}
 
-	for name in GOPROXY GOSUMDB GONOSUMDB GOPRIVATE GONOPROXY GOINSECURE; do
-		settings+=(--change "ENV $name=\"$(go env "$name")\"")
-	done
+# import_with_go ROOT IMAGE OPTION… makes the image, with Go in its PATH.
+import_with_go() {
+	local root=$1 image=$2
+	shift 2
 	tar -C "$root" --owner=0 --group=0 -c . | docker import \
 		--change 'ENV PATH=/go/bin:/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
-		--change 'ENV GOPATH=/go' --change 'ENV GOTOOLCHAIN=local' "${settings[@]}" \
-		--change 'WORKDIR /go' --change 'CMD ["bash"]' - "$1" >/dev/null
+		"$@" --change 'CMD ["bash"]' - "$image" >/dev/null
 }
 
 # debian_mirror SUITE prints where this machine gets that suite from, or
@@ -138,4 +177,4 @@ ensure_compose() {
 	docker compose version
 }
 
-main
+main "$@"
