@@ -31,34 +31,20 @@ func ParseLevel(name string) (zerolog.Level, error) {
 
 // LevelName is the name under which a level appears in a line, without padding.
 // Levels that Python does not have get their nearest neighbour's name.
-func LevelName(level zerolog.Level) string {
+func LevelName(level zerolog.Level) string { return strings.TrimRight(column(level), " ") }
+
+// column is the level's column of a line, eight bytes wide and followed by a
+// space.
+func column(level zerolog.Level) string {
 	switch level {
 	case zerolog.TraceLevel, zerolog.DebugLevel:
-		return "DEBUG"
+		return "DEBUG    "
 	case zerolog.WarnLevel:
-		return "WARNING"
+		return "WARNING  "
 	case zerolog.ErrorLevel:
-		return "ERROR"
+		return "ERROR    "
 	case zerolog.FatalLevel, zerolog.PanicLevel:
-		return "CRITICAL"
+		return "CRITICAL "
 	}
-	return "INFO"
-}
-
-// paddedLevel is the level's column of a line, eight bytes wide and followed by
-// a space, for the name that zerolog wrote into the event.
-func paddedLevel(name []byte) (column string, known bool) {
-	switch string(name) {
-	case zerolog.LevelTraceValue, zerolog.LevelDebugValue:
-		return "DEBUG    ", true
-	case zerolog.LevelInfoValue:
-		return "INFO     ", true
-	case zerolog.LevelWarnValue:
-		return "WARNING  ", true
-	case zerolog.LevelErrorValue:
-		return "ERROR    ", true
-	case zerolog.LevelFatalValue, zerolog.LevelPanicValue:
-		return "CRITICAL ", true
-	}
-	return "INFO     ", false
+	return "INFO     "
 }

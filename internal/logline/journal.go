@@ -1,0 +1,80 @@
+package logline
+
+import "github.com/rs/zerolog"
+
+// Journal renders the lines that a central logs for each bet, batch and refusal
+// without zerolog, and puts many at a time into the log. The lines are those
+// that a Logger of the same level would write. It is safe for concurrent use.
+//
+// What a method appends goes into the log with Write or TryWrite, alone or with
+// other lines. A line below the level appends nothing.
+type Journal struct {
+	w     *Writer
+	level zerolog.Level
+}
+
+// Journal returns a journal of the given level and above that writes to w.
+func (w *Writer) Journal(level zerolog.Level) *Journal { return &Journal{w, level} }
+
+// EachBet tells whether each bet of a batch is to be logged: at DEBUG.
+func (j *Journal) EachBet() bool { return j.level <= zerolog.DebugLevel }
+
+// AppendBet appends the line about a bet that is durable, at DEBUG when it is
+// one of a batch:
+//
+//	INFO     action: apuesta_almacenada | result: success | dni: … | numero: …
+func (j *Journal) AppendBet(dst []byte, document, number string, ofBatch bool) []byte {
+	level := zerolog.InfoLevel
+	if ofBatch {
+		level = zerolog.DebugLevel
+	}
+	if level < j.level {
+		return dst
+	}
+	l := j.w.begin(dst, level, "apuesta_almacenada", "success")
+	l.text("dni", document)
+	l.text("numero", number)
+	return l.end()
+}
+
+// AppendBatch appends the line about a batch that is durable:
+//
+//	INFO     action: apuesta_recibida | result: success | cantidad: N
+func (j *Journal) AppendBatch(dst []byte, bets int) []byte {
+	if zerolog.InfoLevel < j.level {
+		return dst
+	}
+	l := j.w.begin(dst, zerolog.InfoLevel, "apuesta_recibida", "success")
+	l.number("cantidad", bets)
+	return l.end()
+}
+
+// AppendRefusal appends the line about a request that was refused, with the
+// number of its bets when it has any, and without an error when there is none:
+//
+//	ERROR    action: … | result: fail | cantidad: N | code: … | ip: … | error: …
+func (j *Journal) AppendRefusal(dst []byte, action string, bets int, code, ip string, err error) []byte {
+	if zerolog.ErrorLevel < j.level {
+		return dst
+	}
+	l := j.w.begin(dst, zerolog.ErrorLevel, action, "fail")
+	if bets > 0 {
+		l.number("cantidad", bets)
+	}
+	l.text("code", code)
+	l.text("ip", ip)
+	if err != nil {
+		l.text(zerolog.ErrorFieldName, err.Error())
+	}
+	return l.end()
+}
+
+// Write puts whole lines into the log, together and in the order of the calls.
+// It waits while MaxWaiting bytes are waiting. Empty lines are nothing. After
+// Close it writes at once.
+func (j *Journal) Write(lines []byte) { _ = j.w.enqueue(lines, true) }
+
+// TryWrite is Write for a goroutine that must never wait: lines for which there
+// is no room are dropped, all of them, and accounted for in the log as those of
+// NonBlocking are. After Close they are dropped.
+func (j *Journal) TryWrite(lines []byte) { _ = j.w.enqueue(lines, false) }

@@ -1,0 +1,158 @@
+package logline
+
+import (
+	"bytes"
+
+	"github.com/rs/zerolog"
+)
+
+const (
+	// chunkSize is how much is written at once, at most (a longer line, or
+	// lines that are put into the log as one, excepted), and the unit in which
+	// memory is kept.
+	chunkSize = 64 << 10
+	// maxSpare bounds the empty chunks that are kept for later: 1 MiB.
+	maxSpare = 16
+)
+
+// enqueue adds whole lines to the queue. Where they must not wait for room they
+// are dropped and counted.
+func (w *Writer) enqueue(text []byte, mayWait bool) error {
+	if len(text) == 0 {
+		return nil
+	}
+	w.mu.Lock()
+	for !w.fits(text) && !w.stopped && !w.stuck {
+		if !mayWait {
+			w.dropped += max(1, bytes.Count(text, []byte("\n")))
+			w.mu.Unlock()
+			return nil
+		}
+		w.release(len(w.chunks))
+		w.room.Wait()
+	}
+	if w.stopped || w.stuck {
+		writable := mayWait && !w.stuck
+		w.mu.Unlock()
+		if !writable {
+			return nil
+		}
+		w.direct.Lock()
+		defer w.direct.Unlock()
+		_, err := w.out.Write(text)
+		return err
+	}
+	if w.dropped > 0 {
+		w.reportDropped()
+	}
+	w.push(text)
+	w.mu.Unlock()
+	return nil
+}
+
+// fits tells whether text may wait too. What is longer than the bound goes alone.
+func (w *Writer) fits(text []byte) bool {
+	return w.waiting == 0 || w.waiting+len(text) <= w.limit
+}
+
+// push appends text to the last chunk. It is never split between two. Chunks
+// are due when they are full, or when the timer says so.
+func (w *Writer) push(text []byte) {
+	w.waiting += len(text)
+	last := len(w.chunks) - 1
+	if last < 0 || len(w.chunks[last])+len(text) > cap(w.chunks[last]) {
+		var chunk []byte
+		switch n := len(w.spare); {
+		case len(text) > chunkSize:
+			chunk = make([]byte, 0, len(text))
+		case n > 0:
+			chunk, w.spare = w.spare[n-1], w.spare[:n-1]
+		default:
+			chunk = make([]byte, 0, chunkSize)
+		}
+		w.release(len(w.chunks))
+		w.chunks = append(w.chunks, chunk)
+		last++
+	}
+	w.chunks[last] = append(w.chunks[last], text...)
+	if len(w.chunks[last]) == cap(w.chunks[last]) {
+		w.release(len(w.chunks))
+	}
+	if w.due < len(w.chunks) && !w.armed {
+		w.armed = true
+		w.timer.Reset(flushDelay)
+	}
+}
+
+// release makes the first n chunks due.
+func (w *Writer) release(n int) {
+	if n > w.due {
+		w.due = n
+		w.work.Signal()
+	}
+}
+
+// flush makes everything due. The timer calls it.
+func (w *Writer) flush() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.armed = false
+	w.release(len(w.chunks))
+}
+
+// reportDropped pushes the line that accounts for what was dropped, at the very
+// place where it is missing.
+func (w *Writer) reportDropped() {
+	l := w.begin(nil, zerolog.ErrorLevel, "log", "fail")
+	l.number("dropped_lines", w.dropped)
+	w.dropped = 0
+	w.push(l.end())
+}
+
+// run writes the chunks that are due, one after the other.
+func (w *Writer) run() {
+	defer close(w.done)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.await() {
+		chunk := w.chunks[0]
+		copy(w.chunks, w.chunks[1:])
+		w.chunks[len(w.chunks)-1] = nil
+		w.chunks = w.chunks[:len(w.chunks)-1]
+		w.due--
+
+		w.mu.Unlock()
+		_, err := w.out.Write(chunk)
+		w.mu.Lock()
+
+		if err != nil && w.err == nil {
+			w.err = err
+		}
+		w.waiting -= len(chunk)
+		if cap(chunk) == chunkSize && len(w.spare) < maxSpare {
+			w.spare = append(w.spare, chunk[:0])
+		}
+		w.room.Broadcast()
+	}
+	w.stopped = true
+	w.timer.Stop()
+	w.room.Broadcast()
+}
+
+// await returns true when a chunk is due, false when none will be.
+func (w *Writer) await() bool {
+	for w.due == 0 {
+		switch {
+		case w.dropped > 0:
+			w.reportDropped()
+			w.release(len(w.chunks))
+		case !w.closing:
+			w.work.Wait()
+		case len(w.chunks) > 0:
+			w.release(len(w.chunks))
+		default:
+			return false
+		}
+	}
+	return true
+}
