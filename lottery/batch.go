@@ -1,14 +1,18 @@
 package lottery
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// Batch is a batch of one agency's bets, judged and rendered as rows, ready
+// Batch is a batch of one agency's bets, validated and rendered as rows, ready
 // to be admitted by a Contest. It is scratch space for its owner: Reset keeps
 // the memory, so that a batch in steady state allocates nothing.
 type Batch struct {
-	rows    []byte // of all bets, one after the other
-	ends    []int  // ends[i] is where row i ends in rows
-	winners []winner
+	rows    []byte   // of all bets, one after the other
+	ends    []int    // ends[i] is where row i ends in rows
+	winners []string // documents
+	won     []int    // won[i] is the index of the bet of winners[i]
 
 	agency        int
 	position      uint64
@@ -16,15 +20,10 @@ type Batch struct {
 	known         int // see Known
 }
 
-type winner struct {
-	index    int // of the bet in the batch
-	document string
-}
-
 // Reset empties the batch.
 func (b *Batch) Reset() {
-	clear(b.winners) // let go of the documents
-	*b = Batch{rows: b.rows[:0], ends: b.ends[:0], winners: b.winners[:0]}
+	clear(b.winners) // release the documents
+	*b = Batch{rows: b.rows[:0], ends: b.ends[:0], winners: b.winners[:0], won: b.won[:0]}
 }
 
 // SetPosition says how many bets of the agency come before this batch. A
@@ -35,7 +34,7 @@ func (b *Batch) SetPosition(position uint64) { b.position, b.positionKnown = pos
 // the batch: they were not stored again. It is set by Contest.Store.
 func (b *Batch) Known() int { return b.known }
 
-// Add judges the slip and adds its bet. All bets of a batch are of one
+// Add validates the slip and adds its bet. All bets of a batch are of one
 // agency. An error is a *Refusal, and the batch is then of no use but to be
 // Reset.
 func (b *Batch) Add(slip *Slip) error {
@@ -75,7 +74,8 @@ func (b *Batch) added(agency int, document string, number int) {
 	b.agency = agency
 	if number == WinningNumber {
 		// Its own copy of the document: it outlives the slip.
-		b.winners = append(b.winners, winner{len(b.ends), strings.Clone(document)})
+		b.winners = append(b.winners, strings.Clone(document))
+		b.won = append(b.won, len(b.ends))
 	}
 	b.ends = append(b.ends, len(b.rows))
 }
@@ -86,10 +86,13 @@ func (b *Batch) Len() int { return len(b.ends) }
 // Agency returns the agency of the bets, or 0 while there is none.
 func (b *Batch) Agency() int { return b.agency }
 
-// rowsFrom returns the rows of the bets from index i on.
-func (b *Batch) rowsFrom(i int) []byte {
-	if i == 0 {
-		return b.rows
+// from returns the bets from index i on. It shares the batch's memory.
+func (b *Batch) from(i int) Stretch {
+	s := Stretch{Agency: b.agency, Bets: len(b.ends) - i, Rows: b.rows, Winners: b.winners}
+	if i > 0 {
+		s.Rows = b.rows[b.ends[i-1]:]
+		first, _ := slices.BinarySearch(b.won, i)
+		s.Winners = b.winners[first:]
 	}
-	return b.rows[b.ends[i-1]:]
+	return s
 }

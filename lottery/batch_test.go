@@ -2,7 +2,6 @@ package lottery
 
 import (
 	"errors"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -54,7 +53,7 @@ func TestBatch(t *testing.T) {
 			}
 		}
 		b.Reset()
-		if b.Len() != 0 || b.Agency() != 0 || b.positionKnown || len(b.rowsFrom(0)) != 0 {
+		if b.Len() != 0 || b.Agency() != 0 || b.positionKnown || len(b.from(0).Rows) != 0 {
 			t.Fatalf("after Reset the batch is %+v", b)
 		}
 		b.SetPosition(7)
@@ -67,19 +66,19 @@ func TestBatch(t *testing.T) {
 			}
 		}
 		for i := range bets {
-			if got, want := string(b.rowsFrom(i)), rowsOf(bets[i:]...); got != want {
-				t.Fatalf("the rows from bet %d on are %q, want %q", i, got, want)
+			got := b.from(i)
+			if want := rowsOf(bets[i:]...); string(got.Rows) != want {
+				t.Fatalf("the rows from bet %d on are %q, want %q", i, got.Rows, want)
+			}
+			if want := winnersOf(bets[i:]...); !slices.Equal(got.Winners, want) {
+				t.Fatalf("the winners from bet %d on are %q, want %q", i, got.Winners, want)
+			}
+			if got.Agency != bets[0].Agency || got.Bets != len(bets)-i {
+				t.Fatalf("from bet %d on there are %d bets of agency %d", i, got.Bets, got.Agency)
 			}
 		}
-		var documents []string
-		for _, w := range b.winners {
-			if bets[w.index].Document != w.document {
-				t.Fatalf("bet %d is of %s, not of %s", w.index, bets[w.index].Document, w.document)
-			}
-			documents = append(documents, w.document)
-		}
-		if !slices.Equal(documents, winnersOf(bets...)) {
-			t.Fatalf("winners are %q, want %q", documents, winnersOf(bets...))
+		if rest := b.from(len(bets)); rest.Bets != 0 || len(rest.Rows) != 0 || len(rest.Winners) != 0 {
+			t.Fatalf("behind the last bet there are %d, rows %q, winners %q", rest.Bets, rest.Rows, rest.Winners)
 		}
 	})
 }
@@ -106,8 +105,8 @@ func TestBatchRefuses(t *testing.T) {
 				t.Errorf("the refusal is %+v", refusal)
 			}
 			fillBatch(t, b, []Slip{other.Slip()}) // after Reset any agency will do
-			if b.Agency() != 2 || string(b.rowsFrom(0)) != rowsOf(other) {
-				t.Errorf("after Reset the batch has the rows %q", b.rowsFrom(0))
+			if b.Agency() != 2 || string(b.from(0).Rows) != rowsOf(other) {
+				t.Errorf("after Reset the batch has the rows %q", b.from(0).Rows)
 			}
 		})
 	}
@@ -138,7 +137,7 @@ func fewWinners() []Bet {
 	return bets
 }
 
-// BenchmarkBatch judges and renders a batch of 100 bets.
+// BenchmarkBatch validates and renders a batch of 100 bets.
 func BenchmarkBatch(b *testing.B) {
 	slips := slipsOf(fewWinners())
 	var batch Batch
@@ -147,79 +146,4 @@ func BenchmarkBatch(b *testing.B) {
 		fillBatch(b, &batch, slips)
 	}
 	perBet(b, len(slips))
-}
-
-// BenchmarkStore stores batches of 100 bets one after the other, each with its
-// own sync.
-func BenchmarkStore(b *testing.B) {
-	c := openContest(b, b.TempDir(), 1)
-	batch := newBatch(b, fewWinners()...)
-	b.SetBytes(int64(len(batch.rowsFrom(0))))
-	b.ReportAllocs()
-	for b.Loop() {
-		mustStore(b, c, batch)
-	}
-	perBet(b, batch.Len())
-}
-
-// BenchmarkStoreTogether stores batches of 100 bets from several goroutines,
-// which share their syncs.
-func BenchmarkStoreTogether(b *testing.B) {
-	c := openContest(b, b.TempDir(), 1)
-	b.ReportAllocs()
-	b.SetParallelism(8)
-	b.RunParallel(func(pb *testing.PB) {
-		batch := newBatch(b, fewWinners()...)
-		for pb.Next() {
-			mustStore(b, c, batch)
-		}
-	})
-	perBet(b, 100)
-}
-
-// BenchmarkAppend appends batches of 100 bets to a ledger whose file takes no
-// time.
-func BenchmarkAppend(b *testing.B) {
-	l := newLedger("nowhere", nowhere{}, 0, nil)
-	defer l.Close()
-	rows := []byte(rowsOf(fewWinners()...))
-	b.SetBytes(int64(len(rows)))
-	b.ReportAllocs()
-	for b.Loop() {
-		receipt, err := l.Append(rows)
-		if err == nil {
-			err = l.Wait(receipt)
-		}
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-	perBet(b, 100)
-}
-
-// nowhere is a ledger's file that forgets everything.
-type nowhere struct{}
-
-func (nowhere) Write(rows []byte) (int, error) { return len(rows), nil }
-func (nowhere) Sync() error                    { return nil }
-func (nowhere) Truncate(int64) error           { return nil }
-func (nowhere) Close() error                   { return nil }
-
-// BenchmarkLoadBets loads 100,000 bets.
-func BenchmarkLoadBets(b *testing.B) {
-	const bets = 100_000
-	path := filepath.Join(b.TempDir(), LedgerFile)
-	l := openLedger(b, path)
-	if err := l.StoreBets(slices.Repeat(fewWinners(), bets/100)); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		for _, err := range l.LoadBets() {
-			if err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	perBet(b, bets)
 }

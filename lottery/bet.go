@@ -18,7 +18,7 @@ const (
 	dateLayout      = "2006-01-02"
 )
 
-// Slip is a bet as an agency wrote it down: six texts that nobody has judged.
+// Slip is a bet as an agency wrote it down: six texts that nobody has validated.
 type Slip struct {
 	Agency    string
 	FirstName string
@@ -41,18 +41,18 @@ type Bet struct {
 // HasWon says whether the bet is on the winning number.
 func (b *Bet) HasWon() bool { return b.Number == WinningNumber }
 
-// Bet judges the slip. The error is a *Refusal with the slip's document and
+// Bet validates the slip. The error is a *Refusal with the slip's document and
 // number, and the code of the first rule that is broken, in the order of the
 // slip's fields.
 func (s *Slip) Bet() (Bet, error) {
-	b, err := s.judge()
+	b, err := s.validate()
 	if r, ok := err.(*Refusal); ok {
 		r.Document, r.Number = s.Document, s.Number
 	}
 	return b, err
 }
 
-func (s *Slip) judge() (b Bet, err error) {
+func (s *Slip) validate() (b Bet, err error) {
 	if b.Agency, err = ParseAgency(s.Agency); err != nil {
 		return b, err
 	}

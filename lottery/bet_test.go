@@ -14,7 +14,7 @@ func validSlip() Slip {
 	return Slip{Agency: "1", FirstName: "Santiago Lionel", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "7574"}
 }
 
-// checkRule judges a valid slip with one field changed: code "" is a valid
+// checkRule validates a good slip with one field changed: code "" is a valid
 // bet, anything else must be the refusal's code, with the bet it is about.
 func checkRule(t *testing.T, change func(*Slip), code Code) {
 	t.Helper()

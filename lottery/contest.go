@@ -1,224 +1,392 @@
 package lottery
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/cespare/xxhash/v2"
 )
 
-// The files of a contest, in its folder.
+// Phase is where a contest stands.
+type Phase string
+
+// The phases follow each other in this order, and none is ever left backwards.
 const (
-	LedgerFile = "bets.csv"
-	StateFile  = "contest.json"
+	Betting Phase = "betting" // some expected agency is still to finish
+	Drawing Phase = "drawing" // none is, and the result is being made durable
+	Drawn   Phase = "drawn"   // the winners are known to whoever asks
 )
+
+// drawRetry is how long a draw that could not be made durable waits for the
+// next try.
+const drawRetry = time.Second
 
 // Contest is one lottery: the expected agencies 1 to n, their bets and the
-// draw. The methods may be called from any goroutine.
+// draw. It has the rules; what it knows is durable in its [Ledger]. The methods
+// may be called from any goroutine, and none waits for a disk except
+// DrawWithout and Close.
 //
 // A bet is admitted (its place in the ledger is fixed, and whatever asks later
-// sees it) before it is durable. Whoever tells the outside of it awaits the
-// receipt first.
+// sees it) before it is durable. Whoever tells the outside of it waits for done.
 type Contest struct {
-	ledger    *Ledger
-	disk      disk // of the state
-	statePath string
-	lateDraw  bool // OpenContest has made the draw
-	unsynced  bool // the ledger is not synced, so nothing is known to be on disk
-	committed func(Commit)
-	books     []book // of agency i+1
+	ledger    Ledger
+	accounts  []account    // of agency i+1
+	betting   atomic.Int32 // agencies whose betting has not ended
 	drawn     chan struct{}
-	isDrawn   atomic.Bool
+	drawnLate bool // the draw was made while the contest was opened
 
-	mu      sync.Mutex
-	draw    draw
-	version int // of draw: grows with each change
-
-	saving     sync.Mutex // held while the state goes to disk
-	saved      int        // the version on disk; belongs to who holds saving
-	savedBytes int64      // LedgerBytes of it
+	// admissions are kept for the next ones, so that in steady state none is made.
+	admissions sync.Pool
 }
 
-// book is what a contest knows of one agency's bets.
-type book struct {
-	mu      sync.Mutex
-	count   uint64
-	digest  *xxhash.Digest // of the rows in order, as RESUME wants it
-	winners []string       // documents, in the order of the bets
-	end     Receipt        // of the last row
-	closed  bool           // no more are taken
-	heard   time.Time      // when the agency last asked for something
+// account is what a contest knows of one agency.
+type account struct {
+	mu       sync.Mutex
+	stored   Account   // with what is admitted and not durable yet
+	ending   bool      // its end is on its way to the ledger: no bets are taken
+	lost     error     // why the ledger may not have kept all that was admitted, until a claim tells
+	claims   int       // that are on their way to the ledger
+	lastSeen time.Time // when the agency last asked for something
 }
 
-func (b *book) add(rows []byte, bets int) {
-	b.count += uint64(bets)
-	if b.digest == nil {
-		b.digest = xxhash.New()
+// NewContest returns the contest that the ledger holds. The draw is made when
+// a crash came between the last ending and it. The ledger is the contest's
+// from then on, also when there is an error: then it is closed.
+func NewContest(ledger Ledger) (*Contest, error) {
+	c := &Contest{ledger: ledger, drawn: make(chan struct{})}
+	c.admissions.New = func() any {
+		a := &admission{pool: &c.admissions}
+		a.complete = a.end
+		return a
 	}
-	_, _ = b.digest.Write(rows) // never fails
+	ready := make(chan struct{}) // endings that come while this goes on wait for it
+	stored, err := ledger.Begin(func(agency int, how Ending, stored *Account) {
+		<-ready
+		c.ended(agency, how, stored)
+	})
+	if err != nil {
+		return nil, errors.Join(err, ledger.Close())
+	}
+	now := time.Now()
+	c.accounts = make([]account, len(stored.Accounts))
+	for i := range c.accounts {
+		a := &c.accounts[i]
+		a.stored, a.lastSeen = stored.Accounts[i], now
+		if a.stored.Ended == Open {
+			c.betting.Add(1)
+		}
+	}
+	phase := c.Phase()
+	close(ready)
+	switch {
+	case stored.Drawn:
+		close(c.drawn)
+	case phase == Drawing:
+		c.drawnLate = true
+		if err := wait(c.ledger.Draw); err != nil {
+			return nil, errors.Join(fmt.Errorf("make the draw: %w", err), ledger.Close())
+		}
+		close(c.drawn)
+	}
+	return c, nil
 }
 
-// Option changes how a contest is opened.
-type Option func(*Contest)
+// wait calls what tells of its end by a callback, and waits for it.
+func wait(f func(done func(error))) error {
+	ended := make(chan error, 1)
+	f(func(err error) { ended <- err })
+	return <-ended
+}
 
-// WithoutSync leaves it to the operating system when bets go to disk: a crash
-// of the machine may then take acknowledged ones.
-func WithoutSync() Option { return func(c *Contest) { c.unsynced = true } }
+// DrawnLate reports whether NewContest itself has made the draw: nobody has
+// announced it yet.
+func (c *Contest) DrawnLate() bool { return c.drawnLate }
 
-// WithCommits has f told of every commit of the ledger; see
-// LedgerOptions.Committed.
-func WithCommits(f func(Commit)) Option { return func(c *Contest) { c.committed = f } }
-
-// OpenContest opens the contest in a folder, or begins one, with its ledger
-// and state. torn is the length in bytes of what a crash had left at the
-// ledger's end, never acknowledged, and that was cut off.
+// Store admits a batch: whole, or not at all. With a position, bets that the
+// contest already has are left out. done is called when all of the batch is
+// durable, or with the reason why it never will be.
 //
-// It is an error when the ledger is damaged (*DamageError) or in use by
-// another process, and when the contest was begun with another number of
-// agencies.
-func OpenContest(folder string, agencies int, options ...Option) (c *Contest, torn int64, err error) {
-	if agencies < 1 {
-		return nil, 0, fmt.Errorf("%d agencies are expected, a contest needs one", agencies)
+// The error, which is all that happens then, is a *Refusal with code
+// EmptyBatch, UnknownAgency, AgencyFinished, DrawDone, Gap, Fenced or Storage,
+// or it is ErrUnavailable. The one that done gets is Fenced, Storage or
+// ErrUnavailable.
+func (c *Contest) Store(batch *Batch, done func(error)) error {
+	if batch.Len() == 0 {
+		return refuse(EmptyBatch, "the batch has no bets")
 	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, 0, fmt.Errorf("make the contest's folder: %w", err)
-	}
-	c = &Contest{
-		disk:      realDisk{},
-		statePath: filepath.Join(folder, StateFile),
-		books:     make([]book, agencies),
-		drawn:     make(chan struct{}),
-		draw:      newDraw(agencies),
-		version:   1,
-	}
-	for _, option := range options {
-		option(c)
-	}
-	// The lock is on both files: who waits for it reads the state that the one
-	// before has left.
-	f, err := lockLedger(filepath.Join(folder, LedgerFile))
+	a, err := c.account(batch.agency)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
-	saved, err := loadState(c.statePath)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lastSeen = time.Now()
+	isGap := batch.positionKnown && batch.position > a.stored.Bets
+	known := 0 // how many bets of the batch are stored already
+	if batch.positionKnown && !isGap {
+		known = int(min(a.stored.Bets-batch.position, uint64(batch.Len())))
+	}
+	switch {
+	case known < batch.Len() && (a.ending || a.stored.Ended != Open):
+		return c.tooLate(batch.agency, a.stored.Ended)
+	case a.lost != nil:
+		return c.refuseLost(batch.agency, a)
+	case isGap:
+		return refuse(Gap, "the batch begins after %d bets, stored are %d", batch.position, a.stored.Bets)
+	}
+	batch.known = known
+	rows := batch.from(known)
+	admitted := c.admissions.Get().(*admission)
+	admitted.account, admitted.done = a, done
+	mark, err := c.ledger.Append(rows, a.stored.Mark, admitted.complete)
 	if err != nil {
-		f.Close()
-		return nil, 0, err
+		return failure(a.lose(err))
 	}
-	ledger := LedgerOptions{Durable: saved.LedgerBytes, NoSync: c.unsynced, Committed: c.committed}
-	c.ledger, torn, err = openLocked(f, ledger, c.recover)
-	if err != nil {
-		return nil, 0, err
-	}
-	if err := c.restore(saved); err != nil {
-		return nil, 0, errors.Join(err, c.ledger.Close())
-	}
-	return c, torn, nil
-}
-
-// recover puts a run of the ledger into its agency's book.
-func (c *Contest) recover(run Run) error {
-	if run.Agency > len(c.books) {
-		return fmt.Errorf("the ledger holds bets of agency %d, expected are 1 to %d", run.Agency, len(c.books))
-	}
-	b := &c.books[run.Agency-1]
-	b.add(run.Rows, run.Bets)
-	b.winners = append(b.winners, run.Winners...)
+	a.stored.Add(&rows)
+	a.stored.Mark = mark
 	return nil
 }
 
-// restore brings the draw to where the saved state says it was, and makes the
-// draw when a crash came between the last FINISHED and it.
-func (c *Contest) restore(saved state) error {
-	if saved.Agencies > 0 {
-		if err := c.draw.restore(saved); err != nil {
-			return fmt.Errorf("%s: %w", c.statePath, err)
-		}
-	}
-	now := time.Now()
-	for i := range c.books {
-		c.books[i].closed = c.draw.endings[i] != open
-		c.books[i].heard = now
-	}
-	c.lateDraw = c.draw.phase == Drawing
-	return c.settle()
+// admission is a batch on its way to the ledger.
+type admission struct {
+	pool     *sync.Pool
+	account  *account
+	done     func(error)
+	complete func(error) // its own method end
 }
 
-// DrewLate reports whether OpenContest itself has made the draw, because a
-// crash came between the last FINISHED and it: nobody has announced it yet.
-func (c *Contest) DrewLate() bool { return c.lateDraw }
-
-// Store admits a batch: whole, or not at all. With a position, bets that the
-// contest already has are left out. The error is a *Refusal with code
-// EmptyBatch, UnknownAgency, AgencyFinished, DrawDone, Gap or Storage.
-func (c *Contest) Store(batch *Batch) (Receipt, error) {
-	if batch.Len() == 0 {
-		return 0, refuse(EmptyBatch, "the batch has no bets")
-	}
-	b, err := c.book(batch.agency)
+func (a *admission) end(err error) {
+	account, done := a.account, a.done
+	a.account, a.done = nil, nil
+	a.pool.Put(a)
 	if err != nil {
-		return 0, err
+		account.mu.Lock()
+		err = account.lose(err)
+		account.mu.Unlock()
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.heard = time.Now()
-	if b.closed {
-		return 0, c.tooLate(batch.agency)
-	}
-	known := 0 // how many bets of the batch are stored already
-	if batch.positionKnown {
-		if batch.position > b.count {
-			return 0, refuse(Gap, "the batch begins after %d bets, stored are %d", batch.position, b.count)
-		}
-		known = int(min(b.count-batch.position, uint64(batch.Len())))
-	}
-	batch.known = known
-	if known == batch.Len() {
-		return b.end, nil
-	}
-	rows := batch.rowsFrom(known)
-	end, err := c.ledger.Append(rows)
-	if err != nil {
-		return 0, c.storageFailure(err)
-	}
-	b.end = end
-	b.add(rows, batch.Len()-known)
-	for _, w := range batch.winners {
-		if w.index >= known {
-			b.winners = append(b.winners, w.document)
-		}
-	}
-	return end, nil
+	done(failure(err))
 }
 
-// Await returns when everything up to the receipt is on disk. The error is a
-// *Refusal with code Storage.
-func (c *Contest) Await(receipt Receipt) error {
-	return c.storageFailure(c.ledger.Wait(receipt))
+// lose notes that the ledger has not kept what was admitted, and returns why:
+// whatever follows is answered the same. The caller holds the lock.
+func (a *account) lose(err error) error {
+	a.lost = cmp.Or(a.lost, err)
+	return a.lost
 }
 
-// Resume returns how many bets of the agency are on disk, and the digest of
-// their rows: XXH64 with seed 0, in order. The error is a *Refusal with code
-// UnknownAgency or Storage.
-func (c *Contest) Resume(agency int) (count, digest uint64, err error) {
-	b, err := c.book(agency)
+// refuseLost returns the refusal of what comes after something was lost. An
+// agency that never says RESUME can go on when the ledger is available again.
+// The caller holds the lock.
+func (c *Contest) refuseLost(agency int, a *account) error {
+	if errors.Is(a.lost, ErrUnavailable) && a.claims == 0 {
+		c.claim(agency, a, func(*Account, error) {})
+	}
+	return failure(a.lost)
+}
+
+// failure gives a failure of the ledger the protocol's code.
+func failure(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrUnavailable):
+		return err
+	case errors.Is(err, ErrMoved):
+		return &Refusal{Code: Fenced, Reason: err.Error()}
+	}
+	return &Refusal{Code: Storage, Reason: err.Error()}
+}
+
+// Resume tells how many bets of the agency are durable, and the digest of their
+// rows: XXH64 with seed 0, in order. The error is a *Refusal with code
+// UnknownAgency or Storage, or ErrUnavailable.
+func (c *Contest) Resume(agency int, done func(bets, digest uint64, err error)) error {
+	a, err := c.account(agency)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
-	b.mu.Lock()
-	b.heard = time.Now()
-	count, end := b.count, b.end
-	digest = xxhash.Sum64(nil)
-	if b.digest != nil {
-		digest = b.digest.Sum64()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lastSeen = time.Now()
+	bets, digest := a.stored.Bets, a.stored.Digest.Sum64()
+	c.claim(agency, a, func(stored *Account, err error) {
+		if stored != nil {
+			bets, digest = stored.Bets, stored.Digest.Sum64()
+		}
+		done(bets, digest, failure(err))
+	})
+	return nil
+}
+
+// claim makes the contest the agency's writer, and its account what is stored.
+// The caller holds the lock.
+func (c *Contest) claim(agency int, a *account, done func(stored *Account, err error)) {
+	mark := a.stored.Mark
+	a.claims++
+	c.ledger.Claim(agency, mark, func(stored *Account, err error) {
+		a.mu.Lock()
+		a.claims--
+		switch {
+		case err != nil:
+		case stored != nil && a.stored.Ended == Open:
+			a.replace(stored)
+		case stored == nil && a.stored.Mark == mark: // nothing was admitted since
+			a.lost = nil
+		}
+		a.mu.Unlock()
+		done(stored, err)
+	})
+}
+
+// replace puts what the ledger has in place of what was believed. How the
+// betting has ended is told by ended alone. The caller holds the lock.
+func (a *account) replace(stored *Account) {
+	a.ending, a.lost = stored.Ended != Open, nil
+	a.stored = *stored
+	a.stored.Ended = Open
+}
+
+// Finish closes the agency's betting and tells when that is durable; said again
+// it does nothing. With a total, it first checks that exactly that many bets are
+// stored. When the last agency has finished, the draw follows. The error, its
+// own or that done gets, is a *Refusal with code UnknownAgency, Incomplete,
+// Fenced or Storage, or, when the agency's betting was ended without it,
+// AgencyFinished or, after the draw, DrawDone; or it is ErrUnavailable.
+func (c *Contest) Finish(agency int, total uint64, totalKnown bool, done func(error)) error {
+	a, err := c.account(agency)
+	if err != nil {
+		return err
 	}
-	b.mu.Unlock()
-	return count, digest, c.Await(end)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lastSeen = time.Now()
+	switch isOpen := !a.ending && a.stored.Ended == Open; {
+	case isOpen && a.lost != nil:
+		return c.refuseLost(agency, a)
+	case isOpen && totalKnown && total != a.stored.Bets:
+		return refuse(Incomplete, "agency %d finishes with %d bets, stored are %d", agency, total, a.stored.Bets)
+	}
+	c.end(agency, a, Finished, func(err error) { // under the same lock as the check: no bet comes between
+		a.mu.Lock()
+		how := a.stored.Ended
+		if errors.Is(err, ErrMoved) {
+			err = a.lose(err)
+		}
+		a.mu.Unlock()
+		if err == nil && how == Missing {
+			done(c.tooLate(agency, Missing))
+			return
+		}
+		done(failure(err))
+	})
+	return nil
+}
+
+// end has the ledger end the agency's betting. An end that is not refused may
+// still come. The caller holds the lock.
+func (c *Contest) end(agency int, a *account, how Ending, done func(error)) {
+	a.ending = true
+	c.ledger.End(agency, a.stored.Mark, how, func(err error) {
+		if errors.Is(err, ErrMoved) {
+			a.mu.Lock()
+			a.ending = false
+			a.mu.Unlock()
+		}
+		done(err)
+	})
+}
+
+// tooLate returns the refusal of what comes after an agency's betting has
+// ended.
+func (c *Contest) tooLate(agency int, how Ending) error {
+	code, when := AgencyFinished, "has finished"
+	if c.Phase() == Drawn {
+		code, when = DrawDone, "is too late: the draw is done, and a new lottery is another contest"
+	}
+	if how == Missing {
+		when = "is too late: it was missing when its betting was ended"
+	}
+	return refuse(code, "agency %d %s", agency, when)
+}
+
+// DrawWithout ends the betting of agencies that have not finished, and returns
+// when that is durable: the draw is made from what is stored of theirs, and they
+// are noted as missing. Those that have finished stay as they are. The error is
+// a *Refusal with code UnknownAgency, Fenced or Storage, or ErrUnavailable.
+func (c *Contest) DrawWithout(agencies ...int) error {
+	for _, agency := range agencies {
+		if _, err := c.account(agency); err != nil {
+			return err
+		}
+	}
+	ended := make(chan error, len(agencies))
+	for _, agency := range agencies {
+		go func() { ended <- c.endWithout(agency) }()
+	}
+	var err error
+	for range agencies {
+		err = cmp.Or(err, <-ended)
+	}
+	return err
+}
+
+// maxClaims is how often DrawWithout claims an agency that goes on betting at
+// another central.
+const maxClaims = 10
+
+func (c *Contest) endWithout(agency int) error {
+	a := &c.accounts[agency-1]
+	for range maxClaims {
+		err := wait(func(done func(error)) {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			c.end(agency, a, Missing, done)
+		})
+		if !errors.Is(err, ErrMoved) {
+			return failure(err)
+		}
+		err = wait(func(done func(error)) {
+			_ = c.Resume(agency, func(_, _ uint64, err error) { done(err) }) // the agency is known
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return failure(ErrMoved)
+}
+
+// ended takes in that an agency's betting has ended, wherever that was said.
+// The last one brings the draw.
+func (c *Contest) ended(agency int, how Ending, stored *Account) {
+	a := &c.accounts[agency-1]
+	a.mu.Lock()
+	news := a.stored.Ended == Open
+	if news {
+		if stored != nil {
+			a.replace(stored)
+		}
+		a.stored.Ended = how
+	}
+	a.mu.Unlock()
+	if news && c.betting.Add(-1) == 0 {
+		c.draw()
+	}
+}
+
+// draw makes the draw durable, and then known. All accounts are closed and
+// durable, so their winners are final.
+func (c *Contest) draw() {
+	c.ledger.Draw(func(err error) {
+		switch {
+		case err == nil:
+			close(c.drawn)
+		case errors.Is(err, ErrUnavailable):
+			time.AfterFunc(drawRetry, c.draw) // a closed ledger ends that
+		}
+	})
 }
 
 // Winners returns the documents of the agency's winning bets, in the order of
@@ -226,11 +394,13 @@ func (c *Contest) Resume(agency int) (count, digest uint64, err error) {
 // The slice is not to be changed. The error is a *Refusal with code
 // UnknownAgency.
 func (c *Contest) Winners(agency int) (documents []string, drawn bool, err error) {
-	b, err := c.book(agency)
-	if err != nil || !c.isDrawn.Load() {
+	a, err := c.account(agency)
+	if err != nil || c.Phase() != Drawn {
 		return nil, false, err
 	}
-	return b.winners, true, nil
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stored.Winners, true, nil
 }
 
 // Drawn is closed when the draw is done.
@@ -238,51 +408,73 @@ func (c *Contest) Drawn() <-chan struct{} { return c.drawn }
 
 // Phase returns where the contest stands.
 func (c *Contest) Phase() Phase {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.draw.phase == Drawn && !c.isDrawn.Load() {
-		return Drawing // its result could not be saved yet
+	select {
+	case <-c.drawn:
+		return Drawn
+	default:
 	}
-	return c.draw.phase
+	if c.betting.Load() == 0 {
+		return Drawing
+	}
+	return Betting
 }
 
-// Bets returns how many bets of the agency were admitted.
-func (c *Contest) Bets(agency int) uint64 {
-	b, err := c.book(agency)
-	if err != nil {
-		return 0
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.count
+// Agencies returns how many agencies are expected.
+func (c *Contest) Agencies() int { return len(c.accounts) }
+
+// Standing is how far an agency is.
+type Standing struct {
+	Agency   int
+	Bets     uint64    // admitted so far
+	LastSeen time.Time // when it last asked for something, or when the contest was opened
+	Ended    Ending    // how its betting has
+	Winners  int       // of its bets; 0 until the draw is done
 }
 
-// Ledger returns the contest's ledger, for reading and for its failure.
-func (c *Contest) Ledger() *Ledger { return c.ledger }
-
-// Close writes what was admitted and closes the ledger.
-func (c *Contest) Close() error {
-	err := c.ledger.drain()
-	if err == nil {
-		err = c.Checkpoint() // while the lock is held: the next central has its own
+// Standings returns how far every agency is, ascending.
+func (c *Contest) Standings() []Standing {
+	drawn := c.Phase() == Drawn
+	standings := make([]Standing, len(c.accounts))
+	for i := range c.accounts {
+		a := &c.accounts[i]
+		a.mu.Lock()
+		standings[i] = Standing{Agency: i + 1, Bets: a.stored.Bets, LastSeen: a.lastSeen, Ended: a.stored.Ended}
+		if drawn {
+			standings[i].Winners = len(a.stored.Winners)
+		}
+		a.mu.Unlock()
 	}
-	if e := c.ledger.Close(); err == nil {
-		err = e
-	}
-	return err
+	return standings
 }
 
-func (c *Contest) book(agency int) (*book, error) {
-	if agency < 1 || agency > len(c.books) {
-		return nil, refuse(UnknownAgency, "the agency is %d, expected are 1 to %d", agency, len(c.books))
-	}
-	return &c.books[agency-1], nil
+// Awaited returns the agencies whose betting has not ended, ascending.
+func (c *Contest) Awaited() []Standing {
+	return slices.DeleteFunc(c.Standings(), func(s Standing) bool { return s.Ended != Open })
 }
 
-// storageFailure gives the ledger's or the state's failure the protocol's code.
-func (c *Contest) storageFailure(err error) error {
-	if err == nil {
-		return nil
+// Missing returns the agencies that the draw is made without, ascending.
+func (c *Contest) Missing() []int {
+	missing := []int{}
+	for _, s := range c.Standings() {
+		if s.Ended == Missing {
+			missing = append(missing, s.Agency)
+		}
 	}
-	return &Refusal{Code: Storage, Reason: err.Error()}
+	return missing
+}
+
+// Failed is closed when the ledger is dead; Err says why, or nil.
+func (c *Contest) Failed() <-chan struct{} { return c.ledger.Failed() }
+
+// Err returns why the ledger is dead, or nil.
+func (c *Contest) Err() error { return c.ledger.Err() }
+
+// Close makes durable what was admitted and closes the ledger.
+func (c *Contest) Close() error { return c.ledger.Close() }
+
+func (c *Contest) account(agency int) (*account, error) {
+	if agency < 1 || agency > len(c.accounts) {
+		return nil, refuse(UnknownAgency, "the agency is %d, expected are 1 to %d", agency, len(c.accounts))
+	}
+	return &c.accounts[agency-1], nil
 }

@@ -2,37 +2,13 @@ package lottery
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 )
 
-// holdLedger is the environment variable by which a test starts this program
-// as a second process: it opens the ledger of that name, says "open" or why
-// not, and holds it until its standard input ends.
-const holdLedger = "LOTERIA_TEST_HOLD_LEDGER"
-
-func TestMain(m *testing.M) {
-	if path := os.Getenv(holdLedger); path != "" {
-		l, _, err := OpenLedger(path, LedgerOptions{}, noVisit)
-		if err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		fmt.Println("open")
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		if err := l.Close(); err != nil {
-			os.Exit(1)
-		}
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
-
-func noVisit(Run) error { return nil }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // sample returns a valid bet, the i-th of its agency. Every fifth has won.
 func sample(agency, i int) Bet {
@@ -66,37 +42,6 @@ func rowsOf(bets ...Bet) string {
 		rows = bets[i].AppendRow(rows)
 	}
 	return string(rows)
-}
-
-func writeFile(t testing.TB, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func readFile(t testing.TB, path string) string {
-	t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
-}
-
-// checkFile checks what a file holds, and shows where it differs.
-func checkFile(t testing.TB, path, want string) {
-	t.Helper()
-	got := readFile(t, path)
-	if got == want {
-		return
-	}
-	same := 0
-	for same < min(len(got), len(want)) && got[same] == want[same] {
-		same++
-	}
-	t.Fatalf("%s has %d bytes, want %d; from byte %d on it has\n%.100q, want\n%.100q",
-		path, len(got), len(want), same, got[same:], want[same:])
 }
 
 // Generators of valid bets, with all that a name may hold.

@@ -2,7 +2,7 @@ package lottery
 
 import "unicode/utf8"
 
-// plain judges a slip as Bet does, in one pass and without making anything,
+// plain validates a slip as Bet does, in one pass and without making anything,
 // when the slip's row is nothing but its six texts and the commas between
 // them, as that of nearly every bet is. When ok is false it is for Bet to say
 // what the slip is.

@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// checkPlain fails when the short way of judging a slip, or of reading its row,
+// checkPlain fails when the short way of validating a slip, or of reading its row,
 // comes to something else than the long one.
 func checkPlain(t interface {
 	Helper()
@@ -73,7 +73,7 @@ func TestPlain(t *testing.T) {
 	}
 }
 
-// Texts that are nearly right are what tells two ways of judging apart.
+// Texts that are nearly right are what tells two ways of validating apart.
 func TestPlainIsTheSame(t *testing.T) {
 	field := func(usual ...string) *rapid.Generator[string] {
 		return rapid.OneOf(rapid.SampledFrom(usual), rapid.Custom(func(t *rapid.T) string {

@@ -18,6 +18,7 @@ const (
 	BadNumber      Code = "bad_number"      // not 0 to 9999
 	EmptyBatch     Code = "empty_batch"     // a batch without a bet
 	Gap            Code = "gap"             // a position beyond what is stored
+	Fenced         Code = "fenced"          // somebody else has written for the agency since: RESUME tells what is stored
 	AgencyFinished Code = "agency_finished" // a bet after FINISHED
 	DrawDone       Code = "draw_done"       // a bet after the draw
 	Incomplete     Code = "incomplete"      // FINISHED with another total than is stored
@@ -28,7 +29,7 @@ const (
 func Codes() []Code {
 	return []Code{
 		BadAgency, UnknownAgency, WrongAgency, BadName, BadDocument, BadBirthdate, BadNumber,
-		EmptyBatch, Gap, AgencyFinished, DrawDone, Incomplete, Storage,
+		EmptyBatch, Gap, Fenced, AgencyFinished, DrawDone, Incomplete, Storage,
 	}
 }
 

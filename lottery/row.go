@@ -49,10 +49,10 @@ func appendField(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// parseRow reads one row, its line ending included. It accepts exactly what
+// ParseRow reads one row, its line ending included. It accepts exactly what
 // AppendRow writes, so that a damaged row cannot pass for a bet.
 // The bet's texts share the row's memory.
-func parseRow(row string) (Bet, error) {
+func ParseRow(row string) (Bet, error) {
 	text, ok := strings.CutSuffix(row, rowEnd)
 	if !ok {
 		return Bet{}, errors.New("the row does not end in CR LF")
@@ -63,7 +63,7 @@ func parseRow(row string) (Bet, error) {
 	return parseAny(text)
 }
 
-// parseAny is parseRow of a row without its line ending.
+// parseAny is ParseRow of a row without its line ending.
 func parseAny(text string) (Bet, error) {
 	rest := text
 	var fields [6]string

@@ -1,0 +1,57 @@
+package csvledger
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Report is what a Check of a contest found.
+type Report struct {
+	Path     string // of the ledger
+	Rows     int
+	Bytes    int64 // of the rows
+	Torn     int64 // bytes after them that a crash has left and a start would cut off
+	Agencies []AgencyReport
+	State    string // what is saved beside the ledger: the phase, or "none"
+}
+
+// AgencyReport is what the ledger holds of one agency.
+type AgencyReport struct {
+	Agency  int
+	Bets    uint64
+	Digest  uint64 // XXH64 of its rows, as RESUME_POINT has it
+	Winners int
+}
+
+// Check reads the whole contest in a folder and changes nothing. What it finds
+// wrong is the error that opening the contest would give, with the report of
+// what comes before. It does not lock the ledger: while a central writes to it,
+// the last row may look torn.
+func Check(folder string) (Report, error) {
+	report := Report{Path: filepath.Join(folder, LedgerFile), State: "none"}
+	saved, err := loadState(filepath.Join(folder, StateFile))
+	if err != nil {
+		return report, err
+	}
+	if saved.Agencies > 0 {
+		report.State = string(saved.Phase)
+	}
+	f, err := os.Open(report.Path)
+	if err != nil {
+		return report, fmt.Errorf("open the ledger: %w", err)
+	}
+	defer f.Close()
+	accounts, found, err := readAccounts(f, saved.LedgerBytes, maxChecked)
+	report.Rows, report.Bytes, report.Torn = found.rows, found.whole, found.torn
+	for i := range accounts {
+		if a := &accounts[i]; a.Bets > 0 {
+			report.Agencies = append(report.Agencies, AgencyReport{i + 1, a.Bets, a.Digest.Sum64(), len(a.Winners)})
+		}
+	}
+	return report, err
+}
+
+// maxChecked bounds the agencies of a ledger that is checked without knowing
+// how many are expected.
+const maxChecked = 1_000_000

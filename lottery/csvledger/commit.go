@@ -1,0 +1,172 @@
+package csvledger
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"loteria/lottery"
+)
+
+// waiter waits until the file is on disk up to end.
+type waiter struct {
+	end  int64
+	err  error                  // why it need not wait, or nil
+	next func(done func(error)) // called then in place of done, unless nil or there is an error
+	done func(error)
+}
+
+func (w *waiter) complete() {
+	if w.err == nil && w.next != nil {
+		w.next(w.done)
+	} else {
+		w.done(w.err)
+	}
+}
+
+// await has next or done called on another goroutine, after everybody who waits
+// already: when the file is on disk up to end, or with an error. The caller
+// holds the lock.
+func (l *Ledger) await(end int64, err error, next func(done func(error)), done func(error)) {
+	if e := l.unusable(); e != nil {
+		end, err = 0, e
+	}
+	l.waiters = append(l.waiters, waiter{end, err, next, done})
+	l.wake()
+}
+
+// wake has somebody lead when there is something to do. The caller holds the
+// lock.
+func (l *Ledger) wake() {
+	if !l.leading && (l.isReady(0) || l.isDue()) {
+		l.leading = true
+		l.start()
+	}
+}
+
+// lead commits what is pending, and completes whoever need not wait any longer,
+// as long as there is something: whoever does so is the leader of the group
+// commit.
+func (l *Ledger) lead() {
+	l.mu.Lock()
+	for {
+		if l.isDue() {
+			l.commit()
+		}
+		if !l.takeReady() {
+			break
+		}
+		l.mu.Unlock()
+		for i := range l.ready {
+			l.ready[i].complete()
+		}
+		clear(l.ready)
+		l.mu.Lock()
+	}
+	l.leading = false
+	l.idle.Broadcast()
+	l.mu.Unlock()
+}
+
+// isDue reports whether there is a commit to make now. When it pays to wait for
+// more, it will be when they come, or when the timer ends. The caller holds the
+// lock.
+func (l *Ledger) isDue() bool {
+	if l.appends == 0 || l.err != nil {
+		return false
+	}
+	expected, remaining := l.regroup.wait(l.appends, l.pending.size)
+	if remaining <= 0 || l.closing {
+		if l.waiting {
+			l.waiting = false
+			l.regroup.waited(expected == 0)
+		}
+		return true
+	}
+	if !l.waiting {
+		l.waiting = true
+		if l.timer == nil {
+			l.timer = time.AfterFunc(remaining, l.waitIsOver)
+		} else {
+			l.timer.Reset(remaining)
+		}
+	}
+	return false
+}
+
+// waitIsOver is called by the timer, which is not stopped when the wait has
+// ended before.
+func (l *Ledger) waitIsOver() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting {
+		l.regroup.until = time.Time{}
+		l.wake()
+	}
+}
+
+// isReady reports whether the i-th waiter need not wait any longer. The caller
+// holds the lock.
+func (l *Ledger) isReady(i int) bool {
+	return i < len(l.waiters) && (l.waiters[i].end <= l.durable || l.err != nil)
+}
+
+// takeReady moves those who need not wait any longer from waiters to ready, and
+// reports whether there are any. One that waits for less than those before it
+// waits with them. The caller leads and holds the lock.
+func (l *Ledger) takeReady() bool {
+	n := 0
+	for ; l.isReady(n); n++ {
+		if w := &l.waiters[n]; w.err == nil {
+			w.err = l.err
+		}
+	}
+	l.ready = append(l.ready[:0], l.waiters[:n]...)
+	l.waiters = slices.Delete(l.waiters, 0, n)
+	return n > 0
+}
+
+// commit makes durable what is pending. The caller leads and holds the lock,
+// which is released meanwhile.
+func (l *Ledger) commit() {
+	appends := l.appends
+	chunks, size := l.pending.take(l.taken)
+	l.appends = 0
+	l.mu.Unlock()
+
+	begun := time.Now()
+	sync, err := l.write(chunks)
+	took := time.Since(begun)
+	if err == nil {
+		l.committed(lottery.Commit{Bytes: size, Appends: appends, Sync: sync})
+	} else {
+		// What is left of the rows must not stand in front of later ones. Should
+		// this fail, too, the next start cuts a torn row.
+		_ = l.file.Truncate(l.durable)
+	}
+
+	l.mu.Lock()
+	if err != nil {
+		l.err = err
+		close(l.failed)
+	} else {
+		l.durable += int64(size)
+	}
+	l.pending.release(chunks)
+	l.taken = chunks
+	l.regroup.committed(appends, l.appends, took)
+}
+
+// write writes and syncs rows, and returns how long the sync took.
+func (l *Ledger) write(chunks [][]byte) (sync time.Duration, err error) {
+	for _, rows := range chunks {
+		if _, err := l.file.Write(rows); err != nil {
+			return 0, fmt.Errorf("write to the ledger: %w", err)
+		}
+	}
+	begun := time.Now()
+	if err := l.file.Sync(); err != nil {
+		return 0, fmt.Errorf("sync the ledger: %w", err)
+	}
+	return time.Since(begun), nil
+}

@@ -1,0 +1,72 @@
+package csvledger_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"loteria/lottery"
+	"loteria/lottery/csvledger"
+	"loteria/lottery/ledgertest"
+)
+
+// weather is what befalls the disk of a ledger.
+type weather struct {
+	mu      sync.Mutex
+	stalled chan struct{} // or nil
+	sync    error
+	save    error
+}
+
+func (w *weather) set(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+// hook returns what comes before a call that may fail so.
+func (w *weather) hook(fails *error) func() error {
+	return func() error {
+		w.mu.Lock()
+		stalled := w.stalled
+		w.mu.Unlock()
+		if stalled != nil {
+			<-stalled
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return *fails
+	}
+}
+
+// storage returns a folder as the suite wants it.
+func storage(folder string, options ...csvledger.Option) *ledgertest.Storage {
+	w := new(weather)
+	options = append(options, csvledger.WithHooks(csvledger.Hooks{Sync: w.hook(&w.sync), Save: w.hook(&w.save)}))
+	return &ledgertest.Storage{
+		Open: func(agencies int) (lottery.Ledger, error) {
+			w.set(func() { w.sync, w.save = nil, nil })
+			return csvledger.Open(folder, agencies, options...)
+		},
+		Stall: func() (resume func()) {
+			stalled := make(chan struct{})
+			w.set(func() { w.stalled = stalled })
+			return func() { close(stalled) }
+		},
+		Interrupt: func() (restore func()) {
+			w.set(func() { w.save = errors.New("the disk is full") })
+			return func() { w.set(func() { w.save = nil }) }
+		},
+		Break: func() { w.set(func() { w.sync = errors.New("the disk is broken") }) },
+	}
+}
+
+func TestConformance(t *testing.T) {
+	ledgertest.Run(t, func(t *testing.T) *ledgertest.Storage { return storage(t.TempDir()) })
+}
+
+func TestConformanceWithWriter(t *testing.T) {
+	ledgertest.Run(t, func(t *testing.T) *ledgertest.Storage {
+		return storage(csvledger.MemoryFolder(t), csvledger.WithWriter())
+	})
+}

@@ -1,0 +1,86 @@
+package csvledger
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// diskFile is a file whose Sync leaves out what is not needed to read the data
+// back, such as the time of modification.
+type diskFile struct{ *os.File }
+
+func (f diskFile) Sync() error {
+	for {
+		err := unix.Fdatasync(int(f.Fd()))
+		if err != unix.EINTR {
+			return os.NewSyscallError("fdatasync", err)
+		}
+	}
+}
+
+// unsyncedFile is a file that the operating system writes when it likes.
+type unsyncedFile struct{ file }
+
+func (unsyncedFile) Sync() error { return nil }
+
+// syncFolder makes the names in a folder durable: those of files just created
+// or renamed.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("open the folder to sync it: %w", err)
+	}
+	defer folder.Close()
+	if err := folder.Sync(); err != nil {
+		return fmt.Errorf("sync the folder %s: %w", path, err)
+	}
+	return nil
+}
+
+// disk is what replaceFile needs of the operating system. Tests put one in its
+// place that fails or loses power.
+type disk interface {
+	create(path string) (newFile, error)
+	rename(from, to string) error
+	syncFolder(path string) error
+}
+
+// newFile is a file that is being written.
+type newFile interface {
+	io.WriteCloser
+	Sync() error
+}
+
+type realDisk struct{}
+
+func (realDisk) create(path string) (newFile, error) { return os.Create(path) }
+func (realDisk) rename(from, to string) error        { return os.Rename(from, to) }
+func (realDisk) syncFolder(path string) error        { return syncFolder(path) }
+
+// replaceFile puts content at path so that after a crash at any moment either
+// the old content or the new one is there, whole.
+func replaceFile(d disk, path string, content []byte) error {
+	temporary := path + ".new"
+	f, err := d.create(temporary)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = d.rename(temporary, path)
+	}
+	if err != nil {
+		return err
+	}
+	return d.syncFolder(filepath.Dir(path))
+}

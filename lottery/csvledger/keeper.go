@@ -1,0 +1,156 @@
+package csvledger
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"loteria/lottery"
+)
+
+// saveRetry is how long what could not be saved waits for the next try.
+const saveRetry = time.Second
+
+// keeper keeps contest.json. Agencies that finish while it goes to disk share
+// the next save. Bets do not wait for it.
+type keeper struct {
+	ledger *Ledger
+	disk   disk
+	path   string
+	ended  func(agency int, how lottery.Ending, stored *lottery.Account)
+	warn   func(error)
+
+	mu         sync.Mutex
+	idle       sync.Cond // saving has become false
+	endings    []lottery.Ending
+	drawn      bool
+	savedBytes int64         // state.LedgerBytes on disk
+	dirty      bool          // what is on disk, or may be, is not the state
+	news       []int         // agencies whose ending is not known to be on disk
+	asked      []func(error) // by those who wait for the next save
+	saving     bool
+	retry      *time.Timer
+	closed     bool
+}
+
+// end notes how an agency's betting has ended, unless that is known.
+func (k *keeper) end(agency int, how lottery.Ending, done func(error)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.endings[agency-1] == lottery.Open {
+		k.endings[agency-1], k.dirty = how, true
+		k.news = append(k.news, agency)
+	}
+	k.ask(done)
+}
+
+// draw notes that the draw is made.
+func (k *keeper) draw(done func(error)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.drawn {
+		k.drawn, k.dirty = true, true
+	}
+	k.ask(done)
+}
+
+// checkpoint saves the state when the ledger has grown since.
+func (k *keeper) checkpoint(done func(error)) {
+	durable := k.ledger.Durable()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.ledger.unsynced && durable != k.savedBytes {
+		k.dirty = true
+	}
+	k.ask(done)
+}
+
+// ask has done called when all is saved, which it may be already. The caller
+// holds the lock.
+func (k *keeper) ask(done func(error)) {
+	k.asked = append(k.asked, done)
+	if !k.saving {
+		k.saving = true
+		go k.run()
+	}
+}
+
+// run saves as long as anybody waits for it.
+func (k *keeper) run() {
+	k.mu.Lock()
+	for len(k.asked) > 0 {
+		asked, news := k.asked, k.news
+		k.asked, k.news = nil, nil
+		err := k.save()
+		if err != nil {
+			k.news = append(news, k.news...)
+			news = nil
+			k.again()
+		}
+		k.mu.Unlock()
+		for _, agency := range news {
+			k.ended(agency, k.endings[agency-1], nil) // which does not change any more
+		}
+		for _, done := range asked {
+			done(err)
+		}
+		k.mu.Lock()
+	}
+	k.saving = false
+	k.idle.Broadcast()
+	k.mu.Unlock()
+}
+
+// save writes the state as it is, unless it is on disk. The caller holds the
+// lock, which is released meanwhile.
+func (k *keeper) save() error {
+	if !k.dirty {
+		return nil
+	}
+	k.dirty = false
+	s := newState(k.endings, k.drawn)
+	if !k.ledger.unsynced {
+		s.LedgerBytes = k.ledger.Durable()
+	}
+	k.mu.Unlock()
+	err := saveState(k.disk, k.path, s)
+	if err != nil {
+		k.warn(err)
+		err = fmt.Errorf("%w: %w", lottery.ErrUnavailable, err)
+	}
+	k.mu.Lock()
+	if err == nil {
+		k.savedBytes = s.LedgerBytes
+	}
+	k.dirty = k.dirty || err != nil
+	return err
+}
+
+// again has the save tried again after a while, should nobody ask before. The
+// caller holds the lock.
+func (k *keeper) again() {
+	if k.closed || k.retry != nil {
+		return
+	}
+	k.retry = time.AfterFunc(saveRetry, func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.retry = nil
+		if !k.closed {
+			k.ask(func(error) {})
+		}
+	})
+}
+
+// close returns when no save goes on. Nothing may be asked for later.
+func (k *keeper) close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.closed = true
+	if k.retry != nil {
+		k.retry.Stop()
+	}
+	for k.saving {
+		k.idle.Wait()
+	}
+}

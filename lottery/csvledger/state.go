@@ -1,0 +1,97 @@
+package csvledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"loteria/lottery"
+)
+
+// state is what a contest keeps beside its ledger, as JSON, so that a restart
+// knows who has finished.
+type state struct {
+	Agencies int           `json:"agencies"`          // how many are expected
+	Finished []int         `json:"finished"`          // those that said FINISHED, ascending
+	Missing  []int         `json:"missing,omitempty"` // those that the draw is made without
+	Phase    lottery.Phase `json:"phase"`
+	// LedgerBytes is how much of the ledger was on disk; it may be more now.
+	LedgerBytes int64 `json:"ledger_bytes,omitempty"`
+}
+
+// newState returns the state of a contest in which the betting of agency i+1
+// has ended as endings[i] says.
+func newState(endings []lottery.Ending, drawn bool) state {
+	s := state{Agencies: len(endings), Finished: []int{}, Phase: lottery.Betting}
+	for i, how := range endings {
+		switch how {
+		case lottery.Finished:
+			s.Finished = append(s.Finished, i+1)
+		case lottery.Missing:
+			s.Missing = append(s.Missing, i+1)
+		}
+	}
+	switch all := len(s.Finished)+len(s.Missing) == s.Agencies; {
+	case all && drawn:
+		s.Phase = lottery.Drawn
+	case all:
+		s.Phase = lottery.Drawing
+	}
+	return s
+}
+
+// endings returns how the betting of each of the expected agencies has
+// ended, when the state can be that of their contest.
+func (s *state) endings(expected int) ([]lottery.Ending, error) {
+	if s.Agencies != expected {
+		return nil, fmt.Errorf("the contest was begun with %d expected agencies, not with %d: start it with that number, or begin another contest",
+			s.Agencies, expected)
+	}
+	endings := make([]lottery.Ending, expected)
+	for how, agencies := range map[lottery.Ending][]int{lottery.Finished: s.Finished, lottery.Missing: s.Missing} {
+		for _, agency := range agencies {
+			if agency < 1 || agency > expected {
+				return nil, fmt.Errorf("an agency is %d, expected 1 to %d", agency, expected)
+			}
+			if endings[agency-1] != lottery.Open {
+				return nil, fmt.Errorf("agency %d has ended its betting twice", agency)
+			}
+			endings[agency-1] = how
+		}
+	}
+	if s.Phase != newState(endings, s.Phase == lottery.Drawn).Phase {
+		open := expected - len(s.Finished) - len(s.Missing)
+		return nil, fmt.Errorf("the phase is %q with %d of %d agencies to come", s.Phase, open, expected)
+	}
+	return endings, nil
+}
+
+// loadState returns the saved state; its Agencies are 0 when there is none.
+func loadState(path string) (s state, err error) {
+	content, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return s, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(content, &s)
+	}
+	if err == nil && s.Agencies < 1 {
+		err = fmt.Errorf("%d agencies are expected", s.Agencies)
+	}
+	if err != nil {
+		return s, fmt.Errorf("read the contest's state %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func saveState(d disk, path string, s state) error {
+	content, err := json.Marshal(s)
+	if err == nil {
+		err = replaceFile(d, path, append(content, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("save the contest's state: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,340 @@
+package ledgertest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"loteria/lottery"
+)
+
+// Memory keeps a contest in memory. Several ledgers may stand on it at once, as
+// those of several centrals would. It is the reference for the rules of a
+// ledger, and the ground for tests of what stands on one. The zero value holds
+// nothing.
+type Memory struct {
+	mu       sync.Mutex
+	agencies []memoryAgency
+	drawn    bool
+	marks    lottery.Mark // the last one given away
+	ledgers  []*MemoryLedger
+
+	stalled     chan struct{} // nothing becomes durable until it is closed; may be nil
+	unavailable bool
+	keeps       bool // although it is unavailable
+	broken      bool
+}
+
+// memoryAgency is what is stored of one agency.
+type memoryAgency struct {
+	account lottery.Account
+	rows    []byte
+	claims  int // so far; who does not know of the last one is fenced off
+}
+
+// errBroken is what a ledger dies of after Break.
+var errBroken = errors.New("the memory is broken")
+
+// Open opens a ledger on the memory. It is an error when the contest was begun
+// with another number of agencies.
+func (m *Memory) Open(agencies int) (*MemoryLedger, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.agencies == nil {
+		m.agencies = make([]memoryAgency, agencies)
+		for i := range m.agencies {
+			m.agencies[i].account = lottery.NewAccount()
+		}
+	}
+	if len(m.agencies) != agencies {
+		return nil, fmt.Errorf("the contest was begun with %d expected agencies, not with %d", len(m.agencies), agencies)
+	}
+	l := &MemoryLedger{memory: m, failed: make(chan struct{})}
+	l.idle.L = &l.mu
+	return l, nil
+}
+
+// Rows returns the rows of an agency that are stored.
+func (m *Memory) Rows(agency int) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return string(m.agencies[agency-1].rows)
+}
+
+// Stall has nothing become durable until resume is called.
+func (m *Memory) Stall() (resume func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	stalled := make(chan struct{})
+	m.stalled = stalled
+	return func() { close(stalled) }
+}
+
+// Interrupt has every call answered ErrUnavailable until restore is called.
+// What is asked for is done nevertheless if it keeps.
+func (m *Memory) Interrupt(keeps bool) (restore func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unavailable, m.keeps = true, keeps
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.unavailable = false
+	}
+}
+
+// Break has the ledger die that stores rows next, and every one after it.
+func (m *Memory) Break() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.broken = true
+}
+
+// Storage returns the memory as the suite wants it.
+func (m *Memory) Storage() *Storage {
+	return &Storage{
+		Open:      func(agencies int) (lottery.Ledger, error) { return m.Open(agencies) },
+		Shared:    true,
+		Stall:     m.Stall,
+		Interrupt: func() func() { return m.Interrupt(false) },
+		Break:     m.Break,
+	}
+}
+
+// await returns when what is asked for may become durable.
+func (m *Memory) await() {
+	m.mu.Lock()
+	stalled := m.stalled
+	m.mu.Unlock()
+	if stalled != nil {
+		<-stalled
+	}
+}
+
+// MemoryLedger is a ledger on a Memory. One goroutine at a time does what was
+// asked for, in that order.
+type MemoryLedger struct {
+	memory *Memory
+	ended  func(agency int, how lottery.Ending, stored *lottery.Account)
+
+	claims []int // of agency i+1, as known here
+
+	mu      sync.Mutex
+	idle    sync.Cond // running has become false
+	queue   []func(error)
+	running bool
+	closed  bool
+	err     error
+	failed  chan struct{}
+}
+
+var _ lottery.Ledger = (*MemoryLedger)(nil)
+
+// Begin implements lottery.Ledger.
+func (l *MemoryLedger) Begin(ended func(agency int, how lottery.Ending, stored *lottery.Account)) (lottery.Stored, error) {
+	m := l.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l.ended = ended
+	m.ledgers = append(m.ledgers, l)
+	stored := lottery.Stored{Accounts: make([]lottery.Account, len(m.agencies)), Drawn: m.drawn}
+	l.claims = make([]int, len(m.agencies))
+	for i := range m.agencies {
+		stored.Accounts[i], l.claims[i] = *m.agencies[i].copy(), m.agencies[i].claims
+	}
+	return stored, nil
+}
+
+// copy returns the account, to be kept.
+func (a *memoryAgency) copy() *lottery.Account {
+	account := a.account
+	account.Winners = slices.Clone(account.Winners)
+	return &account
+}
+
+// enqueue has f called after what was asked for before, with the reason why
+// nothing can be done any more, or nil.
+func (l *MemoryLedger) enqueue(f func(err error)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		open := f
+		f = func(error) { open(lottery.ErrClosed) }
+	}
+	l.queue = append(l.queue, f)
+	if !l.running {
+		l.running = true
+		go l.run()
+	}
+}
+
+func (l *MemoryLedger) run() {
+	l.mu.Lock()
+	for len(l.queue) > 0 {
+		next := l.queue[0]
+		l.queue = l.queue[1:]
+		l.mu.Unlock()
+		l.memory.await()
+		next(l.Err())
+		l.mu.Lock()
+	}
+	l.running = false
+	l.idle.Broadcast()
+	l.mu.Unlock()
+}
+
+// do has change called with the agency, to compare and to store, and tells what
+// became of it.
+func (l *MemoryLedger) do(agency int, change func(*memoryAgency) error, done func(error)) {
+	m := l.memory
+	l.enqueue(func(err error) {
+		if err == nil {
+			m.mu.Lock()
+			if m.unavailable {
+				err = lottery.ErrUnavailable
+			}
+			if err == nil || m.keeps {
+				if e := change(&m.agencies[agency-1]); err == nil {
+					err = e
+				}
+			}
+			m.mu.Unlock()
+		}
+		done(err)
+	})
+}
+
+// compare returns an error unless the ledger may write for the agency.
+func (l *MemoryLedger) compare(agency int, a *memoryAgency, after lottery.Mark) error {
+	if a.account.Mark != after || a.account.Ended != lottery.Open || a.claims != l.claims[agency-1] {
+		return lottery.ErrMoved
+	}
+	return nil
+}
+
+// Append implements lottery.Ledger.
+func (l *MemoryLedger) Append(rows lottery.Stretch, after lottery.Mark, done func(error)) (lottery.Mark, error) {
+	l.mu.Lock()
+	err := l.err
+	if err == nil && l.closed {
+		err = lottery.ErrClosed
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	if rows.Bets == 0 {
+		l.do(rows.Agency, func(a *memoryAgency) error {
+			if a.account.Mark != after {
+				return lottery.ErrMoved
+			}
+			return nil
+		}, done)
+		return after, nil
+	}
+	rows.Rows, rows.Winners = slices.Clone(rows.Rows), slices.Clone(rows.Winners)
+	m := l.memory
+	m.mu.Lock()
+	m.marks++
+	mark := m.marks
+	m.mu.Unlock()
+	l.do(rows.Agency, func(a *memoryAgency) error {
+		if m.broken {
+			return l.die()
+		}
+		if err := l.compare(rows.Agency, a, after); err != nil {
+			return err
+		}
+		a.account.Add(&rows)
+		a.account.Mark = mark
+		a.rows = append(a.rows, rows.Rows...)
+		return nil
+	}, done)
+	return mark, nil
+}
+
+func (l *MemoryLedger) die() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = errBroken
+	close(l.failed)
+	return l.err
+}
+
+// Claim implements lottery.Ledger.
+func (l *MemoryLedger) Claim(agency int, after lottery.Mark, done func(*lottery.Account, error)) {
+	var stored *lottery.Account
+	l.do(agency, func(a *memoryAgency) error {
+		a.claims++
+		l.claims[agency-1] = a.claims
+		if a.account.Mark != after {
+			stored = a.copy()
+		}
+		return nil
+	}, func(err error) {
+		if err != nil {
+			stored = nil
+		}
+		done(stored, err)
+	})
+}
+
+// End implements lottery.Ledger.
+func (l *MemoryLedger) End(agency int, after lottery.Mark, how lottery.Ending, done func(error)) {
+	m, news := l.memory, false
+	l.do(agency, func(a *memoryAgency) error {
+		if a.account.Ended != lottery.Open {
+			return nil
+		}
+		if err := l.compare(agency, a, after); err != nil {
+			return err
+		}
+		a.account.Ended, news = how, true
+		for _, other := range m.ledgers {
+			if stored := a.copy(); other != l {
+				other.enqueue(func(err error) {
+					if err == nil {
+						other.ended(agency, how, stored)
+					}
+				})
+			}
+		}
+		return nil
+	}, func(err error) {
+		if news {
+			l.ended(agency, how, nil)
+		}
+		done(err)
+	})
+}
+
+// Draw implements lottery.Ledger.
+func (l *MemoryLedger) Draw(done func(error)) {
+	l.do(1, func(*memoryAgency) error { l.memory.drawn = true; return nil }, done)
+}
+
+// Failed implements lottery.Ledger.
+func (l *MemoryLedger) Failed() <-chan struct{} { return l.failed }
+
+// Err implements lottery.Ledger.
+func (l *MemoryLedger) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// Close implements lottery.Ledger.
+func (l *MemoryLedger) Close() error {
+	m := l.memory
+	m.mu.Lock()
+	m.ledgers = slices.DeleteFunc(m.ledgers, func(other *MemoryLedger) bool { return other == l })
+	m.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	for l.running {
+		l.idle.Wait()
+	}
+	return l.err
+}
