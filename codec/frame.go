@@ -3,7 +3,6 @@ package codec
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"loteria/lottery"
 )
@@ -75,6 +74,13 @@ type Frame struct {
 	Payload []byte
 }
 
+// AppendTo appends the frame as it stands in a stream.
+func (f Frame) AppendTo(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(f.Payload)))
+	dst = append(append(dst, byte(f.Type)), f.Payload...)
+	return append(dst, Delimiter)
+}
+
 // Decoder cuts a stream, which comes in pieces of any size, into frames. Its
 // zero value is ready. It holds at most one unfinished frame, so never more
 // than MaxPayload bytes and a few.
@@ -97,7 +103,7 @@ func (d *Decoder) Next(src []byte) (frame Frame, rest []byte, ok bool, err error
 			return Frame{}, nil, false, err
 		}
 		if size == 0 || len(src) < size {
-			d.partial = append(slices.Grow(d.partial, size), src...)
+			d.partial = append(d.partial, src...) // what a header announces costs nothing
 			return Frame{}, nil, false, nil
 		}
 		frame, err = cut(src[:size])
@@ -115,7 +121,7 @@ func (d *Decoder) Next(src []byte) (frame Frame, rest []byte, ok bool, err error
 		return Frame{}, nil, false, nil
 	}
 	n := min(size-len(d.partial), len(src))
-	d.partial, src = append(slices.Grow(d.partial, size-len(d.partial)), src[:n]...), src[n:]
+	d.partial, src = append(d.partial, src[:n]...), src[n:]
 	if len(d.partial) < size {
 		return Frame{}, nil, false, nil
 	}

@@ -35,10 +35,10 @@ func TestBacklogTakesEffect(t *testing.T) {
 }
 
 // Pitfall 16: how many agencies there are has nothing to do with the backlog
-// or the workers.
+// or the event loops.
 func TestPitfall16AgenciesAreNotTheBacklog(t *testing.T) {
 	const agencies = 5
-	c := start(t, agencies, func(config *Config) { config.Backlog, config.Workers = 1, 1 }, nil)
+	c := start(t, agencies, func(config *Config) { config.Backlog, config.Loops = 1, 1 }, nil)
 	ended := make(chan error, agencies)
 	for a := 1; a <= agencies; a++ {
 		p := c.dial()

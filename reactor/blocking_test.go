@@ -1,13 +1,9 @@
 package reactor
 
-import (
-	"testing"
+import "testing"
 
-	"loteria/lottery"
-)
-
-// hang is a lottery of which the first calls of one kind do not return until
-// the gate is opened. How many is what the test puts into tickets.
+// hang is a lottery of which the first calls of one kind do not end until the
+// gate is opened. How many is what the test puts into tickets.
 type hang struct {
 	*gate
 	tickets chan struct{}
@@ -16,16 +12,17 @@ type hang struct {
 	after   []byte // its answer when the draw was done meanwhile
 }
 
-func (h *hang) pass() error {
+// pass has f called, when the gate is open if it is one of the calls to hang.
+func (h *hang) pass(f func()) {
 	select {
 	case <-h.tickets:
-		return h.gate.pass()
+		h.hold(f)
 	default:
-		return nil
+		f()
 	}
 }
 
-func (h *hang) hold(calls int) {
+func (h *hang) hangs(calls int) {
 	for range calls {
 		h.tickets <- struct{}{}
 	}
@@ -35,36 +32,56 @@ func (h *hang) hold(calls int) {
 func hangs() map[string]*hang {
 	slip := slipOf(3, "30904465", winning)
 	all := make(map[string]*hang)
-	add := func(call string, request, after []byte, into func(*hooked, *hang)) {
-		h := &hang{gate: newGate(), tickets: make(chan struct{}, 64), lottery: new(hooked), request: request, after: after}
-		into(h.lottery, h)
-		all[call] = h
+	for _, c := range []struct {
+		call           string
+		request, after []byte
+	}{
+		{callStore, betFrame(slip), successFrame(slip)},
+		{callFinish, finishedFrame(3), okFrame},
+		{callResume, resumeFrame(3), pointFrame()},
+	} {
+		add := func(what string, l *hooked) *hang {
+			h := &hang{gate: newGate(), tickets: make(chan struct{}, 64), lottery: l, request: c.request, after: c.after}
+			all[c.call+what] = h
+			return h
+		}
+		ends := new(hooked)
+		h := add(", its end", ends)
+		ends.done = func(call string, _ int, err error, tell func(error)) {
+			if call == c.call {
+				h.pass(func() { tell(err) })
+			} else {
+				tell(err)
+			}
+		}
+		if c.call == callStore {
+			continue // it is admitted at once, or not at all
+		}
+		begins := new(hooked)
+		h2 := add(", its beginning", begins)
+		begins.begin = func(call string, _ int, do func()) {
+			if call == c.call {
+				h2.pass(do)
+			} else {
+				do()
+			}
+		}
 	}
-	add("Store", betFrame(slip), errorFrame(lottery.DrawDone, noSlip), func(l *hooked, h *hang) {
-		l.store = func(*lottery.Batch) error { return h.pass() }
-	})
-	add("Await", betFrame(slip), successFrame(slip), func(l *hooked, h *hang) { l.await = h.pass })
-	add("Finish", finishedFrame(3), okFrame, func(l *hooked, h *hang) {
-		l.finish = func(int) error { return h.pass() }
-	})
-	add("Resume", resumeFrame(3), pointFrame(), func(l *hooked, h *hang) {
-		l.resume = func(int) error { return h.pass() }
-	})
 	return all
 }
 
-// A worker that hangs holds up its own connection and no other.
+// A call that hangs holds up its own connection and no other.
 func TestOthersWorkWhileALotteryHangs(t *testing.T) {
 	for call, h := range hangs() {
 		t.Run(call, func(t *testing.T) {
-			c := start(t, 3, func(config *Config) { config.Workers = 2 }, h.lottery.wrap)
+			c := start(t, 3, nil, h.lottery.wrap)
 			defer h.open()
 
 			parked := c.dial()
 			parked.send(queryFrame(2))
 			c.awaitParked(1)
 
-			h.hold(1)
+			h.hangs(1)
 			hanging := c.dial()
 			hanging.send(h.request)
 			h.wait(t, 1)
@@ -89,37 +106,39 @@ func TestOthersWorkWhileALotteryHangs(t *testing.T) {
 	}
 }
 
-// When all workers hang and more connections want one, the event loop still
-// does all that needs none.
-func TestEventLoopWhileAllWorkersHang(t *testing.T) {
-	const workers, connections = 2, 6
+// However many calls hang, the event loops go on.
+func TestEventLoopsWhileManyCallsHang(t *testing.T) {
+	const connections = 6
 	for call, h := range hangs() {
 		t.Run(call, func(t *testing.T) {
-			c := start(t, 3, func(config *Config) { config.Workers = workers }, h.lottery.wrap)
+			c := start(t, 3, nil, h.lottery.wrap)
 			defer h.open()
 			staying, leaving := c.dial(), c.dial()
 			staying.send(queryFrame(2))
 			leaving.send(queryFrame(2))
 			c.awaitParked(2)
 
-			h.hold(connections)
+			h.hangs(connections)
 			hanging := make([]*peer, connections)
 			for i := range hanging {
 				hanging[i] = c.dial()
 				hanging[i].send(h.request)
 			}
-			h.wait(t, workers)
+			h.wait(t, connections)
 
 			c.expectEcho("hola\n")
-			leaving.Close()
+			leaving.reset()
 			c.awaitParked(1)
-			broken := c.dial() // is read, though its answer needs a worker
+			broken := c.dial()
 			broken.send([]byte("\x00\x00\x00\x00\x0c"))
+			broken.expect(errorFrame("unknown_type", noSlip))
+			broken.expectEnd()
 			later := c.dial()
 			later.send(resumeFrame(1)[:5])
 			c.awaitRead(later, 5)
 			later.send(resumeFrame(1)[5:], queryFrame(1))
-			c.awaitFrames(later, 2)
+			later.expect(pointFrame())
+			c.awaitParked(2)
 			c.expectEcho("otra vez\n")
 			for _, p := range hanging {
 				p.expectNothing()
@@ -129,9 +148,6 @@ func TestEventLoopWhileAllWorkersHang(t *testing.T) {
 			for _, p := range hanging {
 				p.receive()
 			}
-			broken.expect(errorFrame("unknown_type", noSlip))
-			broken.expectEnd()
-			later.expect(pointFrame())
 			for a := 1; a <= 3; a++ {
 				c.ask(finishedFrame(a), okFrame)
 			}
@@ -142,9 +158,9 @@ func TestEventLoopWhileAllWorkersHang(t *testing.T) {
 }
 
 // Pitfalls 4 and 5: a client that says nothing, and one that says half of
-// something, cost nobody a worker or the loop.
+// something, cost nobody the loop.
 func TestPitfalls4And5SilentClientsAndHalfFrames(t *testing.T) {
-	c := start(t, 1, func(config *Config) { config.Workers = 1 }, nil)
+	c := start(t, 1, func(config *Config) { config.Loops = 1 }, nil)
 	slip := slipOf(1, "30904465", winning)
 	halves := [][]byte{nil, []byte("\x00"), betFrame(slip)[:5], betFrame(slip)[:20], []byte("medio ren")}
 	const each = 8

@@ -7,21 +7,37 @@ import (
 	"loteria/lottery"
 )
 
-// Lottery is what the reactor needs of a contest. *lottery.Contest is one.
-// Store, Await, Resume and Finish may block: only workers call them.
+// Lottery is what the reactor needs of a contest. *lottery.Contest is one. No
+// method may wait for a disk or a network: the event loops call them. done is
+// called once, on another goroutine, unless an error is returned. When a batch
+// of an agency fails, so do all that were admitted after it.
 type Lottery interface {
 	// Store admits a batch, whole or not at all.
-	Store(*lottery.Batch) (lottery.Receipt, error)
-	// Await returns when everything up to the receipt is durable.
-	Await(lottery.Receipt) error
-	// Resume returns how many bets of the agency are durable, and their digest.
-	Resume(agency int) (count, digest uint64, err error)
+	Store(batch *lottery.Batch, done func(error)) error
+	// Resume tells how many bets of the agency are durable, and their digest.
+	Resume(agency int, done func(bets, digest uint64, err error)) error
 	// Finish closes the agency's betting.
-	Finish(agency int, total uint64, totalKnown bool) error
+	Finish(agency int, total uint64, totalKnown bool, done func(error)) error
 	// Winners returns the agency's winners once the draw is done.
 	Winners(agency int) (documents []string, drawn bool, err error)
+	// Phase tells whether a draw is on its way.
+	Phase() lottery.Phase
+	// Agencies returns how many are expected.
+	Agencies() int
 	// Drawn is closed when the draw is done.
 	Drawn() <-chan struct{}
+}
+
+// Journal takes the lines of the log that come with every request. Those that
+// append render one line, or nothing when its level is not logged; those that
+// write put whole lines into the log, in the order of the calls.
+type Journal interface {
+	EachBet() bool // whether each bet of a batch is logged
+	AppendBet(dst []byte, document, number string, ofBatch bool) []byte
+	AppendBatch(dst []byte, bets int) []byte
+	AppendRefusal(dst []byte, action string, bets int, code, ip string, err error) []byte
+	Write(lines []byte)    // may wait for a slow reader
+	TryWrite(lines []byte) // never waits; what has no room is counted
 }
 
 // Config is what a Server is made of. Every bound has to be given; the command
@@ -31,15 +47,19 @@ type Config struct {
 	Backlog int    // connections that may wait to be accepted
 	Echo    bool   // whether connections that are no agency's get their line back
 
-	Workers        int // batches of how many connections are stored at a time
+	// Loops is how many event loops there are. Each reads, judges and answers
+	// what its connections send, on one goroutine.
+	Loops          int
 	MaxConnections int // open ones; more are told RETRY and closed at once
 	MaxPerAddress  int // open ones from one IP address
 	WindowFrames   int // frames of one connection that may wait for their answer
 	WindowBytes    int // bytes of payload in them
 	MaxUnread      int // bytes of answers that a peer may leave unread
-	// MaxWaiting is how many bytes of payload may wait in the whole server;
-	// beyond it the answer is RETRY. So many bytes of answers may be unread,
-	// too; beyond it a peer that leaves any is closed.
+	// MaxWaiting is how many bytes of requests may wait for their answer in the
+	// whole server, except that each connection has one frame. Beyond it the
+	// answer is RETRY, and when twice as many wait the connection is closed after
+	// it. So many bytes of answers may be unread, too; beyond it a peer that
+	// leaves any is closed.
 	MaxWaiting int
 
 	MaxLine int // bytes of an echo connection's line, without its line break
@@ -52,8 +72,9 @@ type Config struct {
 	IdleTimeout  time.Duration
 	StopTimeout  time.Duration // how long a stop waits for work in flight
 
-	Log zerolog.Logger // for the workers: may wait for a slow reader
-	// LoopLog is for the event loop. Its writer must never block.
+	Journal Journal        // may be nil
+	Log     zerolog.Logger // may wait for a slow reader
+	// LoopLog is for the event loops. Its writer must never block.
 	LoopLog zerolog.Logger
 
 	Observer Observer // is told what happens; may be nil

@@ -17,15 +17,15 @@ func descriptors(t testing.TB) int {
 	return len(entries)
 }
 
-// leavesNothing runs a test that must leave no descriptor and no goroutine.
-// The test closes its own connections.
+// leavesNothing runs a test that, when it is cleaned up, must leave no
+// descriptor and no goroutine.
 func leavesNothing(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	// What the process opens once, for good.
 	t.Run("before", func(t *testing.T) { start(t, 1, nil, nil).expectEcho("hola\n") })
 	goroutines := goleak.IgnoreCurrent()
 	before := descriptors(t)
-	test(t)
+	t.Run("itself", test)
 	// First the goroutines: the last of them may have a file open still.
 	if err := goleak.Find(append(lasting[:len(lasting):len(lasting)], goroutines)...); err != nil {
 		t.Error(err)

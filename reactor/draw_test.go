@@ -12,9 +12,11 @@ import (
 )
 
 // The log tells the draw once, after the last bet.
-func TestDrawIsLoggedAfterTheBets(t *testing.T) {
+func TestDrawIsLoggedAfterTheBets(t *testing.T) { withLoops(t, testDrawIsLoggedAfterTheBets) }
+
+func testDrawIsLoggedAfterTheBets(t *testing.T, configure func(*Config)) {
 	const agencies = 5
-	c := start(t, agencies, nil, nil)
+	c := start(t, agencies, configure, nil)
 	ended := make(chan error, agencies)
 	for a := 1; a <= agencies; a++ {
 		p, won := c.dial(), slipOf(a, fmt.Sprint(a), winning)
@@ -61,7 +63,7 @@ func TestNobodyIsToldTheWinnersBeforeTheDrawIsLogged(t *testing.T) {
 	defer g.open()
 	c.log.slowDown(func(line []byte) {
 		if bytes.Contains(line, []byte("sorteo")) {
-			_ = g.pass()
+			g.block()
 		}
 	})
 	won := slipOf(1, "1", winning)
@@ -80,6 +82,18 @@ func TestNobodyIsToldTheWinnersBeforeTheDrawIsLogged(t *testing.T) {
 	g.open()
 	early.expect(winnersFrame("1"))
 	late.expect(winnersFrame("1"))
+}
+
+// finishNow ends an agency's betting, and waits until that is durable.
+func finishNow(t testing.TB, l Lottery, agency int) {
+	t.Helper()
+	ended := make(chan error, 1)
+	if err := l.Finish(agency, 0, false, func(err error) { ended <- err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := await(t, ended, "the agency's betting does not end"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Pitfall 7: an agency finishes once, however often it says so.
@@ -186,9 +200,7 @@ func TestDrawRightAfterTheStart(t *testing.T) {
 		config.Log = config.Log.Hook(zerolog.HookFunc(func(*zerolog.Event, zerolog.Level, string) { finish() }))
 	}, func(l Lottery) Lottery {
 		finish = sync.OnceFunc(func() {
-			if err := l.Finish(1, 0, false); err != nil {
-				t.Error(err)
-			}
+			finishNow(t, l, 1)
 		})
 		return l
 	})
@@ -200,7 +212,7 @@ func TestDrawRightAfterTheStart(t *testing.T) {
 // takes it for known.
 func TestDrawWhileStopping(t *testing.T) {
 	g := newGate()
-	c := start(t, 1, nil, (&hooked{finish: func(int) error { return g.pass() }}).wrap)
+	c := start(t, 1, nil, (&hooked{begin: func(_ string, _ int, do func()) { g.hold(do) }}).wrap)
 	defer g.open()
 	p, idle := c.dial(), c.dial()
 	p.send(finishedFrame(1))
@@ -220,9 +232,8 @@ func TestDrawWhileStopping(t *testing.T) {
 
 func TestDrawBeforeTheStartIsNotLoggedAgain(t *testing.T) {
 	c := start(t, 1, nil, func(l Lottery) Lottery {
-		if err := l.Finish(1, 0, false); err != nil {
-			t.Fatal(err)
-		}
+		finishNow(t, l, 1)
+		await(t, l.Drawn(), "there is no draw")
 		return l
 	})
 	c.ask(queryFrame(1), winnersFrame())
@@ -237,19 +248,17 @@ func TestDrawBeforeTheStartIsNotLoggedAgain(t *testing.T) {
 // A draw that is made between New and Run, as by a deadline that has passed, is
 // logged like any other.
 func TestDrawBeforeRun(t *testing.T) {
-	contest, _, err := lottery.OpenContest(t.TempDir(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	contest := openContest(t, t.TempDir(), 1)
 	defer contest.Close()
 	log := &logBuffer{}
 	server := New(Config{
-		Address: anyPort, Backlog: 1, Workers: 1, MaxConnections: 1, StopTimeout: patience,
+		Address: anyPort, Backlog: 1, Loops: 1, MaxConnections: 1, StopTimeout: patience,
 		Log: zerolog.New(log), LoopLog: zerolog.New(log),
 	}, contest)
 	if err := contest.DrawWithout(1); err != nil {
 		t.Fatal(err)
 	}
+	await(t, contest.Drawn(), "there is no draw")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
@@ -260,5 +269,49 @@ func TestDrawBeforeRun(t *testing.T) {
 	}
 	if draws := log.find(t, "sorteo", "success"); len(draws) != 1 {
 		t.Errorf("the log has %d draws, expected one:\n%s", len(draws), log)
+	}
+}
+
+// A loop that has handed bets to the lottery logs them before the draw, however
+// late it comes to it.
+func TestDrawIsLoggedAfterTheBetsOfABusyLoop(t *testing.T) {
+	centrals, admitted := make(chan *central, 1), make(chan struct{})
+	h := &hooked{stored: func() { // the loop stands still where it has admitted the bet
+		close(admitted)
+		c := <-centrals
+		<-c.contest.Drawn()
+		c.await("the draw is announced, or the loop is waited for", func() bool {
+			waited := c.announced()
+			for _, sh := range c.shards {
+				sh.mail.mu.Lock()
+				waited = waited || len(sh.mail.letters) > 0
+				sh.mail.mu.Unlock()
+			}
+			return waited
+		})
+	}}
+	c := start(t, 1, nil, h.wrap)
+	betting, finishing := c.dial(), c.dial()
+	if c.session(betting).shard == c.session(finishing).shard {
+		t.Fatal("both connections have the same loop")
+	}
+	centrals <- c
+	slip := slipOf(1, "1", losing)
+	betting.send(betFrame(slip), queryFrame(1))
+	await(t, admitted, "the bet is not admitted")
+	finishing.send(finishedFrame(1), queryFrame(1))
+	finishing.expect(okFrame, winnersFrame())
+	betting.expect(successFrame(slip), winnersFrame())
+	bet, draw := -1, -1
+	for i, e := range c.log.events(t) {
+		switch e["action"] {
+		case "apuesta_almacenada":
+			bet = i
+		case "sorteo":
+			draw = i
+		}
+	}
+	if bet < 0 || draw < bet {
+		t.Errorf("the bet is line %d, the draw line %d", bet, draw)
 	}
 }

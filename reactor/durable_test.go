@@ -17,7 +17,7 @@ func TestPitfall9NothingIsToldBeforeItIsDurable(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			g := newGate()
-			c := start(t, 1, nil, (&hooked{await: g.pass}).wrap)
+			c := start(t, 1, nil, g.slowDisk().wrap)
 			defer g.open()
 			p := c.dial()
 			p.send(request)
@@ -52,7 +52,7 @@ func TestAnsweredBetsAreInTheFile(t *testing.T) {
 // A bet whose row does not get to the disk is refused, and so are those that
 // came with it.
 func TestDiskFailsWhileWaited(t *testing.T) {
-	c := start(t, 1, nil, (&hooked{await: func() error { return errDisk }}).wrap)
+	c := start(t, 1, nil, (&hooked{done: func(_ string, _ int, _ error, tell func(error)) { tell(errDisk) }}).wrap)
 	p, slip, bad := c.dial(), slipOf(1, "1", losing), slipOf(1, "2", "x")
 	p.send(betFrame(slip), betFrame(bad), batchFrame(slip, slip))
 	p.expect(
@@ -71,11 +71,11 @@ func TestLedgerIsClosedUnderTheCentral(t *testing.T) {
 	p, slip := c.dial(), slipOf(1, "1", losing)
 	p.send(betFrame(slip))
 	p.expect(successFrame(slip))
-	if err := c.contest.Close(); err != nil {
+	if err := c.closeContest(); err != nil {
 		t.Fatal(err)
 	}
-	p.send(betFrame(slip), batchAt(1, slip), resumeFrame(1))
-	p.expect(errorFrame(lottery.Storage, noSlip), errorFrame(lottery.Storage, noSlip), pointFrame(slip))
+	p.send(betFrame(slip), resumeFrame(1))
+	p.expect(errorFrame(lottery.Storage, noSlip), errorFrame(lottery.Storage, noSlip))
 	c.expectRows(slip)
 }
 

@@ -3,7 +3,12 @@ package reactor
 import (
 	"bytes"
 	"fmt"
+	"time"
 )
+
+// quietTime is for how long an echo connection says nothing before what it has
+// sent is its line, without a line break. It is kept to about a second.
+const quietTime = time.Second
 
 // receiveLine gathers an echo connection's line. When it is whole, it goes
 // back and the connection is closed.
@@ -12,30 +17,36 @@ func (s *session) receiveLine(data []byte) {
 	if end > 0 {
 		data = data[:end]
 	}
-	s.line = append(s.line, data...)
-	if limit := s.server.config.MaxLine; len(s.text()) > limit {
-		s.refuseLine(fmt.Sprintf("the line is longer than %d bytes", limit))
-		return
+	limit := s.shard.server.config.MaxLine
+	if len(s.line)+len(data) > limit+len("\r\n") { // before it is kept
+		data = data[:limit+len("\r\n")+1-len(s.line)]
 	}
-	if end > 0 {
-		s.echo()
-		s.linger()
+	s.line = append(s.line, data...)
+	switch {
+	case len(s.text()) > limit:
+		s.refuseLine(fmt.Sprintf("the line is longer than %d bytes", limit))
+	case end > 0:
+		s.finishLine()
 	}
 }
 
 // refuseLine tells the peer why it does not get its line back.
 func (s *session) refuseLine(reason string) {
-	s.server.log.Error().Str("action", "receive_message").Str("result", "fail").
+	s.shard.server.config.LoopLog.Error().Str("action", "receive_message").Str("result", "fail").
 		Str("ip", s.peer).Str("error", reason).Send()
 	s.write([]byte(reason + "\n"))
 	s.linger()
 }
 
-// echo sends back what the peer has sent, as it came.
-func (s *session) echo() {
-	s.server.log.Info().Str("action", "receive_message").Str("result", "success").
+// finishLine sends back what an echo connection has sent, as it came.
+func (s *session) finishLine() {
+	if s.state != echoing {
+		return
+	}
+	s.shard.server.config.LoopLog.Info().Str("action", "receive_message").Str("result", "success").
 		Str("ip", s.peer).Bytes("msg", s.text()).Send()
 	s.write(s.line)
+	s.linger()
 }
 
 // text is the line without its line break.

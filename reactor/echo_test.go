@@ -3,20 +3,17 @@ package reactor
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"loteria/codec"
-	"loteria/lottery"
 )
 
 // noLottery is a lottery that must not be used.
 func noLottery(t *testing.T) func(Lottery) Lottery {
-	used := func() error { t.Error("an echo has reached the lottery"); return nil }
-	return (&hooked{
-		store:  func(*lottery.Batch) error { return used() },
-		await:  used,
-		resume: func(int) error { return used() },
-		finish: func(int) error { return used() },
-	}).wrap
+	return (&hooked{refuse: func(call string, _ int) error {
+		t.Errorf("an echo has reached the lottery's %s", call)
+		return nil
+	}}).wrap
 }
 
 func TestEcho(t *testing.T) {
@@ -63,7 +60,7 @@ func (c *central) sendLine(p *peer, pieces ...string) {
 		p.send([]byte(piece))
 		if sent += len(piece); i < len(pieces)-1 {
 			s := c.session(p)
-			c.await("the piece was read", func() bool { return len(s.line) == sent })
+			c.awaitThat(s, "the piece was read", func() bool { return len(s.line) == sent })
 		}
 	}
 }
@@ -87,6 +84,45 @@ func TestEchoWithoutALineBreak(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who sends a word, and waits, gets it back when it has said nothing more for
+// about a second.
+func TestEchoOfAWordWithoutALineBreak(t *testing.T) {
+	t.Parallel()
+	for what, pieces := range map[string][]string{
+		"in one piece": {"hola"},
+		"in two":       {"ho", "la"},
+		"with a CR":    {"hola\r"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			c := start(t, 1, nil, noLottery(t))
+			p := c.dial()
+			c.sendLine(p, pieces...)
+			p.expectBytes([]byte(strings.Join(pieces, "")))
+			p.expectEnd()
+			if e := c.log.only(t, "receive_message", "success"); e["msg"] != "hola" {
+				t.Errorf("the log has %v", e)
+			}
+		})
+	}
+}
+
+// A line that grows is not at its end, however long it takes.
+func TestEchoOfALineThatGrowsSlowly(t *testing.T) {
+	c := start(t, 1, nil, noLottery(t))
+	p := c.dial()
+	c.sendLine(p, "hola", "")
+	s := c.session(p)
+	c.awaitThat(s, "the piece was read", func() bool { return len(s.line) == 4 })
+	c.onLoop(s.shard, func() {
+		s.since = s.since.Add(-time.Minute) // it has begun long ago
+		s.shard.sweep()
+	})
+	p.send([]byte(" mundo\n"))
+	p.expectBytes([]byte("hola mundo\n"))
+	p.expectEnd()
 }
 
 func TestEchoOfALineThatIsTooLong(t *testing.T) {
@@ -119,7 +155,7 @@ func TestEchoOfAPeerThatIsGone(t *testing.T) {
 	p := c.dial()
 	p.send([]byte("hol"))
 	s := c.session(p)
-	c.await("the piece was read", func() bool { return len(s.line) == 3 })
+	c.awaitThat(s, "the piece was read", func() bool { return len(s.line) == 3 })
 	p.reset()
 	c.awaitSessions(0)
 	if told := c.log.find(t, "receive_message", "success"); len(told) > 0 {

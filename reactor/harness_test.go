@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -11,10 +12,11 @@ import (
 
 	"github.com/rs/zerolog"
 	"loteria/lottery"
+	"loteria/lottery/csvledger"
 )
 
 // patience bounds every wait of these tests; none of them needs it.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // maxLine is the tests' Config.MaxLine, the default of the command.
 const maxLine = 1024
@@ -25,28 +27,61 @@ type central struct {
 	t       testing.TB
 	folder  string // of the contest
 	contest *lottery.Contest
-	log     *logBuffer
-	stop    func() error // stops it and returns what Run returned; can be repeated
+	// closeContest closes it; can be repeated.
+	closeContest func() error
+
+	log  *logBuffer
+	stop func() error // stops it and returns what Run returned; can be repeated
 }
 
 // anyPort is where centrals under test listen.
 const anyPort = "127.0.0.1:0"
 
+// openContest opens the contest in a folder, which the caller closes.
+func openContest(t testing.TB, folder string, agencies int) *lottery.Contest {
+	t.Helper()
+	ledger, err := csvledger.Open(folder, agencies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contest, err := lottery.NewContest(ledger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return contest
+}
+
+// sweepEvery is how often a central that is started next sweeps its sessions.
+var sweepEvery = sweepInterval
+
+// startUnswept is start of a central whose loops are never woken by a sweep.
+func startUnswept(t testing.TB, agencies int, wrap func(Lottery) Lottery) *central {
+	t.Helper()
+	sweepEvery = time.Hour
+	defer func() { sweepEvery = sweepInterval }()
+	return start(t, agencies, nil, wrap)
+}
+
 // start runs a central for the given number of agencies. configure may change
 // its configuration, and wrap its lottery.
 func start(t testing.TB, agencies int, configure func(*Config), wrap func(Lottery) Lottery) *central {
 	t.Helper()
+	return startOn(t, agencies, configure, wrap, listen)
+}
+
+// startOn is start with listeners of the test's.
+func startOn(t testing.TB, agencies int, configure func(*Config), wrap func(Lottery) Lottery,
+	listen func(address string, backlog int) (net.Listener, error),
+) *central {
+	t.Helper()
 	folder := t.TempDir()
-	contest, _, err := lottery.OpenContest(folder, agencies)
-	if err != nil {
-		t.Fatal(err)
-	}
+	contest := openContest(t, folder, agencies)
 	log := &logBuffer{}
 	config := Config{
 		Address:        anyPort,
 		Backlog:        128,
 		Echo:           true,
-		Workers:        4,
+		Loops:          2,
 		MaxConnections: 4096,
 		MaxPerAddress:  4096,
 		MaxLine:        maxLine,
@@ -56,9 +91,10 @@ func start(t testing.TB, agencies int, configure func(*Config), wrap func(Lotter
 		WindowBytes:    1 << 20,
 		MaxWaiting:     64 << 20,
 		MaxUnread:      1 << 20,
-		StopTimeout:    10 * time.Second,
+		StopTimeout:    patience,
 		Log:            zerolog.New(log).Level(zerolog.DebugLevel),
 	}
+	config.Journal = testJournal{log, zerolog.DebugLevel}
 	config.LoopLog = config.Log
 	if configure != nil {
 		configure(&config)
@@ -68,15 +104,17 @@ func start(t testing.TB, agencies int, configure func(*Config), wrap func(Lotter
 		l = wrap(l)
 	}
 	server := New(config, l)
+	server.listen, server.sweepEvery = listen, sweepEvery
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
+	closeContest := sync.OnceValue(contest.Close)
 	var stopped atomic.Bool
 	stop := sync.OnceValue(func() error {
 		stopped.Store(true)
 		cancel()
 		err := <-ended
-		if e := contest.Close(); err == nil {
+		if e := closeContest(); err == nil {
 			err = e
 		}
 		return err
@@ -96,13 +134,13 @@ func start(t testing.TB, agencies int, configure func(*Config), wrap func(Lotter
 		ended <- err
 		t.Fatalf("the server did not start: %v", err)
 	}
-	return &central{Server: server, t: t, folder: folder, contest: contest, log: log, stop: stop}
+	return &central{Server: server, t: t, folder: folder, contest: contest, closeContest: closeContest, log: log, stop: stop}
 }
 
 // rows returns what stands in bets.csv.
 func (c *central) rows() string {
 	c.t.Helper()
-	content, err := os.ReadFile(filepath.Join(c.folder, lottery.LedgerFile))
+	content, err := os.ReadFile(filepath.Join(c.folder, csvledger.LedgerFile))
 	if err != nil {
 		c.t.Fatal(err)
 	}

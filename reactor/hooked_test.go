@@ -8,14 +8,25 @@ import (
 	"loteria/lottery"
 )
 
-// hooked is a lottery in which a test has a say before each call that may
-// block. An error is what the call then returns.
+// The calls of a lottery that end with a callback.
+const (
+	callStore  = "Store"
+	callResume = "Resume"
+	callFinish = "Finish"
+)
+
+// hooked is a lottery in which a test has a say. The event loops call the hooks,
+// which therefore must not wait, except to show what becomes of it.
 type hooked struct {
 	Lottery
-	store  func(*lottery.Batch) error
-	await  func() error
-	resume func(agency int) error
-	finish func(agency int) error
+	// refuse may return an error, which the call then returns.
+	refuse func(call string, agency int) error
+	// begin has do make a RESUME's or FINISHED's call, now or later.
+	begin func(call string, agency int, do func())
+	// stored is called, on the loop, when a batch is admitted.
+	stored func()
+	// done has tell called with what the callback is told, now or later.
+	done func(call string, agency int, err error, tell func(error))
 }
 
 func (h *hooked) wrap(l Lottery) Lottery {
@@ -23,63 +34,122 @@ func (h *hooked) wrap(l Lottery) Lottery {
 	return h
 }
 
-func (h *hooked) Store(batch *lottery.Batch) (lottery.Receipt, error) {
-	if h.store != nil {
-		if err := h.store(batch); err != nil {
-			return 0, err
-		}
+func (h *hooked) refused(call string, agency int) error {
+	if h.refuse == nil {
+		return nil
 	}
-	return h.Lottery.Store(batch)
+	return h.refuse(call, agency)
 }
 
-func (h *hooked) Await(receipt lottery.Receipt) error {
-	if h.await != nil {
-		if err := h.await(); err != nil {
-			return err
-		}
+func (h *hooked) tell(call string, agency int, err error, tell func(error)) {
+	if h.done == nil {
+		tell(err)
+		return
 	}
-	return h.Lottery.Await(receipt)
+	h.done(call, agency, err, tell)
 }
 
-func (h *hooked) Resume(agency int) (count, digest uint64, err error) {
-	if h.resume != nil {
-		if err := h.resume(agency); err != nil {
-			return 0, 0, err
-		}
+// call makes a call that can be begun later: an error that it returns then is
+// told by the callback.
+func (h *hooked) call(call string, agency int, do func() error, tell func(error)) error {
+	if err := h.refused(call, agency); err != nil {
+		return err
 	}
-	return h.Lottery.Resume(agency)
+	if h.begin == nil {
+		return do()
+	}
+	h.begin(call, agency, func() {
+		if err := do(); err != nil {
+			go h.tell(call, agency, err, tell)
+		}
+	})
+	return nil
 }
 
-func (h *hooked) Finish(agency int, total uint64, totalKnown bool) error {
-	if h.finish != nil {
-		if err := h.finish(agency); err != nil {
-			return err
-		}
+func (h *hooked) Store(batch *lottery.Batch, done func(error)) error {
+	agency := batch.Agency()
+	if err := h.refused(callStore, agency); err != nil {
+		return err
 	}
-	return h.Lottery.Finish(agency, total, totalKnown)
+	err := h.Lottery.Store(batch, func(err error) { h.tell(callStore, agency, err, done) })
+	if h.stored != nil {
+		h.stored()
+	}
+	return err
 }
 
-// gate holds up whoever passes until the test opens it, which it must, or the
+func (h *hooked) Resume(agency int, done func(bets, digest uint64, err error)) error {
+	return h.call(callResume, agency, func() error {
+		return h.Lottery.Resume(agency, func(bets, digest uint64, err error) {
+			h.tell(callResume, agency, err, func(err error) { done(bets, digest, err) })
+		})
+	}, func(err error) { done(0, 0, err) })
+}
+
+func (h *hooked) Finish(agency int, total uint64, totalKnown bool, done func(error)) error {
+	return h.call(callFinish, agency, func() error {
+		return h.Lottery.Finish(agency, total, totalKnown, func(err error) {
+			h.tell(callFinish, agency, err, done)
+		})
+	}, done)
+}
+
+// gate holds up what comes until the test opens it, which it must, or the
 // central could not stop.
 type gate struct {
 	came   chan struct{} // one for each
 	opened chan struct{}
-	open   func()
+
+	mu   sync.Mutex
+	held []func()
 }
 
-func newGate() *gate {
-	opened := make(chan struct{})
-	return &gate{
-		came:   make(chan struct{}, 4096),
-		opened: opened,
-		open:   sync.OnceFunc(func() { close(opened) }),
+func newGate() *gate { return &gate{came: make(chan struct{}, 4096), opened: make(chan struct{})} }
+
+// hold has f called when the gate is open, after those that came before.
+func (g *gate) hold(f func()) {
+	g.came <- struct{}{}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-g.opened:
+		f()
+	default:
+		g.held = append(g.held, f)
 	}
 }
 
-func (g *gate) pass() error {
+// block returns when the gate is open.
+func (g *gate) block() {
 	g.came <- struct{}{}
 	<-g.opened
-	return nil
+}
+
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-g.opened:
+		return
+	default:
+	}
+	close(g.opened)
+	for _, f := range g.held {
+		f()
+	}
+	g.held = nil
+}
+
+// slowDisk is a lottery that tells nobody that bets are durable before the gate
+// is open.
+func (g *gate) slowDisk() *hooked {
+	return &hooked{done: func(call string, _ int, err error, tell func(error)) {
+		if call == callStore {
+			g.hold(func() { tell(err) })
+		} else {
+			tell(err)
+		}
+	}}
 }
 
 // wait waits until n more have come to the gate.

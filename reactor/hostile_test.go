@@ -49,9 +49,9 @@ func TestPitfall11MalformedBetInABatch(t *testing.T) {
 		"frames in a name":                lastName("\x00\x00\x00\x03\x05\x00\x011"),
 	} {
 		t.Run(what, func(t *testing.T) {
-			c := start(t, 1, func(config *Config) { config.Workers = 1 }, nil)
+			c := start(t, 1, func(config *Config) { config.Loops = 1 }, nil)
 			p := c.dial()
-			for range 3 { // the one worker lives on
+			for range 3 { // the one loop lives on
 				p.send(batchFrame(slips[0], slips[1], bad, slips[2], slips[3]))
 				p.expect(errorFrame(codeOf(judge(bad)), bad))
 			}
@@ -73,6 +73,11 @@ func TestPitfall11MalformedBetInABatch(t *testing.T) {
 		p.expectEnd()
 		c.ask(betFrame(slips[0]), successFrame(slips[0])) // it has not finished
 	})
+}
+
+func codeOf(err error) lottery.Code {
+	code, _ := refusal(err)
+	return code
 }
 
 func judge(slip lottery.Slip) error {
@@ -146,7 +151,7 @@ func TestRandomBytesBesideHonestAgencies(t *testing.T) {
 	c.log.only(t, "sorteo", "success")
 }
 
-// A peer that is gone while a worker has its batch: the batch is stored all
+// A peer that is gone while its batch goes to disk: the batch is stored all
 // the same, and nothing is kept of the session.
 func TestPeerLeavesWhileItsBatchIsStored(t *testing.T) {
 	for how, hangUp := range map[string]func(*peer){
@@ -155,7 +160,7 @@ func TestPeerLeavesWhileItsBatchIsStored(t *testing.T) {
 	} {
 		t.Run(how, func(t *testing.T) {
 			g := newGate()
-			c := start(t, 1, nil, (&hooked{await: g.pass}).wrap)
+			c := start(t, 1, nil, g.slowDisk().wrap)
 			defer g.open()
 			p, slips := c.dial(), losers(1, 3)
 			p.send(batchFrame(slips...))
@@ -164,8 +169,9 @@ func TestPeerLeavesWhileItsBatchIsStored(t *testing.T) {
 			c.awaitFrames(p, 3)
 			s := c.session(p)
 			hangUp(p)
-			c.await("it is closed", func() bool { return s.state == closed })
+			c.awaitThat(s, "it is gone", func() bool { return s.state == closed || s.isTail() })
 			g.open()
+			c.endTail(s)
 			c.awaitSessions(0)
 			c.expectIdle()
 			c.expectRows(slips...)

@@ -3,9 +3,11 @@ package reactor
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 
+	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
 	"loteria/codec"
 	"loteria/lottery"
@@ -60,7 +62,7 @@ func TestWindow(t *testing.T) {
 		for _, atOnce := range []bool{true, false} {
 			t.Run(fmt.Sprint(what, ", at once ", atOnce), func(t *testing.T) {
 				g := newGate()
-				c := start(t, 1, configure, (&hooked{store: func(*lottery.Batch) error { return g.pass() }}).wrap)
+				c := start(t, 1, configure, g.slowDisk().wrap)
 				defer g.open()
 				p, other := c.dial(), c.dial()
 				if atOnce {
@@ -71,10 +73,8 @@ func TestWindow(t *testing.T) {
 					p.send(bet, finishedFrame(1))
 				}
 				g.wait(t, 1)
-				s := c.session(p)
-				c.await("the window is passed", func() bool { return s.state == deaf })
-				other.send(resumeFrame(1))
-				other.expect(pointFrame())
+				c.awaitDraining(c.session(p))
+				c.expectEcho("hola\n") // the loops go on
 				p.expectNothing()
 
 				g.open()
@@ -100,7 +100,7 @@ func TestWindowMoves(t *testing.T) {
 	c := start(t, 1, func(config *Config) {
 		config.WindowFrames = 4
 		config.WindowBytes = 4 * len(bet)
-		config.MaxWaiting = 4 * len(bet)
+		config.MaxWaiting = jobCost + 4*(len(bet)+frameCost)
 	}, nil)
 	p := c.dial()
 	for range 20 {
@@ -110,41 +110,40 @@ func TestWindowMoves(t *testing.T) {
 	}
 }
 
+// Beyond MaxWaiting, a connection that has something in flight gets RETRY; one
+// that has nothing gets one frame in.
 func TestMaxWaiting(t *testing.T) {
-	batch1, batch2 := losers(1, 10), losers(2, 10)
-	size := len(batchFrame(batch1...)) - 6
+	batch1, batch2 := losers(1, 100), losers(2, 100)
 	g := newGate()
-	c := start(t, 2,
-		func(config *Config) { config.Workers, config.MaxWaiting = 2, 2*size-1 },
-		(&hooked{store: func(b *lottery.Batch) error {
-			if b.Agency() == 1 {
-				return g.pass()
-			}
-			return nil
-		}}).wrap)
+	c := start(t, 2, func(config *Config) { config.MaxWaiting = payloadOf(batchFrame(batch1...)) * 9 / 5 }, g.slowDisk().wrap)
 	defer g.open()
 	hanging, p := c.dial(), c.dial()
-	hanging.send(batchFrame(batch1...))
-	g.wait(t, 1)
-
-	for range 3 { // the second of them is small enough
-		p.send(batchFrame(batch2...), resumeFrame(2))
-		p.expectRetry()
-		p.expect(pointFrame())
-	}
-	hanging.send(batchFrame(batch1...))
+	hanging.send(batchFrame(batch1...), batchFrame(batch1...))
 	c.awaitFrames(hanging, 2)
+	p.send(batchFrame(batch2...))
+	c.awaitFrames(p, 1)
+	for i := range 3 {
+		p.send(batchFrame(batch2...))
+		c.awaitFrames(p, 2+i)
+	}
 	hanging.expectNothing()
-	c.expectRows()
+	p.expectNothing()
 
 	g.open()
 	hanging.expect(successFrame(batch1[0]))
 	hanging.expectRetry()
+	p.expect(successFrame(batch2[0]))
+	for range 3 {
+		p.expectRetry()
+	}
 	hanging.send(batchFrame(batch1...))
 	hanging.expect(successFrame(batch1[0]))
 	p.send(batchFrame(batch2...))
 	p.expect(successFrame(batch2[0]))
-	c.expectRows(append(append(batch1[:10:10], batch1...), batch2...)...)
+	c.expectRows(slices.Concat(batch1, batch2, batch1, batch2)...)
+	for _, e := range c.log.failures(t) {
+		t.Errorf("the log has %v", e)
+	}
 }
 
 // won returns a lottery whose draw is done, with that many winners of agency
@@ -158,12 +157,10 @@ func won(t *testing.T, winners int) func(Lottery) Lottery {
 				t.Fatal(err)
 			}
 		}
-		if _, err := l.Store(&batch); err != nil {
+		if err := l.Store(&batch, func(error) {}); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Finish(1, 0, false); err != nil {
-			t.Fatal(err)
-		}
+		finishNow(t, l, 1)
 		return l
 	}
 }
@@ -176,16 +173,15 @@ func TestMaxUnread(t *testing.T) {
 	other, p := c.dial(), c.dial()
 	_ = p.SetReadBuffer(4 << 10)
 	s := c.session(p)
-	c.onLoop(func() { _ = s.conn.SetWriteBuffer(4 << 10) }) // the system would take megabytes
+	c.onLoop(s.shard, func() { _ = s.conn.(gnet.Conn).SetWriteBuffer(4 << 10) }) // the system would take megabytes
 	p.send(bytes.Repeat(queryFrame(1), 1000))
-	c.await("it is closed", func() bool { return s.state == closed })
+	c.awaitClosed(s)
 
-	e := c.log.only(t, "send_answer", "fail")
-	c.onLoop(func() {
-		if unread, answer := e["unread_bytes"].(float64), float64(len(c.winnersAnswer(1))); unread > maxUnread+answer {
-			t.Errorf("%v bytes were unread, expected at most one answer of %v more than %d", unread, answer, maxUnread)
-		}
-	})
+	// What is unread is looked at after each write, which has one answer.
+	answer := float64(len(c.winners(1)))
+	if unread := c.log.only(t, "send_answer", "fail")["unread_bytes"].(float64); unread <= maxUnread || unread > maxUnread+answer {
+		t.Errorf("%v bytes were unread, expected more than %d, by at most one answer of %v", unread, maxUnread, answer)
+	}
 	other.send(resumeFrame(1), betFrame(slipOf(1, "1", losing)))
 	other.receive()
 	other.expect(errorFrame(lottery.DrawDone, noSlip))
@@ -202,17 +198,16 @@ func TestUnreadAnswersWait(t *testing.T) {
 	c := start(t, 1, func(config *Config) { config.MaxUnread = 64 << 20 }, won(t, 2000))
 	p := c.dial()
 	s := c.session(p)
-	c.onLoop(func() { _ = s.conn.SetWriteBuffer(4 << 10) }) // or else the system would take it all
+	c.onLoop(s.shard, func() { _ = s.conn.(gnet.Conn).SetWriteBuffer(4 << 10) }) // or else the system would take it all
 	p.send(bytes.Repeat(queryFrame(1), queries), []byte("\x00\x00\x00\x00\x0c"))
-	c.await("it is all said", func() bool { return !s.closeAfter.IsZero() })
-	var answer []byte
-	c.onLoop(func() {
-		answer = c.winnersAnswer(1)
+	c.awaitThat(s, "it is all said", func() bool { return !s.closeAfter.IsZero() })
+	c.onLoop(s.shard, func() {
 		s.closeAfter = s.closeAfter.Add(patience) // however slow this machine is
 		if s.conn.OutboundBuffered() == 0 {
 			t.Error("nothing waits to be read, so this shows nothing")
 		}
 	})
+	answer := c.winners(1)
 	p.expectBytes(bytes.Repeat(answer, queries))
 	p.expect(errorFrame(codec.UnknownType, noSlip))
 	p.expectEnd()
@@ -231,6 +226,10 @@ func TestLingeringEnds(t *testing.T) {
 	for _, p := range []*peer{echoed, broken} {
 		p.expectEnd()
 	}
+	c.onLoops((*shard).sweep)
+	if n := c.Stats().Connections; n != 2 {
+		t.Errorf("%d connections are left at once, expected 2", n)
+	}
 	c.awaitSessions(0)
 	c.expectIdle()
 }
@@ -247,7 +246,7 @@ func TestLingeringTakesNoMoreThanSoMuch(t *testing.T) {
 			break
 		}
 	}
-	c.await("it is closed", func() bool { return s.state == closed })
+	c.awaitClosed(s)
 	if s.ignored <= maxIgnored || s.ignored > 2*maxIgnored {
 		t.Errorf("%d bytes were taken, expected little more than %d", s.ignored, maxIgnored)
 	}
@@ -257,9 +256,9 @@ func TestLingeringTakesNoMoreThanSoMuch(t *testing.T) {
 func TestKeepAlive(t *testing.T) {
 	c := start(t, 1, nil, nil)
 	s := c.session(c.dial())
-	c.onLoop(func() {
-		on, err := unix.GetsockoptInt(s.conn.Fd(), unix.SOL_SOCKET, unix.SO_KEEPALIVE)
-		idle, err2 := unix.GetsockoptInt(s.conn.Fd(), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE)
+	c.onLoop(s.shard, func() {
+		on, err := unix.GetsockoptInt(s.conn.(gnet.Conn).Fd(), unix.SOL_SOCKET, unix.SO_KEEPALIVE)
+		idle, err2 := unix.GetsockoptInt(s.conn.(gnet.Conn).Fd(), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE)
 		if err != nil || err2 != nil || on != 1 || idle != int(keepAlive.Seconds()) {
 			t.Errorf("keep-alive is %d after %d s, %v, %v", on, idle, err, err2)
 		}

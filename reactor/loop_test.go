@@ -3,60 +3,90 @@ package reactor
 import (
 	"runtime"
 	"time"
+
+	"github.com/panjf2000/gnet/v2"
 )
 
-// onLoop runs f on the event loop, between two of its events, and waits for
-// it. Some connection must be there, or be coming.
-func (c *central) onLoop(f func()) {
+// onLoop runs f on the event loop of a shard, between two of its events, and
+// waits for it.
+func (c *central) onLoop(sh *shard, f func()) {
 	c.t.Helper()
-	for deadline := time.Now().Add(patience); c.loop.Load() == nil; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			c.t.Fatal("no connection was opened")
-		}
-	}
-	done := make(chan struct{})
-	if !c.post(runnable(func() { f(); close(done) })) {
-		c.t.Fatal("the event loop has ended")
-	}
-	await(c.t, done, "the event loop is blocked")
+	await(c.t, sh.mail.do(f), "the event loop is blocked")
 }
 
-// await looks at what is the loop's until it is so.
+// onLoops runs f on all event loops that have had a connection, one after the
+// other.
+func (c *central) onLoops(f func(*shard)) {
+	c.t.Helper()
+	for _, sh := range c.shards {
+		c.onLoop(sh, func() { f(sh) })
+	}
+}
+
+// await looks until it is so.
 func (c *central) await(what string, so func() bool) {
 	c.t.Helper()
-	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
-		var ok bool
-		c.onLoop(func() { ok = so() })
-		if ok {
-			return
-		}
+	for deadline := time.Now().Add(patience); !so(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			c.t.Fatalf("it never came that %s", what)
 		}
 	}
 }
 
+// awaitThat looks at a session until it is so.
+func (c *central) awaitThat(s *session, what string, so func() bool) {
+	c.t.Helper()
+	c.await(what, func() (ok bool) {
+		c.onLoop(s.shard, func() { ok = so() })
+		return ok
+	})
+}
+
+func (c *central) awaitClosed(s *session) {
+	c.t.Helper()
+	c.awaitThat(s, "it is closed", func() bool { return s.state == closed })
+}
+
+func (c *central) awaitDraining(s *session) {
+	c.t.Helper()
+	c.awaitThat(s, "nothing more is taken", func() bool { return s.state == draining })
+}
+
+// sum adds up something of all shards.
+func (c *central) sum(of func(*shard) int) (n int) {
+	c.t.Helper()
+	c.onLoops(func(sh *shard) { n += of(sh) })
+	return n
+}
+
 // awaitSessions waits until that many sessions are left.
 func (c *central) awaitSessions(n int) {
 	c.t.Helper()
-	c.await("the sessions are as many as expected", func() bool { return len(c.sessions) == n })
+	c.await("the sessions are as many as expected", func() bool {
+		return c.sum(func(sh *shard) int { return len(sh.sessions) }) == n
+	})
 }
 
 // awaitParked waits until that many queries are parked.
 func (c *central) awaitParked(n int) {
 	c.t.Helper()
-	c.await("the parked queries are as many as expected", func() bool { return len(c.parked) == n })
+	c.await("the parked queries are as many as expected", func() bool {
+		return c.sum(func(sh *shard) int { return len(sh.parked) }) == n
+	})
 }
 
-// session returns the peer's session, which is the loop's.
+// session returns the peer's session, which is its loop's.
 func (c *central) session(p *peer) (found *session) {
 	c.t.Helper()
 	c.await("the peer has a session", func() bool {
-		for s := range c.sessions {
-			if s.state != closed && s.conn.RemoteAddr().String() == p.LocalAddr().String() {
-				found = s
+		c.onLoops(func(sh *shard) {
+			for s := range sh.sessions {
+				conn, isOpen := s.conn.(gnet.Conn)
+				if isOpen && s.state != closed && conn.RemoteAddr().String() == p.LocalAddr().String() {
+					found = s
+				}
 			}
-		}
+		})
 		return found != nil
 	})
 	return found
@@ -67,24 +97,30 @@ func (c *central) session(p *peer) (found *session) {
 func (c *central) awaitRead(p *peer, n int) {
 	c.t.Helper()
 	s := c.session(p)
-	c.await("the piece was read", func() bool { return s.state != fresh && s.decoder.Buffered() == n })
+	c.awaitThat(s, "the piece was read", func() bool { return s.state != unused && s.decoder.Buffered() == n })
 }
 
 // awaitFrames waits until that many of the peer's frames were read and have
-// no answer; a parked query is not one of them.
+// no answer.
 func (c *central) awaitFrames(p *peer, n int) {
 	c.t.Helper()
 	s := c.session(p)
-	c.await("the frames were read", func() bool { return s.frames == n })
+	c.awaitThat(s, "the frames were read", func() bool { return s.frames.get() == n })
 }
 
 // expectIdle says that nothing is kept of the connections there were.
 func (c *central) expectIdle() {
 	c.t.Helper()
-	c.onLoop(func() {
-		if len(c.sessions)+len(c.parked)+len(c.lingering)+c.waiting.get()+c.busy.get() != 0 {
-			c.t.Errorf("left are: %d sessions, %d parked, %d lingering, %d bytes waiting, %d busy bursts",
-				len(c.sessions), len(c.parked), len(c.lingering), c.waiting.get(), c.busy.get())
-		}
-	})
+	if n := c.sum(func(sh *shard) int { return len(sh.sessions) + len(sh.parked) + len(sh.lingering) }); n != 0 {
+		c.t.Errorf("%d sessions are left", n)
+	}
+	stats := c.Stats()
+	stats.RefusedConnections, stats.CutConnections, stats.WindowFrames, stats.WindowBytes = 0, 0, 0, 0
+	want := Stats{
+		MaxConnections: c.config.MaxConnections, MaxWaiting: c.config.MaxWaiting, Loops: c.config.Loops,
+		MaxWindowFrames: c.config.WindowFrames, MaxWindowBytes: c.config.WindowBytes,
+	}
+	if stats != want || c.behind.get() != 0 {
+		c.t.Errorf("left are %+v, and %d bytes behind queries, expected %+v", stats, c.behind.get(), want)
+	}
 }

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -13,4 +14,10 @@ var lasting = []goleak.Option{
 	goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, lasting...) }
+func TestMain(m *testing.M) {
+	if address := os.Getenv(listenVariable); address != "" {
+		listenInProcess(address)
+		return
+	}
+	goleak.VerifyTestMain(m, lasting...)
+}

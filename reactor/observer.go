@@ -28,9 +28,16 @@ type Refused struct {
 // Retry stands in a Refused for the answer RETRY, which has no code.
 const Retry lottery.Code = "retry"
 
-// nobody observes nothing.
+// nobody observes nothing, and writes nothing down.
 type nobody struct{}
 
 func (nobody) Stored(int, int, int) {}
 func (nobody) Refused(Refused)      {}
 func (nobody) Told(int)             {}
+
+func (nobody) EachBet() bool                                                          { return false }
+func (nobody) AppendBet(dst []byte, _, _ string, _ bool) []byte                       { return dst }
+func (nobody) AppendBatch(dst []byte, _ int) []byte                                   { return dst }
+func (nobody) AppendRefusal(dst []byte, _ string, _ int, _, _ string, _ error) []byte { return dst }
+func (nobody) Write([]byte)                                                           {}
+func (nobody) TryWrite([]byte)                                                        {}

@@ -82,18 +82,15 @@ func TestObserverHearsOfBets(t *testing.T) {
 
 // Nothing is said of a batch before it is durable.
 func TestObserverHearsOfWhatIsDurable(t *testing.T) {
-	release, waiting := make(chan struct{}), make(chan struct{})
-	c, n := observed(t, 1, nil, (&hooked{await: func() error {
-		close(waiting)
-		<-release
-		return nil
-	}}).wrap)
+	g := newGate()
+	c, n := observed(t, 1, nil, g.slowDisk().wrap)
+	defer g.open()
 	slip := losers(1, 1)[0]
 	p := c.dial()
 	p.send(betFrame(slip))
-	await(t, waiting, "nobody waits for the disk")
+	g.wait(t, 1)
 	early := len(n.all().stored)
-	close(release)
+	g.open()
 	p.expect(successFrame(slip))
 	if late := len(n.all().stored); early != 0 || late != 1 {
 		t.Errorf("%d are stored before the disk has it and %d after, expected 0 and 1", early, late)
@@ -104,11 +101,7 @@ func TestObserverHearsOfWhatIsDurable(t *testing.T) {
 func TestObserverHearsOfRefusals(t *testing.T) {
 	for _, r := range refusals() {
 		t.Run(r.String(), func(t *testing.T) {
-			var wrap func(Lottery) Lottery
-			if r.fails != nil {
-				wrap = r.fails.wrap
-			}
-			c, n := observed(t, 2, nil, wrap)
+			c, n := observed(t, 2, nil, failing(r.fails).wrap)
 			if r.before != nil {
 				r.before(c)
 			}
@@ -139,19 +132,20 @@ func TestObserverHearsOfRefusals(t *testing.T) {
 func TestObserverHearsOfBatchesAndRetries(t *testing.T) {
 	bad := losers(2, 3)
 	bad[2].Number = "10000"
-	c, n := observed(t, 2, func(config *Config) { config.WindowFrames = 1; config.MaxWaiting = 600 }, nil)
+	c, n := observed(t, 2, func(config *Config) { config.WindowFrames = 2; config.MaxWaiting = jobCost + 600 }, nil)
 
 	c.ask(batchFrame(bad...), errorFrame(lottery.BadNumber, bad[2]))
 	busy := c.dial()
-	busy.send(batchFrame(losers(1, 20)...)) // more than MaxWaiting
+	busy.send(resumeFrame(1), batchFrame(losers(1, 20)...)) // more than MaxWaiting
+	busy.expect(pointFrame())
 	busy.expectRetry()
 	ahead := c.dial()
-	ahead.send(append(resumeFrame(1), resumeFrame(1)...)) // more than WindowFrames
-	ahead.expect(pointFrame())
+	ahead.send(resumeFrame(1), resumeFrame(1), resumeFrame(1)) // more than WindowFrames
+	ahead.expect(pointFrame(), pointFrame())
 	ahead.expectRetry()
 	want := []Refused{
 		{"apuesta_recibida", 2, 3, lottery.BadNumber, "127.0.0.1"},
-		{"receive_frame", 0, 0, Retry, "127.0.0.1"},
+		{"receive_frame", 1, 0, Retry, "127.0.0.1"},
 		{"receive_frame", 1, 0, Retry, "127.0.0.1"},
 	}
 	if got := n.all(); !slices.Equal(got.refused, want) {
@@ -173,7 +167,7 @@ func TestObserverHearsWhoIsTold(t *testing.T) {
 	c.ask(finishedFrame(2), okFrame)
 	early.expect(winnersFrame("7"))
 	c.ask(queryFrame(1), winnersFrame())
-	c.onLoop(func() {}) // the answer goes before the observer hears of it
+	c.onLoops(func(*shard) {}) // the answer goes before the observer hears of it
 	if told := n.all().told; !slices.Equal(told, []int{2, 1}) {
 		t.Errorf("told are %v, expected 2 and 1", told)
 	}
@@ -181,20 +175,16 @@ func TestObserverHearsWhoIsTold(t *testing.T) {
 
 // Stats agree with what is there, and go back to nothing.
 func TestStats(t *testing.T) {
-	hold, held := make(chan struct{}), make(chan struct{}, 1)
-	c, _ := observed(t, 2, func(config *Config) { config.MaxConnections = 3 }, (&hooked{store: func(*lottery.Batch) error {
-		held <- struct{}{}
-		<-hold
-		return nil
-	}}).wrap)
+	g := newGate()
+	c, _ := observed(t, 2, func(config *Config) { config.MaxConnections = 3 }, g.slowDisk().wrap)
+	defer g.open()
 	fixed := c.Stats()
 	check := func(when string, change func(*Stats)) {
 		t.Helper()
 		want := fixed
 		change(&want)
-		var got Stats
-		c.onLoop(func() { got = c.Stats() })
-		if got != want {
+		c.onLoops(func(*shard) {})
+		if got := c.Stats(); got != want {
 			t.Errorf("%s: the server has\n%+v, expected\n%+v", when, got, want)
 		}
 	}
@@ -204,11 +194,11 @@ func TestStats(t *testing.T) {
 	asking := c.dial()
 	asking.send(queryFrame(2))
 	c.awaitParked(1)
-	check("a query is parked", func(s *Stats) { s.Connections, s.ParkedQueries = 1, 1 })
+	check("a query is parked", func(s *Stats) { s.Connections, s.ParkedQueries, s.WaitingFrames = 1, 1, 1 })
 
 	sending := c.dial()
 	sending.send(first)
-	await(t, held, "nothing is stored")
+	g.wait(t, 1)
 	sending.send(second)
 	c.awaitFrames(sending, 2)
 	idle := c.dial()
@@ -216,24 +206,24 @@ func TestStats(t *testing.T) {
 	tooMany := c.dial()
 	tooMany.expectRetry()
 	bytes := payloadOf(first) + payloadOf(second)
-	c.await("the windows were looked at", func() bool { return c.Stats().WindowFrames == 2 })
-	check("a batch is with a worker", func(s *Stats) {
-		s.Connections, s.ParkedQueries, s.RefusedConnections, s.Bursts = 3, 1, 1, 1
-		s.WaitingFrames, s.WaitingBytes, s.WindowFrames, s.WindowBytes = 2, bytes, 2, bytes
+	c.onLoops((*shard).sweep)
+	check("bets are on their way", func(s *Stats) {
+		s.Connections, s.ParkedQueries, s.RefusedConnections, s.Jobs = 3, 1, 1, 2
+		s.WaitingFrames, s.WaitingBytes, s.WindowFrames, s.WindowBytes = 3, bytes+2*frameCost+2*jobCost, 2, bytes
 	})
 
-	close(hold)
+	g.open()
 	sending.expect(successFrame(slips[0]), successFrame(slips[0]))
 	for _, p := range []*peer{asking, sending, idle} {
-		p.Close()
+		p.reset()
 	}
 	c.awaitSessions(0)
-	c.await("the windows were looked at again", func() bool { return c.Stats().WindowFrames == 0 })
+	c.onLoops((*shard).sweep)
 	check("all are gone", func(s *Stats) { s.RefusedConnections = 1 })
 	c.expectIdle()
 }
 
-// Whoever settles a burst must not look at the agency that the next one names;
+// Whoever completes a job must not look at the agency that the next one names;
 // that is for the race detector.
 func TestObserverBesideAPipeline(t *testing.T) {
 	c, n := observed(t, 1, nil, nil)
@@ -260,18 +250,15 @@ func TestObserverBesideAPipeline(t *testing.T) {
 
 // Who has gone when its winners are there was not told of them.
 func TestObserverHearsNotOfWhoHasGone(t *testing.T) {
-	release, waiting := make(chan struct{}), make(chan struct{})
-	c, n := observed(t, 1, nil, (&hooked{finish: func(int) error {
-		close(waiting)
-		<-release
-		return nil
-	}}).wrap)
+	g := newGate()
+	c, n := observed(t, 1, nil, (&hooked{begin: func(_ string, _ int, do func()) { g.hold(do) }}).wrap)
+	defer g.open()
 	p := c.dial()
 	p.send(append(finishedFrame(1), queryFrame(1)...))
-	await(t, waiting, "nobody finishes")
+	g.wait(t, 1)
 	p.reset()
 	c.await("the connection is gone", func() bool { return c.Stats().Connections == 0 })
-	close(release)
+	g.open()
 	c.awaitSessions(0)
 	if told := n.all().told; len(told) > 0 {
 		t.Errorf("told are %v, expected nobody", told)
@@ -283,7 +270,7 @@ func TestStatsCountWhoIsCut(t *testing.T) {
 	p := c.dial()
 	p.send(queryFrame(1))
 	c.awaitParked(1)
-	for range 1 + maxBehindQuery/codec.MaxPayload {
+	for range 1 + maxBehind/codec.MaxPayload {
 		p.send(batchFrame(losers(1, 120)...))
 	}
 	p.expectRetry()

@@ -8,20 +8,22 @@ import (
 	"testing"
 	"time"
 
+	"github.com/panjf2000/gnet/v2"
 	"loteria/codec"
 	"loteria/lottery"
 )
 
-// The connection's first bet is stored only when others are done, while the
-// requests after it came one by one and found free workers.
+// The connection's first bets are durable only when others are done, while the
+// requests after them came one by one and were ready at once.
 func TestAnswersComeInTheOrderOfTheRequests(t *testing.T) {
 	h := newGate()
 	slow := slipOf(1, "1", winning)
-	c := start(t, 2, nil, (&hooked{store: func(b *lottery.Batch) error {
-		if b.Agency() == 1 && b.Len() == 2 {
-			return h.pass()
+	c := start(t, 2, nil, (&hooked{done: func(call string, agency int, err error, tell func(error)) {
+		if call == callStore && agency == 1 {
+			h.hold(func() { tell(err) })
+		} else {
+			tell(err)
 		}
-		return nil
 	}}).wrap)
 	defer h.open()
 
@@ -55,11 +57,11 @@ func TestAnswersComeInTheOrderOfTheRequests(t *testing.T) {
 		pointFrame(slow, slow, next),
 		errorFrame(lottery.Gap, noSlip),
 		okFrame,
-		errorFrame(lottery.DrawDone, noSlip),
+		errorFrame(lottery.AgencyFinished, noSlip),
 		winnersFrame("1", "1"),
 		pointFrame(slow, slow, next),
 	)
-	c.expectRows(other, slow, slow, next)
+	c.expectRows(slow, slow, next, other)
 }
 
 // The answer to what breaks the protocol does not overtake those before it.
@@ -82,7 +84,7 @@ func TestLastAnswerComesLast(t *testing.T) {
 		c.awaitParked(1)
 		p.send(resumeFrame(1), []byte(broken))
 		s := c.session(p)
-		c.await("it was read", func() bool { return s.state == deaf })
+		c.awaitDraining(s)
 		c.ask(finishedFrame(1), okFrame)
 		p.expect(winnersFrame(), pointFrame(), last)
 		p.expectEnd()
@@ -97,14 +99,14 @@ func TestLastAnswerComesLast(t *testing.T) {
 	})
 	t.Run("after a bet that is being stored", func(t *testing.T) {
 		g := newGate()
-		c := start(t, 1, nil, (&hooked{await: g.pass}).wrap)
+		c := start(t, 1, nil, g.slowDisk().wrap)
 		defer g.open()
 		p, slip := c.dial(), slipOf(1, "1", losing)
 		p.send(betFrame(slip))
 		g.wait(t, 1)
 		p.send(betFrame(slip), []byte(broken))
 		s := c.session(p)
-		c.await("it was read", func() bool { return s.state == deaf })
+		c.awaitDraining(s)
 		p.expectNothing()
 		g.open()
 		p.expect(successFrame(slip), successFrame(slip), last)
@@ -174,17 +176,19 @@ func conversation(random *rand.Rand, agency, frames int) (request, answer []byte
 }
 
 // Each agency sends its whole stream in random pieces while all others do.
-func TestManyConnectionsWithManyFrames(t *testing.T) {
+func TestManyConnectionsWithManyFrames(t *testing.T) { withLoops(t, testManyConnectionsWithManyFrames) }
+
+func testManyConnectionsWithManyFrames(t *testing.T, configure func(*Config)) {
 	const agencies, frames = 24, 100
 	g := newGate()
 	var first = make(chan struct{}, 1)
 	first <- struct{}{}
-	c := start(t, agencies, nil, (&hooked{store: func(*lottery.Batch) error {
+	c := start(t, agencies, configure, (&hooked{done: func(call string, _ int, err error, tell func(error)) {
 		select {
-		case <-first: // is stored only when much else has been
-			return g.pass()
+		case <-first: // is durable only when much else is
+			g.hold(func() { tell(err) })
 		default:
-			return nil
+			tell(err)
 		}
 	}}).wrap)
 	defer g.open()
@@ -194,9 +198,10 @@ func TestManyConnectionsWithManyFrames(t *testing.T) {
 		go func() { ended <- p.converse(rand.New(rand.NewPCG(7, uint64(i))), i+1, frames) }()
 	}
 	g.wait(t, 1)
-	c.await("all others wait for the draw", func() bool { return len(c.parked) == agencies-1 })
-	g.open()
-	for range agencies {
+	for i := range agencies {
+		if i == agencies-1 {
+			g.open()
+		}
 		if err := await(t, ended, "an agency gets no answer"); err != nil {
 			t.Error(err)
 		}
@@ -229,11 +234,11 @@ func (p *peer) converse(random *rand.Rand, agency, frames int) error {
 	return <-sent
 }
 
-// The worker's scratch and the pooled bursts are used again; nothing of one
+// A shard's scratch and the pooled jobs are used again; nothing of one
 // connection may show in another's answers or rows.
 func TestConnectionsDoNotMix(t *testing.T) {
 	const agencies, each = 6, 40
-	c := start(t, agencies, func(config *Config) { config.Workers = 2 }, nil)
+	c := start(t, agencies, func(config *Config) { config.Loops = 2 }, nil)
 	ended := make(chan error, agencies)
 	for a := 1; a <= agencies; a++ {
 		p := c.dial()
@@ -265,4 +270,18 @@ func TestConnectionsDoNotMix(t *testing.T) {
 		}
 		c.ask(resumeFrame(a), pointFrame(stored...))
 	}
+}
+
+// A connection that is cut by the write of the replies before a query that waits
+// for the draw leaves nothing.
+func TestCutInFrontOfAParkedQuery(t *testing.T) {
+	c := start(t, 2, func(config *Config) { config.MaxUnread = 10 << 10 }, nil)
+	p, long := c.dial(), document(string(bytes.Repeat([]byte("1"), 8000)))
+	_ = p.SetReadBuffer(4 << 10)
+	s := c.session(p)
+	c.onLoop(s.shard, func() { _ = s.conn.(gnet.Conn).SetWriteBuffer(4 << 10) })
+	p.send(bytes.Repeat(betFrame(long), 6), queryFrame(1), resumeFrame(1)) // in one read
+	c.awaitClosed(s)
+	c.awaitSessions(0)
+	c.expectIdle()
 }

@@ -22,7 +22,13 @@ type peer struct {
 
 func (c *central) dial() *peer {
 	c.t.Helper()
-	conn, err := net.DialTimeout("tcp", c.Address().String(), patience)
+	return c.dialTo(c.Address().String(), net.Dialer{})
+}
+
+func (c *central) dialTo(address string, dialer net.Dialer) *peer {
+	c.t.Helper()
+	dialer.Timeout = patience
+	conn, err := dialer.Dial("tcp", address)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -108,7 +114,11 @@ func (p *peer) expectGone() {
 // expectEcho sends a line and expects it back, and then the end.
 func (c *central) expectEcho(line string) {
 	c.t.Helper()
-	p := c.dial()
+	c.dial().expectEcho(line)
+}
+
+func (p *peer) expectEcho(line string) {
+	p.t.Helper()
 	p.send([]byte(line))
 	p.expectBytes([]byte(line))
 	p.expectEnd()

@@ -12,13 +12,13 @@ import (
 	"loteria/lottery"
 )
 
-// refusal is a request that gets an ERROR on a real connection.
-type refusal struct {
+// refusedCase is a request that gets an ERROR on a real connection.
+type refusedCase struct {
 	code lottery.Code
 	what string
 
 	before func(c *central) // what else has happened; stores nothing
-	fails  *hooked          // in what way the ledger does, if it does
+	fails  string           // the call that does, if one does
 
 	bound  bool // the connection speaks for agency 1 already
 	frame  []byte
@@ -27,7 +27,7 @@ type refusal struct {
 	names  int          // the agency that the connection speaks for from then on, if not 1
 }
 
-func (r *refusal) String() string { return string(r.code) + "/" + r.what }
+func (r *refusedCase) String() string { return string(r.code) + "/" + r.what }
 
 // with returns a valid slip of agency 1, changed.
 func with(change func(*lottery.Slip)) lottery.Slip {
@@ -45,22 +45,22 @@ func agency(s string) lottery.Slip    { return with(func(slip *lottery.Slip) { s
 
 // badBets are the rows of refused slips, each alone and in the middle of a
 // batch.
-func badBets(code lottery.Code, slips ...lottery.Slip) []refusal {
-	var rows []refusal
+func badBets(code lottery.Code, slips ...lottery.Slip) []refusedCase {
+	var rows []refusedCase
 	good := losers(1, 2)
 	for _, bad := range slips {
 		rows = append(rows,
-			refusal{code: code, what: "bet", frame: betFrame(bad), slip: bad},
-			refusal{code: code, what: "batch", frame: batchFrame(good[0], bad, good[1]), slip: bad})
+			refusedCase{code: code, what: "bet", frame: betFrame(bad), slip: bad},
+			refusedCase{code: code, what: "batch", frame: batchFrame(good[0], bad, good[1]), slip: bad})
 	}
 	return rows
 }
 
 // broken are the rows of what ends a connection.
-func broken(code lottery.Code, what string, frames ...string) []refusal {
-	var rows []refusal
+func broken(code lottery.Code, what string, frames ...string) []refusedCase {
+	var rows []refusedCase
 	for _, f := range frames {
-		rows = append(rows, refusal{code: code, what: what, frame: []byte(f), closes: true})
+		rows = append(rows, refusedCase{code: code, what: what, frame: []byte(f), closes: true})
 	}
 	return rows
 }
@@ -70,45 +70,48 @@ func finish(agencies ...int) func(*central) {
 		for _, a := range agencies {
 			c.ask(finishedFrame(a), okFrame)
 		}
+		if len(agencies) == c.contest.Agencies() {
+			await(c.t, c.contest.Drawn(), "there is no draw")
+		}
 	}
 }
 
 var errDisk = errors.New("the disk is gone")
 
-// diskFailure fails for agency 1, the first time.
-func diskFailure() func(agency int) error {
+// failing is a lottery of which a call fails for agency 1, the first time.
+func failing(fails string) *hooked {
 	var failed atomic.Bool
-	return func(agency int) error {
-		if agency != 1 || failed.Swap(true) {
+	return &hooked{refuse: func(call string, agency int) error {
+		if call != fails || agency != 1 || failed.Swap(true) {
 			return nil
 		}
 		return errDisk
-	}
+	}}
 }
 
-func refusals() []refusal {
+func refusals() []refusedCase {
 	slips := losers(1, 3)
 	others := losers(2, 1)
 	nines := losers(9, 1)
-	var rows []refusal
-	add := func(more ...refusal) { rows = append(rows, more...) }
+	var rows []refusedCase
+	add := func(more ...refusedCase) { rows = append(rows, more...) }
 
 	add(badBets(lottery.BadAgency, agency("0"), agency(""), agency("-1"), agency("one"), agency("99999999999"))...)
-	add(refusal{code: lottery.BadAgency, what: "finished", frame: frame(&codec.Finished{Agency: "x"})})
-	add(refusal{code: lottery.BadAgency, what: "query", frame: frame(&codec.WinnersQuery{Agency: ""})})
-	add(refusal{code: lottery.BadAgency, what: "resume", frame: frame(&codec.Resume{Agency: "0"})})
+	add(refusedCase{code: lottery.BadAgency, what: "finished", frame: frame(&codec.Finished{Agency: "x"})})
+	add(refusedCase{code: lottery.BadAgency, what: "query", frame: frame(&codec.WinnersQuery{Agency: ""})})
+	add(refusedCase{code: lottery.BadAgency, what: "resume", frame: frame(&codec.Resume{Agency: "0"})})
 
-	add(refusal{code: lottery.UnknownAgency, what: "bet", frame: betFrame(nines[0]), names: 9})
-	add(refusal{code: lottery.UnknownAgency, what: "finished", frame: finishedFrame(9), names: 9})
-	add(refusal{code: lottery.UnknownAgency, what: "query", frame: queryFrame(9), names: 9})
-	add(refusal{code: lottery.UnknownAgency, what: "resume", frame: resumeFrame(9), names: 9})
+	add(refusedCase{code: lottery.UnknownAgency, what: "bet", frame: betFrame(nines[0]), names: 9})
+	add(refusedCase{code: lottery.UnknownAgency, what: "finished", frame: finishedFrame(9), names: 9})
+	add(refusedCase{code: lottery.UnknownAgency, what: "query", frame: queryFrame(9), names: 9})
+	add(refusedCase{code: lottery.UnknownAgency, what: "resume", frame: resumeFrame(9), names: 9})
 
-	add(refusal{code: lottery.WrongAgency, what: "bet", bound: true, frame: betFrame(others[0]), slip: others[0]})
-	add(refusal{code: lottery.WrongAgency, what: "batch", bound: true, frame: batchFrame(others...), slip: others[0]})
-	add(refusal{code: lottery.WrongAgency, what: "finished", bound: true, frame: finishedFrame(2)})
-	add(refusal{code: lottery.WrongAgency, what: "query", bound: true, frame: queryFrame(2)})
-	add(refusal{code: lottery.WrongAgency, what: "resume", bound: true, frame: resumeFrame(2)})
-	add(refusal{code: lottery.WrongAgency, what: "mixed batch", frame: batchFrame(slips[0], others[0], slips[1]), slip: others[0]})
+	add(refusedCase{code: lottery.WrongAgency, what: "bet", bound: true, frame: betFrame(others[0]), slip: others[0]})
+	add(refusedCase{code: lottery.WrongAgency, what: "batch", bound: true, frame: batchFrame(others...), slip: others[0]})
+	add(refusedCase{code: lottery.WrongAgency, what: "finished", bound: true, frame: finishedFrame(2)})
+	add(refusedCase{code: lottery.WrongAgency, what: "query", bound: true, frame: queryFrame(2)})
+	add(refusedCase{code: lottery.WrongAgency, what: "resume", bound: true, frame: resumeFrame(2)})
+	add(refusedCase{code: lottery.WrongAgency, what: "mixed batch", frame: batchFrame(slips[0], others[0], slips[1]), slip: others[0]})
 
 	add(badBets(lottery.BadName, firstName(""), lastName(""), firstName("a\tb"), lastName("a\x7f"),
 		firstName("\u0085"), lastName(strings.Repeat("ñ", 128)))...)
@@ -116,25 +119,21 @@ func refusals() []refusal {
 	add(badBets(lottery.BadBirthdate, birthdate(""), birthdate("2023-02-29"), birthdate("1999-3-17"), birthdate("17/03/1999"))...)
 	add(badBets(lottery.BadNumber, number(""), number("10000"), number("-1"), number("7574.0"))...)
 	// With the slip's document, the answer would not fit a frame.
-	add(refusal{code: lottery.BadDocument, what: "too long to repeat", frame: padded(8192)})
+	add(refusedCase{code: lottery.BadDocument, what: "too long to repeat", frame: padded(8192)})
 
-	add(refusal{code: lottery.EmptyBatch, what: "batch", frame: batchFrame()})
-	add(refusal{code: lottery.EmptyBatch, what: "batch with a position", frame: batchAt(0)})
-	add(refusal{code: lottery.Gap, what: "batch", frame: batchAt(1, slips...)})
-	add(refusal{code: lottery.AgencyFinished, what: "bet", before: finish(1), frame: betFrame(slips[0])})
-	add(refusal{code: lottery.AgencyFinished, what: "batch", before: finish(1), frame: batchAt(0, slips...)})
-	add(refusal{code: lottery.DrawDone, what: "bet", before: finish(1, 2), frame: betFrame(slips[0])})
-	add(refusal{code: lottery.DrawDone, what: "batch", before: finish(1, 2), frame: batchFrame(slips...)})
-	add(refusal{code: lottery.Incomplete, what: "finished", frame: totalFrame(1, 1)})
+	add(refusedCase{code: lottery.EmptyBatch, what: "batch", frame: batchFrame()})
+	add(refusedCase{code: lottery.EmptyBatch, what: "batch with a position", frame: batchAt(0)})
+	add(refusedCase{code: lottery.Gap, what: "batch", frame: batchAt(1, slips...)})
+	add(refusedCase{code: lottery.AgencyFinished, what: "bet", before: finish(1), frame: betFrame(slips[0])})
+	add(refusedCase{code: lottery.AgencyFinished, what: "batch", before: finish(1), frame: batchAt(0, slips...)})
+	add(refusedCase{code: lottery.DrawDone, what: "bet", before: finish(1, 2), frame: betFrame(slips[0])})
+	add(refusedCase{code: lottery.DrawDone, what: "batch", before: finish(1, 2), frame: batchFrame(slips...)})
+	add(refusedCase{code: lottery.Incomplete, what: "finished", frame: totalFrame(1, 1)})
 
-	failsToStore := func() *hooked {
-		fails := diskFailure()
-		return &hooked{store: func(b *lottery.Batch) error { return fails(b.Agency()) }}
-	}
-	add(refusal{code: lottery.Storage, what: "bet", fails: failsToStore(), frame: betFrame(slips[0])})
-	add(refusal{code: lottery.Storage, what: "batch", fails: failsToStore(), frame: batchFrame(slips...)})
-	add(refusal{code: lottery.Storage, what: "finished", fails: &hooked{finish: diskFailure()}, frame: finishedFrame(1)})
-	add(refusal{code: lottery.Storage, what: "resume", fails: &hooked{resume: diskFailure()}, frame: resumeFrame(1)})
+	add(refusedCase{code: lottery.Storage, what: "bet", fails: callStore, frame: betFrame(slips[0])})
+	add(refusedCase{code: lottery.Storage, what: "batch", fails: callStore, frame: batchFrame(slips...)})
+	add(refusedCase{code: lottery.Storage, what: "finished", fails: callFinish, frame: finishedFrame(1)})
+	add(refusedCase{code: lottery.Storage, what: "resume", fails: callResume, frame: resumeFrame(1)})
 
 	add(broken(codec.BadFrame, "no delimiter", "\x00\x00\x00\x03\x05\x00\x011\x00", "\x00\x00\x00\x00\x06\x00")...)
 	add(broken(codec.BadFrame, "lengths that do not add up",
@@ -189,12 +188,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func testRefusal(t *testing.T, r *refusal) {
-	var wrap func(Lottery) Lottery
-	if r.fails != nil {
-		wrap = r.fails.wrap
-	}
-	c := start(t, 2, nil, wrap)
+func testRefusal(t *testing.T, r *refusedCase) {
+	c := start(t, 2, nil, failing(r.fails).wrap)
 	// The witness is in the middle of a frame meanwhile.
 	witness, request := c.dial(), resumeFrame(2)
 	witness.send(request[:6])

@@ -1,404 +1,251 @@
 package reactor
 
 import (
-	"errors"
-	"fmt"
-	"slices"
-	"sync/atomic"
 	"time"
 
-	"github.com/panjf2000/gnet/v2"
 	"loteria/codec"
-	"loteria/lottery"
 )
 
 // state is where a session stands.
 type state int
 
 const (
-	fresh   state = iota // nothing was received
-	framed               // an agency, which speaks the protocol
-	echoing              // a person, whose line comes back
-	deaf                 // whatever comes in is thrown away
-	closed               // the connection is gone
+	unused   state = iota // nothing was received
+	framed                // an agency, which speaks the protocol
+	echoing               // a person, whose line comes back
+	draining              // whatever comes in is thrown away
+	closed                // the connection is gone
 )
 
-// session is one connection. It belongs to the event loop, so it has no lock;
-// only agency belongs to the worker that admits its burst.
+// session is one connection. It belongs to its shard's event loop, so it has no
+// lock, except for its shortcut.
 type session struct {
-	server *Server
-	conn   gnet.Conn
-	peer   string // IP address, noted because gnet forgets it with the connection
+	shard  *shard
+	conn   outlet
+	opened bool   // by the loop
+	peer   string // IP address
 	state  state
 
 	decoder codec.Decoder
 	line    []byte // what an echoing peer has sent of its line
 
-	gathering *burst   // the frames for the next burst, or nil
-	out       []*burst // with the queue or workers, in their order
-	parked    *burst   // waits for the draw, or nil; none is out then
-	frames    int      // in gathering, out and parked
-	bytes     int      // of payload in them
-	pipeline  pipeline
+	jobs   []*job // whose replies are still to be written, in their order
+	short  shortcut
+	count  uint64 // jobs that there were
+	open   *job   // the last one, while requests are added to it, or nil
+	frames gauge  // in jobs, and behind a parked query
+	bytes  gauge  // of payload in them
 
-	agency int         // the first one named, or 0
-	gone   atomic.Bool // the state is closed; workers look at it
+	parked bool // the last job is a query that waits for the draw
+	behind behind
 
-	heard time.Time // when something came in last
-	since time.Time // when the first byte of what is not complete came in, or zero
+	agency  int   // the first one named, or 0
+	resumed bool  // it has said RESUME
+	lost    error // why a bet was not taken, when those after it must not be either
 
-	unread     int       // bytes of answers that the peer had not taken, when last looked at
+	lastSeen time.Time // when something came in last
+	since    time.Time // when the first byte of what is not complete came in
+
+	flushing   bool      // flush is at work
+	unread     int       // bytes of replies that the peer had not taken, when last looked at
 	ignored    int       // bytes thrown away
 	closeAfter time.Time // when a lingering connection is closed at the latest
 }
 
-// A connection that the server has finished with stays open for a moment, for
-// its peer to read the last answer: closing it with unread bytes in the socket
-// would reset it, and the answer might be lost (RFC 1122, 4.2.2.13).
+// maxIgnored is how many bytes are thrown away before the connection is closed.
+const maxIgnored = 1 << 20
+
+// What a request costs in memory, in bytes, is about its payload and frameCost;
+// those that come with one read cost about jobCost together.
 const (
-	maxIgnored = 1 << 20         // bytes
-	lingerTime = 2 * time.Second // until the peer closes its side
+	frameCost = 192
+	jobCost   = 512
 )
 
 // receive takes what has come in.
 func (s *session) receive(data []byte) {
-	s.heard = time.Now()
-	if s.state == fresh && len(data) > 0 {
-		s.state, s.since = framed, s.heard
+	if s.shard.server.stopping.Load() {
+		return
+	}
+	s.lastSeen = time.Now()
+	if s.state == unused && len(data) > 0 {
+		s.state, s.since = framed, s.lastSeen
 		// A frame begins with 0, or its length would be refused.
-		if data[0] != 0 && s.server.config.Echo {
+		if data[0] != 0 && s.shard.server.config.Echo {
 			s.state = echoing
 		}
 	}
 	switch s.state {
 	case framed:
-		s.receiveFrames(data)
+		if s.decoder.Buffered() == 0 {
+			s.since = s.lastSeen
+		}
+		s.receiveFrames(&s.decoder, data)
 	case echoing:
 		s.receiveLine(data)
-	case deaf:
+	case draining:
 		if s.ignored += len(data); s.ignored > maxIgnored {
-			s.hangUp()
+			s.close()
 		}
 	}
 }
 
-// receiveFrames gathers the frames in data for one burst: however many they
-// are, they get their answers in one write.
-func (s *session) receiveFrames(data []byte) {
-	if s.decoder.Buffered() == 0 {
-		s.since = s.heard
-	}
+// receiveFrames does what the frames in data ask for. However many they are,
+// they get their replies in one write, if they are ready together.
+func (s *session) receiveFrames(decoder *codec.Decoder, data []byte) {
 	for s.state == framed {
-		frame, rest, ok, err := s.decoder.Next(data)
+		frame, rest, ok, err := decoder.Next(data)
 		if err != nil {
-			s.bidFarewell(farewell{err, refusalAnswer(err)})
+			s.bidFarewell(err)
 			break
 		}
 		if !ok {
 			break
 		}
-		s.gather(frame)
-		s.since, data = s.heard, rest // what follows is another frame
+		s.request(frame)
+		s.since, data = s.lastSeen, rest // what follows is another frame
 	}
-	s.dispatch()
+	s.send()
+}
+
+// request does what a frame asks for, within the bounds of the connection and of
+// the server.
+func (s *session) request(frame codec.Frame) {
+	server := s.shard.server
+	config, size := &server.config, len(frame.Payload)
+	frames, waiting := s.frames.get(), server.waiting.get()+frameCost+size
+	if frames == 0 && !s.resumed {
+		s.lost = nil
+	}
+	switch {
+	case frames == config.WindowFrames || s.bytes.get()+size > config.WindowBytes:
+		s.bidFarewell(retry("more than %d frames or %d bytes wait for their answer", config.WindowFrames, config.WindowBytes))
+	case s.parked:
+		s.keepBehind(frame)
+	case frames > 0 && waiting > 2*config.MaxWaiting: // the refusals wait, too
+		s.bidFarewell(errBusy)
+	case frames > 0 && waiting > config.MaxWaiting:
+		if frame.Type == codec.TypeBet || frame.Type == codec.TypeBatch {
+			s.lose(errBusy)
+		}
+		s.conclude(outcome{agency: s.agency, err: errBusy})
+	default:
+		if err := s.handle(frame.Type, frame.Payload); err != nil {
+			s.bidFarewell(err)
+		}
+	}
+}
+
+// openJob returns the job that requests are added to.
+func (s *session) openJob() *job {
+	if s.open == nil {
+		s.open = newJob(s)
+		s.open.number = s.count
+		s.short.opened(s.count)
+		s.count++
+		s.jobs = append(s.jobs, s.open)
+		s.shard.server.busy.add(1)
+		s.shard.server.waiting.add(jobCost)
+	}
+	return s.open
+}
+
+// conclude notes the outcome of a request.
+func (s *session) conclude(o outcome) {
+	j := s.openJob()
+	j.outcomes = append(j.outcomes, o)
+	j.frames++
+	j.bytes += o.bytes
+	s.hold(1, o.bytes)
+	s.shard.server.waiting.add(frameCost + o.bytes)
+}
+
+// send closes the job that is open: when nothing is left to wait for, it is
+// complete.
+func (s *session) send() {
+	if j := s.open; j != nil {
+		s.open = nil
+		j.releaseOnLoop()
+	}
+}
+
+// hold counts frames that wait for their answer, and bytes of payload in them,
+// or that they no longer do.
+func (s *session) hold(frames, bytes int) {
+	s.frames.add(frames)
+	s.bytes.add(bytes)
+	s.shard.server.frames.add(frames)
+}
+
+// bidFarewell lets the connection end after the replies to all that came before,
+// and one that says why.
+func (s *session) bidFarewell(err error) {
+	s.state = draining
+	s.decoder = codec.Decoder{}
+	if s.parked {
+		s.behind.farewell = err
+		return
+	}
+	s.conclude(outcome{agency: s.agency, err: err})
+	s.open.closing = true
 }
 
 // checkTime ends the conversation with a peer that is too slow, or that has
 // nothing to say.
 func (s *session) checkTime(now time.Time) {
-	if s.state != closed {
-		s.countUnread()
-	}
-	config := &s.server.config
-	switch incomplete := s.decoder.Buffered() > 0 || s.state == echoing; {
-	case s.state == deaf, s.state == closed:
-	case incomplete && now.Sub(s.since) > config.FrameTimeout:
-		reason := fmt.Sprintf("what was begun is not complete after %v", config.FrameTimeout)
-		if s.state == echoing {
-			s.refuseLine(reason)
-			return
-		}
-		s.bidFarewell(farewell{errors.New(reason), &codec.Retry{Reason: reason}})
-		s.dispatch()
-	case len(s.out) == 0 && s.parked == nil && now.Sub(s.heard) > config.IdleTimeout:
-		reason := fmt.Sprintf("nothing was said for %v", config.IdleTimeout)
-		s.bidFarewell(farewell{errors.New(reason), &codec.Retry{Reason: reason}})
-		s.dispatch()
-	}
-}
-
-func (s *session) gather(frame codec.Frame) {
-	config, size := &s.server.config, len(frame.Payload)
-	if s.frames == config.WindowFrames || s.bytes+size > config.WindowBytes {
-		reason := fmt.Sprintf("more than %d frames or %d bytes wait for their answer", config.WindowFrames, config.WindowBytes)
-		s.bidFarewell(farewell{errors.New(reason), &codec.Retry{Reason: reason}})
-		return
-	}
-	if s.parked != nil && s.bytes+size > maxBehindQuery {
-		s.endQuery()
-		return
-	}
-	if s.server.waiting.get()+size > config.MaxWaiting {
-		s.hold(1, 0)
-		s.gathered().addRefused(frame.Type)
-		return
-	}
-	s.hold(1, size)
-	s.gathered().add(frame)
-}
-
-// hold counts frames, and bytes of payload, that wait for their answer, or no
-// longer do.
-func (s *session) hold(frames, bytes int) {
-	s.frames += frames
-	s.bytes += bytes
-	s.server.frames.add(frames)
-	s.server.waiting.add(bytes)
-}
-
-// bidFarewell lets the connection end after the answers to all that came
-// before.
-func (s *session) bidFarewell(f farewell) {
-	s.gathered().farewell = f
-	s.state = deaf
-}
-
-func (s *session) gathered() *burst {
-	if s.gathering == nil {
-		s.gathering = newBurst(s)
-	}
-	return s.gathering
-}
-
-// dispatch sends what was gathered to the workers, unless it has to wait for
-// a burst that is out, or for the draw.
-func (s *session) dispatch() {
-	if s.gathering == nil || s.parked != nil || s.server.stopping.Load() {
-		return
-	}
-	if len(s.out) > 0 && !s.gathering.mayFollow(s.out[0]) || !s.pipeline.enter() {
-		return
-	}
-	b := s.gathering
-	s.gathering = nil
-	b.bets = b.onlyBets()
-	s.send(b)
-}
-
-func (s *session) send(b *burst) {
-	s.out = append(s.out, b)
-	s.server.enqueue(b)
-}
-
-// speaksFor returns the agency of that name, which must be the one that the
-// connection named first. The error is a *lottery.Refusal. It is for whoever
-// has the session's burst.
-func (s *session) speaksFor(name string) (int, error) {
-	agency, err := lottery.ParseAgency(name)
-	if err != nil {
-		return 0, err
-	}
-	if s.agency == 0 {
-		s.agency = agency
-	}
-	if agency != s.agency {
-		return 0, &lottery.Refusal{
-			Code:   lottery.WrongAgency,
-			Reason: fmt.Sprintf("the connection speaks for agency %d, not %d", s.agency, agency),
-		}
-	}
-	return agency, nil
-}
-
-// answered takes the oldest burst that is out back from its worker.
-func (s *session) answered(b *burst) {
-	if s.out[0] != b {
-		panic("reactor: a burst has overtaken another")
-	}
-	s.out = slices.Delete(s.out, 0, 1)
-	if !b.bets {
-		s.pipeline.leave()
-	}
-	s.write(b.answers)
-	b.answers = b.answers[:0]
-	s.observeTold(b.told)
-	b.told = 0
-	switch {
-	case s.state == closed:
-		s.release(b)
-		s.forget()
-	case b.hangUp:
-		s.release(b)
-		s.linger()
-	case b.query != 0 && !s.server.announced.Load():
-		s.park(b)
-	case b.query != 0:
-		s.tellWinners(b)
-	default:
-		s.release(b)
-		s.dispatch()
-	}
-	if s.server.stopping.Load() && len(s.out) == 0 {
-		s.hangUp()
-	}
-}
-
-// forget drops the session, whose connection is closed, when the workers have
-// nothing of it.
-func (s *session) forget() {
-	if len(s.out) == 0 {
-		delete(s.server.sessions, s)
-	}
-}
-
-// maxBehindQuery bounds what may wait behind a query that is parked, in bytes
-// of payload: it waits for as long as the slowest agency needs.
-const maxBehindQuery = 2 * codec.MaxPayload
-
-// park keeps the query of a burst, and what is behind it, until the draw, in
-// as little memory as that takes.
-func (s *session) park(b *burst) {
-	rest := b.behind()
-	s.release(b)
-	s.parked = rest
-	s.hold(len(rest.requests), len(rest.payloads))
-	s.server.parked[s] = struct{}{}
-	s.server.queries.add(1)
-	if s.bytes > maxBehindQuery {
-		s.endQuery()
-	}
-}
-
-// endQuery ends the conversation with a peer that sends more behind a parked
-// query than is kept for it.
-func (s *session) endQuery() {
-	reason := fmt.Sprintf("more than %d bytes wait behind a query", maxBehindQuery)
-	s.server.log.Error().Str("action", "receive_frame").Str("result", "fail").
-		Str("ip", s.peer).Str("error", reason).Send()
-	s.server.cut.add(1)
-	s.letGo()
-	s.write(appendAnswer(nil, &codec.Retry{Reason: reason}))
-	s.linger()
-}
-
-// tellWinners answers the query that the burst waits for, now that the draw is
-// announced. The burst then goes back to the workers, which have the rest of
-// it, if there is any.
-func (s *session) tellWinners(b *burst) {
-	s.write(s.server.winnersAnswer(b.query))
-	s.observeTold(b.query)
-	b.query = 0
-	switch {
-	case s.state == closed:
-		s.release(b)
-		s.forget()
-	case b.done() && !b.farewell.isSet():
-		s.release(b)
-		s.dispatch()
-	default:
-		s.pipeline.enter() // nothing is out: it may
-		s.send(b)
-	}
-}
-
-// observeTold says that the agency's winners were written, unless the connection
-// had gone, or there were none to write (agency 0).
-func (s *session) observeTold(agency int) {
-	if agency != 0 && s.state != closed {
-		s.server.config.Observer.Told(agency)
-	}
-}
-
-// letGo gives back what the session holds that is not out.
-func (s *session) letGo() {
-	if s.gathering != nil {
-		s.release(s.gathering)
-		s.gathering = nil
-	}
-	if s.parked != nil {
-		s.release(s.unpark())
-	}
-}
-
-// unpark returns the burst that waited for the draw, and does not any more.
-func (s *session) unpark() *burst {
-	b := s.parked
-	s.parked = nil
-	delete(s.server.parked, s)
-	s.server.queries.add(-1)
-	return b
-}
-
-func (s *session) release(b *burst) {
-	s.hold(-len(b.requests), -len(b.payloads))
-	b.release()
-}
-
-// write writes answers. When it fails, or when the peer has left too many
-// unread, the connection is closed; see ended for what follows.
-func (s *session) write(answers []byte) {
-	if s.state == closed || len(answers) == 0 {
-		return
-	}
-	_, _ = s.conn.Write(answers) // on an error, gnet has closed the connection
 	if s.state == closed {
 		return
 	}
 	s.countUnread()
-	config := &s.server.config
-	if s.unread > config.MaxUnread || s.unread > 0 && s.server.unread.get() > config.MaxWaiting {
-		s.server.log.Error().Str("action", "send_answer").Str("result", "fail").Str("ip", s.peer).
-			Int("unread_bytes", s.unread).Int("max_unread_bytes", config.MaxUnread).Send()
-		s.server.cut.add(1)
-		s.hangUp()
+	config := &s.shard.server.config
+	switch {
+	case s.state == draining:
+	case s.state == echoing && now.Sub(s.lastSeen) > quietTime:
+		s.finishLine()
+	case s.state == echoing && now.Sub(s.since) > config.FrameTimeout:
+		s.refuseLine(s.notComplete().Error())
+	case s.decoder.Buffered() > 0 && now.Sub(s.since) > config.FrameTimeout:
+		s.bidFarewell(s.notComplete())
+		s.send()
+	case len(s.jobs) == 0 && now.Sub(s.lastSeen) > config.IdleTimeout:
+		s.bidFarewell(retry("nothing was said for %v", config.IdleTimeout))
+		s.send()
+	case s.decoder.Buffered() == 0:
+		s.decoder = codec.Decoder{} // it needs no memory now
 	}
 }
 
-// countUnread brings the count of what peers have not taken up to date. gnet
-// does not tell when it gets rid of something, so that is seen at the next
-// write, or sweep.
-func (s *session) countUnread() {
-	now := s.conn.OutboundBuffered()
-	s.server.unread.add(now - s.unread)
-	s.unread = now
+func (s *session) notComplete() error {
+	return retry("what was begun is not complete after %v", s.shard.server.config.FrameTimeout)
 }
 
-// linger ends the conversation. The peer gets an end of file after the last
-// answer; the connection is closed when the peer has closed its side, or soon.
-func (s *session) linger() {
-	if s.state == closed {
-		return
-	}
-	s.state = deaf
-	s.closeAfter = time.Now().Add(lingerTime)
-	s.server.lingering[s] = struct{}{}
-	s.endOutput()
-}
-
-// endOutput shows the peer an end of file, once everything is written.
-func (s *session) endOutput() {
-	if s.conn.OutboundBuffered() == 0 {
-		shutdownWrite(s.conn.Fd())
+// closeIfIdle closes the connection when nothing is on its way that it is to be
+// told. A query that is parked is not.
+func (s *session) closeIfIdle() {
+	if len(s.jobs) == 0 || s.parked && len(s.jobs) == 1 {
+		s.close()
 	}
 }
 
-// hangUp closes the connection now.
-func (s *session) hangUp() {
-	if s.state != closed {
-		_ = s.conn.EventLoop().Close(s.conn)
-	}
-}
-
-// ended lets go of everything when the connection is gone. Bursts that are
-// with the queue or a worker come back to answered.
-func (s *session) ended() {
+// ended releases everything when the connection is gone. Jobs that wait for the
+// lottery come back to completed.
+func (s *session) ended(err error) {
 	s.state = closed
-	s.gone.Store(true)
-	s.server.connections.add(-1)
-	s.server.unread.add(-s.unread)
+	s.short.use(0)
+	server := s.shard.server
+	server.unread.add(-s.unread)
 	s.unread = 0
-	delete(s.server.lingering, s)
-	s.server.left(s.peer)
-	s.letGo()
-	s.forget()
+	s.shard.left(s)
+	delete(s.shard.lingering, s)
+	s.releaseParked()
+	s.flush()
+	event := server.config.LoopLog.Debug()
+	if server.stopping.Load() {
+		event = server.config.LoopLog.Info()
+	}
+	event.Str("action", "close_connection").Str("result", "success").Str("ip", s.peer)
+	if err != nil {
+		event.Str("reason", err.Error())
+	}
+	event.Send()
 }

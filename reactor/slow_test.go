@@ -1,8 +1,8 @@
 package reactor
 
 import (
-	"io"
 	"net"
+	"sync"
 	"testing"
 	"time"
 )
@@ -50,15 +50,12 @@ func TestSlowPeers(t *testing.T) {
 				p.expectRetry()
 			},
 		},
-		"half a line": {
+		"a line without an end": {
 			func(config *Config) { config.FrameTimeout = soon },
 			[]byte("hol"),
 			func(p *peer) {
-				const want = "what was begun is not complete after 1ms\n"
-				got := make([]byte, len(want))
-				if _, err := io.ReadFull(p, got); err != nil || string(got) != want {
-					p.t.Errorf("received %q and %v, expected %q", got, err, want)
-				}
+				defer p.feed([]byte("a"))()
+				p.expectBytes([]byte("what was begun is not complete after 1ms\n"))
 			},
 		},
 		"nothing ever": {
@@ -87,9 +84,7 @@ func TestSlowPeers(t *testing.T) {
 			test.told(slow)
 			slow.expectEnd()
 
-			if err := c.contest.Finish(1, 0, false); err != nil {
-				t.Fatal(err)
-			}
+			finishNow(t, c.contest, 1)
 			parked.expect(winnersFrame())
 		})
 	}
@@ -100,44 +95,38 @@ func TestSlowPeers(t *testing.T) {
 func TestFrameTimeoutIsNotExtended(t *testing.T) {
 	c := start(t, 1, func(config *Config) { config.FrameTimeout = time.Millisecond }, nil)
 	p := c.dial()
-	stop := make(chan struct{})
-	fed := make(chan struct{})
-	go func() {
-		defer close(fed)
-		p.feed(stop)
-	}()
+	p.send([]byte{0, 0, 0x20, 0, 0x02})
+	defer p.feed([]byte{0})()
 	p.expectRetry()
-	close(stop)
-	<-fed
 }
 
-// feed sends the beginning of a frame and then a byte at a time, until told to
-// stop or the connection is closed.
-func (p *peer) feed(stop chan struct{}) {
-	_, _ = p.Write([]byte{0, 0, 0x20, 0, 0x02})
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-ticker.C:
-			if _, err := p.Write([]byte{0}); err != nil {
+// feed sends the piece again and again, until it is stopped or the connection is
+// closed.
+func (p *peer) feed(piece []byte) (stop func()) {
+	stopped := make(chan struct{})
+	var feeding sync.WaitGroup
+	feeding.Go(func() {
+		ticker := time.NewTicker(20 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stopped:
 				return
+			case <-ticker.C:
+				if _, err := p.Write(piece); err != nil {
+					return
+				}
 			}
 		}
+	})
+	return func() {
+		close(stopped)
+		feeding.Wait()
 	}
 }
 
 // dialFrom connects from one of the loopback addresses.
 func (c *central) dialFrom(ip string) *peer {
 	c.t.Helper()
-	dialer := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
-	conn, err := dialer.Dial("tcp", c.Address().String())
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	c.t.Cleanup(func() { conn.Close() })
-	return &peer{c.t, conn.(*net.TCPConn)}
+	return c.dialTo(c.Address().String(), net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}})
 }

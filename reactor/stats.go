@@ -2,27 +2,24 @@ package reactor
 
 import "sync/atomic"
 
-// count is a number that the event loop alone changes. Whoever reads it costs
-// the loop nothing.
-type count struct{ n atomic.Int64 }
+// gauge is a number that the event loops change. Whoever reads it costs them
+// nothing.
+type gauge struct{ n atomic.Int64 }
 
-func (c *count) add(n int) { c.set(c.get() + n) }
-func (c *count) set(n int) { c.n.Store(int64(n)) }
-func (c *count) get() int  { return int(c.n.Load()) }
+func (g *gauge) add(n int) { g.n.Add(int64(n)) }
+func (g *gauge) set(n int) { g.n.Store(int64(n)) }
+func (g *gauge) get() int  { return int(g.n.Load()) }
 
-// counts is what the event loop has at the moment.
-type counts struct {
-	connections count // that are open and were not refused
-	refused     count // connections, since the start
-	cut         count // connections, since the start
-	queries     count // parked
-	frames      count // that wait for their answer
-	waiting     count // bytes of payload in them
-	unread      count // bytes of answers that peers have not taken
-	busy        count // bursts with the queue or a worker
-
-	// The fullest windows that the last sweep saw.
-	windowFrames, windowBytes count
+// gauges is what all event loops together have at the moment.
+type gauges struct {
+	refused gauge // connections, since the start
+	cut     gauge // connections, since the start
+	queries gauge // parked
+	frames  gauge // that wait for their answer
+	waiting gauge // bytes that they cost
+	behind  gauge // bytes of frames behind parked queries
+	unread  gauge // bytes of replies that peers have not taken
+	busy    gauge // jobs
 }
 
 // Stats is what a server has at the moment. What is bounded has its bound
@@ -34,16 +31,16 @@ type Stats struct {
 	// since the start.
 	RefusedConnections int
 	// CutConnections is how many were ended since the start because their peer
-	// left too many answers unread, or sent too much behind a query.
+	// left too many replies unread, or sent too much behind a query.
 	CutConnections int
 	ParkedQueries  int // that wait for the draw
 
 	WaitingFrames int // that wait for their answer
-	WaitingBytes  int // of payload in them
+	WaitingBytes  int // that they cost
 	MaxWaiting    int // bytes; beyond it the answer is RETRY
-	UnreadBytes   int // of answers that peers have not taken
-	Bursts        int // with the workers, or waiting for one
-	Workers       int
+	UnreadBytes   int // of replies that peers have not taken
+	Jobs          int // what came with one read, and is not durable yet
+	Loops         int
 
 	// The fullest window of any connection when they were last looked at,
 	// which is about once a second.
@@ -51,10 +48,10 @@ type Stats struct {
 	MaxWindowFrames, MaxWindowBytes int
 }
 
-// Stats may be called at any time, by anybody: the event loop does not notice.
+// Stats may be called at any time, by anybody: the event loops do not notice.
 func (s *Server) Stats() Stats {
-	return Stats{
-		Connections:        s.connections.get(),
+	stats := Stats{
+		Connections:        s.doors.count(),
 		MaxConnections:     s.config.MaxConnections,
 		RefusedConnections: s.refused.get(),
 		CutConnections:     s.cut.get(),
@@ -63,11 +60,14 @@ func (s *Server) Stats() Stats {
 		WaitingBytes:       s.waiting.get(),
 		MaxWaiting:         s.config.MaxWaiting,
 		UnreadBytes:        s.unread.get(),
-		Bursts:             s.busy.get(),
-		Workers:            s.config.Workers,
-		WindowFrames:       s.windowFrames.get(),
-		WindowBytes:        s.windowBytes.get(),
+		Jobs:               s.busy.get(),
+		Loops:              len(s.shards),
 		MaxWindowFrames:    s.config.WindowFrames,
 		MaxWindowBytes:     s.config.WindowBytes,
 	}
+	for _, shard := range s.shards {
+		stats.WindowFrames = max(stats.WindowFrames, shard.windowFrames.get())
+		stats.WindowBytes = max(stats.WindowBytes, shard.windowBytes.get())
+	}
+	return stats
 }

@@ -9,25 +9,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/panjf2000/gnet/v2"
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 	"loteria/codec"
+	"loteria/lottery"
 )
 
-// stages are connections in the middle of something, none of which needs a
-// worker. A stop closes each, and tells it nothing more.
+// stages are connections in the middle of something, none of which waits for
+// the lottery. A stop closes each, and tells it nothing more.
 var stages = map[string]func(c *central, p *peer){
 	"silent":                    func(c *central, p *peer) { c.session(p) },
 	"half a frame":              func(c *central, p *peer) { p.send(resumeFrame(1)[:6]); c.awaitRead(p, 6) },
 	"half a line":               func(c *central, p *peer) { c.sendLine(p, "hol", ""); c.session(p) },
 	"idle":                      func(c *central, p *peer) { p.send(resumeFrame(1)); p.expect(pointFrame()) },
 	"a parked query":            func(c *central, p *peer) { park(c, p) },
-	"more after a parked query": func(c *central, p *peer) { park(c, p); p.send(resumeFrame(1)); c.awaitFrames(p, 1) },
+	"more after a parked query": func(c *central, p *peer) { park(c, p); p.send(resumeFrame(1)); c.awaitFrames(p, 2) },
 	"a query parked at the end": func(c *central, p *peer) {
 		park(c, p)
 		p.send([]byte("\x00\x00\x00\x00\x0c"))
-		s := c.session(p)
-		c.await("it was read", func() bool { return s.state == deaf })
+		c.awaitDraining(c.session(p))
 	},
 	"lingering": func(c *central, p *peer) {
 		p.send([]byte("\x00\x00\x00\x00\x0c"))
@@ -43,7 +44,7 @@ func park(c *central, p *peer) {
 	c.t.Helper()
 	p.send(queryFrame(1))
 	s := c.session(p)
-	c.await("the query is parked", func() bool { _, parked := c.parked[s]; return parked })
+	c.awaitThat(s, "the query is parked", func() bool { return s.parked })
 }
 
 // expectStop stops the central and looks whether all was closed and said so.
@@ -109,12 +110,12 @@ func TestPitfalls12And13StopInTheMiddle(t *testing.T) {
 	})
 }
 
-// What the workers have, and what waits for them, is stored and answered.
+// What is on its way to the disk is stored and answered.
 func TestStopInTheMiddleOfBatches(t *testing.T) {
 	const connections = 6
 	leavesNothing(t, func(t *testing.T) {
 		g := newGate()
-		c := start(t, connections, func(config *Config) { config.Workers = 2 }, (&hooked{await: g.pass}).wrap)
+		c := start(t, connections, nil, g.slowDisk().wrap)
 		defer g.open()
 		idle := c.dial()
 		c.session(idle)
@@ -124,10 +125,10 @@ func TestStopInTheMiddleOfBatches(t *testing.T) {
 			peers[i] = c.dial()
 			peers[i].send(batchAt(0, slips...))
 			c.awaitFrames(peers[i], 1)
-			peers[i].send(batchAt(3, slips...)) // not yet with a worker
+			peers[i].send(batchAt(3, slips...))
 			c.awaitFrames(peers[i], 2)
 		}
-		g.wait(t, 2)
+		g.wait(t, 2*connections)
 
 		stopped := make(chan error, 1)
 		go func() { stopped <- c.stop() }()
@@ -147,11 +148,11 @@ func TestStopInTheMiddleOfBatches(t *testing.T) {
 		rows := c.rows()
 		for i, p := range peers {
 			slips := losers(i+1, 3)
-			p.expect(successFrame(slips[0]))
+			p.expect(successFrame(slips[0]), successFrame(slips[0]))
 			p.expectEnd()
 			p.Close()
-			if n := strings.Count(rows, string(rowsOf(slips))); n != 1 {
-				t.Errorf("the batch of agency %d is %d times in bets.csv, expected once", i+1, n)
+			if n := strings.Count(rows, string(rowsOf(slips))); n != 2 {
+				t.Errorf("the batch of agency %d is %d times in bets.csv, expected twice", i+1, n)
 			}
 		}
 		idle.Close()
@@ -222,9 +223,9 @@ func TestStopWithUnreadAnswers(t *testing.T) {
 		p := c.dial()
 		_ = p.SetReadBuffer(4 << 10)
 		s := c.session(p)
-		c.onLoop(func() { _ = s.conn.SetWriteBuffer(4 << 10) })
+		c.onLoop(s.shard, func() { _ = s.conn.(gnet.Conn).SetWriteBuffer(4 << 10) })
 		p.send(bytes.Repeat(queryFrame(1), 100))
-		c.await("answers wait to be read", func() bool { return s.frames == 0 && s.conn.OutboundBuffered() > 1<<20 })
+		c.awaitThat(s, "answers wait to be read", func() bool { return s.frames.get() == 0 && s.conn.OutboundBuffered() > 1<<20 })
 		c.expectStop(1)
 		p.expectGone()
 		p.Close()
@@ -247,17 +248,17 @@ func TestStopAfterAllHaveLeft(t *testing.T) {
 	})
 }
 
-// A lottery that hangs holds up a stop no longer than it may, and a worker
-// that comes back later finds nothing to break.
+// A lottery that hangs holds up a stop no longer than it may, and a call that
+// ends later finds nothing to break.
 func TestStopWithALotteryThatHangs(t *testing.T) {
 	for call, h := range hangs() {
 		t.Run(call, func(t *testing.T) {
 			leavesNothing(t, func(t *testing.T) {
 				c := start(t, 3, func(config *Config) {
-					config.Workers, config.StopTimeout = 2, 10*time.Millisecond
+					config.StopTimeout = 10 * time.Millisecond
 				}, h.lottery.wrap)
 				defer h.open()
-				h.hold(2)
+				h.hangs(2)
 				var peers []*peer
 				for range 3 {
 					p := c.dial()
@@ -297,7 +298,7 @@ func TestListenFails(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			leavesNothing(t, func(t *testing.T) {
-				server := New(Config{Address: test.address, Backlog: 1, Workers: 2, MaxConnections: 1}, undrawn{})
+				server := New(Config{Address: test.address, Backlog: 1, Loops: 2, MaxConnections: 1}, undrawn{})
 				err := server.Run(context.Background())
 				if err == nil || !strings.Contains(err.Error(), test.address) {
 					t.Errorf("the error is %v, expected one that names %s", err, test.address)
@@ -319,12 +320,13 @@ func TestListenFails(t *testing.T) {
 type undrawn struct{ Lottery }
 
 func (undrawn) Drawn() <-chan struct{} { return nil }
+func (undrawn) Phase() lottery.Phase   { return lottery.Betting }
 
 func TestStopBeforeTheStart(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		server := New(Config{Address: anyPort, Backlog: 1, Workers: 2, MaxConnections: 1}, undrawn{})
+		server := New(Config{Address: anyPort, Backlog: 1, Loops: 2, MaxConnections: 1}, undrawn{})
 		if err := server.Run(ctx); err != nil {
 			t.Error(err)
 		}

@@ -1,0 +1,104 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"loteria/codec"
+)
+
+// maxEnrolling bounds the connections that are accepted and wait for their
+// loop to take them.
+const maxEnrolling = 64
+
+// doors counts who has come in.
+type doors struct {
+	mu        sync.Mutex
+	open      int
+	addresses map[string]int // open connections from each
+}
+
+// enter lets a connection of the peer in, or returns why there is no room.
+func (d *doors) enter(peer string, config *Config) (refused string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.open >= config.MaxConnections:
+		return fmt.Sprintf("there are %d connections, more are not taken", config.MaxConnections)
+	case d.addresses[peer] >= config.MaxPerAddress:
+		return fmt.Sprintf("there are %d connections from this address, more are not taken", config.MaxPerAddress)
+	}
+	d.open++
+	d.addresses[peer]++
+	return ""
+}
+
+// leave forgets a connection of the peer.
+func (d *doors) leave(peer string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open--
+	if d.addresses[peer]--; d.addresses[peer] == 0 {
+		delete(d.addresses, peer)
+	}
+}
+
+func (d *doors) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.open
+}
+
+// take lets a connection in and gives it to the loop that has the fewest.
+func (s *Server) take(conn net.Conn) {
+	peer := peerOf(conn)
+	if reason := s.doors.enter(peer, &s.config); reason != "" {
+		s.refused.add(1)
+		s.logAccept(peer).Str("error", reason).Send()
+		refuse(conn, reason)
+		return
+	}
+	shard := s.shards[0]
+	for _, other := range s.shards[1:] {
+		if other.connections.get() < shard.connections.get() {
+			shard = other
+		}
+	}
+	shard.connections.add(1)
+	s.enrolling <- struct{}{}
+	go func() { // the loop may be busy
+		shard.enroll(&session{shard: shard, peer: peer, lastSeen: time.Now()}, conn)
+		<-s.enrolling
+	}()
+}
+
+// enroll hands a connection to the loop. One that it does not open is closed.
+func (sh *shard) enroll(s *session, conn net.Conn) {
+	_, err := sh.client.EnrollContext(conn, s)
+	if err == nil && !s.opened {
+		err = errors.New("the event loop does not take it")
+	}
+	if err != nil {
+		sh.left(s)
+		sh.server.logAccept(s.peer).Err(err).Send()
+	}
+}
+
+// refuse closes a connection at once. The peer is told why when the socket
+// takes it without waiting, as a new one does.
+func refuse(conn net.Conn, reason string) {
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Millisecond))
+	_, _ = conn.Write(appendReply(nil, &codec.Retry{Reason: reason}))
+	conn.Close()
+}
+
+// peerOf returns the IP address at the other end.
+func peerOf(conn net.Conn) string {
+	if address, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		return address.IP.String()
+	}
+	return "unknown"
+}

@@ -1,0 +1,276 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/rs/zerolog"
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+// job is the unit of answering: what became of requests that came with one
+// read. It is complete when all of it is durable or refused.
+//
+// A job belongs to its loop until that has released it, and from then on to
+// whoever completes it: the last of those that it waits for. Then it belongs to
+// the loop again.
+type job struct {
+	session  *session
+	outcomes []outcome
+	texts    []byte                // the documents and numbers that refs stand for
+	refs     []betRef              // of bets
+	frames   int                   // in the session's window, for this job
+	bytes    int                   // likewise
+	query    int                   // the agency whose winners are asked for: then there is no outcome
+	closing  bool                  // close the connection after the replies
+	waiting  atomic.Int32          // for so many completions, one of them the loop's
+	admitted int                   // batches, whose end the lottery tells to done
+	done     func(error)           // its own method stored
+	failed   atomic.Int32          // how many of the admitted ones are not stored: the last
+	failure  atomic.Pointer[error] // why
+
+	number  uint64 // of its session's jobs
+	settled bool   // see settle
+	written bool   // its replies are
+
+	lines    []byte // of the log
+	replies  []byte
+	success  codec.Success // scratch
+	complete bool          // the loop's: the replies are there
+}
+
+// outcome is what became of one request.
+type outcome struct {
+	kind        codec.Type // of the request
+	agency      int        // that the connection speaks for, or 0
+	bets        int        // of a BET or BATCH
+	fresh       int        // of these, not known to the contest before
+	bytes       int        // of its payload
+	first, last int        // its bets that are known by name: refs[first:last]
+	err         error      // it was refused
+	answer      *answer    // of a RESUME or FINISHED
+}
+
+// answer is what a RESUME or FINISHED waits for.
+type answer struct {
+	point codec.ResumePoint
+	err   error
+}
+
+// betRef is the place of a bet's document and number in a job's texts.
+type betRef struct{ start, middle, end int }
+
+// maxSpareJob bounds the memory, in bytes, of each buffer of a job that is kept
+// for the next one.
+const maxSpareJob = 512 << 10
+
+var jobs = sync.Pool{New: func() any {
+	j := new(job)
+	j.done = j.stored
+	return j
+}}
+
+func newJob(s *session) *job {
+	j := jobs.Get().(*job)
+	j.session = s
+	j.waiting.Store(1)
+	return j
+}
+
+// drop ends the job. Nobody may use it any more; it is kept for another one,
+// unless it was a query.
+func (j *job) drop() {
+	if !j.settled {
+		j.settle()
+	}
+	if j.done == nil { // it was a query
+		return
+	}
+	if !j.written {
+		j.session.shard.server.done()
+	}
+	if cap(j.texts) > maxSpareJob || cap(j.lines) > maxSpareJob || cap(j.replies) > maxSpareJob {
+		return
+	}
+	j.outcomes, j.texts, j.refs, j.lines, j.replies = j.outcomes[:0], j.texts[:0], j.refs[:0], j.lines[:0], j.replies[:0]
+	j.session, j.frames, j.bytes, j.admitted, j.closing, j.complete, j.settled, j.written = nil, 0, 0, 0, false, false, false, false
+	j.success = codec.Success{}
+	j.failed.Store(0)
+	j.failure.Store(nil)
+	jobs.Put(j)
+}
+
+// settle gives back what session and server hold for the job, before its replies
+// are written: the peer may send more at once.
+func (j *job) settle() {
+	j.settled = true
+	j.session.hold(-j.frames, -j.bytes)
+	if j.done != nil {
+		j.session.shard.server.waiting.add(-jobCost - j.frames*frameCost - j.bytes)
+	}
+}
+
+// note keeps a bet's document and number, which are gone with the request.
+func (j *job) note(document, number string) {
+	start := len(j.texts)
+	j.texts = append(append(j.texts, document...), number...)
+	j.refs = append(j.refs, betRef{start, start + len(document), len(j.texts)})
+}
+
+// wait has the job wait for one more completion; unwait takes that back.
+func (j *job) wait()   { j.waiting.Add(1) }
+func (j *job) unwait() { j.waiting.Add(-1) }
+
+// stored is the completion of a batch.
+func (j *job) stored(err error) {
+	if err != nil {
+		j.failure.CompareAndSwap(nil, &err)
+		j.failed.Add(1)
+	}
+	j.release()
+}
+
+// release ends the wait for one completion. The last one completes the job, and
+// hands it to the loop.
+func (j *job) release() {
+	if j.waiting.Add(-1) > 0 {
+		return
+	}
+	server := j.session.shard.server
+	j.report(server, &server.config.Log)
+	server.config.Journal.Write(j.lines)
+	s := j.session // the job may be the loop's from here on
+	if !j.closing && server.busy.get() <= maxShort && s.short.write(j) {
+		server.done()
+		return
+	}
+	s.shard.mail.put(letter{job: j})
+}
+
+// releaseOnLoop is release by the loop, which must not wait for the log.
+func (j *job) releaseOnLoop() {
+	if j.waiting.Add(-1) > 0 {
+		return
+	}
+	server := j.session.shard.server
+	j.report(server, &server.config.LoopLog)
+	server.config.Journal.TryWrite(j.lines)
+	j.session.completed(j)
+}
+
+// report renders the replies, and what the log says of them.
+func (j *job) report(s *Server, log *zerolog.Logger) {
+	stored, texts := j.admitted-int(j.failed.Load()), string(j.texts)
+	for i := range j.outcomes {
+		o := &j.outcomes[i]
+		switch {
+		case o.err != nil:
+		case o.answer != nil:
+			o.err = o.answer.err
+		case stored > 0:
+			stored--
+		default:
+			o.err = *j.failure.Load()
+		}
+		if o.err != nil {
+			j.refused(s, o)
+			continue
+		}
+		switch o.kind {
+		case codec.TypeBet, codec.TypeBatch:
+			j.reportBets(s, o, texts)
+		case codec.TypeFinished:
+			log.Info().Str("action", actions[o.kind]).Str("result", "success").Int("agency", o.agency).Send()
+			j.reply(&codec.Success{Finished: true})
+		case codec.TypeResume:
+			j.reply(&o.answer.point)
+		}
+	}
+	clear(j.outcomes) // the job may have to wait until others are answered
+}
+
+// reportBets reports a BET or BATCH that is durable. The texts are the job's.
+func (j *job) reportBets(s *Server, o *outcome, texts string) {
+	journal, single := s.config.Journal, o.kind == codec.TypeBet
+	if single || journal.EachBet() {
+		for _, bet := range j.refs[o.first:o.last] {
+			j.lines = journal.AppendBet(j.lines, texts[bet.start:bet.middle], texts[bet.middle:bet.end], !single)
+		}
+	}
+	if !single {
+		j.lines = journal.AppendBatch(j.lines, o.bets)
+	}
+	s.config.Observer.Stored(o.agency, o.fresh, o.bytes)
+	first := j.refs[o.first]
+	j.success = codec.Success{Document: texts[first.start:first.middle], Number: texts[first.middle:first.end]}
+	j.reply(&j.success)
+}
+
+// The log's names for what a request asks for.
+var actions = map[codec.Type]string{
+	codec.TypeBet:          "apuesta_recibida",
+	codec.TypeBatch:        "apuesta_recibida",
+	codec.TypeFinished:     "agencia_finalizada",
+	codec.TypeResume:       "resume",
+	codec.TypeWinnersQuery: "consulta_ganadores",
+	0:                      "receive_frame", // it is no request, or was not looked at
+}
+
+func (j *job) refused(s *Server, o *outcome) {
+	code, reply := refusal(o.err)
+	action, peer := actions[o.kind], j.session.peer
+	if o.err != errBusy {
+		j.lines = s.config.Journal.AppendRefusal(j.lines, action, o.bets, string(code), peer, o.err)
+	}
+	s.config.Observer.Refused(Refused{Action: action, Agency: o.agency, Bets: o.bets, Code: code, Peer: peer})
+	j.reply(reply)
+}
+
+func (j *job) reply(m codec.Message) { j.replies = appendReply(j.replies, m) }
+
+// retryLater is a refusal that is answered RETRY.
+type retryLater string
+
+func (r retryLater) Error() string { return string(r) }
+
+// errBusy refuses a request for want of memory. It is not logged: whoever sends
+// too much would fill the log, too.
+var errBusy error = retryLater("the central is busy")
+
+func retry(format string, args ...any) error { return retryLater(fmt.Sprintf(format, args...)) }
+
+// refusal returns the code of err, and what a peer is told of it. Whatever else
+// goes wrong behind the lottery's rules is a failure to store.
+func refusal(err error) (lottery.Code, codec.Message) {
+	var later retryLater
+	switch {
+	case errors.As(err, &later):
+		return Retry, &codec.Retry{Reason: string(later)}
+	case errors.Is(err, lottery.ErrUnavailable):
+		return Retry, &codec.Retry{Reason: lottery.ErrUnavailable.Error()}
+	}
+	answer := &codec.Error{Code: lottery.Storage}
+	errors.As(err, &answer.Code)
+	var r *lottery.Refusal
+	if errors.As(err, &r) {
+		answer.Document, answer.Number = r.Document, r.Number
+	}
+	return answer.Code, answer
+}
+
+// appendReply appends a reply's frame. Its parts come from frames that were
+// accepted, so it can only be too long by a document or number that is no
+// valid one; the reply then goes without them.
+func appendReply(dst []byte, m codec.Message) []byte {
+	dst, err := codec.AppendFrame(dst, m)
+	if e, ok := m.(*codec.Error); ok && err != nil {
+		dst, err = codec.AppendFrame(dst, &codec.Error{Code: e.Code})
+	}
+	if err != nil {
+		panic("reactor: a reply does not fit a frame: " + err.Error())
+	}
+	return dst
+}

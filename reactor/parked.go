@@ -1,0 +1,111 @@
+package reactor
+
+import "loteria/codec"
+
+// Frames behind a query that is parked wait for as long as the slowest agency
+// needs. For one connection, and for all, few are kept, in bytes.
+const (
+	maxBehind    = 2 * codec.MaxPayload
+	maxAllBehind = 64 << 20
+)
+
+// behind is what came after a query that is parked.
+type behind struct {
+	stream   []byte // of whole frames
+	frames   int
+	bytes    int   // of payload
+	farewell error // why the connection is to be closed after those, or nil
+}
+
+// ask has the connection wait for the winners of its agency. That costs others
+// nothing, so only its own window counts it.
+func (s *session) ask(agency int) {
+	s.jobs = append(s.jobs, &job{session: s, query: agency, frames: 1, number: s.count}) // no kept one, with its buffers
+	s.short.opened(s.count)
+	s.count++
+	s.hold(1, 0)
+	if s.shard.server.announced() {
+		s.flush()
+		return
+	}
+	s.parked = true
+	s.shard.parked[s] = struct{}{}
+	s.shard.server.queries.add(1)
+}
+
+// keepBehind keeps a frame that came after a query that is parked.
+func (s *session) keepBehind(frame codec.Frame) {
+	server, b := s.shard.server, &s.behind
+	before := cap(b.stream)
+	stream := frame.AppendTo(b.stream)
+	if len(stream) > maxBehind || server.behind.get()+cap(stream)-before > maxAllBehind {
+		s.endQuery()
+		return
+	}
+	server.behind.add(cap(stream) - before)
+	b.stream = stream
+	b.frames++
+	b.bytes += len(frame.Payload)
+	s.hold(1, len(frame.Payload))
+}
+
+// endQuery ends the conversation with a peer that sends more behind a parked
+// query than is kept for it.
+func (s *session) endQuery() {
+	server := s.shard.server
+	reason := retry("more than %d bytes wait behind a query", maxBehind)
+	server.config.LoopLog.Error().Str("action", "receive_frame").Str("result", "fail").
+		Str("ip", s.peer).Err(reason).Send()
+	server.cut.add(1)
+	s.releaseParked()
+	s.state = draining
+	s.decoder = codec.Decoder{}
+	j := s.jobs[len(s.jobs)-1]
+	j.query, j.complete, j.closing = 0, true, true
+	j.replies = appendReply(j.replies, &codec.Retry{Reason: reason.Error()})
+	s.flush()
+}
+
+// unpark answers the query, now that the draw is announced, and does what the
+// frames behind it ask for.
+func (s *session) unpark() {
+	behind, end, since := s.behind, s.state, s.since
+	s.releaseParked()
+	s.state = framed
+	s.flush()
+	var decoder codec.Decoder
+	s.receiveFrames(&decoder, behind.stream)
+	if s.state != framed {
+		return
+	}
+	s.state, s.since = end, since
+	if behind.farewell != nil {
+		s.bidFarewell(behind.farewell)
+		s.send()
+	}
+	s.flush()
+}
+
+// releaseParked gives back what a parked query holds, except its job.
+func (s *session) releaseParked() {
+	if !s.parked {
+		return
+	}
+	s.parked = false
+	delete(s.shard.parked, s)
+	s.shard.server.queries.add(-1)
+	s.shard.server.behind.add(-cap(s.behind.stream))
+	s.hold(-s.behind.frames, -s.behind.bytes)
+	s.behind = behind{}
+}
+
+// tellWinners writes the reply to the agency's query.
+func (s *session) tellWinners(agency int) {
+	if s.state == closed {
+		return
+	}
+	s.write(s.shard.server.winners(agency))
+	if s.state != closed {
+		s.shard.server.config.Observer.Told(agency)
+	}
+}

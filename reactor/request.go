@@ -1,0 +1,225 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+// What follows does what a request asks for, on its loop: it is judged there
+// and admitted, which waits for nothing. Handing it to another goroutine costs
+// more than the work, and what would wait for one would pile up in memory.
+
+// handle does what one request asks for and notes the outcome in the job that
+// is open. An error says that it broke the protocol.
+func (s *session) handle(kind codec.Type, payload []byte) error {
+	sh := s.shard
+	switch kind {
+	case codec.TypeBet:
+		if err := sh.bet.Decode(payload); err != nil {
+			return err
+		}
+		s.storeBet(len(payload))
+	case codec.TypeBatch:
+		return s.storeBatch(payload)
+	case codec.TypeFinished:
+		if err := sh.finished.Decode(payload); err != nil {
+			return err
+		}
+		s.finish(len(payload))
+	case codec.TypeWinnersQuery:
+		if err := sh.query.Decode(payload); err != nil {
+			return err
+		}
+		s.queryWinners()
+	case codec.TypeResume:
+		if err := sh.resume.Decode(payload); err != nil {
+			return err
+		}
+		s.resume(len(payload))
+	default:
+		return &lottery.Refusal{Code: codec.UnknownType, Reason: kind.String() + " is not for the central"}
+	}
+	return nil
+}
+
+// storeBet judges and admits the shard's bet.
+func (s *session) storeBet(size int) {
+	j, slip := s.openJob(), &s.shard.bet.Slip
+	o := outcome{kind: codec.TypeBet, bets: 1, bytes: size, first: len(j.refs)}
+	s.shard.batch.Reset()
+	if o.err = s.add(slip); o.err == nil {
+		j.note(slip.Document, slip.Number)
+	}
+	s.store(o)
+}
+
+// storeBatch judges and admits the bets of a BATCH. An error says that it broke
+// the protocol, and then none was admitted.
+func (s *session) storeBatch(payload []byte) error {
+	sh := s.shard
+	if err := sh.bets.Reset(payload); err != nil {
+		return err
+	}
+	j := s.openJob()
+	o := outcome{kind: codec.TypeBatch, bets: sh.bets.Len(), bytes: len(payload), first: len(j.refs)}
+	eachBet := sh.server.config.Journal.EachBet()
+	sh.batch.Reset()
+	for i := range o.bets {
+		if _, err := sh.bets.Next(&sh.slip); err != nil {
+			return err
+		}
+		if o.err != nil {
+			continue // what follows a bad bet has still to be in form
+		}
+		if o.err = s.add(&sh.slip); o.err == nil && (i == 0 || eachBet) {
+			j.note(sh.slip.Document, sh.slip.Number)
+		}
+	}
+	position, found, err := sh.bets.Position()
+	if err != nil {
+		return err
+	}
+	if found {
+		sh.batch.SetPosition(position)
+	}
+	s.store(o)
+	return nil
+}
+
+// add judges a slip and adds it to the batch.
+func (s *session) add(slip *lottery.Slip) error {
+	batch := &s.shard.batch
+	var err error
+	if batch.Len() == 0 {
+		_, err = s.bindAgency(slip.Agency)
+	}
+	if err == nil {
+		err = batch.Add(slip)
+	}
+	if err != nil {
+		keepTexts(err, slip)
+	}
+	return err
+}
+
+// keepTexts has a refusal keep the texts of the slip at fault, which are gone
+// with the request.
+func keepTexts(err error, slip *lottery.Slip) {
+	var r *lottery.Refusal
+	if errors.As(err, &r) {
+		r.Document, r.Number = strings.Clone(slip.Document), strings.Clone(slip.Number)
+	}
+}
+
+// store has the lottery admit the batch, unless a bet of it is at fault.
+func (s *session) store(o outcome) {
+	j := s.openJob()
+	o.last, o.agency = len(j.refs), s.agency
+	if o.err == nil {
+		o.err = s.lost
+	}
+	if o.err == nil {
+		j.wait()
+		if o.err = s.shard.server.lottery.Store(&s.shard.batch, j.done); o.err == nil {
+			j.admitted++
+			o.fresh = o.bets - s.shard.batch.Known()
+		} else {
+			j.unwait()
+			s.lose(o.err)
+		}
+	}
+	s.conclude(o)
+}
+
+// lose notes that a bet was not taken that its agency will send again. What the
+// connection has sent after it must not overtake it.
+func (s *session) lose(err error) {
+	if code, _ := refusal(err); code == Retry || code == lottery.Fenced {
+		s.lost = err
+	}
+}
+
+// finish ends the betting of the agency. What came before has a job of its own:
+// it is logged before the draw that may follow.
+func (s *session) finish(size int) {
+	s.send()
+	j, m := s.openJob(), &s.shard.finished
+	o := outcome{kind: codec.TypeFinished, bytes: size, answer: new(answer)}
+	agency, err := s.bindAgency(m.Agency)
+	if err == nil {
+		err = s.lost
+	}
+	if err == nil {
+		j.wait()
+		err = s.shard.server.lottery.Finish(agency, m.Total, m.HasTotal, func(err error) {
+			o.answer.err = err
+			j.release()
+		})
+		if err != nil {
+			j.unwait()
+		}
+	}
+	o.err, o.agency = err, s.agency
+	s.conclude(o)
+}
+
+// resume asks how far the agency is.
+func (s *session) resume(size int) {
+	j := s.openJob()
+	o := outcome{kind: codec.TypeResume, bytes: size, answer: new(answer)}
+	agency, err := s.bindAgency(s.shard.resume.Agency)
+	if err == nil {
+		j.wait()
+		err = s.shard.server.lottery.Resume(agency, func(bets, digest uint64, err error) {
+			*o.answer = answer{codec.ResumePoint{Count: bets, Digest: digest}, err}
+			j.release()
+		})
+		if err != nil {
+			j.unwait()
+		} else {
+			s.resumed, s.lost = true, nil
+		}
+	}
+	o.err, o.agency = err, s.agency
+	s.conclude(o)
+}
+
+// queryWinners asks for the agency's winners. The query has a job of its own,
+// which is complete when the draw is announced.
+func (s *session) queryWinners() {
+	agency, err := s.bindAgency(s.shard.query.Agency)
+	if err == nil {
+		_, _, err = s.shard.server.lottery.Winners(agency)
+	}
+	if err != nil {
+		s.conclude(outcome{kind: codec.TypeWinnersQuery, agency: s.agency, err: err})
+		return
+	}
+	s.send()
+	if s.state != closed { // by a write
+		s.ask(agency)
+	}
+}
+
+// bindAgency returns the agency of that name, which must be the one that the
+// connection named first. The error is a *lottery.Refusal.
+func (s *session) bindAgency(name string) (int, error) {
+	agency, err := lottery.ParseAgency(name)
+	if err != nil {
+		return 0, err
+	}
+	if s.agency == 0 {
+		s.agency = agency
+	}
+	if agency != s.agency {
+		return 0, &lottery.Refusal{
+			Code:   lottery.WrongAgency,
+			Reason: fmt.Sprintf("the connection speaks for agency %d, not %d", s.agency, agency),
+		}
+	}
+	return agency, nil
+}

@@ -1,0 +1,85 @@
+package reactor
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// shortcut is how whoever completes a job writes its replies himself, when they
+// are next and nothing is in front of them: to wake the loop for that would take
+// longer than the write, and its thread would sleep again at once. Everything
+// else goes through the loop.
+//
+// The lock is held for a write to a socket, which never blocks. The loop writes
+// without it: only the job that is next may be written, by one of both.
+type shortcut struct {
+	mu   sync.Mutex
+	fd   int    // of the socket; 0 while there is none
+	next uint64 // number of the job whose replies are next
+	last uint64 // number of the last job that there is
+	full bool   // the loop keeps replies that the socket did not take
+}
+
+// maxShort is up to how many jobs in the server whoever completes one takes the
+// shortcut. With more the loops write, while the next commit is made.
+const maxShort = 16
+
+// write writes the job's replies, if it may, and leaves the job to its loop. It
+// keeps of them what the socket did not take, and reports whether all are
+// written.
+func (c *shortcut) write(j *job) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd == 0 || c.full || c.next != j.number {
+		return false
+	}
+	j.settle()
+	n, err := unix.Write(c.fd, j.replies)
+	if err != nil {
+		return false // the loop will see it, too
+	}
+	if n < len(j.replies) {
+		j.replies = j.replies[n:]
+		c.full = true
+		return false
+	}
+	c.next++
+	j.written = true
+	if mail := &j.session.shard.mail; c.last == j.number {
+		mail.leave(letter{job: j})
+	} else {
+		mail.put(letter{job: j}) // the replies of those behind it may be there
+	}
+	return true
+}
+
+// opened says that there is one more job.
+func (c *shortcut) opened(number uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = number
+}
+
+// hasWritten reports whether the job's replies are written. Then the job is in
+// the mailbox, if not further.
+func (c *shortcut) hasWritten(j *job) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return j.query == 0 && c.next > j.number
+}
+
+// pass says which job is next, and whether the loop keeps replies of those
+// before.
+func (c *shortcut) pass(next uint64, full bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.next, c.full = max(c.next, next), full
+}
+
+// use says what the socket is; from 0 on nobody writes to it.
+func (c *shortcut) use(fd int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fd = fd
+}

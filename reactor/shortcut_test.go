@@ -1,0 +1,46 @@
+package reactor
+
+import (
+	"testing"
+
+	"loteria/lottery"
+)
+
+// Replies that wait behind those of a bet that the disk holds follow them at
+// once, whoever writes those. No sweep comes to wake the loop.
+func TestReplyBehindABetOnItsWayToTheDisk(t *testing.T) {
+	for range 20 {
+		g := newGate()
+		c := startUnswept(t, 1, g.slowDisk().wrap)
+		p, slip, bad := c.dial(), slipOf(1, "1", losing), slipOf(1, "2", "x")
+		p.send(betFrame(slip))
+		g.wait(t, 1)
+		p.send(betFrame(bad)) // is refused by the loop itself
+		c.awaitFrames(p, 2)
+		g.open()
+		p.expect(successFrame(slip), errorFrame(lottery.BadNumber, bad))
+	}
+}
+
+// Nor do those of what came while others were written.
+func TestReplyWhileAnotherIsWritten(t *testing.T) {
+	c := startUnswept(t, 1, nil)
+	p, slip, bad := c.dial(), slipOf(1, "1", losing), slipOf(1, "2", "x")
+	for range 500 {
+		p.send(betFrame(slip))
+		p.send(betFrame(bad))
+		p.expect(successFrame(slip), errorFrame(lottery.BadNumber, bad))
+	}
+}
+
+// A peer that closes its side after its answer gets the end of file at once.
+func TestEndOfFileAfterAWrittenReply(t *testing.T) {
+	c := startUnswept(t, 1, nil)
+	for range 100 {
+		p, slip := c.dial(), slipOf(1, "1", losing)
+		p.send(betFrame(slip))
+		p.expect(successFrame(slip))
+		_ = p.CloseWrite()
+		p.expectGone()
+	}
+}

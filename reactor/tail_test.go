@@ -1,0 +1,291 @@
+package reactor
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+// awaitTail waits until the server knows that the peer has closed its side, and
+// goes on.
+func (c *central) awaitTail(s *session) {
+	c.t.Helper()
+	c.awaitThat(s, "the peer has closed its side", func() bool { return s.state != closed && s.isTail() })
+}
+
+// endTail lets the time of a connection pass whose peer has closed its side.
+func (c *central) endTail(s *session) {
+	c.t.Helper()
+	c.awaitThat(s, "the peer has closed its side", func() bool { return s.state == closed || s.isTail() })
+	c.onLoop(s.shard, func() { s.closeAfter = time.Time{} })
+}
+
+// sendLast sends the last that the peer says, and the end of file.
+func (p *peer) sendLast(pieces ...[]byte) {
+	p.t.Helper()
+	p.send(pieces...)
+	if err := p.CloseWrite(); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// An end of file behind requests is no reason not to answer them.
+func TestAnswersAfterTheEndOfFile(t *testing.T) {
+	slips := losers(1, 3)
+	won := slipOf(1, "7", winning)
+	const broken = "\x00\x00\x00\x00\x0c"
+	for what, test := range map[string]struct{ sent, answers [][]byte }{
+		"a bet":          {[][]byte{betFrame(won)}, [][]byte{successFrame(won)}},
+		"half a frame":   {[][]byte{betFrame(won), resumeFrame(1)[:7]}, [][]byte{successFrame(won)}},
+		"a broken frame": {[][]byte{betFrame(won), []byte(broken)}, [][]byte{successFrame(won), errorFrame(codec.UnknownType, noSlip)}},
+		"all there is": {
+			[][]byte{resumeFrame(1), batchAt(0, slips...), betFrame(won), finishedFrame(1), queryFrame(1)},
+			[][]byte{pointFrame(), successFrame(slips[0]), successFrame(won), okFrame, winnersFrame("7")},
+		},
+		"more behind a query": {
+			[][]byte{finishedFrame(1), queryFrame(1), betFrame(won), queryFrame(1), resumeFrame(1), []byte(broken)},
+			[][]byte{
+				okFrame, winnersFrame(), errorFrame(lottery.DrawDone, noSlip), winnersFrame(), pointFrame(),
+				errorFrame(codec.UnknownType, noSlip),
+			},
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			leavesNothing(t, func(t *testing.T) {
+				c := start(t, 1, nil, nil)
+				p := c.dial()
+				p.sendLast(test.sent...)
+				p.expect(test.answers...)
+				p.expectEnd()
+				p.Close()
+				c.awaitSessions(0)
+				c.expectIdle()
+				c.log.only(t, "close_connection", "success")
+			})
+		})
+	}
+}
+
+// What goes to disk when the peer closes its side is answered when it is there.
+func TestEndOfFileWhileBetsGoToDisk(t *testing.T) {
+	withLoops(t, func(t *testing.T, configure func(*Config)) {
+		leavesNothing(t, func(t *testing.T) {
+			const connections = 10
+			g := newGate()
+			c := start(t, connections, configure, g.slowDisk().wrap)
+			defer g.open()
+			peers := c.dialMany(connections)
+			for i, p := range peers {
+				s, slip := c.session(p), slipOf(i+1, "1", losing)
+				p.sendLast(bytes.Repeat(betFrame(slip), 3), resumeFrame(i+1))
+				c.awaitTail(s)
+				p.expectNothing()
+			}
+			if n := c.Stats().Connections; n != connections {
+				t.Errorf("%d connections are counted, expected %d", n, connections)
+			}
+			g.open()
+			for i, p := range peers {
+				slip := slipOf(i+1, "1", losing)
+				p.expectBytes(bytes.Repeat(successFrame(slip), 3))
+				p.expect(pointFrame(slip, slip, slip))
+				p.expectEnd()
+				p.Close()
+			}
+			c.awaitSessions(0)
+			c.expectIdle()
+		})
+	})
+}
+
+// A query that is parked when its peer closes its side has some time left.
+func TestEndOfFileBehindAParkedQuery(t *testing.T) {
+	c := start(t, 2, nil, nil)
+	answered, late := c.dial(), c.dial()
+	for _, p := range []*peer{answered, late} {
+		s := c.session(p)
+		p.sendLast(queryFrame(1), resumeFrame(1))
+		c.awaitTail(s)
+		c.awaitThat(s, "it is parked", func() bool { return s.parked })
+		if p == late {
+			c.endTail(s)
+		}
+	}
+	c.awaitParked(1)
+	late.expectEnd()
+	c.ask(finishedFrame(1), okFrame)
+	c.ask(finishedFrame(2), okFrame)
+	answered.expect(winnersFrame(), pointFrame())
+	answered.expectEnd()
+	answered.Close()
+	c.awaitSessions(0)
+	c.expectIdle()
+}
+
+// A peer that is gone for good cannot be told from one that has closed its side;
+// the first answer shows it.
+func TestEndOfFileOfAPeerThatIsGone(t *testing.T) {
+	leavesNothing(t, func(t *testing.T) {
+		g := newGate()
+		c := start(t, 1, nil, g.slowDisk().wrap)
+		defer g.open()
+		slip := slipOf(1, "1", losing)
+		for range 20 {
+			p := c.dial()
+			s := c.session(p)
+			p.send(bytes.Repeat(betFrame(slip), 3))
+			c.awaitFrames(p, 3)
+			p.send(bytes.Repeat(betFrame(slip), 3))
+			c.awaitFrames(p, 6)
+			p.Close()
+			c.awaitTail(s)
+		}
+		g.open()
+		c.awaitSessions(0)
+		c.expectIdle()
+	})
+}
+
+// An answer that the socket does not take at once follows, as far as the peer
+// reads it in time.
+func TestLongAnswerAfterTheEndOfFile(t *testing.T) {
+	const winners = 20_000
+	for _, reads := range []bool{true, false} {
+		t.Run("reads "+strconv.FormatBool(reads), func(t *testing.T) {
+			c := start(t, 1, nil, nil)
+			p, sender := c.dial(), c.dial()
+			_ = p.SetReadBuffer(4 << 10)
+			s := c.session(p)
+			c.onLoop(s.shard, func() { _ = s.conn.(gnet.Conn).SetWriteBuffer(4 << 10) })
+			p.sendLast(queryFrame(1))
+			c.awaitTail(s)
+			for i := 0; i < winners; i += 100 {
+				slips := make([]lottery.Slip, 100)
+				for j := range slips {
+					slips[j] = slipOf(1, strconv.Itoa(30000000+i+j), winning)
+				}
+				sender.send(batchFrame(slips...))
+				sender.expect(successFrame(slips[0]))
+			}
+			sender.send(finishedFrame(1))
+			sender.expect(okFrame)
+			c.awaitThat(s, "it is told", func() bool { return !s.parked && s.conn.OutboundBuffered() > 0 })
+			if !reads {
+				c.endTail(s)
+				c.awaitClosed(s)
+			} else {
+				sweeping := make(chan struct{})
+				go func() { // much more often than once a second
+					defer close(sweeping)
+					for done := false; !done; {
+						<-s.shard.mail.do(func() {
+							done = s.state == closed
+							s.shard.sweep()
+						})
+					}
+				}()
+				p.expectBytes(c.winners(1))
+				p.expectEnd()
+				<-sweeping
+			}
+			p.Close()
+			sender.reset()
+			c.awaitSessions(0)
+			c.expectIdle()
+		})
+	}
+}
+
+// A peer that has closed its side and does not read is cut like any other.
+func TestMaxUnreadAfterTheEndOfFile(t *testing.T) {
+	const maxUnread = 10 << 10
+	g := newGate()
+	c := start(t, 1, func(config *Config) { config.MaxUnread = maxUnread }, g.slowDisk().wrap)
+	defer g.open()
+	p, slip, long := c.dial(), slipOf(1, "1", losing), document(string(bytes.Repeat([]byte("1"), 8000)))
+	_ = p.SetReadBuffer(4 << 10)
+	s := c.session(p)
+	c.onLoop(s.shard, func() { _ = s.conn.(gnet.Conn).SetWriteBuffer(4 << 10) })
+	p.sendLast(betFrame(slip), bytes.Repeat(betFrame(long), 100))
+	c.awaitTail(s)
+	g.open()
+	c.awaitClosed(s)
+	c.log.only(t, "send_answer", "fail")
+	c.expectIdle()
+}
+
+// A stop answers what is in flight also when the peer has closed its side, and
+// closes what is not.
+func TestStopAfterTheEndOfFile(t *testing.T) {
+	leavesNothing(t, func(t *testing.T) {
+		g := newGate()
+		c := start(t, 2, nil, g.slowDisk().wrap)
+		defer g.open()
+		slip := slipOf(1, "1", losing)
+		betting, asking := c.dial(), c.dial()
+		sessions := []*session{c.session(betting), c.session(asking)}
+		betting.sendLast(betFrame(slip))
+		asking.sendLast(queryFrame(2))
+		for _, s := range sessions {
+			c.awaitTail(s)
+		}
+		stopped := make(chan error, 1)
+		go func() { stopped <- c.stop() }()
+		asking.expectEnd()
+		g.open()
+		betting.expect(successFrame(slip))
+		betting.expectEnd()
+		if err := await(t, stopped, "the central does not stop"); err != nil {
+			t.Error(err)
+		}
+		betting.Close()
+		asking.Close()
+	})
+}
+
+// One that waits for a lottery that hangs is closed with the central, too.
+func TestStopAfterTheEndOfFileWithALotteryThatHangs(t *testing.T) {
+	leavesNothing(t, func(t *testing.T) {
+		g := newGate()
+		c := start(t, 1, func(config *Config) { config.StopTimeout = 10 * time.Millisecond }, g.slowDisk().wrap)
+		defer g.open()
+		p := c.dial()
+		s := c.session(p)
+		p.sendLast(betFrame(slipOf(1, "1", losing)))
+		c.awaitTail(s)
+		if err := c.stop(); err == nil {
+			t.Error("the stop is not late")
+		}
+		p.expectEnd()
+		p.Close()
+		if n := c.Stats().Connections; n != 0 {
+			t.Errorf("%d connections are counted", n)
+		}
+	})
+}
+
+// Which documents an answer has does not depend on when the end of file comes.
+func TestEndOfFileAtAnyTime(t *testing.T) {
+	const agencies = 60
+	c := start(t, agencies, nil, nil)
+	var want [][]byte
+	peers := c.dialMany(agencies)
+	for i, p := range peers {
+		won := slipOf(i+1, strconv.Itoa(i), winning)
+		f := slices.Concat(betFrame(won), finishedFrame(i+1), queryFrame(i+1))
+		want = append(want, slices.Concat(successFrame(won), okFrame, winnersFrame(won.Document)))
+		cut := i * len(f) / agencies
+		p.send(f[:cut])
+		p.sendLast(f[cut:])
+	}
+	for i, p := range peers {
+		p.expectBytes(want[i])
+		p.expectEnd()
+	}
+}
