@@ -53,17 +53,28 @@ type tab struct {
 	requests []string
 }
 
-// openTab opens a tab in a language, and the page in it. prepare runs before.
-func openTab(t testing.TB, address, language string, prepare ...step) *tab {
+// window is where a test opens its tabs.
+type window struct{ browser context.Context }
+
+// needBrowser is the first line of each test of the page: where there is no
+// browser the test is skipped, before it has started anything. Tabs are opened in
+// what it returns, so that none can be without it.
+func needBrowser(t testing.TB) window {
 	t.Helper()
-	parent, err := chromium()
+	browserContext, err := chromium()
 	switch {
 	case errors.Is(err, browser.ErrNone) && os.Getenv(requireChromium) == "":
 		t.Skip(err)
 	case err != nil:
 		t.Fatal(err)
 	}
-	ctx, cancel := chromedp.NewContext(parent)
+	return window{browserContext}
+}
+
+// open opens a tab in a language, and the page in it. prepare runs before.
+func (w window) open(t testing.TB, address, language string, prepare ...step) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(w.browser)
 	t.Cleanup(cancel)
 	p := &tab{t: t, ctx: ctx}
 	if err := chromedp.Listen(ctx, p.hear); err != nil {

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 	"loteria/codec"
 	"loteria/lottery"
+	"loteria/lottery/csvledger"
 	"loteria/reactor"
 )
 
@@ -48,9 +49,11 @@ type central struct {
 	admin   *Server
 	contest *lottery.Contest
 	reactor *reactor.Server
-	address string // of the lottery
-	url     string // of the admin port
-	log     *logBuffer
+
+	ledgerBytes func() int64
+	address     string // of the lottery
+	url         string // of the admin port
+	log         *logBuffer
 }
 
 // logBuffer is a log that can be read while it is written.
@@ -84,15 +87,18 @@ func show(t testing.TB, agencies int, configure func(*Config)) *central {
 	return c
 }
 
-// run runs the admin port until the test ends.
-func (c *central) run() {
+// run runs the admin port until it is stopped, or the test ends, in whatever
+// way.
+func (c *central) run() (stop func()) {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { c.admin.Run(ctx) })
-	c.t.Cleanup(func() { cancel(); running.Wait() })
+	stop = func() { cancel(); running.Wait() }
+	c.t.Cleanup(stop)
 	c.awaitListening()
 	c.url = "http://" + c.admin.Address().String()
+	return stop
 }
 
 func (c *central) awaitListening() {
@@ -107,7 +113,11 @@ func (c *central) awaitListening() {
 // open opens the contest in the folder, without running the reactor.
 func (c *central) open(folder string, observer reactor.Observer) {
 	c.t.Helper()
-	contest, _, err := lottery.OpenContest(folder, c.admin.config.Agencies, lottery.WithCommits(c.admin.Committed))
+	ledger, err := csvledger.Open(folder, c.admin.config.Agencies, csvledger.WithCommits(c.admin.Committed))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	contest, err := lottery.NewContest(ledger)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -116,7 +126,7 @@ func (c *central) open(folder string, observer reactor.Observer) {
 	c.reactor = reactor.New(reactor.Config{
 		Address:        "127.0.0.1:0",
 		Backlog:        128,
-		Workers:        4,
+		Loops:          2,
 		MaxConnections: 100,
 		MaxPerAddress:  100,
 		WindowFrames:   1024,
@@ -130,7 +140,8 @@ func (c *central) open(folder string, observer reactor.Observer) {
 		LoopLog:        zerolog.New(c.log),
 		Observer:       observer,
 	}, contest)
-	c.admin.Watch(contest, c.reactor)
+	c.ledgerBytes = ledger.Durable
+	c.admin.Watch(contest, ledger.Durable, c.reactor)
 }
 
 // listen runs the reactor until the test ends.

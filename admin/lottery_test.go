@@ -66,8 +66,8 @@ func TestLottery(t *testing.T) {
 		`loteria_bets_total{agency="1"}`: 5, `loteria_batches_total{agency="1"}`: 1, `loteria_batches_total{agency="2"}`: 2,
 		`loteria_received_bytes_total{agency="1"}`: float64(len(frame) - 6), `loteria_received_bytes_total{agency="3"}`: 0,
 		"loteria_connections": 2, "loteria_connections_limit": 100, "loteria_commit_bytes_count": 3, "loteria_sync_seconds_count": 3,
-		"loteria_commit_batches_sum": 3, "loteria_ledger_bytes": float64(c.contest.Ledger().Durable()),
-		"loteria_commit_bytes_sum": float64(c.contest.Ledger().Durable()), "loteria_waiting_bytes": 0, "loteria_workers": 4,
+		"loteria_commit_batches_sum": 3, "loteria_ledger_bytes": float64(c.ledgerBytes()),
+		"loteria_commit_bytes_sum": float64(c.ledgerBytes()), "loteria_waiting_bytes": 0, "loteria_event_loops": 2,
 	})
 
 	two.ask(badBatch(2, 4), codec.TypeError)

@@ -91,11 +91,11 @@ var (
 	cut            = describe("connections_cut_total", "Connections ended since the start for what they left unread or sent behind a query.")
 	parked         = describe("parked_queries", "Queries for winners that wait for the draw.")
 	waitingFrames  = describe("waiting_frames", "Frames that wait for their answer.")
-	waitingBytes   = describe("waiting_bytes", "Payload of the frames that wait for their answer.")
-	maxWaiting     = describe("waiting_bytes_limit", "Payload that may wait; beyond it the answer is RETRY.")
+	waitingBytes   = describe("waiting_bytes", "What the frames that wait for their answer cost in memory.")
+	maxWaiting     = describe("waiting_bytes_limit", "What may wait, in memory; beyond it the answer is RETRY.")
 	unread         = describe("unread_bytes", "Answers that agencies have not read yet.")
-	burstsNow      = describe("bursts", "Bursts of frames that workers have, or that wait for one.")
-	workers        = describe("workers", "Workers.")
+	jobs           = describe("jobs", "What came with one read each, and is not durable or answered yet.")
+	loops          = describe("event_loops", "Event loops.")
 	windowFrames   = describe("window_frames", "Frames in the fullest window of a connection, when last looked at.")
 	maxFrames      = describe("window_frames_limit", "Frames of one connection that may wait for their answer.")
 	windowBytes    = describe("window_bytes", "Payload in the fullest window of a connection, when last looked at.")
@@ -110,7 +110,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		ready, startedAt, expected, finished, phases, ledger,
 		bets, batches, received, ended, told, heard, winners, refusals,
-		connections, maxConnections, turnedAway, cut, parked, waitingFrames, waitingBytes, maxWaiting, unread, burstsNow, workers,
+		connections, maxConnections, turnedAway, cut, parked, waitingFrames, waitingBytes, maxWaiting, unread, jobs, loops,
 		windowFrames, maxFrames, windowBytes, maxBytes,
 	} {
 		out <- desc
@@ -150,6 +150,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		counter(received, float64(t.bytes.Load()), agency)
 		gauge(told, oneIf(t.told.Load()), agency)
 	}
+	gauge(ledger, float64(watched.ledgerBytes()))
 	collectContest(gauge, watched.contest)
 	collectReactor(gauge, counter, watched.reactor.Stats())
 }
@@ -159,15 +160,15 @@ func collectContest(gauge sample, contest *lottery.Contest) {
 	for _, phase := range []lottery.Phase{lottery.Betting, lottery.Drawing, lottery.Drawn} {
 		gauge(phases, oneIf(phase == now), string(phase))
 	}
-	gauge(ledger, float64(contest.Ledger().Durable()))
 	done := 0
 	for _, standing := range contest.Standings() {
 		agency := strconv.Itoa(standing.Agency)
-		if standing.Ended {
+		hasEnded := standing.Ended != lottery.Open
+		if hasEnded {
 			done++
 		}
-		gauge(ended, oneIf(standing.Ended), agency)
-		gauge(heard, float64(standing.Heard.UnixMilli())/1000, agency)
+		gauge(ended, oneIf(hasEnded), agency)
+		gauge(heard, float64(standing.LastSeen.UnixMilli())/1000, agency)
 		if now == lottery.Drawn {
 			gauge(winners, float64(standing.Winners), agency)
 		}
@@ -182,8 +183,8 @@ func collectReactor(gauge, counter sample, stats reactor.Stats) {
 		connections: stats.Connections, maxConnections: stats.MaxConnections,
 		parked:        stats.ParkedQueries,
 		waitingFrames: stats.WaitingFrames, waitingBytes: stats.WaitingBytes, maxWaiting: stats.MaxWaiting,
-		unread:    stats.UnreadBytes,
-		burstsNow: stats.Bursts, workers: stats.Workers,
+		unread: stats.UnreadBytes,
+		jobs:   stats.Jobs, loops: stats.Loops,
 		windowFrames: stats.WindowFrames, maxFrames: stats.MaxWindowFrames,
 		windowBytes: stats.WindowBytes, maxBytes: stats.MaxWindowBytes,
 	} {

@@ -57,8 +57,9 @@ func (c *central) play(ctx context.Context, id int, period time.Duration) error 
 // TestPage has a whole lottery run in front of the page: five agencies with the
 // data of the project, from nothing to the draw.
 func TestPage(t *testing.T) {
+	w := needBrowser(t)
 	c := show(t, 5, nil)
-	p := openTab(t, c.url, "es-AR")
+	p := w.open(t, c.url, "es-AR")
 	p.await("while the ledger is read", "navidad", "en vivo", "Recuperando el registro de apuestas")
 
 	c.open(t.TempDir(), c.admin.Observer())
@@ -135,8 +136,9 @@ func TestPage(t *testing.T) {
 }
 
 func TestPageWithABrokenLedger(t *testing.T) {
+	w := needBrowser(t)
 	c := start(t, 1)
-	p := openTab(t, c.url, "es")
+	p := w.open(t, c.url, "es")
 	p.await("before", "0 de 1 agencias terminaron")
 	c.breakLedger()
 	p.await("a ledger that has failed", "El registro de apuestas falló: la central no acepta más apuestas.", "no se pudo guardar, 3 apuestas")
@@ -144,7 +146,7 @@ func TestPageWithABrokenLedger(t *testing.T) {
 
 // localBets is how many bets of the agency are stored, as an Argentine writes it.
 func (c *central) localBets(agency int) string {
-	n := fmt.Sprint(c.contest.Bets(agency))
+	n := fmt.Sprint(c.contest.Standings()[agency-1].Bets)
 	for i := len(n) - 3; i > 0; i -= 3 {
 		n = n[:i] + "." + n[i:]
 	}
@@ -178,9 +180,10 @@ func settled(t *testing.T) *central {
 }
 
 func TestPageInEnglish(t *testing.T) {
+	w := needBrowser(t)
 	c := settled(t)
 	for _, language := range []string{"en-GB", "de-DE"} { // English is for who has neither
-		p := openTab(t, c.url, language)
+		p := w.open(t, c.url, language)
 		p.await(language, "1 of 3 agencies have finished", "Agencies 2 and 3 are still to finish.", "invalid number, 1 bet", "1 refusal", "live")
 		p.awaitRow(1, "finished", "60", "–")
 		p.awaitRow(3, "not heard of", "0", "–")
@@ -188,15 +191,16 @@ func TestPageInEnglish(t *testing.T) {
 	}
 	dated := show(t, 1, func(config *Config) { config.Deadline = time.Date(2026, 12, 24, 18, 0, 0, 0, time.Local) })
 	dated.open(t.TempDir(), nil)
-	openTab(t, dated.url, "en-GB").await("a deadline", "Agency 1 is still to finish. The draw is at 24 Dec 2026, 18:00 at the latest.")
-	p := openTab(t, c.url, "fr-FR,es-ES")
+	w.open(t, dated.url, "en-GB").await("a deadline", "Agency 1 is still to finish. The draw is at 24 Dec 2026, 18:00 at the latest.")
+	p := w.open(t, c.url, "fr-FR,es-ES")
 	p.await("the first language that there is", "1 de 3 agencias terminaron")
 }
 
 // Both languages have the same texts, and a word for every code.
 func TestTexts(t *testing.T) {
+	w := needBrowser(t)
 	c := settled(t)
-	p := openTab(t, c.url, "es")
+	p := w.open(t, c.url, "es")
 	keys := func(language string) []string {
 		return text[[]string](p, `(() => { const all = [];
 			const walk = (from, path) => Object.entries(from).forEach(([key, value]) =>
@@ -241,10 +245,11 @@ const contrast = `(() => {
 
 // In both schemes every text can be read, and the schemes are two.
 func TestPageLightAndDark(t *testing.T) {
+	w := needBrowser(t)
 	c := settled(t)
 	backs := map[string]bool{}
 	for _, scheme := range []string{"light", "dark"} {
-		p := openTab(t, c.url, "es", call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		p := w.open(t, c.url, "es", call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
 		}))
 		p.await(scheme, "bad_number", "terminó", "enviando", "sin noticias")
@@ -264,9 +269,10 @@ func TestPageLightAndDark(t *testing.T) {
 
 // On a phone nothing is beyond the edge, in any state.
 func TestPageOnAPhone(t *testing.T) {
+	w := needBrowser(t)
 	c := settled(t)
 	for _, language := range []string{"es", "en"} {
-		p := openTab(t, c.url, language, chromedp.EmulateViewport(360, 740, chromedp.EmulateScale(2)))
+		p := w.open(t, c.url, language, chromedp.EmulateViewport(360, 740, chromedp.EmulateScale(2)))
 		p.await("on a phone", "bad_number")
 		if width := text[int](p, "document.documentElement.scrollWidth"); width > 360 {
 			t.Errorf("%s: the page is %d pixels wide on a screen of 360", language, width)
@@ -279,8 +285,9 @@ func TestPageOnAPhone(t *testing.T) {
 }
 
 func TestPageByKeyboard(t *testing.T) {
+	w := needBrowser(t)
 	c := settled(t)
-	p := openTab(t, c.url, "es")
+	p := w.open(t, c.url, "es")
 	p.await("by keyboard", "bad_number")
 	p.run(chromedp.KeyEvent(kb.Tab))
 	p.awaitText("the first stop", "document.activeElement.innerText", "Ir a las agencias")
@@ -295,10 +302,11 @@ func TestPageByKeyboard(t *testing.T) {
 type node struct{ role, name string }
 
 func TestPageByScreenReader(t *testing.T) {
+	w := needBrowser(t)
 	c := settled(t)
 	for name, width := range map[string]int64{"2": 1200, "Agencia 2": 360} { // a phone's rows have no header above them
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
-			p := openTab(t, c.url, "es-AR", chromedp.EmulateViewport(width, 740))
+			p := w.open(t, c.url, "es-AR", chromedp.EmulateViewport(width, 740))
 			p.await("by screen reader", "bad_number")
 			testScreenReader(t, p, name)
 		})
@@ -364,29 +372,27 @@ func testScreenReader(t *testing.T, p *tab, agency2 string) {
 
 // A page whose central goes and comes back finds it again by itself.
 func TestPageFindsTheCentralAgain(t *testing.T) {
+	w := needBrowser(t)
 	c := &central{t: t, log: &logBuffer{}}
-	begin := func(address string, agencies int) (stop func()) {
-		c.admin = New(Config{Address: address, Agencies: agencies, Log: newLog(c.log)})
-		ctx, cancel := context.WithCancel(context.Background())
-		var running sync.WaitGroup
-		running.Go(func() { c.admin.Run(ctx) })
-		c.awaitListening()
-		return func() { cancel(); running.Wait() }
+	begin := func(address string) (stop func()) {
+		c.admin = New(Config{Address: address, Agencies: 1, Log: newLog(c.log)})
+		return c.run()
 	}
-	stop := begin("127.0.0.1:0", 1)
+	stop := begin("127.0.0.1:0")
 	address := c.admin.Address().String()
-	p := openTab(t, "http://"+address, "es")
+	p := w.open(t, c.url, "es")
 	p.await("at first", "en vivo")
 	stop()
 	p.await("without a central", "se perdió la conexión")
-	defer begin(address, 1)()
+	begin(address)
 	p.await("with another one", "en vivo")
 }
 
 // More agencies than a page can bear are counted, and not listed.
 func TestPageWithManyAgencies(t *testing.T) {
+	w := needBrowser(t)
 	c := start(t, maxListed+50)
-	p := openTab(t, c.url, "es")
+	p := w.open(t, c.url, "es")
 	p.await("many agencies", fmt.Sprintf("0 de %d agencias terminaron", maxListed+50), "Faltan las agencias 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 y 240 más.",
 		"y 50 agencias más, en /api/state")
 	var ended []int

@@ -63,9 +63,10 @@ type Server struct {
 
 // watched is the central that a Server shows.
 type watched struct {
-	contest *lottery.Contest
-	reactor *reactor.Server
-	drawnAt atomic.Pointer[time.Time] // nil when the draw was done before
+	contest     *lottery.Contest
+	reactor     *reactor.Server
+	ledgerBytes func() int64              // on disk
+	drawnAt     atomic.Pointer[time.Time] // nil when the draw was done before
 }
 
 // New returns a Server that has nothing to show yet.
@@ -93,14 +94,14 @@ func New(config Config) *Server {
 // Observer is what the reactor has to tell what happens.
 func (s *Server) Observer() reactor.Observer { return s.tally }
 
-// Committed takes in a commit of the ledger; see lottery.WithCommits.
+// Committed takes in a commit of the ledger.
 func (s *Server) Committed(c lottery.Commit) { s.commits.add(c) }
 
-// Watch has the server show a contest and its reactor, which does not run yet.
-// It is called once, before the reactor runs.
-func (s *Server) Watch(contest *lottery.Contest, reactor *reactor.Server) {
+// Watch has the server show a contest, how much of its ledger is on disk, and its
+// reactor, which does not run yet. It is called once, before the reactor runs.
+func (s *Server) Watch(contest *lottery.Contest, ledgerBytes func() int64, reactor *reactor.Server) {
 	s.pulse.begin(s.tally, contest.Standings(), time.Now())
-	s.watched.Store(&watched{contest: contest, reactor: reactor})
+	s.watched.Store(&watched{contest: contest, ledgerBytes: ledgerBytes, reactor: reactor})
 	close(s.watching)
 }
 

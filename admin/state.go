@@ -120,7 +120,7 @@ func (s *Server) state(listed int) *State {
 	state.addReactor(watched.reactor.Stats())
 	winners := 0
 	for i, standing := range watched.contest.Standings() {
-		if standing.Ended {
+		if standing.Ended != lottery.Open {
 			state.Finished++
 		} else if len(state.Awaited) < maxAwaited {
 			state.Awaited = append(state.Awaited, standing.Agency)
@@ -153,14 +153,14 @@ func (s *Server) agency(standing lottery.Standing, phase Phase, rate float64) Ag
 		Batches: t.batches.Load(),
 		Bytes:   t.bytes.Load(),
 		Refused: t.refused.Load(),
-		Heard:   standing.Heard,
+		Heard:   standing.LastSeen,
 	}
 	switch {
-	case standing.Missing:
+	case standing.Ended == lottery.Missing:
 		a.State = Missing
 	case t.told.Load():
 		a.State = Told
-	case standing.Ended:
+	case standing.Ended == lottery.Finished:
 		a.State = Finished
 	case a.Bets > 0:
 		a.State = Sending

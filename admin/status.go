@@ -21,7 +21,7 @@ const (
 func (s *Server) look() (watched *watched, ready bool, status Status) {
 	watched = s.watched.Load()
 	switch {
-	case watched != nil && watched.contest.Ledger().Err() != nil:
+	case watched != nil && watched.contest.Err() != nil:
 		return watched, false, LedgerFailed // which is why it stops, if it does
 	case s.stopping.Load():
 		return watched, false, Stopping

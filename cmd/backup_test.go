@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"loteria/lottery"
+	"loteria/lottery/csvledger"
 )
 
 // copyCommand returns the command with which the operators' page backs a
@@ -35,7 +35,7 @@ func copyCommand(t *testing.T) string {
 // so many bytes.
 func backUp(command, folder, backup string, size int64) error {
 	for {
-		info, err := os.Stat(filepath.Join(folder, lottery.LedgerFile))
+		info, err := os.Stat(filepath.Join(folder, csvledger.LedgerFile))
 		if err == nil && info.Size() >= size {
 			break
 		}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"loteria/lottery"
+	"loteria/lottery/csvledger"
 )
 
 // hostileRow is one way to be hostile.
@@ -123,7 +123,7 @@ func (row hostileRow) play(t *testing.T, in *input, seed uint64) {
 		}
 	}
 	want := append(in.rows[:len(in.rows):len(in.rows)], s.extra...)
-	ledger := filepath.Join(s.central.storage, lottery.LedgerFile)
+	ledger := filepath.Join(s.central.storage, csvledger.LedgerFile)
 	compare(t, "encoding/csv", readCSV(t, ledger), want)
 	s.central.check(len(want))
 	if s.extra == nil {

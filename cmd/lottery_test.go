@@ -24,6 +24,7 @@ import (
 	"github.com/rs/zerolog"
 	"loteria/agency"
 	"loteria/lottery"
+	"loteria/lottery/csvledger"
 	"loteria/reactor"
 )
 
@@ -43,7 +44,7 @@ func TestLottery(t *testing.T) {
 			if !maps.Equal(told, winners) {
 				t.Errorf("the agencies were told of %v winners, expected %v", told, winners)
 			}
-			ledger := filepath.Join(folder, lottery.LedgerFile)
+			ledger := filepath.Join(folder, csvledger.LedgerFile)
 			want := rowsOf(t, data)
 			compare(t, "encoding/csv", readCSV(t, ledger), want)
 			t.Run("python", func(t *testing.T) { compare(t, "Python's csv", readPython(t, ledger), want) })
@@ -55,14 +56,18 @@ func TestLottery(t *testing.T) {
 // was told of.
 func play(t *testing.T, folder, data string) map[int]int {
 	t.Helper()
-	contest, _, err := lottery.OpenContest(folder, agencies)
+	ledger, err := csvledger.Open(folder, agencies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contest, err := lottery.NewContest(ledger)
 	if err != nil {
 		t.Fatal(err)
 	}
 	central := reactor.New(reactor.Config{
 		Address:        "127.0.0.1:0",
 		Backlog:        16,
-		Workers:        8,
+		Loops:          2,
 		MaxConnections: 64,
 		MaxPerAddress:  64,
 		FrameTimeout:   time.Minute,

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"loteria/lottery"
+	"loteria/lottery/csvledger"
 )
 
 // stuckTime is how long nothing at all may get further.
@@ -145,7 +146,7 @@ func freeAddress(t *testing.T) string {
 	return ""
 }
 
-func (r *round) ledger() string { return filepath.Join(r.storage, lottery.LedgerFile) }
+func (r *round) ledger() string { return filepath.Join(r.storage, csvledger.LedgerFile) }
 
 func (r *round) startCentral() {
 	r.listening = false
@@ -251,7 +252,7 @@ func (r *round) inspectLedger() {
 		}
 	}
 	r.found = r.atDeath(found)
-	if state, err := os.ReadFile(filepath.Join(r.storage, lottery.StateFile)); err == nil {
+	if state, err := os.ReadFile(filepath.Join(r.storage, csvledger.StateFile)); err == nil {
 		var kept struct{ Phase lottery.Phase }
 		if err := json.Unmarshal(state, &kept); err != nil {
 			r.fail("after a kill: %v", err)
@@ -454,6 +455,6 @@ func (r *round) fail(format string, args ...any) {
 	for _, id := range slices.Sorted(maps.Keys(r.agencies)) {
 		fmt.Fprintln(&all, r.agencies[id])
 	}
-	state, _ := os.ReadFile(filepath.Join(r.storage, lottery.StateFile))
+	state, _ := os.ReadFile(filepath.Join(r.storage, csvledger.StateFile))
 	r.t.Fatalf(format+"\n%v\n%v\nacknowledged %v, told %v, state %s\n%v", append(args, r.central, &all, r.acked, r.told, state, r.tally)...)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 	"loteria/admin"
 	"loteria/lottery"
+	"loteria/lottery/csvledger"
 	"loteria/reactor"
 )
 
@@ -22,15 +23,20 @@ import (
 func centralMetrics(t *testing.T) map[string]bool {
 	t.Helper()
 	shown := admin.New(admin.Config{Address: "127.0.0.1:0", Agencies: 1, Log: zerolog.Nop()})
-	contest, _, err := lottery.OpenContest(t.TempDir(), 1, lottery.WithCommits(shown.Committed))
+	ledger, err := csvledger.Open(t.TempDir(), 1, csvledger.WithCommits(shown.Committed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contest, err := lottery.NewContest(ledger)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer contest.Close()
-	if err := contest.Finish(1, 0, true); err != nil {
+	if err := contest.DrawWithout(1); err != nil {
 		t.Fatal(err)
 	}
-	shown.Watch(contest, reactor.New(reactor.Config{MaxConnections: 1}, contest))
+	<-contest.Drawn()
+	shown.Watch(contest, ledger.Durable, reactor.New(reactor.Config{MaxConnections: 1}, contest))
 
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})

@@ -9,9 +9,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"loteria/cmd/internal/logline"
 	"loteria/cmd/internal/settings"
 	"loteria/codec"
+	"loteria/internal/logline"
 )
 
 // What an agency does.

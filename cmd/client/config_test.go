@@ -9,8 +9,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"loteria/cmd/internal/logline"
 	"loteria/cmd/internal/settings"
+	"loteria/internal/logline"
 )
 
 func defaultConfig() config {

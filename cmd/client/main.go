@@ -13,8 +13,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"loteria/agency"
-	"loteria/cmd/internal/logline"
 	"loteria/cmd/internal/settings"
+	"loteria/internal/logline"
 	"loteria/lottery"
 )
 

@@ -8,8 +8,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"loteria/agency"
-	"loteria/cmd/internal/logline"
 	"loteria/cmd/internal/progress"
+	"loteria/internal/logline"
 )
 
 // screen is what there is to see beside the log: on a terminal a bar below it,

@@ -5,14 +5,15 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
-	"loteria/cmd/internal/logline"
 	"loteria/cmd/internal/settings"
+	"loteria/internal/logline"
 	"loteria/lottery"
 )
 
@@ -27,7 +28,8 @@ type config struct {
 	logLevel         zerolog.Level
 	logFormat        logline.Format
 	expectedAgencies int    // agencies that must finish before the draw
-	maxWorkers       int    // goroutines that store bets
+	maxWorkers       int    // event loops at most; 0 is one for each core
+	loops            int    // event loops; 0 is as many as there may be
 	echo             bool   // lines that are no frame are answered
 	storageDir       string // folder of the ledger
 	contest          string // folder below storageDir; empty is storageDir itself
@@ -96,9 +98,13 @@ func table(c *config) *settings.Set {
 		About: "agencies, numbered from 1, that must finish before the draw",
 	}, settings.Int(1, 100_000))
 	settings.Add(s, &c.maxWorkers, settings.Setting{
-		Key: "MAX_WORKERS", Flag: "max-workers", Env: "MAX_WORKERS", Default: "64",
-		About: "batches that are worked on at the same time",
-	}, settings.Int(1, 4096))
+		Key: "MAX_WORKERS", Flag: "max-workers", Env: "MAX_WORKERS", Default: "0",
+		About: "event loops that work on bets at the same time, at most; 0 is one for each core",
+	}, settings.Int(0, 4096))
+	settings.Add(s, &c.loops, settings.Setting{
+		Key: "LOOPS", Flag: "loops", Env: "LOOPS", Default: "0",
+		About: "event loops, each with connections of its own; 0 is as many as max-workers allows, and one for each core at most",
+	}, settings.Int(0, 4096))
 	settings.Add(s, &c.echo, settings.Setting{
 		Key: "ECHO", Flag: "echo", Env: "ECHO", Default: "true",
 		About: "send back the lines of connections that do not speak the protocol",
@@ -186,6 +192,18 @@ func table(c *config) *settings.Set {
 	}, settings.Bool())
 
 	return s
+}
+
+// eventLoops is how many there are.
+func (c config) eventLoops() int {
+	loops, most := c.loops, c.maxWorkers
+	if loops == 0 {
+		loops = runtime.NumCPU()
+	}
+	if most > 0 {
+		loops = min(loops, most)
+	}
+	return loops
 }
 
 // listenAddress is where to listen, as host:port.

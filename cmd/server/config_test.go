@@ -10,14 +10,14 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"loteria/cmd/internal/logline"
 	"loteria/cmd/internal/settings"
+	"loteria/internal/logline"
 )
 
 func defaultConfig() config {
 	return config{
 		port: 12345, listenBacklog: 128, logLevel: zerolog.InfoLevel, logFormat: logline.Text,
-		expectedAgencies: 5, maxWorkers: 64, echo: true, storageDir: ".", maxConnections: 131072,
+		expectedAgencies: 5, echo: true, storageDir: ".", maxConnections: 131072,
 		maxPerAddress: 32768, maxLine: 1024, frameTimeout: 30 * time.Second, idleTimeout: 10 * time.Minute,
 		windowFrames: 1024, windowBytes: 1 << 20, maxWaiting: 256 << 20, maxUnread: 1 << 20,
 		shutdownTimeout: 5 * time.Second, admin: "127.0.0.1:8080",
@@ -87,6 +87,7 @@ func TestEverySetting(t *testing.T) {
 		{"LOG_FORMAT", "log-format", "json", func(c *config) { c.logFormat = logline.JSON }},
 		{"EXPECTED_AGENCIES", "expected-agencies", "3", func(c *config) { c.expectedAgencies = 3 }},
 		{"MAX_WORKERS", "max-workers", "2", func(c *config) { c.maxWorkers = 2 }},
+		{"LOOPS", "loops", "3", func(c *config) { c.loops = 3 }},
 		{"ECHO", "echo", "no", func(c *config) { c.echo = false }},
 		{"STORAGE_DIR", "storage-dir", "/var/bets", func(c *config) { c.storageDir = "/var/bets" }},
 		{"CONTEST", "contest", "Navidad-2026_1.b", func(c *config) { c.contest = "Navidad-2026_1.b" }},
@@ -140,7 +141,8 @@ func TestNotAllowed(t *testing.T) {
 		"log-level":         {"LOUD", "", "20"},
 		"log-format":        {"xml"},
 		"expected-agencies": {"0", "100001"},
-		"max-workers":       {"0", "4097"},
+		"max-workers":       {"-1", "4097"},
+		"loops":             {"-1", "4097"},
 		"echo":              {"maybe"},
 		"storage-dir":       {""},
 		"contest":           {".", "..", ".a", "a/b", `a\b`, "ñ", "a b", strings.Repeat("a", 65)},
@@ -234,7 +236,7 @@ func TestHelpNamesEverySetting(t *testing.T) {
 	}
 	for _, want := range []string{
 		"SERVER_CONFIG", "config.ini", "SERVER_PORT", "SERVER_LISTEN_BACKLOG", "LOGGING_LEVEL", "EXPECTED_AGENCIES",
-		"MAX_WORKERS", "BIND_ADDRESS", "LOG_FORMAT", "ECHO", "STORAGE_DIR", "CONTEST", "MAX_CONNECTIONS",
+		"MAX_WORKERS", "LOOPS", "BIND_ADDRESS", "LOG_FORMAT", "ECHO", "STORAGE_DIR", "CONTEST", "MAX_CONNECTIONS",
 		"WINDOW_FRAMES", "WINDOW_BYTES", "SHUTDOWN_TIMEOUT", "SERVER_IP",
 	} {
 		if !strings.Contains(text.String(), want) {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"path/filepath"
 	"time"
 
 	"github.com/rs/zerolog"
 	"loteria/lottery"
+	"loteria/lottery/csvledger"
 )
 
 const (
@@ -19,44 +19,54 @@ const (
 )
 
 // openContest opens the contest and logs what it holds.
-func openContest(c config, log zerolog.Logger, options ...lottery.Option) (*lottery.Contest, error) {
+func openContest(c config, log zerolog.Logger, committed func(lottery.Commit)) (*csvledger.Ledger, *lottery.Contest, error) {
+	options := []csvledger.Option{
+		csvledger.WithCommits(committed),
+		csvledger.WithWarnings(func(err error) {
+			log.Warn().Str("action", "save_contest").Str("result", "in_progress").Err(err).Send()
+		}),
+	}
 	if c.noSync {
-		options = append(options, lottery.WithoutSync())
+		options = append(options, csvledger.WithoutSync())
 	}
-	contest, torn, err := lottery.OpenContest(c.folder(), c.expectedAgencies, options...)
+	ledger, err := csvledger.Open(c.folder(), c.expectedAgencies, options...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	ledger := filepath.Join(c.folder(), lottery.LedgerFile)
-	if torn > 0 {
-		log.Warn().Str("action", "recover_ledger").Str("result", "success").Str("file", ledger).Int64("torn_bytes", torn).Send()
+	contest, err := lottery.NewContest(ledger)
+	if err != nil {
+		return nil, nil, err
+	}
+	if torn := ledger.Torn(); torn > 0 {
+		log.Warn().Str("action", "recover_ledger").Str("result", "success").Str("file", ledger.Path()).Int64("torn_bytes", torn).Send()
 	}
 	var bets uint64
-	for agency := 1; agency <= c.expectedAgencies; agency++ {
-		bets += contest.Bets(agency)
+	for _, standing := range contest.Standings() {
+		bets += standing.Bets
 	}
-	log.Info().Str("action", "open_contest").Str("result", "success").Str("file", ledger).
+	log.Info().Str("action", "open_contest").Str("result", "success").Str("file", ledger.Path()).
 		Int("agencies", c.expectedAgencies).Uint64("bets", bets).Str("phase", string(contest.Phase())).Send()
 	if contest.Phase() == lottery.Drawn {
 		log.Info().Str("action", "contest_drawn").Str("result", "success").
 			Str("note", "this lottery is finished, it tells its winners and takes no bets; another CONTEST or --contest begins a new one").Send()
 	}
-	announced := contest.Phase() == lottery.Drawn && !contest.DrewLate()
+	announced := contest.Phase() == lottery.Drawn && !contest.DrawnLate()
 	if len(c.drawWithout) > 0 {
 		if err := drawWithout(contest, c.drawWithout, log); err != nil {
-			return nil, fmt.Errorf("--draw-without: %w", err)
+			return nil, nil, fmt.Errorf("--draw-without: %w", err)
 		}
 	}
 	if contest.Phase() == lottery.Drawn && !announced {
 		log.Info().Str("action", "sorteo").Str("result", "success").Send()
 	}
-	return contest, nil
+	return ledger, contest, nil
 }
 
 // watch keeps an eye on the contest until ctx is done: it ends the betting at
-// the deadline, and says every minute whom the draw waits for. It returns the
-// ledger's failure, if that comes first.
-func watch(ctx context.Context, contest *lottery.Contest, deadline time.Time, log zerolog.Logger) error {
+// the deadline, says every minute whom the draw waits for, and has the ledger
+// note how much of it is on disk. It returns the ledger's failure, if that comes
+// first.
+func watch(ctx context.Context, contest *lottery.Contest, checkpoint func() error, deadline time.Time, log zerolog.Logger) error {
 	ticker := time.NewTicker(reportInterval)
 	defer ticker.Stop()
 	var due <-chan time.Time // never, without a deadline
@@ -69,8 +79,8 @@ func watch(ctx context.Context, contest *lottery.Contest, deadline time.Time, lo
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-contest.Ledger().Failed():
-			return contest.Ledger().Err()
+		case <-contest.Failed():
+			return contest.Err()
 		case <-due:
 			var late []int
 			for _, awaited := range contest.Awaited() {
@@ -81,7 +91,7 @@ func watch(ctx context.Context, contest *lottery.Contest, deadline time.Time, lo
 			}
 		case now := <-ticker.C:
 			reportAwaited(contest, now, log)
-			if err := contest.Checkpoint(); err != nil {
+			if err := checkpoint(); err != nil {
 				log.Error().Str("action", "checkpoint").Str("result", "fail").Err(err).Send()
 			}
 		}
@@ -107,14 +117,14 @@ func reportAwaited(contest *lottery.Contest, now time.Time, log zerolog.Logger) 
 			return
 		}
 		log.Info().Str("action", "await_agency").Str("result", "in_progress").Int("agency", a.Agency).Uint64("bets", a.Bets).
-			Stringer("silent_for", now.Sub(a.Heard).Round(time.Second)).Str("since", a.Heard.Format(time.DateTime)).Send()
+			Stringer("silent_for", now.Sub(a.LastSeen).Round(time.Second)).Str("since", a.LastSeen.Format(time.DateTime)).Send()
 	}
 }
 
 // checkLedger prints what the contest's ledger holds, and what is wrong with
 // it.
 func checkLedger(c config, stdout io.Writer) error {
-	report, err := lottery.Check(c.folder())
+	report, err := csvledger.Check(c.folder())
 	fmt.Fprintf(stdout, "%s: %d rows, %d bytes; state: %s\n", report.Path, report.Rows, report.Bytes, report.State)
 	for _, a := range report.Agencies {
 		fmt.Fprintf(stdout, "agency %d: %d bets, digest %016x, %d on the winning number\n", a.Agency, a.Bets, a.Digest, a.Winners)

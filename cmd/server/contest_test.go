@@ -6,19 +6,24 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"loteria/cmd/internal/logline"
+	"loteria/internal/logline"
 	"loteria/lottery"
+	"loteria/lottery/csvledger"
 )
 
 // The report says whom the draw waits for and since when each has said
 // nothing, and is bounded (pitfall 8).
 func TestReportAwaited(t *testing.T) {
-	contest, _, err := lottery.OpenContest(t.TempDir(), maxAwaited+3)
+	ledger, err := csvledger.Open(t.TempDir(), maxAwaited+3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contest, err := lottery.NewContest(ledger)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = contest.Close() })
-	if err := contest.Finish(2, 0, false); err != nil {
+	if err := contest.DrawWithout(2); err != nil {
 		t.Fatal(err)
 	}
 	var text strings.Builder
@@ -33,7 +38,7 @@ func TestReportAwaited(t *testing.T) {
 	}
 	for line, part := range map[int]string{
 		0:          "action: await_agency | result: in_progress | agency: 1 | bets: 0 | silent_for: 3m0s | since: ",
-		1:          "| agency: 3 |", // 2 has finished
+		1:          "| agency: 3 |", // the betting of 2 has ended
 		maxAwaited: "| more_agencies: 2",
 	} {
 		if !strings.Contains(lines[line], part) {

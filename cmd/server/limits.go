@@ -10,23 +10,29 @@ import (
 )
 
 // ownFiles is how many descriptors the central needs beside its connections:
-// the ledger, the log, the event loops, a few connections that are accepted and
-// refused at once, and those of the admin port.
-const ownFiles = 64 + admin.MaxConnections
+// the ledger, the log, connections that are on their way to a loop and have two
+// (64 at most), and those of the admin port. loopFiles is what an event loop
+// needs.
+const (
+	ownFiles  = 64 + 64 + admin.MaxConnections
+	loopFiles = 2
+)
 
 // limitConnections returns how many of the wanted connections the limit of
-// open files has room for. It must never be reached: an accept that fails for
-// want of a descriptor ends gnet's event loop. Go has raised the soft limit to
-// the hard one already (https://go.dev/doc/go1.19#os).
-func limitConnections(wanted int) (int, error) {
+// open files has room for, beside so many event loops. Without the limit, an
+// accept would fail for want of a descriptor, and nobody would be told why. Go
+// has raised the soft limit to the hard one already
+// (https://go.dev/doc/go1.19#os).
+func limitConnections(wanted, loops int) (int, error) {
+	own := uint64(ownFiles + loopFiles*loops)
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, fmt.Errorf("find the limit of open files: %w", err)
 	}
-	if limit.Cur <= 2*ownFiles {
-		return 0, fmt.Errorf("the limit of open files is %d, the central needs more than %d", limit.Cur, 2*ownFiles)
+	if limit.Cur <= 2*own {
+		return 0, fmt.Errorf("the limit of open files is %d, the central needs more than %d", limit.Cur, 2*own)
 	}
-	room := limit.Cur - ownFiles
+	room := limit.Cur - own
 	if uint64(wanted) <= room {
 		return wanted, nil
 	}
@@ -34,7 +40,7 @@ func limitConnections(wanted int) (int, error) {
 }
 
 // spareProcessors is how many goroutines may run beyond what there are cores:
-// the event loop and the ledger's writer are in a system call most of the time,
+// event loops and the leader of a commit are in a system call most of the time,
 // and each takes a processor of Go's scheduler along until that notices. With
 // two cores the agencies' bets would have to wait for it.
 const spareProcessors = 2

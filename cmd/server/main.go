@@ -16,9 +16,8 @@ import (
 	"syscall"
 
 	"github.com/rs/zerolog"
-	"loteria/cmd/internal/logline"
 	"loteria/cmd/internal/settings"
-	"loteria/lottery"
+	"loteria/internal/logline"
 	"loteria/reactor"
 )
 
@@ -64,21 +63,21 @@ func serveLogged(c config, stdout io.Writer) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return serve(ctx, c, log, log.Output(writer.NonBlocking()))
+	return serve(ctx, c, log, log.Output(writer.NonBlocking()), writer.Journal(c.logLevel))
 }
 
 // serve opens the contest and serves it until ctx is done or the ledger fails.
-func serve(ctx context.Context, c config, log, loopLog zerolog.Logger) error {
+func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal reactor.Journal) error {
 	log.Debug().Str("action", "config").Str("result", "success").Int("port", c.port).
 		Int("listen_backlog", c.listenBacklog).Str("logging_level", logline.LevelName(c.logLevel)).Send()
 
 	shown, closeAdmin := newAdmin(c, log)
 	defer closeAdmin()
-	contest, err := openContest(c, log, lottery.WithCommits(shown.Committed))
+	ledger, contest, err := openContest(c, log, shown.Committed)
 	if err != nil {
 		return err
 	}
-	connections, err := limitConnections(c.maxConnections)
+	connections, err := limitConnections(c.maxConnections, c.eventLoops())
 	if err != nil {
 		return err
 	}
@@ -91,7 +90,7 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger) error {
 		Address:        c.listenAddress(),
 		Backlog:        c.listenBacklog,
 		Echo:           c.echo,
-		Workers:        c.maxWorkers,
+		Loops:          c.eventLoops(),
 		MaxConnections: connections,
 		MaxPerAddress:  c.maxPerAddress,
 		MaxLine:        c.maxLine,
@@ -102,11 +101,12 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger) error {
 		MaxWaiting:     c.maxWaiting,
 		MaxUnread:      c.maxUnread,
 		StopTimeout:    c.shutdownTimeout,
+		Journal:        journal,
 		Log:            log,
 		LoopLog:        loopLog,
 		Observer:       shown.Observer(),
 	}, contest)
-	shown.Watch(contest, server)
+	shown.Watch(contest, ledger.Durable, server)
 
 	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
@@ -114,7 +114,7 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger) error {
 	defer cancel()
 	// From here on there may be a draw, which the server logs.
 	watching.Go(func() {
-		if err := watch(ctx, contest, c.drawDeadline, log); err != nil {
+		if err := watch(ctx, contest, ledger.Checkpoint, c.drawDeadline, log); err != nil {
 			log.Error().Str("action", "ledger").Str("result", "fail").Err(err).Send()
 			cancel()
 		}
