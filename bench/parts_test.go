@@ -11,6 +11,7 @@ import (
 	"loteria/bench/generator"
 	"loteria/codec"
 	"loteria/lottery"
+	"loteria/lottery/csvledger"
 )
 
 // rowSize is the average length of the generator's rows, in bytes.
@@ -108,42 +109,67 @@ func BenchmarkRows(b *testing.B) {
 }
 
 // BenchmarkLedger appends batches to a ledger, so many before it waits for
-// them. One operation is one batch.
+// them. One operation is one batch. The leader of a commit is whoever finds the
+// ledger idle, or, to compare, always the same goroutine.
 func BenchmarkLedger(b *testing.B) {
-	for _, sync := range []bool{true, false} {
+	for _, ledgers := range []struct {
+		name    string
+		options []csvledger.Option
+	}{
+		{"sync=true/leader", nil},
+		{"sync=true/writer", []csvledger.Option{csvledger.WithWriter()}},
+		{"sync=false/leader", []csvledger.Option{csvledger.WithoutSync()}},
+		{"sync=false/writer", []csvledger.Option{csvledger.WithoutSync(), csvledger.WithWriter()}},
+	} {
 		for _, batches := range []int{1, 32, 1024} {
-			b.Run(fmt.Sprintf("sync=%t/batches=%d", sync, batches), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/batches=%d", ledgers.name, batches), func(b *testing.B) {
 				folder := b.TempDir()
-				ledger, _, err := lottery.OpenLedger(filepath.Join(folder, lottery.LedgerFile),
-					lottery.LedgerOptions{NoSync: !sync}, func(lottery.Run) error { return nil })
-				if err != nil {
-					b.Fatal(err)
-				}
-				rows := sample(b, 1)[0].Rows
-				bare := bareDisk(b, folder, batches*len(rows))
-				b.SetBytes(int64(len(rows)))
+				ledger := openLedger(b, folder, ledgers.options...)
+				rows := lottery.Stretch{Agency: 1, Bets: batchSize, Rows: sample(b, 1)[0].Rows}
+				bare := bareDisk(b, folder, batches*len(rows.Rows))
+				var mark lottery.Mark
+				durable := make(chan error, batches)
+				done := func(err error) { durable <- err }
+				b.SetBytes(int64(len(rows.Rows)))
 				b.ReportAllocs()
 				b.ResetTimer()
-				for i := 1; i <= b.N; i++ {
-					receipt, err := ledger.Append(rows)
-					if err == nil && (i%batches == 0 || i == b.N) {
-						err = ledger.Wait(receipt)
+				for i := 0; i < b.N; {
+					appended := min(batches, b.N-i)
+					for range appended {
+						var err error
+						if mark, err = ledger.Append(rows, mark, done); err != nil {
+							b.Fatal(err)
+						}
 					}
-					if err != nil {
-						b.Fatal(err)
+					for range appended {
+						if err := <-durable; err != nil {
+							b.Fatal(err)
+						}
 					}
+					i += appended
 				}
 				b.StopTimer()
 				if err := ledger.Close(); err != nil {
 					b.Fatal(err)
 				}
 				reportBets(b)
-				if sync {
-					b.ReportMetric(bare, "disk-MB/s")
-				}
+				b.ReportMetric(bare, "disk-MB/s")
 			})
 		}
 	}
+}
+
+// openLedger opens a ledger of one agency that nobody else follows.
+func openLedger(b *testing.B, folder string, options ...csvledger.Option) *csvledger.Ledger {
+	b.Helper()
+	ledger, err := csvledger.Open(folder, 1, options...)
+	if err == nil {
+		_, err = ledger.Begin(func(int, lottery.Ending, *lottery.Account) {})
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return ledger
 }
 
 // BenchmarkDisk appends the rows of so many batches to a file and syncs each
@@ -175,7 +201,8 @@ func BenchmarkDisk(b *testing.B) {
 // has in memory. One operation is the whole.
 func BenchmarkRecovery(b *testing.B) {
 	const bets = 1_000_000
-	path := filepath.Join(b.TempDir(), lottery.LedgerFile)
+	folder := b.TempDir()
+	path := filepath.Join(folder, csvledger.LedgerFile)
 	batches := sample(b, 100)
 	var rows []byte
 	for _, batch := range batches {
@@ -194,16 +221,16 @@ func BenchmarkRecovery(b *testing.B) {
 	b.SetBytes(int64(len(rows) * bets / (len(batches) * batchSize)))
 	b.ReportAllocs()
 	for b.Loop() {
-		found := 0
-		ledger, _, err := lottery.OpenLedger(path, lottery.LedgerOptions{}, func(run lottery.Run) error {
-			found += run.Bets
-			return nil
-		})
+		ledger, err := csvledger.Open(folder, 1)
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := ledger.Close(); err != nil || found != bets {
-			b.Fatalf("%d bets were found, expected %d (%v)", found, bets, err)
+		stored, err := ledger.Begin(func(int, lottery.Ending, *lottery.Account) {})
+		if err == nil {
+			err = ledger.Close()
+		}
+		if err != nil || stored.Accounts[0].Bets != bets {
+			b.Fatalf("%d bets were found, expected %d (%v)", stored.Accounts[0].Bets, bets, err)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*bets), "ns/bet")

@@ -2,6 +2,7 @@ package generator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -85,11 +86,21 @@ func (p *Parked) park(ctx context.Context, i int) error {
 	return err
 }
 
-// settle waits until the central has looked at all that was sent before: its
-// loop takes what has come in in turns, and so do its workers.
+// settle waits until the central has looked at all that was sent before: a loop
+// takes what has come in in turns, and so many connections at the same time are
+// on each of its loops.
 func (p *Parked) settle(ctx context.Context) error {
-	for range 3 {
-		if err := p.ask(ctx, &codec.Resume{Agency: "1"}, codec.TypeResumePoint); err != nil {
+	const times, connections = 3, 64
+	for range times {
+		asked := make(chan error, connections)
+		for range connections {
+			go func() { asked <- p.ask(ctx, &codec.Resume{Agency: "1"}, codec.TypeResumePoint) }()
+		}
+		var err error
+		for range connections {
+			err = errors.Join(err, <-asked)
+		}
+		if err != nil {
 			return err
 		}
 	}

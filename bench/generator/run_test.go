@@ -13,7 +13,7 @@ import (
 
 	"loteria/bench/generator"
 	"loteria/bench/inprocess"
-	"loteria/lottery"
+	"loteria/lottery/csvledger"
 )
 
 // startCentral runs a central for the time of the test, and returns a function
@@ -48,7 +48,7 @@ func TestRunSendsSoManyBets(t *testing.T) {
 			t.Fatalf("%+v: %v", config, err)
 		}
 		stop()
-		rows, err := os.ReadFile(filepath.Join(folder, lottery.LedgerFile))
+		rows, err := os.ReadFile(filepath.Join(folder, csvledger.LedgerFile))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,7 +12,7 @@ import (
 	"loteria/bench/generator"
 	"loteria/bench/process"
 	"loteria/bench/report"
-	"loteria/lottery"
+	"loteria/lottery/csvledger"
 )
 
 const manyBets = 10_000_000
@@ -35,7 +35,7 @@ func (l *lab) withStored(do func(folder string) error) error {
 			return err
 		}
 	}
-	ledger, state := filepath.Join(l.stored, lottery.LedgerFile), filepath.Join(l.stored, lottery.StateFile)
+	ledger, state := filepath.Join(l.stored, csvledger.LedgerFile), filepath.Join(l.stored, csvledger.StateFile)
 	before, err := os.Stat(ledger)
 	if err != nil {
 		return err

@@ -46,12 +46,14 @@ var goals = []struct {
 	{"window", windowed},
 	{"lockstep", lockStep},
 	{"alone", alone},
+	{"futex", futexCalls},
 	{"lottery", wholeLottery},
 	{"parked", parking},
 	{"restart", restart},
 	{"draw", drawing},
 	{"allocations", allocations},
 	{"growth", growth},
+	{"crowd", crowd},
 	{"watched", watched},
 }
 

@@ -6,10 +6,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"time"
 
 	"github.com/rs/zerolog"
+	"loteria/internal/logline"
 	"loteria/lottery"
+	"loteria/lottery/csvledger"
 	"loteria/reactor"
 )
 
@@ -17,20 +20,26 @@ import (
 type Central struct {
 	Address string
 	contest *lottery.Contest
+	log     *logline.Writer
 	stop    context.CancelFunc
 	ended   chan error
 }
 
 // Start runs a central of so many agencies, which keeps its bets in the folder.
-func Start(folder string, agencies int) (*Central, error) {
-	contest, _, err := lottery.OpenContest(folder, agencies)
+func Start(folder string, agencies int, options ...csvledger.Option) (*Central, error) {
+	ledger, err := csvledger.Open(folder, agencies, options...)
 	if err != nil {
 		return nil, err
 	}
+	contest, err := lottery.NewContest(ledger)
+	if err != nil {
+		return nil, err
+	}
+	log := logline.New(io.Discard, logline.Text)
 	server := reactor.New(reactor.Config{
 		Address:        "127.0.0.1:0",
 		Backlog:        128,
-		Workers:        64,
+		Loops:          runtime.NumCPU(),
 		MaxConnections: 16_384,
 		MaxPerAddress:  16_384,
 		WindowFrames:   1024,
@@ -40,10 +49,12 @@ func Start(folder string, agencies int) (*Central, error) {
 		FrameTimeout:   time.Minute,
 		IdleTimeout:    time.Minute,
 		StopTimeout:    time.Minute,
-		Log:            zerolog.New(io.Discard).Level(zerolog.InfoLevel),
+		Journal:        log.Journal(zerolog.InfoLevel),
+		Log:            log.Logger(zerolog.InfoLevel),
+		LoopLog:        log.Logger(zerolog.InfoLevel),
 	}, contest)
 	ctx, stop := context.WithCancel(context.Background())
-	c := &Central{contest: contest, stop: stop, ended: make(chan error, 1)}
+	c := &Central{contest: contest, log: log, stop: stop, ended: make(chan error, 1)}
 	go func() { c.ended <- server.Run(ctx) }()
 	select {
 	case <-server.Ready():
@@ -51,12 +62,12 @@ func Start(folder string, agencies int) (*Central, error) {
 		return c, nil
 	case err := <-c.ended:
 		stop()
-		return nil, errors.Join(err, contest.Close())
+		return nil, errors.Join(err, contest.Close(), log.Close())
 	}
 }
 
 // Stop ends the central when all that it took is answered.
 func (c *Central) Stop() error {
 	c.stop()
-	return errors.Join(<-c.ended, c.contest.Close())
+	return errors.Join(<-c.ended, c.contest.Close(), c.log.Close())
 }

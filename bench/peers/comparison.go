@@ -19,6 +19,14 @@ import (
 
 const batchSize = 100 // bets
 
+// The names of those that the central is held against.
+const (
+	central        = "the central"
+	quiet          = "the central, with only errors in its log"
+	goroutinesName = "goroutines: the same ledger and log, package net"
+	redisName      = "Redis stream, appendfsync always"
+)
+
 // loads are what each peer is measured with.
 var loads = []struct {
 	name                string
@@ -68,27 +76,27 @@ func (c *comparison) peers() []peer {
 			return s, target(s.Address), nil
 		}
 	}
-	central := func(address string) generator.Target { return &generator.Central{Address: address} }
+	dial := func(address string) generator.Target { return &generator.Central{Address: address} }
 	start := func(start func(context.Context, string, string, int) (*process.Server, error)) starter {
 		return func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
 			s, err := start(ctx, c.bin, folder, agencies)
 			if err != nil {
 				return nil, nil, err
 			}
-			return s, central(s.Address), nil
+			return s, dial(s.Address), nil
 		}
 	}
 	all := []peer{
-		{"the central", "synced, and logged", start(process.StartCentral)},
-		{"the central, with only errors in its log", "synced", start(process.StartQuietCentral)},
-		{"goroutines: the same ledger, package net", "synced", own("goroutines", central)},
-		{"simple: one lock, encoding/csv", "not synced", own("simple", central)},
+		{central, "synced, and logged", start(process.StartCentral)},
+		{quiet, "synced", start(process.StartQuietCentral)},
+		{goroutinesName, "synced, and logged", own("goroutines", dial)},
+		{"simple: one lock, encoding/csv", "not synced", own("simple", dial)},
 		{"NATS JetStream, sync always", "synced", own("jetstream", func(url string) generator.Target { return &jetstream.Target{URL: url} })},
 	}
 	if path, err := redis.Path(); err != nil {
 		fmt.Fprintf(c.news, "Redis is skipped: %v\n", err)
 	} else {
-		all = append(all, peer{"Redis stream, appendfsync always", "synced", func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
+		all = append(all, peer{redisName, "synced", func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
 			s, socket, err := redis.Start(ctx, path, folder)
 			return s, &redis.Target{Socket: socket}, err
 		}})
@@ -163,6 +171,59 @@ func (c *comparison) write(w io.Writer, results []result) error {
 			cell := fmt.Sprintf("%s (%s, %s)", report.Grouped(rate), short(report.Median(r.medians[j])), short(report.Median(r.tails[j])))
 			if i > 0 {
 				cell += fmt.Sprintf(": %.2f ×", rate/central)
+			}
+			row = append(row, cell)
+		}
+		rows = append(rows, row)
+	}
+	if err := report.WriteTable(w, header, rows); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	return writeGoals(w, results)
+}
+
+// aims are what the central is to reach beside another: at least so many times
+// its rate.
+var aims = []struct {
+	of, to string
+	least  float64
+}{
+	{central, goroutinesName, 1.05},
+	{central, redisName, 1},
+	{central, quiet, 0.97},
+}
+
+// writeGoals writes what the central has reached beside the others. Rounds are
+// compared with each other, and the median of the ratios counts.
+func writeGoals(w io.Writer, results []result) error {
+	header := []string{"the rate of", "to that of", "at least"}
+	for _, load := range loads {
+		header = append(header, load.name)
+	}
+	find := func(name string) *result {
+		for i := range results {
+			if results[i].peer.name == name {
+				return &results[i]
+			}
+		}
+		return nil
+	}
+	var rows [][]string
+	for _, aim := range aims {
+		of, to := find(aim.of), find(aim.to)
+		if to == nil {
+			continue // it is not on this machine
+		}
+		row := []string{of.peer.name, to.peer.name, fmt.Sprintf("%.2f ×", aim.least)}
+		for i := range loads {
+			var ratios []float64
+			for round := range of.rates[i] {
+				ratios = append(ratios, of.rates[i][round]/to.rates[i][round])
+			}
+			cell := fmt.Sprintf("%.2f ×", report.Median(ratios))
+			if report.Median(ratios) < aim.least {
+				cell += " (missed)"
 			}
 			row = append(row, cell)
 		}

@@ -7,10 +7,13 @@ import (
 	"io"
 	"net"
 
+	"github.com/rs/zerolog"
 	"loteria/bench/peers/goroutines"
 	"loteria/bench/peers/jetstream"
 	"loteria/bench/peers/simple"
+	"loteria/internal/logline"
 	"loteria/lottery"
+	"loteria/lottery/csvledger"
 )
 
 // agencies is how many there are in the lotteries of the peers.
@@ -20,13 +23,19 @@ const agencies = 64
 func servePeer(ctx context.Context, name string, stdout io.Writer) error {
 	switch name {
 	case "goroutines":
-		contest, _, err := lottery.OpenContest(".", agencies)
+		ledger, err := csvledger.Open(".", agencies)
 		if err != nil {
 			return err
 		}
-		return errors.Join(serveTCP(ctx, goroutines.New(contest), stdout), contest.Close())
+		contest, err := lottery.NewContest(ledger)
+		if err != nil {
+			return err
+		}
+		log := logline.New(stdout, logline.Text)
+		server := goroutines.New(contest, log.Journal(zerolog.InfoLevel))
+		return errors.Join(serveTCP(ctx, server, stdout), contest.Close(), log.Close())
 	case "simple":
-		return serveTCP(ctx, simple.New(lottery.LedgerFile, agencies), stdout)
+		return serveTCP(ctx, simple.New(csvledger.LedgerFile, agencies), stdout)
 	case "jetstream":
 		s, err := jetstream.Start(".")
 		if err != nil {

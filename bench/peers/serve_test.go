@@ -11,11 +11,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
 	"loteria/bench/generator"
 	"loteria/bench/peers/goroutines"
 	"loteria/bench/peers/simple"
 	"loteria/codec"
+	"loteria/internal/logline"
 	"loteria/lottery"
+	"loteria/lottery/csvledger"
 )
 
 // server is what a peer that speaks the lottery's protocol has in common with
@@ -31,17 +34,22 @@ func TestLotteries(t *testing.T) {
 	const bets = 30_000
 	for name, start := range map[string]func(t *testing.T, path string) server{
 		"goroutines": func(t *testing.T, path string) server {
-			contest, _, err := lottery.OpenContest(filepath.Dir(path), 3)
+			ledger, err := csvledger.Open(filepath.Dir(path), 3)
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { contest.Close() })
-			return goroutines.New(contest)
+			contest, err := lottery.NewContest(ledger)
+			if err != nil {
+				t.Fatal(err)
+			}
+			log := logline.New(io.Discard, logline.Text)
+			t.Cleanup(func() { _ = contest.Close(); _ = log.Close() })
+			return goroutines.New(contest, log.Journal(zerolog.InfoLevel))
 		},
 		"simple": func(_ *testing.T, path string) server { return simple.New(path, 3) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), lottery.LedgerFile)
+			path := filepath.Join(t.TempDir(), csvledger.LedgerFile)
 			s := start(t, path)
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {

@@ -109,6 +109,9 @@ func (s *Server) Kill() error {
 	return s.log.Close()
 }
 
+// PID returns the number of the server's process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
 // Memory returns the most memory that the server has had resident, in bytes.
 func (s *Server) Memory() (int, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))

@@ -20,15 +20,21 @@ const (
 
 // answer is what a request is answered.
 type answer struct {
-	receipt lottery.Receipt // first this has to be durable
-	message codec.Message   // unless it is winners that are asked for
-	query   int             // the agency whose winners are asked for, or 0
+	after   int           // first so many of the connection's have to be durable
+	message codec.Message // unless it is winners that are asked for
+	query   int           // the agency whose winners are asked for, or 0
+	bets    int           // of a BET or BATCH
+	single  bool          // it is a BET
+	action  string        // that was refused
+	refused error         // why
 }
 
 // reader is the goroutine that takes one connection's requests.
 type reader struct {
 	contest *lottery.Contest
 	answers chan<- answer
+	durable *progress
+	stored  int // what was handed over to be stored
 	agency  int // the first one named, or 0
 
 	// Scratch, used again for each request.
@@ -51,7 +57,7 @@ func (r *reader) read(conn net.Conn) {
 				err = r.handle(frame)
 			}
 			if err != nil {
-				r.refuse(err)
+				r.refuse("receive_frame", 0, err)
 				return
 			}
 			if !ok {
@@ -75,7 +81,7 @@ func (r *reader) handle(frame codec.Frame) error {
 			return err
 		}
 		r.batch.Reset()
-		r.store(bet.Slip.Document, bet.Slip.Number, r.add(&bet.Slip))
+		r.store(bet.Slip.Document, bet.Slip.Number, true, r.add(&bet.Slip))
 	case codec.TypeBatch:
 		return r.storeBatch(frame.Payload)
 	case codec.TypeFinished:
@@ -129,7 +135,7 @@ func (r *reader) storeBatch(payload []byte) error {
 	if found {
 		r.batch.SetPosition(position)
 	}
-	r.store(document, number, refused)
+	r.store(document, number, false, refused)
 	return nil
 }
 
@@ -143,18 +149,22 @@ func (r *reader) add(slip *lottery.Slip) error {
 	return r.batch.Add(slip)
 }
 
-// store admits the batch, unless a bet of it is at fault. The writer awaits the
-// receipt.
-func (r *reader) store(document, number string, refused error) {
-	var receipt lottery.Receipt
+// store admits the batch, unless a bet of it is at fault. The writer answers
+// when it is durable.
+func (r *reader) store(document, number string, single bool, refused error) {
+	bets := r.bets.Len()
+	if single {
+		bets = 1
+	}
 	if refused == nil {
-		receipt, refused = r.contest.Store(&r.batch)
+		refused = r.contest.Store(&r.batch, r.durable.add)
 	}
 	if refused != nil {
-		r.refuse(refused)
+		r.refuse("apuesta_recibida", bets, refused)
 		return
 	}
-	r.answers <- answer{receipt: receipt, message: &codec.Success{Document: document, Number: number}}
+	r.stored++
+	r.answers <- answer{after: r.stored, message: &codec.Success{Document: document, Number: number}, bets: bets, single: single}
 }
 
 // offending puts the bet at fault into a refusal that is about its agency.
@@ -166,15 +176,15 @@ func offending(err error, slip *lottery.Slip) error {
 	return err
 }
 
-// finish blocks the reader, not the writer: no bet behind FINISHED may be
-// admitted before it.
 func (r *reader) finish(finished *codec.Finished) {
 	agency, err := r.speaksFor(finished.Agency)
 	if err == nil {
-		err = r.contest.Finish(agency, finished.Total, finished.HasTotal)
+		err = await(func(done func(error)) error {
+			return r.contest.Finish(agency, finished.Total, finished.HasTotal, done)
+		})
 	}
 	if err != nil {
-		r.refuse(err)
+		r.refuse("agencia_finalizada", 0, err)
 		return
 	}
 	r.answers <- answer{message: &codec.Success{Finished: true}}
@@ -186,7 +196,7 @@ func (r *reader) query(query *codec.WinnersQuery) {
 		_, _, err = r.contest.Winners(agency)
 	}
 	if err != nil {
-		r.refuse(err)
+		r.refuse("consulta_ganadores", 0, err)
 		return
 	}
 	r.answers <- answer{query: agency}
@@ -196,13 +206,28 @@ func (r *reader) resume(resume *codec.Resume) {
 	agency, err := r.speaksFor(resume.Agency)
 	var point codec.ResumePoint
 	if err == nil {
-		point.Count, point.Digest, err = r.contest.Resume(agency)
+		err = await(func(done func(error)) error {
+			return r.contest.Resume(agency, func(bets, digest uint64, err error) {
+				point = codec.ResumePoint{Count: bets, Digest: digest}
+				done(err)
+			})
+		})
 	}
 	if err != nil {
-		r.refuse(err)
+		r.refuse("resume", 0, err)
 		return
 	}
 	r.answers <- answer{message: &point}
+}
+
+// await calls what tells of its end by a callback, and waits for it. That blocks
+// the reader, not the writer.
+func await(f func(done func(error)) error) error {
+	ended := make(chan error, 1)
+	if err := f(func(err error) { ended <- err }); err != nil {
+		return err
+	}
+	return <-ended
 }
 
 // speaksFor returns the agency of that name, which must be the one that the
@@ -224,7 +249,9 @@ func (r *reader) speaksFor(name string) (int, error) {
 	return agency, nil
 }
 
-func (r *reader) refuse(err error) { r.answers <- answer{message: refusal(err)} }
+func (r *reader) refuse(action string, bets int, err error) {
+	r.answers <- answer{message: refusal(err), bets: bets, action: action, refused: err}
+}
 
 // refusal returns the ERROR that tells a peer of err.
 func refusal(err error) *codec.Error {

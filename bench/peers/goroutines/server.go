@@ -11,6 +11,7 @@ import (
 	"net"
 
 	"loteria/bench/peers/accept"
+	"loteria/internal/logline"
 	"loteria/lottery"
 )
 
@@ -18,19 +19,22 @@ import (
 type Server struct {
 	*accept.Loop
 	contest *lottery.Contest
+	journal *logline.Journal
 }
 
 // New returns a Server for the contest, which stays the caller's.
-func New(contest *lottery.Contest) *Server {
-	s := &Server{contest: contest}
+func New(contest *lottery.Contest, journal *logline.Journal) *Server {
+	s := &Server{contest: contest, journal: journal}
 	s.Loop = accept.New(s.handle)
 	return s
 }
 
 func (s *Server) handle(conn net.Conn) {
 	answers := make(chan answer, window)
-	reader := reader{contest: s.contest, answers: answers}
-	writer := writer{contest: s.contest, conn: conn, closing: s.Closing()}
+	durable := newProgress()
+	reader := reader{contest: s.contest, answers: answers, durable: durable}
+	peer, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
+	writer := writer{contest: s.contest, journal: s.journal, durable: durable, conn: conn, peer: peer, closing: s.Closing()}
 	go func() {
 		defer close(answers)
 		reader.read(conn)

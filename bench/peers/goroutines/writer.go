@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"loteria/codec"
+	"loteria/internal/logline"
 	"loteria/lottery"
 )
 
@@ -14,26 +15,30 @@ const writeTime = 30 * time.Second
 // writer is the goroutine that answers one connection's requests.
 type writer struct {
 	contest *lottery.Contest
+	journal *logline.Journal
+	durable *progress
 	conn    net.Conn
+	peer    string          // IP address
 	closing <-chan struct{} // the server is
 
-	frames  []byte          // answers that are not sent yet
-	durable lottery.Receipt // known to be on disk
-	failed  bool            // the peer is gone; the reader will notice
+	frames []byte // answers that are not sent yet
+	lines  []byte // of the log, likewise
+	known  int    // how many are known to be durable
+	failed bool   // the peer is gone; the reader will notice
 }
 
 // write answers until the reader has ended. All answers that are ready at the
-// same time leave with one write: those of one commit do, for whoever awaits
-// one receipt of it learns how far the disk is.
+// same time leave with one write.
 func (w *writer) write(answers <-chan answer) {
 	for a := range answers {
-		if a.receipt > w.durable {
+		if a.after > w.known {
 			w.flush() // what is ready does not wait for the disk
-			if err := w.contest.Await(a.receipt); err != nil {
-				a.message = refusal(err)
+			var err error
+			if w.known, err = w.durable.await(a.after); err != nil {
+				a.message, a.action, a.refused = refusal(err), "apuesta_recibida", err
 			}
-			w.durable = lottery.Receipt(w.contest.Ledger().Durable())
 		}
+		w.log(&a)
 		if a.query != 0 {
 			w.flush()
 			w.tellWinners(a.query)
@@ -43,6 +48,20 @@ func (w *writer) write(answers <-chan answer) {
 		if len(answers) == 0 {
 			w.flush()
 		}
+	}
+}
+
+// log renders the line about an answer; it is written before that is sent.
+func (w *writer) log(a *answer) {
+	stored, _ := a.message.(*codec.Success)
+	switch {
+	case a.refused != nil:
+		code := refusal(a.refused).Code
+		w.lines = w.journal.AppendRefusal(w.lines, a.action, a.bets, string(code), w.peer, a.refused)
+	case a.single:
+		w.lines = w.journal.AppendBet(w.lines, stored.Document, stored.Number, false)
+	case a.bets > 0:
+		w.lines = w.journal.AppendBatch(w.lines, a.bets)
 	}
 }
 
@@ -74,6 +93,8 @@ func (w *writer) append(m codec.Message) {
 }
 
 func (w *writer) flush() {
+	w.journal.Write(w.lines)
+	w.lines = w.lines[:0]
 	if len(w.frames) == 0 {
 		return
 	}
