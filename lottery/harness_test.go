@@ -30,7 +30,10 @@ func at(position uint64, b *lottery.Batch) *lottery.Batch {
 // contest is one in a folder.
 type contest struct {
 	*ledgertest.Contest
-	ledger *csvledger.Ledger
+	ledger interface {
+		Checkpoint() error
+		Durable() int64
+	}
 	folder string
 }
 
