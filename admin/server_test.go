@@ -55,6 +55,7 @@ func TestReady(t *testing.T) {
 	c.listen()
 	c.expectReady(200, TakingBets)
 	c.dial().ask(finish(1), codec.TypeSuccess)
+	<-c.contest.Drawn() // the answer to FINISHED does not wait for it
 	c.expectReady(200, TellingWinners)
 	c.admin.Stopping()
 	c.expectReady(503, Stopping)

@@ -35,8 +35,8 @@ func TestGoals(t *testing.T) {
 			rows++
 		}
 	}
-	if rows != 7 {
-		t.Errorf("there are %d rows, expected 7:\n%s", rows, output)
+	if rows != 8 {
+		t.Errorf("there are %d rows, expected 8:\n%s", rows, output)
 	}
 	for _, part := range []string{"Linux", "commit", "MB/s", "µs to", "| goal |"} {
 		if !strings.Contains(string(output), part) {
