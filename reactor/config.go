@@ -30,7 +30,8 @@ type Lottery interface {
 
 // Journal takes the lines of the log that come with every request. Those that
 // append render one line, or nothing when its level is not logged; those that
-// write put whole lines into the log, in the order of the calls.
+// write put whole lines into the log, in the order of the calls. Negative bets,
+// and an empty code, are left out.
 type Journal interface {
 	EachBet() bool // whether each bet of a batch is logged
 	AppendBet(dst []byte, document, number string, ofBatch bool) []byte

@@ -223,7 +223,14 @@ func (j *job) refused(s *Server, o *outcome) {
 	code, reply := refusal(o.err)
 	action, peer := actions[o.kind], j.session.peer
 	if o.err != errBusy {
-		j.lines = s.config.Journal.AppendRefusal(j.lines, action, o.bets, string(code), peer, o.err)
+		bets, logged := -1, code
+		switch o.kind {
+		case codec.TypeBet, codec.TypeBatch:
+			bets = o.bets
+		case 0:
+			logged = "" // what ends a conversation says it in words
+		}
+		j.lines = s.config.Journal.AppendRefusal(j.lines, action, bets, string(logged), peer, o.err)
 	}
 	s.config.Observer.Refused(Refused{Action: action, Agency: o.agency, Bets: o.bets, Code: code, Peer: peer})
 	j.reply(reply)

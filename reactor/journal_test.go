@@ -40,7 +40,14 @@ func (j testJournal) AppendBatch(dst []byte, bets int) []byte {
 
 func (j testJournal) AppendRefusal(dst []byte, action string, bets int, code, ip string, err error) []byte {
 	return j.appendLine(dst, zerolog.ErrorLevel, func(e *zerolog.Event) {
-		e.Str("action", action).Str("result", "fail").Int("cantidad", bets).Str("code", code).Str("ip", ip).Err(err).Send()
+		e.Str("action", action).Str("result", "fail")
+		if bets >= 0 {
+			e.Int("cantidad", bets)
+		}
+		if code != "" {
+			e.Str("code", code)
+		}
+		e.Str("ip", ip).Err(err).Send()
 	})
 }
 

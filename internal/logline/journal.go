@@ -50,7 +50,8 @@ func (j *Journal) AppendBatch(dst []byte, bets int) []byte {
 }
 
 // AppendRefusal appends the line about a request that was refused, with the
-// number of its bets when it has any, and without an error when there is none:
+// number of its bets when it is about bets (negative says no), and without a
+// code or an error when there is none:
 //
 //	ERROR    action: … | result: fail | cantidad: N | code: … | ip: … | error: …
 func (j *Journal) AppendRefusal(dst []byte, action string, bets int, code, ip string, err error) []byte {
@@ -58,10 +59,12 @@ func (j *Journal) AppendRefusal(dst []byte, action string, bets int, code, ip st
 		return dst
 	}
 	l := j.w.begin(dst, zerolog.ErrorLevel, action, "fail")
-	if bets > 0 {
+	if bets >= 0 {
 		l.number("cantidad", bets)
 	}
-	l.text("code", code)
+	if code != "" {
+		l.text("code", code)
+	}
 	l.text("ip", ip)
 	if err != nil {
 		l.text(zerolog.ErrorFieldName, err.Error())

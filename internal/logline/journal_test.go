@@ -44,19 +44,19 @@ func hotLines(value string, bets int) []hotLine {
 			}},
 		{"refused bets", 6,
 			func(j *Journal, dst []byte) []byte {
-				return j.AppendRefusal(dst, value, max(bets, 1), value, value, err)
+				return j.AppendRefusal(dst, value, max(bets, 0), value, value, err)
 			},
 			func(log *zerolog.Logger) {
-				log.Error().Str("action", value).Str("result", "fail").Int("cantidad", max(bets, 1)).
+				log.Error().Str("action", value).Str("result", "fail").Int("cantidad", max(bets, 0)).
 					Str("code", value).Str("ip", value).Err(err).Send()
 			}},
 		{"refusal", 5,
-			func(j *Journal, dst []byte) []byte { return j.AppendRefusal(dst, value, 0, value, value, err) },
+			func(j *Journal, dst []byte) []byte { return j.AppendRefusal(dst, value, -1, value, value, err) },
 			func(log *zerolog.Logger) {
 				log.Error().Str("action", value).Str("result", "fail").Str("code", value).Str("ip", value).Err(err).Send()
 			}},
 		{"refusal without an error", 4,
-			func(j *Journal, dst []byte) []byte { return j.AppendRefusal(dst, value, 0, value, value, nil) },
+			func(j *Journal, dst []byte) []byte { return j.AppendRefusal(dst, value, -1, value, value, nil) },
 			func(log *zerolog.Logger) {
 				log.Error().Str("action", value).Str("result", "fail").Str("code", value).Str("ip", value).Err(nil).Send()
 			}},
@@ -80,7 +80,7 @@ func TestJournalLines(t *testing.T) {
 			"INFO     action: apuesta_recibida | result: success | cantidad: 1234"},
 		{j.AppendRefusal(nil, "apuesta_recibida", 2, "bad_number", "127.0.0.1", errors.New("bad_number: 0")),
 			"ERROR    action: apuesta_recibida | result: fail | cantidad: 2 | code: bad_number | ip: 127.0.0.1 | error: bad_number: 0"},
-		{j.AppendRefusal(nil, "resume", 0, "storage", "::1", errors.New("a | b\n")),
+		{j.AppendRefusal(nil, "resume", -1, "storage", "::1", errors.New("a | b\n")),
 			`ERROR    action: resume | result: fail | code: storage | ip: ::1 | error: a \u007c b\n`},
 	} {
 		if got := timeless(test.got); got != test.want+"\n" {

@@ -57,7 +57,11 @@ func (w *writer) log(a *answer) {
 	switch {
 	case a.refused != nil:
 		code := refusal(a.refused).Code
-		w.lines = w.journal.AppendRefusal(w.lines, a.action, a.bets, string(code), w.peer, a.refused)
+		bets := a.bets
+		if a.action != "apuesta_recibida" {
+			bets = -1
+		}
+		w.lines = w.journal.AppendRefusal(w.lines, a.action, bets, string(code), w.peer, a.refused)
 	case a.single:
 		w.lines = w.journal.AppendBet(w.lines, stored.Document, stored.Number, false)
 	case a.bets > 0:
