@@ -296,8 +296,9 @@ func hostileLatecomers(s *hostileScene, n int) {
 			requests := []codec.Message{
 				&codec.Bet{Slip: slips[0]},
 				&codec.Batch{Slips: slips},
-				&codec.Batch{Slips: slips, HasPosition: true},
-				&codec.Batch{Slips: slips, HasPosition: true, Position: rng.Uint64()},
+				// At positions that are stored, it would be one that was sent again.
+				&codec.Batch{Slips: slips, HasPosition: true, Position: 1 << 32},
+				&codec.Batch{Slips: slips, HasPosition: true, Position: 1<<32 + uint64(rng.Uint32())},
 			}
 			rng.Shuffle(len(requests), func(i, j int) { requests[i], requests[j] = requests[j], requests[i] })
 			if err := p.claim(requests, id, code); err != nil {

@@ -47,20 +47,28 @@ func hotLines(value string, bets int) []hotLine {
 				return j.AppendRefusal(dst, value, max(bets, 0), value, value, err)
 			},
 			func(log *zerolog.Logger) {
-				log.Error().Str("action", value).Str("result", "fail").Int("cantidad", max(bets, 0)).
-					Str("code", value).Str("ip", value).Err(err).Send()
+				coded(log.Error().Str("action", value).Str("result", "fail").Int("cantidad", max(bets, 0)), value).
+					Str("ip", value).Err(err).Send()
 			}},
 		{"refusal", 5,
 			func(j *Journal, dst []byte) []byte { return j.AppendRefusal(dst, value, -1, value, value, err) },
 			func(log *zerolog.Logger) {
-				log.Error().Str("action", value).Str("result", "fail").Str("code", value).Str("ip", value).Err(err).Send()
+				coded(log.Error().Str("action", value).Str("result", "fail"), value).Str("ip", value).Err(err).Send()
 			}},
 		{"refusal without an error", 4,
 			func(j *Journal, dst []byte) []byte { return j.AppendRefusal(dst, value, -1, value, value, nil) },
 			func(log *zerolog.Logger) {
-				log.Error().Str("action", value).Str("result", "fail").Str("code", value).Str("ip", value).Err(nil).Send()
+				coded(log.Error().Str("action", value).Str("result", "fail"), value).Str("ip", value).Err(nil).Send()
 			}},
 	}
+}
+
+// coded adds a code to an event, if there is one.
+func coded(e *zerolog.Event, code string) *zerolog.Event {
+	if code == "" {
+		return e
+	}
+	return e.Str("code", code)
 }
 
 // timeless returns a line without its time.
