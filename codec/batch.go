@@ -1,8 +1,6 @@
 package codec
 
 import (
-	"encoding/binary"
-	"unicode/utf8"
 	"unsafe"
 
 	"loteria/lottery"
@@ -34,8 +32,9 @@ func (b *BatchReader) reset(payload string) error {
 // Len returns how many bets the batch says that it has.
 func (b *BatchReader) Len() int { return int(b.count) }
 
-// Next reads the next bet; more is false when there is none. The slip's texts
-// share the payload's memory: they are gone when that is used again.
+// Next reads the next bet; more is false when there is none. Whether the slip's
+// texts are UTF-8 is for the lottery to say: that is one bet's fault, and not the
+// frame's. They share the payload's memory: they are gone when that is used again.
 func (b *BatchReader) Next(slip *lottery.Slip) (more bool, err error) {
 	if b.err != nil || b.read == b.count {
 		return false, b.err
@@ -71,8 +70,7 @@ func cutSlip(payload string, slip *lottery.Slip) (rest string, ok bool) {
 	if payload = payload[4:]; size > uint64(len(payload)) {
 		return "", false
 	}
-	bet, rest := payload[:size], payload[size:]
-	texts := bet
+	texts, rest := payload[:size], payload[size:]
 	if slip.Agency, texts, ok = cutText(texts); !ok {
 		return "", false
 	}
@@ -91,7 +89,7 @@ func cutSlip(payload string, slip *lottery.Slip) (rest string, ok bool) {
 	if slip.Number, texts, ok = cutText(texts); !ok || texts != "" {
 		return "", false
 	}
-	return rest, isASCII(bet) || isUTF8(bet, slip)
+	return rest, true
 }
 
 // cutText cuts a text, with its length, off what is left of a bet.
@@ -104,29 +102,4 @@ func cutText(bet string) (text, rest string, ok bool) {
 		return "", "", false
 	}
 	return bet[2:end], bet[end:], true
-}
-
-// isUTF8 tells whether all texts of a bet are UTF-8, if they are short: then the
-// bytes of their lengths are ASCII, so that the bet is UTF-8 as a whole exactly
-// when they are.
-func isUTF8(bet string, slip *lottery.Slip) bool {
-	lengths := len(slip.Agency) | len(slip.FirstName) | len(slip.LastName) | len(slip.Document) | len(slip.Birthdate) | len(slip.Number)
-	return lengths < utf8.RuneSelf && utf8.ValidString(bet)
-}
-
-// isASCII looks at eight bytes at a time.
-func isASCII(s string) bool {
-	b := unsafe.Slice(unsafe.StringData(s), len(s))
-	for len(b) >= 8 {
-		if binary.NativeEndian.Uint64(b)&0x8080808080808080 != 0 {
-			return false
-		}
-		b = b[8:]
-	}
-	for _, c := range b {
-		if c >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }

@@ -54,8 +54,11 @@ func (r *reader) optionalUint64(what string) (n uint64, found bool) {
 	return r.uint64(what), true
 }
 
+// bytes reads a text that need not be UTF-8.
+func (r *reader) bytes(what string) string { return r.take(uint32(r.uint16(what)), what) }
+
 func (r *reader) text(what string) string {
-	s := r.take(uint32(r.uint16(what)), what)
+	s := r.bytes(what)
 	if r.err == nil && !utf8.ValidString(s) {
 		r.err = broken(BadFrame, "%s is not UTF-8", what)
 		return ""

@@ -45,9 +45,11 @@ type Error struct {
 
 // Finished says that the agency has no more bets.
 type Finished struct {
-	Agency   string
-	Total    uint64 // how many it has sent
-	HasTotal bool
+	Agency    string
+	Total     uint64 // how many it has sent
+	Digest    uint64 // of their rows: XXH64 with seed 0, in order
+	HasTotal  bool
+	HasDigest bool // only with a total
 }
 
 // WinnersQuery asks for the agency's winners.
@@ -168,12 +170,12 @@ func appendSlip(dst []byte, s *lottery.Slip) []byte {
 }
 
 func (r *reader) slip(s *lottery.Slip) {
-	s.Agency = r.text("the agency")
-	s.FirstName = r.text("the first name")
-	s.LastName = r.text("the last name")
-	s.Document = r.text("the document")
-	s.Birthdate = r.text("the birthdate")
-	s.Number = r.text("the number")
+	s.Agency = r.bytes("the agency")
+	s.FirstName = r.bytes("the first name")
+	s.LastName = r.bytes("the last name")
+	s.Document = r.bytes("the document")
+	s.Birthdate = r.bytes("the birthdate")
+	s.Number = r.bytes("the number")
 }
 
 // finishedText is what SUCCESS says to a FINISHED.
@@ -217,6 +219,7 @@ func (m *Finished) Decode(payload []byte) error {
 	r := reader{payload: string(payload)}
 	m.Agency = r.text("the agency")
 	m.Total, m.HasTotal = r.optionalUint64("the total")
+	m.Digest, m.HasDigest = r.optionalUint64("the digest")
 	return r.end()
 }
 
@@ -224,6 +227,9 @@ func (m *Finished) appendPayload(dst []byte) []byte {
 	dst = appendText(dst, m.Agency)
 	if m.HasTotal {
 		dst = binary.BigEndian.AppendUint64(dst, m.Total)
+		if m.HasDigest {
+			dst = binary.BigEndian.AppendUint64(dst, m.Digest)
+		}
 	}
 	return dst
 }

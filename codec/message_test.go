@@ -49,7 +49,9 @@ func drawMessage(t *rapid.T, typ Type) Message {
 		m.Code = lottery.Code(anyText.Draw(t, "code"))
 	case *Finished:
 		m.Agency = anyText.Draw(t, "agency")
-		m.Total, m.HasTotal = drawOptional(t)
+		if m.Total, m.HasTotal = drawOptional(t); m.HasTotal {
+			m.Digest, m.HasDigest = drawOptional(t)
+		}
 	case *WinnersQuery:
 		m.Agency = anyText.Draw(t, "agency")
 	case *Winners:

@@ -177,13 +177,17 @@ func setField(m Message, key, value string) error {
 	case "SUCCESS finished":
 		m.(*Success).Finished = value == "yes"
 		return nil
-	case "BATCH position", "FINISHED total", "RESUME_POINT count", "RESUME_POINT digest":
+	case "BATCH position", "FINISHED total", "FINISHED digest", "RESUME_POINT count", "RESUME_POINT digest":
 		n, err := strconv.ParseUint(value, 0, 64)
 		switch m := m.(type) {
 		case *Batch:
 			m.Position, m.HasPosition = n, true
 		case *Finished:
-			m.Total, m.HasTotal = n, true
+			if key == "total" {
+				m.Total, m.HasTotal = n, true
+			} else {
+				m.Digest, m.HasDigest = n, true
+			}
 		case *ResumePoint:
 			if key == "count" {
 				m.Count = n

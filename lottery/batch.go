@@ -30,6 +30,10 @@ func (b *Batch) Reset() {
 // batch without a position is appended to whatever is there.
 func (b *Batch) SetPosition(position uint64) { b.position, b.positionKnown = position, true }
 
+// Position returns how many bets of the agency come before this batch, if that was
+// said.
+func (b *Batch) Position() (position uint64, known bool) { return b.position, b.positionKnown }
+
 // Known returns how many of its bets the contest had already when it admitted
 // the batch: they were not stored again. It is set by Contest.Store.
 func (b *Batch) Known() int { return b.known }

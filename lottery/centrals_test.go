@@ -88,12 +88,12 @@ func TestAgencyMovesInFlight(t *testing.T) {
 	const batches = 20
 	told := make(chan error, batches)
 	for i := range batches {
-		if err := one.Store(newBatch(t, sample(1, i)), func(err error) { told <- err }); err != nil {
+		if err := one.Store(newBatch(t, sample(1, i)), 0, func(err error) { told <- err }); err != nil {
 			t.Fatal(err)
 		}
 	}
 	resumed := make(chan uint64)
-	if err := two.Resume(1, func(bets, _ uint64, err error) {
+	if _, err := two.Resume(1, func(bets, _ uint64, err error) {
 		if err != nil {
 			t.Error(err)
 		}
@@ -191,7 +191,7 @@ func TestUnavailableInFlight(t *testing.T) {
 	const batches = 3
 	told := make(chan error, batches)
 	for i := range batches {
-		err := c.Store(newBatch(t, sample(1, i)), func(err error) {
+		err := c.Store(newBatch(t, sample(1, i)), 0, func(err error) {
 			if i == 0 {
 				restore()
 			}
@@ -509,7 +509,7 @@ func sendSome(t *testing.T, c *ledgertest.Contest, agency, bets int, r *rand.Ran
 	sent := 0
 	for next := int(stored); next < bets && sent < batches; sent++ {
 		n := min(1+r.IntN(3), bets-next)
-		if err := c.Store(at(uint64(next), newBatch(t, samples(agency, next, n)...)), func(err error) { told <- err }); err != nil {
+		if err := c.Store(at(uint64(next), newBatch(t, samples(agency, next, n)...)), c.Writer(agency), func(err error) { told <- err }); err != nil {
 			told <- err
 		}
 		next += n

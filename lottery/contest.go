@@ -46,11 +46,17 @@ type Contest struct {
 type account struct {
 	mu       sync.Mutex
 	stored   Account   // with what is admitted and not durable yet
+	writer   Writer    // the last one, or 0 when the agency never had any
 	ending   bool      // its end is on its way to the ledger: no bets are taken
 	lost     error     // why the ledger may not have kept all that was admitted, until a claim tells
 	claims   int       // that are on their way to the ledger
 	lastSeen time.Time // when the agency last asked for something
 }
+
+// Writer is who may write for an agency: whoever has resumed it last. Resume
+// gives each its own. 0 is whoever has not resumed, and may write as long as
+// nobody has.
+type Writer uint64
 
 // NewContest returns the contest that the ledger holds. The draw is made when
 // a crash came between the last ending and it. The ledger is the contest's
@@ -105,15 +111,16 @@ func wait(f func(done func(error))) error {
 // announced it yet.
 func (c *Contest) DrawnLate() bool { return c.drawnLate }
 
-// Store admits a batch: whole, or not at all. With a position, bets that the
-// contest already has are left out. done is called when all of the batch is
-// durable, or with the reason why it never will be.
+// Store admits a batch that a writer sends: whole, or not at all. With a
+// position, bets that the contest already has are left out; that is only taken
+// from who has resumed, and so knows what these are. done is called when all of
+// the batch is durable, or with the reason why it never will be.
 //
 // The error, which is all that happens then, is a *Refusal with code
 // EmptyBatch, UnknownAgency, AgencyFinished, DrawDone, Gap, Fenced or Storage,
 // or it is ErrUnavailable. The one that done gets is Fenced, Storage or
 // ErrUnavailable.
-func (c *Contest) Store(batch *Batch, done func(error)) error {
+func (c *Contest) Store(batch *Batch, from Writer, done func(error)) error {
 	if batch.Len() == 0 {
 		return refuse(EmptyBatch, "the batch has no bets")
 	}
@@ -124,6 +131,9 @@ func (c *Contest) Store(batch *Batch, done func(error)) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.lastSeen = time.Now()
+	if err := a.admits(batch.agency, from, batch.positionKnown); err != nil {
+		return err
+	}
 	isGap := batch.positionKnown && batch.position > a.stored.Bets
 	known := 0 // how many bets of the batch are stored already
 	if batch.positionKnown && !isGap {
@@ -147,6 +157,18 @@ func (c *Contest) Store(batch *Batch, done func(error)) error {
 	}
 	a.stored.Add(&rows)
 	a.stored.Mark = mark
+	return nil
+}
+
+// admits returns nil when the writer may write for the agency. The caller holds
+// the lock.
+func (a *account) admits(agency int, from Writer, positionKnown bool) error {
+	switch {
+	case from != a.writer:
+		return refuse(Fenced, "agency %d has resumed on another connection: say RESUME to go on", agency)
+	case from == 0 && positionKnown:
+		return refuse(Fenced, "agency %d has not said RESUME: without that, no position is taken", agency)
+	}
 	return nil
 }
 
@@ -200,17 +222,20 @@ func failure(err error) error {
 	return &Refusal{Code: Storage, Reason: err.Error()}
 }
 
-// Resume tells how many bets of the agency are durable, and the digest of their
-// rows: XXH64 with seed 0, in order. The error is a *Refusal with code
+// Resume makes the caller the agency's only writer: nothing is admitted from any
+// other from now on. done is told how many bets of the agency are durable, all
+// that were admitted before among them, and the digest of their rows: XXH64
+// with seed 0, in order. The error, of either, is a *Refusal with code
 // UnknownAgency or Storage, or ErrUnavailable.
-func (c *Contest) Resume(agency int, done func(bets, digest uint64, err error)) error {
+func (c *Contest) Resume(agency int, done func(bets, digest uint64, err error)) (Writer, error) {
 	a, err := c.account(agency)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.lastSeen = time.Now()
+	a.writer++
 	bets, digest := a.stored.Bets, a.stored.Digest.Sum64()
 	c.claim(agency, a, func(stored *Account, err error) {
 		if stored != nil {
@@ -218,7 +243,7 @@ func (c *Contest) Resume(agency int, done func(bets, digest uint64, err error)) 
 		}
 		done(bets, digest, failure(err))
 	})
-	return nil
+	return a.writer, nil
 }
 
 // claim makes the contest the agency's writer, and its account what is stored.
@@ -249,13 +274,20 @@ func (a *account) replace(stored *Account) {
 	a.stored.Ended = Open
 }
 
-// Finish closes the agency's betting and tells when that is durable; said again
-// it does nothing. With a total, it first checks that exactly that many bets are
-// stored. When the last agency has finished, the draw follows. The error, its
-// own or that done gets, is a *Refusal with code UnknownAgency, Incomplete,
-// Fenced or Storage, or, when the agency's betting was ended without it,
-// AgencyFinished or, after the draw, DrawDone; or it is ErrUnavailable.
-func (c *Contest) Finish(agency int, total uint64, totalKnown bool, done func(error)) error {
+// Tally is what an agency says that it has bet, as far as it says so.
+type Tally struct {
+	Bets, Digest       uint64 // XXH64 with seed 0 of the rows, in order
+	HasBets, HasDigest bool
+}
+
+// Finish closes the agency's betting, as a writer asks, and tells when that is
+// durable; said again it does nothing. It first checks that what is stored is
+// what the agency says. When the last agency has finished, the draw follows. The
+// error, its own or that done gets, is a *Refusal with code UnknownAgency,
+// Incomplete, OtherBets, Fenced or Storage, or, when the agency's betting was
+// ended without it, AgencyFinished or, after the draw, DrawDone; or it is
+// ErrUnavailable.
+func (c *Contest) Finish(agency int, from Writer, said Tally, done func(error)) error {
 	a, err := c.account(agency)
 	if err != nil {
 		return err
@@ -263,11 +295,16 @@ func (c *Contest) Finish(agency int, total uint64, totalKnown bool, done func(er
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.lastSeen = time.Now()
-	switch isOpen := !a.ending && a.stored.Ended == Open; {
-	case isOpen && a.lost != nil:
+	if err := a.admits(agency, from, false); err != nil {
+		return err
+	}
+	if a.lost != nil && !a.ending && a.stored.Ended == Open {
 		return c.refuseLost(agency, a)
-	case isOpen && totalKnown && total != a.stored.Bets:
-		return refuse(Incomplete, "agency %d finishes with %d bets, stored are %d", agency, total, a.stored.Bets)
+	}
+	if a.stored.Ended != Missing {
+		if err := a.compare(agency, said); err != nil {
+			return err
+		}
 	}
 	c.end(agency, a, Finished, func(err error) { // under the same lock as the check: no bet comes between
 		a.mu.Lock()
@@ -282,6 +319,19 @@ func (c *Contest) Finish(agency int, total uint64, totalKnown bool, done func(er
 		}
 		done(failure(err))
 	})
+	return nil
+}
+
+// compare returns the refusal of what an agency says that it has bet, or nil when
+// that is stored. The caller holds the lock.
+func (a *account) compare(agency int, said Tally) error {
+	switch stored := &a.stored; {
+	case said.HasBets && said.Bets != stored.Bets:
+		return refuse(Incomplete, "agency %d finishes with %d bets, stored are %d", agency, said.Bets, stored.Bets)
+	case said.HasDigest && said.Digest != stored.Digest.Sum64():
+		return refuse(OtherBets, "agency %d finishes with %d bets of digest %016x, those stored have %016x",
+			agency, said.Bets, said.Digest, stored.Digest.Sum64())
+	}
 	return nil
 }
 
@@ -349,10 +399,12 @@ func (c *Contest) endWithout(agency int) error {
 			return failure(err)
 		}
 		err = wait(func(done func(error)) {
-			_ = c.Resume(agency, func(_, _ uint64, err error) { done(err) }) // the agency is known
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			c.claim(agency, a, func(_ *Account, err error) { done(err) })
 		})
 		if err != nil {
-			return err
+			return failure(err)
 		}
 	}
 	return failure(ErrMoved)

@@ -12,16 +12,17 @@ const (
 	BadAgency      Code = "bad_agency"      // not a positive integer
 	UnknownAgency  Code = "unknown_agency"  // not one of the expected agencies
 	WrongAgency    Code = "wrong_agency"    // not the agency that the batch or connection speaks for
-	BadName        Code = "bad_name"        // empty, too long, or with control characters
+	BadName        Code = "bad_name"        // empty, too long, not UTF-8, or with control characters
 	BadDocument    Code = "bad_document"    // not 1 to 10 ASCII digits
 	BadBirthdate   Code = "bad_birthdate"   // not a date that exists
 	BadNumber      Code = "bad_number"      // not 0 to 9999
 	EmptyBatch     Code = "empty_batch"     // a batch without a bet
 	Gap            Code = "gap"             // a position beyond what is stored
-	Fenced         Code = "fenced"          // somebody else has written for the agency since: RESUME tells what is stored
+	Fenced         Code = "fenced"          // from a connection that is not the agency's writer: RESUME makes it that
 	AgencyFinished Code = "agency_finished" // a bet after FINISHED
 	DrawDone       Code = "draw_done"       // a bet after the draw
 	Incomplete     Code = "incomplete"      // FINISHED with another total than is stored
+	OtherBets      Code = "other_bets"      // FINISHED with another digest than that of the bets stored
 	Storage        Code = "storage"         // the ledger failed
 )
 
@@ -29,7 +30,7 @@ const (
 func Codes() []Code {
 	return []Code{
 		BadAgency, UnknownAgency, WrongAgency, BadName, BadDocument, BadBirthdate, BadNumber,
-		EmptyBatch, Gap, Fenced, AgencyFinished, DrawDone, Incomplete, Storage,
+		EmptyBatch, Gap, Fenced, AgencyFinished, DrawDone, Incomplete, OtherBets, Storage,
 	}
 }
 

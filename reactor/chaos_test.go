@@ -148,8 +148,9 @@ func inOrder(answers []byte) error {
 func finishFenced(t *testing.T, l Lottery, agency int) {
 	ended := make(chan error, 1)
 	tell := func(err error) { ended <- err }
+	var writer lottery.Writer
 	for {
-		err := l.Finish(agency, 0, false, tell)
+		err := l.Finish(agency, writer, lottery.Tally{}, tell)
 		if err == nil {
 			err = await(t, ended, "the agency's betting does not end")
 		}
@@ -159,7 +160,7 @@ func finishFenced(t *testing.T, l Lottery, agency int) {
 			}
 			return
 		}
-		if err := l.Resume(agency, func(_, _ uint64, err error) { tell(err) }); err != nil {
+		if writer, err = l.Resume(agency, func(_, _ uint64, err error) { tell(err) }); err != nil {
 			t.Error(err)
 			return
 		}

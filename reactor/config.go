@@ -12,12 +12,13 @@ import (
 // called once, on another goroutine, unless an error is returned. When a batch
 // of an agency fails, so do all that were admitted after it.
 type Lottery interface {
-	// Store admits a batch, whole or not at all.
-	Store(batch *lottery.Batch, done func(error)) error
-	// Resume tells how many bets of the agency are durable, and their digest.
-	Resume(agency int, done func(bets, digest uint64, err error)) error
-	// Finish closes the agency's betting.
-	Finish(agency int, total uint64, totalKnown bool, done func(error)) error
+	// Store admits a batch of a writer, whole or not at all.
+	Store(batch *lottery.Batch, from lottery.Writer, done func(error)) error
+	// Resume makes the caller the agency's writer, and tells how many bets of it
+	// are durable, and their digest.
+	Resume(agency int, done func(bets, digest uint64, err error)) (lottery.Writer, error)
+	// Finish closes the agency's betting, as its writer asks.
+	Finish(agency int, from lottery.Writer, said lottery.Tally, done func(error)) error
 	// Winners returns the agency's winners once the draw is done.
 	Winners(agency int) (documents []string, drawn bool, err error)
 	// Phase tells whether a draw is on its way.

@@ -88,7 +88,7 @@ func TestNobodyIsToldTheWinnersBeforeTheDrawIsLogged(t *testing.T) {
 func finishNow(t testing.TB, l Lottery, agency int) {
 	t.Helper()
 	ended := make(chan error, 1)
-	if err := l.Finish(agency, 0, false, func(err error) { ended <- err }); err != nil {
+	if err := l.Finish(agency, 0, lottery.Tally{}, func(err error) { ended <- err }); err != nil {
 		t.Fatal(err)
 	}
 	if err := await(t, ended, "the agency's betting does not end"); err != nil {

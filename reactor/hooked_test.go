@@ -66,29 +66,31 @@ func (h *hooked) call(call string, agency int, do func() error, tell func(error)
 	return nil
 }
 
-func (h *hooked) Store(batch *lottery.Batch, done func(error)) error {
+func (h *hooked) Store(batch *lottery.Batch, from lottery.Writer, done func(error)) error {
 	agency := batch.Agency()
 	if err := h.refused(callStore, agency); err != nil {
 		return err
 	}
-	err := h.Lottery.Store(batch, func(err error) { h.tell(callStore, agency, err, done) })
+	err := h.Lottery.Store(batch, from, func(err error) { h.tell(callStore, agency, err, done) })
 	if h.stored != nil {
 		h.stored()
 	}
 	return err
 }
 
-func (h *hooked) Resume(agency int, done func(bets, digest uint64, err error)) error {
-	return h.call(callResume, agency, func() error {
-		return h.Lottery.Resume(agency, func(bets, digest uint64, err error) {
+func (h *hooked) Resume(agency int, done func(bets, digest uint64, err error)) (writer lottery.Writer, err error) {
+	err = h.refused(callResume, agency)
+	if err == nil {
+		writer, err = h.Lottery.Resume(agency, func(bets, digest uint64, err error) {
 			h.tell(callResume, agency, err, func(err error) { done(bets, digest, err) })
 		})
-	}, func(err error) { done(0, 0, err) })
+	}
+	return writer, err
 }
 
-func (h *hooked) Finish(agency int, total uint64, totalKnown bool, done func(error)) error {
+func (h *hooked) Finish(agency int, from lottery.Writer, said lottery.Tally, done func(error)) error {
 	return h.call(callFinish, agency, func() error {
-		return h.Lottery.Finish(agency, total, totalKnown, func(err error) {
+		return h.Lottery.Finish(agency, from, said, func(err error) {
 			h.tell(callFinish, agency, err, done)
 		})
 	}, done)

@@ -157,7 +157,7 @@ func won(t *testing.T, winners int) func(Lottery) Lottery {
 				t.Fatal(err)
 			}
 		}
-		if err := l.Store(&batch, func(error) {}); err != nil {
+		if err := l.Store(&batch, 0, func(error) {}); err != nil {
 			t.Fatal(err)
 		}
 		finishNow(t, l, 1)

@@ -111,7 +111,8 @@ func (s *session) add(slip *lottery.Slip) error {
 func keepTexts(err error, slip *lottery.Slip) {
 	var r *lottery.Refusal
 	if errors.As(err, &r) {
-		r.Document, r.Number = strings.Clone(slip.Document), strings.Clone(slip.Number)
+		r.Document, r.Number = strings.ToValidUTF8(slip.Document, "\uFFFD"), strings.ToValidUTF8(slip.Number, "\uFFFD")
+		r.Document, r.Number = strings.Clone(r.Document), strings.Clone(r.Number)
 	}
 }
 
@@ -124,7 +125,7 @@ func (s *session) store(o outcome) {
 	}
 	if o.err == nil {
 		j.wait()
-		if o.err = s.shard.server.lottery.Store(&s.shard.batch, j.done); o.err == nil {
+		if o.err = s.shard.server.lottery.Store(&s.shard.batch, s.writer, j.done); o.err == nil {
 			j.admitted++
 			o.fresh = o.bets - s.shard.batch.Known()
 		} else {
@@ -155,33 +156,36 @@ func (s *session) finish(size int) {
 	}
 	if err == nil {
 		j.wait()
-		err = s.shard.server.lottery.Finish(agency, m.Total, m.HasTotal, func(err error) {
+		said := lottery.Tally{Bets: m.Total, HasBets: m.HasTotal, Digest: m.Digest, HasDigest: m.HasDigest}
+		err = s.shard.server.lottery.Finish(agency, s.writer, said, func(err error) {
 			o.answer.err = err
 			j.release()
 		})
 		if err != nil {
 			j.unwait()
+			s.lose(err)
 		}
 	}
 	o.err, o.agency = err, s.agency
 	s.conclude(o)
 }
 
-// resume asks how far the agency is.
+// resume makes the connection the agency's writer, and asks how far that is.
 func (s *session) resume(size int) {
 	j := s.openJob()
 	o := outcome{kind: codec.TypeResume, bytes: size, answer: new(answer)}
 	agency, err := s.bindAgency(s.shard.resume.Agency)
 	if err == nil {
 		j.wait()
-		err = s.shard.server.lottery.Resume(agency, func(bets, digest uint64, err error) {
+		var writer lottery.Writer
+		writer, err = s.shard.server.lottery.Resume(agency, func(bets, digest uint64, err error) {
 			*o.answer = answer{codec.ResumePoint{Count: bets, Digest: digest}, err}
 			j.release()
 		})
 		if err != nil {
 			j.unwait()
 		} else {
-			s.resumed, s.lost = true, nil
+			s.writer, s.lost = writer, nil
 		}
 	}
 	o.err, o.agency = err, s.agency

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"loteria/codec"
+	"loteria/lottery"
 )
 
 // state is where a session stands.
@@ -39,9 +40,9 @@ type session struct {
 	parked bool // the last job is a query that waits for the draw
 	behind behind
 
-	agency  int   // the first one named, or 0
-	resumed bool  // it has said RESUME
-	lost    error // why a bet was not taken, when those after it must not be either
+	agency int            // the first one named, or 0
+	writer lottery.Writer // what its last RESUME has made it, or 0
+	lost   error          // why a bet was not taken, when those after it must not be either
 
 	lastSeen time.Time // when something came in last
 	since    time.Time // when the first byte of what is not complete came in
@@ -114,7 +115,7 @@ func (s *session) request(frame codec.Frame) {
 	server := s.shard.server
 	config, size := &server.config, len(frame.Payload)
 	frames, waiting := s.frames.get(), server.waiting.get()+frameCost+size
-	if frames == 0 && !s.resumed {
+	if frames == 0 && s.writer == 0 {
 		s.lost = nil
 	}
 	switch {

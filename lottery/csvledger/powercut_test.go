@@ -144,6 +144,9 @@ type player struct {
 }
 
 func (p *player) begin(t *testing.T) {
+	if _, _, err := p.contest.TryResume(p.agency); err != nil {
+		t.Error(err)
+	}
 	standing := p.contest.Standings()[p.agency-1]
 	p.sent = int(standing.Bets)
 	p.stored = p.sent
@@ -159,7 +162,7 @@ func (p *player) begin(t *testing.T) {
 
 func (p *player) finish(t *testing.T, _ *rand.Rand) {
 	p.ended, p.disk.ending = true, true
-	err := p.contest.Finish(p.agency, uint64(p.sent), true, func(err error) { p.told(t, toldFinished, err) })
+	err := p.contest.Finish(p.agency, p.contest.Writer(p.agency), lottery.Tally{Bets: uint64(p.sent), HasBets: true}, func(err error) { p.told(t, toldFinished, err) })
 	if err != nil {
 		p.told(t, toldFinished, err)
 	}
@@ -205,7 +208,7 @@ func (p *player) moves() (moves []func(*testing.T, *rand.Rand)) {
 func (p *player) store(t *testing.T, r *rand.Rand) {
 	n := min(1+r.IntN(5), len(p.bets)-p.sent)
 	end := p.sent + n
-	err := p.contest.Store(at(uint64(p.sent), newBatch(t, p.bets[p.sent:end]...)), func(err error) {
+	err := p.contest.Store(at(uint64(p.sent), newBatch(t, p.bets[p.sent:end]...)), p.contest.Writer(p.agency), func(err error) {
 		p.disk.mu.Lock()
 		defer p.disk.mu.Unlock()
 		p.waiting--

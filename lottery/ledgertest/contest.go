@@ -3,6 +3,7 @@ package ledgertest
 import (
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +15,9 @@ import (
 type Contest struct {
 	*lottery.Contest
 	t testing.TB
+
+	mu      sync.Mutex
+	writers map[int]lottery.Writer // of each agency, as it was last resumed here
 }
 
 // NewContest returns the contest on a ledger.
@@ -24,7 +28,7 @@ func NewContest(t testing.TB, ledger lottery.Ledger) *Contest {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	return &Contest{c, t}
+	return &Contest{Contest: c, t: t}
 }
 
 // Batch returns a batch of valid bets, without a position.
@@ -40,24 +44,44 @@ func Batch(t testing.TB, bets ...lottery.Bet) *lottery.Batch {
 	return b
 }
 
-// TryStore stores a batch, and returns when it is durable or refused.
+// Writer returns who writes for the agency: whoever has resumed it here last.
+func (c *Contest) Writer(agency int) lottery.Writer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.writers[agency]
+}
+
+// TryStore stores a batch as the agency's writer, and returns when it is durable
+// or refused. With a position it resumes first, when nobody has.
 func (c *Contest) TryStore(b *lottery.Batch) error {
-	return wait(func(done func(error)) error { return c.Store(b, done) })
+	if _, positioned := b.Position(); positioned && c.Writer(b.Agency()) == 0 {
+		_, _, _ = c.TryResume(b.Agency()) // the batch fails of the same
+	}
+	return wait(func(done func(error)) error { return c.Store(b, c.Writer(b.Agency()), done) })
 }
 
 // TryFinish closes the agency's betting, and returns when that is durable or
 // refused.
 func (c *Contest) TryFinish(agency int, total uint64, totalKnown bool) error {
-	return wait(func(done func(error)) error { return c.Finish(agency, total, totalKnown, done) })
+	said := lottery.Tally{Bets: total, HasBets: totalKnown}
+	return wait(func(done func(error)) error { return c.Finish(agency, c.Writer(agency), said, done) })
 }
 
-// TryResume returns how many bets of the agency are durable, and their digest.
+// TryResume makes the test the agency's writer, and returns how many bets of it
+// are durable, and their digest.
 func (c *Contest) TryResume(agency int) (bets, digest uint64, err error) {
 	err = wait(func(done func(error)) error {
-		return c.Resume(agency, func(b, d uint64, err error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		writer, err := c.Resume(agency, func(b, d uint64, err error) {
 			bets, digest = b, d
 			done(err)
 		})
+		if c.writers == nil {
+			c.writers = make(map[int]lottery.Writer)
+		}
+		c.writers[agency] = writer
+		return err
 	})
 	return bets, digest, err
 }

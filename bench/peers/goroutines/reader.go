@@ -34,8 +34,9 @@ type reader struct {
 	contest *lottery.Contest
 	answers chan<- answer
 	durable *progress
-	stored  int // what was handed over to be stored
-	agency  int // the first one named, or 0
+	stored  int            // what was handed over to be stored
+	agency  int            // the first one named, or 0
+	writer  lottery.Writer // what its last RESUME has made it, or 0
 
 	// Scratch, used again for each request.
 	batch lottery.Batch
@@ -157,7 +158,7 @@ func (r *reader) store(document, number string, single bool, refused error) {
 		bets = 1
 	}
 	if refused == nil {
-		refused = r.contest.Store(&r.batch, r.durable.add)
+		refused = r.contest.Store(&r.batch, r.writer, r.durable.add)
 	}
 	if refused != nil {
 		r.refuse("apuesta_recibida", bets, refused)
@@ -180,7 +181,8 @@ func (r *reader) finish(finished *codec.Finished) {
 	agency, err := r.speaksFor(finished.Agency)
 	if err == nil {
 		err = await(func(done func(error)) error {
-			return r.contest.Finish(agency, finished.Total, finished.HasTotal, done)
+			said := lottery.Tally{Bets: finished.Total, HasBets: finished.HasTotal, Digest: finished.Digest, HasDigest: finished.HasDigest}
+			return r.contest.Finish(agency, r.writer, said, done)
 		})
 	}
 	if err != nil {
@@ -206,11 +208,12 @@ func (r *reader) resume(resume *codec.Resume) {
 	agency, err := r.speaksFor(resume.Agency)
 	var point codec.ResumePoint
 	if err == nil {
-		err = await(func(done func(error)) error {
-			return r.contest.Resume(agency, func(bets, digest uint64, err error) {
+		err = await(func(done func(error)) (err error) {
+			r.writer, err = r.contest.Resume(agency, func(bets, digest uint64, err error) {
 				point = codec.ResumePoint{Count: bets, Digest: digest}
 				done(err)
 			})
+			return err
 		})
 	}
 	if err != nil {
