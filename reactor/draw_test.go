@@ -170,10 +170,10 @@ func TestPitfall10AgencyIsKnownByItsName(t *testing.T) {
 	one[3].Number, two[0].Number = winning, winning
 
 	first, second := c.dial(), c.dial() // of one address, at the same time
-	first.send(batchAt(0, one[:2]...))
-	first.expect(successFrame(one[0]))
-	second.send(batchAt(0, two[:2]...))
-	second.expect(successFrame(two[0]))
+	first.send(resumeFrame(1), batchAt(0, one[:2]...))
+	first.expect(pointFrame(), successFrame(one[0]))
+	second.send(resumeFrame(2), batchAt(0, two[:2]...))
+	second.expect(pointFrame(), successFrame(two[0]))
 	first.Close()
 
 	again := c.dial() // goes on where the first was
@@ -183,10 +183,12 @@ func TestPitfall10AgencyIsKnownByItsName(t *testing.T) {
 	again.expect(successFrame(one[0]), successFrame(one[3]), okFrame)
 
 	beside := c.dial() // a second one of an agency that has one already
-	beside.send(resumeFrame(2), batchAt(2, two[2:]...))
+	beside.send(resumeFrame(2), batchAt(2, two[2]))
 	beside.expect(pointFrame(two[:2]...), successFrame(two[2]))
-	second.send(resumeFrame(2), totalFrame(2, 4), queryFrame(2))
-	second.expect(pointFrame(two...), okFrame, winnersFrame(two[0].Document))
+	second.send(batchAt(3, two[3:]...), totalFrame(2, 4))
+	second.expect(errorFrame(lottery.Fenced, noSlip), errorFrame(lottery.Fenced, noSlip))
+	second.send(resumeFrame(2), batchAt(2, two[2:]...), totalFrame(2, 4), queryFrame(2))
+	second.expect(pointFrame(two[:3]...), successFrame(two[2]), okFrame, winnersFrame(two[0].Document))
 	again.expect(winnersFrame(one[3].Document))
 
 	c.expectRows(append(append(append([]lottery.Slip(nil), one[:2]...), two[:2]...), one[2], one[3], two[2], two[3])...)

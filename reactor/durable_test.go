@@ -39,6 +39,8 @@ func TestPitfall9NothingIsToldBeforeItIsDurable(t *testing.T) {
 func TestAnsweredBetsAreInTheFile(t *testing.T) {
 	c := start(t, 1, nil, nil)
 	p := c.dial()
+	p.send(resumeFrame(1))
+	p.expect(pointFrame())
 	var stored []lottery.Slip
 	for range 20 {
 		slips := losers(1, 5)

@@ -200,5 +200,7 @@ func TestFirstByteDecides(t *testing.T) {
 
 	c.expectEcho("\x01" + string(finishedFrame(1)) + "\n")
 	slip := slipOf(1, "1", losing)
-	c.ask(betFrame(slip), successFrame(slip)) // the line has not finished it
+	last := c.dial()
+	last.send(resumeFrame(1), betFrame(slip))
+	last.expect(pointFrame(), successFrame(slip)) // the line has not finished it
 }

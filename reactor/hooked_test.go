@@ -21,7 +21,7 @@ type hooked struct {
 	Lottery
 	// refuse may return an error, which the call then returns.
 	refuse func(call string, agency int) error
-	// begin has do make a RESUME's or FINISHED's call, now or later.
+	// begin has do make a FINISHED's call, now or later.
 	begin func(call string, agency int, do func())
 	// stored is called, on the loop, when a batch is admitted.
 	stored func()

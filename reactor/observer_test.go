@@ -68,10 +68,9 @@ func TestObserverHearsOfBets(t *testing.T) {
 	bet, batch := betFrame(slips[0]), batchAt(0, slips[:3]...)
 	longer := batchAt(1, slips[1:]...)
 
-	c.ask(bet, successFrame(slips[0]))
-	c.ask(batch, successFrame(slips[0]))  // one of three is known
-	c.ask(batch, successFrame(slips[0]))  // all are
-	c.ask(longer, successFrame(slips[1])) // two of four are
+	p := c.dial()
+	p.send(resumeFrame(2), bet, batch, batch, longer) // one of three is known, all are, two of four are
+	p.expect(pointFrame(), successFrame(slips[0]), successFrame(slips[0]), successFrame(slips[0]), successFrame(slips[1]))
 	want := [][3]int{
 		{2, 1, payloadOf(bet)}, {2, 2, payloadOf(batch)}, {2, 0, payloadOf(batch)}, {2, 2, payloadOf(longer)},
 	}

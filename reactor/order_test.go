@@ -42,8 +42,8 @@ func TestAnswersComeInTheOrderOfTheRequests(t *testing.T) {
 	other := slipOf(2, "5", winning)
 	for _, exchange := range [][2][]byte{
 		{betFrame(other), successFrame(other)},
-		{resumeFrame(2), pointFrame(other)},
 		{finishedFrame(2), okFrame},
+		{resumeFrame(2), pointFrame(other)},
 	} {
 		c.ask(exchange[0], exchange[1])
 	}
@@ -141,6 +141,7 @@ func conversation(random *rand.Rand, agency, frames int) (request, answer []byte
 		stored = append(stored, slips...)
 		rows = append(rows, rowsOf(slips)...)
 	}
+	say(resumeFrame(agency), pointOf(0, nil))
 	for range frames {
 		switch random.IntN(8) {
 		case 0, 1, 2:

@@ -85,6 +85,16 @@ func (c *central) ask(request []byte, want ...[]byte) {
 	p.Close()
 }
 
+// finish ends the betting of an agency, as its writer.
+func (c *central) finish(agency int) {
+	c.t.Helper()
+	p := c.dial()
+	p.send(resumeFrame(agency), finishedFrame(agency))
+	p.receive()
+	p.expect(okFrame)
+	p.Close()
+}
+
 // expectNothing says that nothing was received so far that was not read.
 // Whoever asks orders this after what might have been sent.
 func (p *peer) expectNothing() {

@@ -12,12 +12,14 @@ func script(agency int) (frames, answers [][]byte) {
 	slips := losers(agency, 3)
 	bad := slipOf(agency, "77", "10000")
 	return [][]byte{
+			resumeFrame(agency),
 			betFrame(slips[0]),
 			batchAt(1, slips[1:]...),
 			betFrame(bad),
 			resumeFrame(agency),
 			totalFrame(agency, 3),
 		}, [][]byte{
+			pointFrame(),
 			successFrame(slips[0]),
 			successFrame(slips[1]),
 			errorFrame(lottery.BadNumber, bad),
@@ -87,7 +89,7 @@ func TestFramesInOneWrite(t *testing.T) {
 // read does.
 func TestLongFramesInOneWrite(t *testing.T) {
 	c := start(t, 1, nil, nil)
-	var stream, want []byte
+	stream, want := resumeFrame(1), pointFrame()
 	var stored []lottery.Slip
 	for i := range 60 {
 		batch := losers(1, 120)

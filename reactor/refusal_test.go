@@ -76,6 +76,9 @@ func finish(agencies ...int) func(*central) {
 	}
 }
 
+// resumed has agency 1 resume on a connection that is gone since.
+func resumed(c *central) { c.ask(resumeFrame(1), pointFrame()) }
+
 var errDisk = errors.New("the disk is gone")
 
 // failing is a lottery of which a call fails for agency 1, the first time.
@@ -114,7 +117,9 @@ func refusals() []refusedCase {
 	add(refusedCase{code: lottery.WrongAgency, what: "mixed batch", frame: batchFrame(slips[0], others[0], slips[1]), slip: others[0]})
 
 	add(badBets(lottery.BadName, firstName(""), lastName(""), firstName("a\tb"), lastName("a\x7f"),
-		firstName("\u0085"), lastName(strings.Repeat("ñ", 128)))...)
+		firstName("\u0085"), lastName(strings.Repeat("ñ", 128)), firstName("Jos\xe9"), lastName("\xc0\x80"))...)
+	// What is repeated to the agency is UTF-8 all the same.
+	add(refusedCase{code: lottery.BadDocument, what: "not UTF-8", frame: betFrame(document("1\xe9")), slip: document("1\uFFFD")})
 	add(badBets(lottery.BadDocument, document(""), document("12345678901"), document("12.345"), document("١٢٣"))...)
 	add(badBets(lottery.BadBirthdate, birthdate(""), birthdate("2023-02-29"), birthdate("1999-3-17"), birthdate("17/03/1999"))...)
 	add(badBets(lottery.BadNumber, number(""), number("10000"), number("-1"), number("7574.0"))...)
@@ -123,12 +128,18 @@ func refusals() []refusedCase {
 
 	add(refusedCase{code: lottery.EmptyBatch, what: "batch", frame: batchFrame()})
 	add(refusedCase{code: lottery.EmptyBatch, what: "batch with a position", frame: batchAt(0)})
-	add(refusedCase{code: lottery.Gap, what: "batch", frame: batchAt(1, slips...)})
+	add(refusedCase{code: lottery.Gap, what: "batch", bound: true, frame: batchAt(1, slips...)})
+	add(refusedCase{code: lottery.Fenced, what: "a position from who has not resumed", frame: batchAt(0, slips...)})
+	add(refusedCase{code: lottery.Fenced, what: "bet", before: resumed, frame: betFrame(slips[0])})
+	add(refusedCase{code: lottery.Fenced, what: "batch", before: resumed, frame: batchFrame(slips...)})
+	add(refusedCase{code: lottery.Fenced, what: "batch with a position", before: resumed, frame: batchAt(0, slips...)})
+	add(refusedCase{code: lottery.Fenced, what: "finished", before: resumed, frame: finishedFrame(1)})
 	add(refusedCase{code: lottery.AgencyFinished, what: "bet", before: finish(1), frame: betFrame(slips[0])})
-	add(refusedCase{code: lottery.AgencyFinished, what: "batch", before: finish(1), frame: batchAt(0, slips...)})
+	add(refusedCase{code: lottery.AgencyFinished, what: "batch", before: finish(1), bound: true, frame: batchAt(0, slips...)})
 	add(refusedCase{code: lottery.DrawDone, what: "bet", before: finish(1, 2), frame: betFrame(slips[0])})
 	add(refusedCase{code: lottery.DrawDone, what: "batch", before: finish(1, 2), frame: batchFrame(slips...)})
 	add(refusedCase{code: lottery.Incomplete, what: "finished", frame: totalFrame(1, 1)})
+	add(refusedCase{code: lottery.OtherBets, what: "finished", frame: frame(&codec.Finished{Agency: "1", HasTotal: true, Digest: 1, HasDigest: true})})
 
 	add(refusedCase{code: lottery.Storage, what: "bet", fails: callStore, frame: betFrame(slips[0])})
 	add(refusedCase{code: lottery.Storage, what: "batch", fails: callStore, frame: batchFrame(slips...)})
@@ -141,6 +152,7 @@ func refusals() []refusedCase {
 		"\x00\x00\x00\x03\x05\x00\x021\xff",                                  // a text beyond the payload
 		"\x00\x00\x00\x04\x06\x00\x0111\xff",                                 // more after the last text
 		"\x00\x00\x00\x06\x05\x00\x011\x00\x00\x00\xff",                      // three bytes of a total
+		"\x00\x00\x00\x0c\x05\x00\x011"+strings.Repeat("\x00", 9)+"\xff",     // one byte of a digest
 		"\x00\x00\x00\x04\x02\x00\x00\x00\x01\xff",                           // a bet that is not there
 		"\x00\x00\x00\x04\x02\xff\xff\xff\xff\xff",                           // 4,294,967,295 of them
 		"\x00\x00\x00\x05\x02\x00\x00\x00\x00\x01\xff",                       // one byte of a position
@@ -148,9 +160,7 @@ func refusals() []refusedCase {
 	)...)
 	add(broken(codec.BadFrame, "not UTF-8",
 		"\x00\x00\x00\x03\x05\x00\x01\xff\xff",
-		"\x00\x00\x00\x04\x09\x00\x02\xc3\x28\xff",
-		string(betFrame(firstName("Jos\xe9"))),
-		string(batchFrame(slips[0], lastName("\xc0\x80"), slips[1])))...)
+		"\x00\x00\x00\x04\x09\x00\x02\xc3\x28\xff")...)
 	add(broken(codec.TooLong, "length", "\x00\x00\x20\x01\x01", "\x00\x00\x20\x01", "\x00\xff\xff\xff", "\xff\xff\xff\xff")...)
 	add(broken(codec.UnknownType, "type", "\x00\x00\x00\x00\x0c", "\x00\x00\x00\x00\x00\xff", "\x00\x00\x20\x00\xff")...)
 	add(broken(codec.UnknownType, "not for the central", "\x00\x00\x00\x04\x03\x00\x02OK\xff",
@@ -179,8 +189,8 @@ func TestRefusals(t *testing.T) {
 	}
 	for _, code := range []lottery.Code{
 		"bad_frame", "too_long", "unknown_type", "bad_agency", "unknown_agency", "wrong_agency", "bad_name",
-		"bad_document", "bad_birthdate", "bad_number", "empty_batch", "gap", "agency_finished", "draw_done",
-		"incomplete", "storage",
+		"bad_document", "bad_birthdate", "bad_number", "empty_batch", "gap", "fenced", "agency_finished",
+		"draw_done", "incomplete", "other_bets", "storage",
 	} {
 		if !seen[code] {
 			t.Errorf("no connection gets %s here", code)

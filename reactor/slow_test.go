@@ -84,7 +84,7 @@ func TestSlowPeers(t *testing.T) {
 			test.told(slow)
 			slow.expectEnd()
 
-			finishNow(t, c.contest, 1)
+			c.finish(1)
 			parked.expect(winnersFrame())
 		})
 	}

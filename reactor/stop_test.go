@@ -123,9 +123,9 @@ func TestStopInTheMiddleOfBatches(t *testing.T) {
 		for i := range peers {
 			slips := losers(i+1, 3)
 			peers[i] = c.dial()
-			peers[i].send(batchAt(0, slips...))
+			peers[i].send(batchFrame(slips...))
 			c.awaitFrames(peers[i], 1)
-			peers[i].send(batchAt(3, slips...))
+			peers[i].send(batchFrame(slips...))
 			c.awaitFrames(peers[i], 2)
 		}
 		g.wait(t, 2*connections)

@@ -466,6 +466,16 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// resume makes the connection the writer of agency 1.
+func resume(t *testing.T, conn net.Conn) {
+	t.Helper()
+	send(t, conn, &codec.Resume{Agency: "1"})
+	point := make([]byte, len(frames(t, &codec.ResumePoint{})))
+	if _, err := io.ReadFull(conn, point); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A full disk ends the central: who waits is told storage, the log and stderr
 // say why, and what was acknowledged is there when there is room again. The
 // disk is a small tmpfs that only this central sees, and is kept when it ends.
@@ -489,6 +499,7 @@ exit $code`
 	_, p.address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
 
 	conn := p.dial()
+	resume(t, conn)
 	batch := codec.Batch{HasPosition: true}
 	for range 100 {
 		batch.Slips = append(batch.Slips, slip)
@@ -516,6 +527,7 @@ exit $code`
 
 	p = launch(t, "--storage-dir", kept, "--expected-agencies", "1")
 	conn = p.dial()
+	resume(t, conn)
 	batch.Position = acknowledged
 	p.exchange(conn, []codec.Message{&batch, &codec.Finished{Agency: "1", Total: acknowledged + 100, HasTotal: true}},
 		[]codec.Message{stored, finished})
