@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/cespare/xxhash/v2"
 	"loteria/lottery"
 )
 
@@ -22,6 +23,39 @@ type entry struct {
 	slip lottery.Slip
 	bet  lottery.Bet
 }
+
+// counted are bets that are counted as they are taken, with the digest of their
+// rows: XXH64 with seed 0, in order.
+type counted struct {
+	bets
+	count uint64
+	rows  *xxhash.Digest
+	row   []byte
+}
+
+func newCounted(bets bets) *counted { return &counted{bets: bets, rows: xxhash.New()} }
+
+func (c *counted) next() (*entry, error) {
+	e, err := c.bets.next()
+	if err == nil {
+		c.count++
+		c.row = e.bet.AppendRow(c.row[:0])
+		_, _ = c.rows.Write(c.row) // never fails
+	}
+	return e, err
+}
+
+// take takes bets off, so many in all. The error is io.EOF when there are less.
+func (c *counted) take(count uint64) error {
+	for c.count < count {
+		if _, err := c.next(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *counted) digest() uint64 { return c.rows.Sum64() }
 
 // RowError says which row of a file is no valid bet.
 type RowError struct {

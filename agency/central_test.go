@@ -264,6 +264,12 @@ func (f *fake) answer(kind byte, payload []byte) (answer []byte, hangUp bool) {
 		finish := received{hasPosition: len(c.b) > 0}
 		if finish.hasPosition {
 			finish.position = c.u64()
+			if digest := c.u64(); digest != xxhash.Sum64(f.rows) {
+				f.t.Errorf("FINISHED says digest %016x, stored is %016x", digest, xxhash.Sum64(f.rows))
+			}
+		}
+		if len(c.b) > 0 {
+			f.t.Errorf("%d bytes follow the digest", len(c.b))
 		}
 		f.finishes = append(f.finishes, finish)
 		return finishedOK, false
@@ -333,8 +339,8 @@ func (f *fake) wantStored(rows []string) {
 	}
 }
 
-// wantFinished fails the test unless FINISHED was said once, with this total,
-// or without one when total is negative.
+// wantFinished fails the test unless FINISHED was said once, with this total
+// and the digest of what is stored, or without one when total is negative.
 func (f *fake) wantFinished(total int) {
 	f.t.Helper()
 	f.mu.Lock()

@@ -47,7 +47,8 @@ func (a *agency) converse(l *link, b *betting) error {
 	if err != nil {
 		return err
 	}
-	total, err := a.sendAll(l, b, bets)
+	sent := newCounted(bets)
+	total, err := a.sendAll(l, b, sent)
 	bets.close()
 	if err != nil {
 		return err
@@ -57,15 +58,15 @@ func (a *agency) converse(l *link, b *betting) error {
 		a.tellProgress()
 		b.complete(total)
 	}
-	return a.finish(l, total)
+	return a.finish(l, sent)
 }
 
-func (a *agency) sendAll(l *link, b *betting, bets bets) (total uint64, err error) {
+func (a *agency) sendAll(l *link, b *betting, bets *counted) (total uint64, err error) {
 	stored := a.acked
 	if a.central != existing {
 		stored, err = a.resume(l, b, bets)
 	} else {
-		_, _, err = take(bets, stored)
+		err = bets.take(stored)
 	}
 	if err != nil {
 		return 0, err
@@ -73,12 +74,14 @@ func (a *agency) sendAll(l *link, b *betting, bets bets) (total uint64, err erro
 	return a.transfer(l, b, bets, stored)
 }
 
-// finish says FINISHED.
-func (a *agency) finish(l *link, total uint64) error {
+// finish says FINISHED, with how many bets there were and which.
+func (a *agency) finish(l *link, sent *counted) error {
 	answer, err := l.ask(&codec.Finished{
-		Agency:   strconv.Itoa(a.config.ID),
-		Total:    total,
-		HasTotal: a.central == resuming,
+		Agency:    strconv.Itoa(a.config.ID),
+		Total:     sent.count,
+		HasTotal:  a.central == resuming,
+		Digest:    sent.digest(),
+		HasDigest: a.central == resuming,
 	})
 	if err != nil {
 		return err
@@ -86,7 +89,7 @@ func (a *agency) finish(l *link, total uint64) error {
 	if answer.Type != codec.TypeSuccess {
 		return failed("finished", decline("FINISHED", answer))
 	}
-	a.step(a.log.Info(), "finished", "success").Uint64("total", total).Send()
+	a.step(a.log.Info(), "finished", "success").Uint64("total", sent.count).Send()
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"loteria/codec"
+	"loteria/lottery"
 )
 
 // ErrStopped is what Run returns when its context ended before its work did.
@@ -31,9 +32,11 @@ type lostError struct{ err error }
 func (e *lostError) Error() string { return "the connection to the central was lost: " + e.err.Error() }
 func (e *lostError) Unwrap() error { return e.err }
 
+// isLost reports whether the agency has to connect again: the connection was
+// lost, or another one is the agency's writer now.
 func isLost(err error) bool {
 	var lost *lostError
-	return errors.As(err, &lost)
+	return errors.As(err, &lost) || errors.Is(err, lottery.Fenced)
 }
 
 // retryError says that the central answered RETRY: nothing was done.
@@ -58,7 +61,16 @@ func (e *refusedError) Error() string {
 	if e.answer.Document != "" || e.answer.Number != "" {
 		text += fmt.Sprintf(" (document %.40q, number %.40q)", e.answer.Document, e.answer.Number)
 	}
+	if meaning := meanings[e.answer.Code]; meaning != "" {
+		text += ": " + meaning
+	}
 	return text
+}
+
+// meanings are of codes that say nothing to whoever starts an agency.
+var meanings = map[lottery.Code]string{
+	lottery.Fenced:    "another process speaks for this agency",
+	lottery.OtherBets: "it has stored other bets of this agency",
 }
 
 func (e *refusedError) Unwrap() error { return e.answer.Code }

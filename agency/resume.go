@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
 	"loteria/codec"
 )
 
@@ -29,7 +28,7 @@ var (
 // resume asks how many bets the central has, and takes as many off bets, which
 // have to be the same. It returns how many these are. The error is errNoResume
 // when this connection has shown that the central is an existing one.
-func (a *agency) resume(l *link, b *betting, bets bets) (uint64, error) {
+func (a *agency) resume(l *link, b *betting, bets *counted) (uint64, error) {
 	if a.closings > 0 && !l.listen(a.quiet) {
 		return 0, &lostError{errNoRoom}
 	}
@@ -77,34 +76,18 @@ func (a *agency) workAsBefore() {
 }
 
 // match takes as many bets off as the central has, and compares.
-func match(name string, bets bets, point codec.ResumePoint) error {
-	n, digest, err := take(bets, point.Count)
+func match(name string, bets *counted, point codec.ResumePoint) error {
+	err := bets.take(point.Count)
 	switch {
 	case err == io.EOF:
-		err = fmt.Errorf("the central has %d bets of this agency, %s has only %d", point.Count, name, n)
+		err = fmt.Errorf("the central has %d bets of this agency, %s has only %d", point.Count, name, bets.count)
 	case err != nil:
 		return err
-	case digest != point.Digest:
+	case bets.digest() != point.Digest:
 		err = fmt.Errorf("the central has %d bets of this agency, and they are not the first %d of %s (digest %016x, expected %016x)",
-			point.Count, n, name, point.Digest, digest)
+			point.Count, bets.count, name, point.Digest, bets.digest())
 	default:
 		return nil
 	}
 	return failed("resume", fmt.Errorf("%w; nothing is sent to it", err))
-}
-
-// take takes count bets off and returns how many there were, and the digest of
-// their rows. The error is io.EOF when there were less.
-func take(bets bets, count uint64) (n, digest uint64, err error) {
-	hash := xxhash.New()
-	var row []byte
-	for ; n < count; n++ {
-		e, err := bets.next()
-		if err != nil {
-			return n, 0, err
-		}
-		row = e.bet.AppendRow(row[:0])
-		_, _ = hash.Write(row) // never fails
-	}
-	return n, hash.Sum64(), nil
 }

@@ -408,3 +408,76 @@ var never time.Time
 
 // soon is when a read gives up that is expected to find nothing.
 func soon() time.Time { return time.Now().Add(50 * time.Millisecond) }
+
+// Who is fenced connects again and says RESUME, and goes on from there: with the
+// same bets it finishes, with others it stops.
+func TestFenced(t *testing.T) {
+	rows, others := sampleRows(25), []string{"Ana,Paz,1,2000-01-01,1"}
+	for name, test := range map[string]struct {
+		fences byte     // what is answered ERROR fenced, the first time
+		after  []string // what the other process stores
+		says   string   // the failure, if it is one
+	}{
+		"nobody has stored anything":   {fences: tBatch},
+		"the other has the same bets":  {fences: tBatch, after: rows[:17]},
+		"the other has all of them":    {fences: tBatch, after: rows},
+		"the other has other bets":     {fences: tBatch, after: others, says: "they are not the first 1 of"},
+		"at the end":                   {fences: tFinished},
+		"the other has finished first": {fences: tFinished, after: rows},
+	} {
+		t.Run(name, func(t *testing.T) {
+			central := &fake{t: t, knowsResume: true, winners: [][]byte{winnersFrame(tWinners)}}
+			var fenced atomic.Bool
+			address := serve(t, func(_ int, p *peer) {
+				for {
+					kind, payload, ok := p.frame()
+					if !ok {
+						return
+					}
+					if kind == test.fences && !fenced.Swap(true) {
+						if test.after != nil {
+							central.mu.Lock()
+							central.rows, central.ends = nil, nil
+							central.withStored(test.after)
+							central.mu.Unlock()
+						}
+						p.send(frame(tError, text(""), text(""), text("fenced")))
+						p.gone() // it does not go on with this connection
+						return
+					}
+					answer, _ := central.answer(kind, payload)
+					p.send(answer)
+				}
+			})
+			log, err := runAgency(t, batchConfig(t, address, rows))
+			if all := strings.Join(log.all(), "\n"); strings.Count(all, "another process speaks for this agency") != 1 {
+				t.Errorf("the log does not say once why the agency is connected again:\n%s", all)
+			}
+			if test.says != "" {
+				wantFailure(t, log, err, "resume", test.says)
+				central.wantUnfinished()
+				central.wantStored(others)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			log.wantNoFail(t)
+			central.wantStored(rows)
+			central.wantFinished(25)
+		})
+	}
+}
+
+// FINISHED that is answered other_bets says what that means.
+func TestFinishedWithOtherBets(t *testing.T) {
+	address := serve(t, func(_ int, p *peer) {
+		p.expect(tResume)
+		p.send(frame(tPoint, u64(0), u64(xxhash.Sum64(nil))))
+		p.expect(tFinished)
+		p.send(frame(tError, text(""), text(""), text("other_bets")))
+		p.gone()
+	})
+	log, err := runAgency(t, batchConfig(t, address, nil))
+	wantFailure(t, log, err, "finished", "refused FINISHED: other_bets: it has stored other bets of this agency")
+}

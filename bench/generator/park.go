@@ -94,7 +94,7 @@ func (p *Parked) settle(ctx context.Context) error {
 	for range times {
 		asked := make(chan error, connections)
 		for range connections {
-			go func() { asked <- p.ask(ctx, &codec.Resume{Agency: "1"}, codec.TypeResumePoint) }()
+			go func() { asked <- p.ask(ctx, &codec.Batch{}, codec.TypeError) }() // which has no bets
 		}
 		var err error
 		for range connections {
