@@ -43,7 +43,7 @@ bench: build ## measures the parts (run/bench.txt, for benchstat), the peers and
 
 .PHONY: chaos
 chaos: ## the long forms of the tests with power cuts, kills, cut connections and hostile peers
-	CHAOS=1 go test -count=1 -timeout 60m -v -run 'PowerCut|Fault|Full|Kills|Cuts|Hostile' ./lottery/csvledger ./cmd
+	CHAOS=1 go test -count=1 -timeout 60m -v -run 'PowerCut|Fault|Full|Kills|Cuts|Rivals|Hostile' ./lottery/csvledger ./cmd
 
 FUZZTIME ?= 10m
 
