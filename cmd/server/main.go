@@ -70,6 +70,9 @@ func serveLogged(c config, stdout io.Writer) (err error) {
 func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal reactor.Journal) error {
 	log.Debug().Str("action", "config").Str("result", "success").Int("port", c.port).
 		Int("listen_backlog", c.listenBacklog).Str("logging_level", logline.LevelName(c.logLevel)).Send()
+	for _, warning := range c.warnings {
+		log.Warn().Str("action", "ignore_setting").Str("result", "success").Str("reason", warning).Send()
+	}
 
 	shown, closeAdmin := newAdmin(c, log)
 	defer closeAdmin()
