@@ -99,6 +99,13 @@ volumes:
 END
 }
 
+# restart: what fails is started again, and then goes on where it was. The engine
+# doubles the pause from 0.1 s up to a minute: 20 times are some 12 minutes. What
+# was stopped, or has exited with 0, stays so.
+#
+# logging: of each container 100 MB are kept, the latest; without these options
+# the log grows until the disk is full.
+#
 # pull_policy: the images are built here. Names like server:latest must never be
 # fetched from a public registry, where they are somebody else's.
 server_service() {
@@ -124,7 +131,13 @@ END
       - bets:/bets
     networks:
       - testing_net
+    restart: on-failure:20
     stop_grace_period: 10s
+    logging: &logging
+      driver: json-file
+      options:
+        max-size: 20m
+        max-file: "5"
 END
 }
 
@@ -154,7 +167,9 @@ END
     depends_on:
       server:
         condition: service_healthy
+    restart: on-failure:20
     stop_grace_period: 10s
+    logging: *logging
 END
 }
 
