@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	_ "time/tzdata" // for TZ where the system has no time zones, as in the image
 
 	"github.com/rs/zerolog"
 
