@@ -27,6 +27,8 @@ usage() {
 }
 
 main() {
+	local root
+	root=$(cd -P "$(dirname "$0")" && pwd)
 	[[ $# -eq 2 && -n $1 && $2 =~ ^(0|[1-9][0-9]{0,5})$ && $2 -le $MAX_AGENCIES ]] || usage
 	local file=$1 agencies=$2 content
 	mode=${CLI_MODE:-batch}
@@ -41,7 +43,10 @@ main() {
 	if [[ $agencies -gt $MAX_TOGETHER ]]; then
 		printf 'Aviso: en la red 172.25.125.0/24 entran a la vez %d agencias.\n' "$MAX_TOGETHER" >&2
 	fi
-	if [[ $(cd -P "$(dirname "$file")" && pwd) != $(cd -P "$(dirname "$0")" && pwd) ]]; then
+	if [[ ! -d $root/server || ! -d $root/client ]]; then
+		printf 'Aviso: server y client no son carpetas, porque Git no hizo los enlaces simbólicos; README.md dice qué hacer.\n' >&2
+	fi
+	if [[ $(cd -P "$(dirname "$file")" && pwd) != "$root" ]]; then
 		printf 'Aviso: sus rutas salen de la raíz del proyecto; usar docker compose --project-directory.\n' >&2
 	fi
 }
