@@ -183,6 +183,23 @@ func TestImagesNameTheVersionOfGo(t *testing.T) {
 	}
 }
 
+// Who mounts a folder of the host has to know whom to give it to.
+func TestDocumentsNameTheUser(t *testing.T) {
+	for _, program := range []string{"server", "client"} {
+		file := readDockerfile(t, program)
+		user := strings.TrimPrefix(file[slices.IndexFunc(file, func(line string) bool { return strings.HasPrefix(line, "USER ") })], "USER ")
+		for _, name := range []string{"README.md", "docs/operators.md"} {
+			document, err := os.ReadFile(filepath.Join(root, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if give := `docker run --rm -v "$PWD/bets:/bets" busybox chown ` + user + " /bets"; !strings.Contains(string(document), give) {
+				t.Errorf("%s does not say: %s", name, give)
+			}
+		}
+	}
+}
+
 // A central that reads 10^8 bets at its start is not unhealthy meanwhile.
 func TestHealthSurvivesALongStart(t *testing.T) {
 	const (

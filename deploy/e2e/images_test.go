@@ -4,6 +4,9 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -107,6 +110,26 @@ func TestHealthOfALongStart(t *testing.T) {
 		if seen.Status != "starting" {
 			t.Fatalf("after %d checks it is %s", len(checks), seen.Status)
 		}
+	}
+}
+
+// A folder of the host is the central's once it was given to it, as README says.
+func TestFolderOfTheHost(t *testing.T) {
+	l := newLab(t)
+	bets := filepath.Join(l.dir, "bets")
+	if err := os.Mkdir(bets, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l.run("sh", "-c", `docker run --rm -v "$PWD/bets:/bets" busybox chown 65532:65532 /bets`)
+	t.Cleanup(func() { // or only root could remove it
+		l.docker("run", "--rm", "--volume", bets+":/bets", busybox, "chown", "-R", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), "/bets")
+	})
+	const name = "server"
+	l.docker("run", "--detach", "--name", name, "--volume", bets+":/bets", "server:latest")
+	t.Cleanup(func() { l.docker("rm", "--force", "--volumes", name) })
+	l.await(name, "listen", "success", 1)
+	if _, err := os.Stat(filepath.Join(bets, "bets.csv")); err != nil {
+		t.Error(err)
 	}
 }
 
