@@ -31,7 +31,7 @@ main() {
 	root=$(cd -P "$(dirname "$0")" && pwd)
 	[[ $# -eq 2 && -n $1 && $2 =~ ^(0|[1-9][0-9]{0,5})$ && $2 -le $MAX_AGENCIES ]] || usage
 	local file=$1 agencies=$2 content
-	mode=${CLI_MODE:-batch}
+	mode=$(printf '%s' "${CLI_MODE:-batch}" | tr '[:upper:]' '[:lower:]')
 	contest=${CONTEST:-$(new_contest)}
 	check_environment
 

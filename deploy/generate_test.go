@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,6 +122,13 @@ func TestGeneratorSaysWhatItWrote(t *testing.T) {
 		if !strings.Contains(output, part) {
 			t.Errorf("%q is not in %q", part, output)
 		}
+	}
+}
+
+func TestModeInAnyCase(t *testing.T) {
+	_, file := generated(t, []string{"CLI_MODE=Echo"}, "1")
+	if got := file.Services["client1"].Environment; !slices.Contains(got, "CLI_MODE=echo") {
+		t.Errorf("client1 has %q", got)
 	}
 }
 
