@@ -242,7 +242,8 @@ func (s *Set) parseFlags(args []string) (*pflag.FlagSet, error) {
 
 // joinValues writes a flag and the word behind it as one, --flag=value. pflag
 // does not take that word for a flag that may stand alone; as there are no
-// arguments besides flags, it can be nothing but the value.
+// arguments besides flags, it can be nothing but the value. A word that begins
+// with -- is the next flag: as a value it needs the =.
 func (s *Set) joinValues(flags *pflag.FlagSet, args []string) (words []string, err error) {
 	for i := 0; i < len(args); i++ {
 		word := args[i]
