@@ -27,9 +27,11 @@ usage() {
 }
 
 main() {
+	local root
+	root=$(cd -P "$(dirname "$0")" && pwd)
 	[[ $# -eq 2 && -n $1 && $2 =~ ^(0|[1-9][0-9]{0,5})$ && $2 -le $MAX_AGENCIES ]] || usage
 	local file=$1 agencies=$2 content
-	mode=${CLI_MODE:-batch}
+	mode=$(printf '%s' "${CLI_MODE:-batch}" | tr '[:upper:]' '[:lower:]')
 	contest=${CONTEST:-$(new_contest)}
 	check_environment
 
@@ -41,7 +43,10 @@ main() {
 	if [[ $agencies -gt $MAX_TOGETHER ]]; then
 		printf 'Aviso: en la red 172.25.125.0/24 entran a la vez %d agencias.\n' "$MAX_TOGETHER" >&2
 	fi
-	if [[ $(cd -P "$(dirname "$file")" && pwd) != $(cd -P "$(dirname "$0")" && pwd) ]]; then
+	if [[ ! -d $root/server || ! -d $root/client ]]; then
+		printf 'Aviso: server y client no son carpetas, porque Git no hizo los enlaces simbólicos; README.md dice qué hacer.\n' >&2
+	fi
+	if [[ $(cd -P "$(dirname "$file")" && pwd) != "$root" ]]; then
 		printf 'Aviso: sus rutas salen de la raíz del proyecto; usar docker compose --project-directory.\n' >&2
 	fi
 }
@@ -99,6 +104,13 @@ volumes:
 END
 }
 
+# restart: what fails is started again, and then goes on where it was. The engine
+# doubles the pause from 0.1 s up to a minute: 20 times are some 12 minutes. What
+# was stopped, or has exited with 0, stays so.
+#
+# logging: of each container 100 MB are kept, the latest; without these options
+# the log grows until the disk is full.
+#
 # pull_policy: the images are built here. Names like server:latest must never be
 # fetched from a public registry, where they are somebody else's.
 server_service() {
@@ -124,7 +136,13 @@ END
       - bets:/bets
     networks:
       - testing_net
+    restart: on-failure:20
     stop_grace_period: 10s
+    logging: &logging
+      driver: json-file
+      options:
+        max-size: 20m
+        max-file: "5"
 END
 }
 
@@ -154,7 +172,9 @@ END
     depends_on:
       server:
         condition: service_healthy
+    restart: on-failure:20
     stop_grace_period: 10s
+    logging: *logging
 END
 }
 

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,7 +21,30 @@ const (
 
 // composeFile is the part of a Compose file that these tests look at.
 type composeFile struct {
-	Services map[string]struct{ Environment []string }
+	Services map[string]composeService
+}
+
+type composeService struct {
+	Environment []string
+	Restart     string
+	Logging     struct {
+		Driver  string
+		Options map[string]string
+	}
+}
+
+// checkLasting reports a service that nobody starts again, that is started again
+// for ever, or whose log grows without a bound.
+func (s composeService) checkLasting(t *testing.T, name string) {
+	t.Helper()
+	if !regexp.MustCompile(`^on-failure:[1-9]\d?$`).MatchString(s.Restart) {
+		t.Errorf("%s: restart is %q", name, s.Restart)
+	}
+	logging := s.Logging
+	if logging.Driver != "json-file" || !regexp.MustCompile(`^[1-9]\d?m$`).MatchString(logging.Options["max-size"]) ||
+		!regexp.MustCompile(`^[1-9]$`).MatchString(logging.Options["max-file"]) {
+		t.Errorf("%s: the log is written with %+v", name, logging)
+	}
 }
 
 // generate runs the script with nothing else in the environment that it reads.
@@ -71,6 +96,22 @@ func TestGeneratedServices(t *testing.T) {
 	}
 }
 
+func TestServicesLast(t *testing.T) {
+	for _, mode := range []string{"batch", "bet", "echo"} {
+		_, file := generated(t, []string{"CLI_MODE=" + mode}, "2")
+		for name, service := range file.Services {
+			service.checkLasting(t, mode+": "+name)
+		}
+	}
+	var observability composeFile
+	readYAML(t, &observability, false, "observability.yaml")
+	for name, service := range observability.Services {
+		if name != "server" { // which the other file has already
+			service.checkLasting(t, name)
+		}
+	}
+}
+
 func TestGeneratorSaysWhatItWrote(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "compose.yaml")
 	output, err := generate(t, []string{"CONTEST=navidad"}, path, "3")
@@ -81,6 +122,13 @@ func TestGeneratorSaysWhatItWrote(t *testing.T) {
 		if !strings.Contains(output, part) {
 			t.Errorf("%q is not in %q", part, output)
 		}
+	}
+}
+
+func TestModeInAnyCase(t *testing.T) {
+	_, file := generated(t, []string{"CLI_MODE=Echo"}, "1")
+	if got := file.Services["client1"].Environment; !slices.Contains(got, "CLI_MODE=echo") {
+		t.Errorf("client1 has %q", got)
 	}
 }
 

@@ -23,7 +23,7 @@ main() {
 	case $#:${1:-} in
 	0:)
 		ensure_image busybox:latest make_busybox
-		ensure_image golang:latest make_golang
+		ensure_image golang:1.26 make_golang
 		ensure_compose
 		;;
 	2:fresh)

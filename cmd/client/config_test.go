@@ -123,6 +123,7 @@ func TestEverySetting(t *testing.T) {
 		}
 		for place, load := range map[string]func() (config, error){
 			"flag":        func() (config, error) { return loadConfig([]string{"--" + test.flag, test.text}, environ) },
+			"one word":    func() (config, error) { return loadConfig([]string{"--" + test.flag + "=" + test.text}, environ) },
 			"environment": func() (config, error) { return loadConfig(nil, one(test.env+"="+test.text)) },
 			"file": func() (config, error) {
 				group, key, nested := strings.Cut(test.key, ".")
@@ -137,9 +138,6 @@ func TestEverySetting(t *testing.T) {
 				return loadConfig(nil, environ)
 			},
 		} {
-			if place == "flag" && test.key == "batch.skipInvalid" {
-				load = func() (config, error) { return loadConfig([]string{"--skip-invalid"}, environ) }
-			}
 			t.Run(test.key+" "+place, func(t *testing.T) {
 				if place != "file" {
 					inFolder(t, "")

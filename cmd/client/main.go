@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"syscall"
+	_ "time/tzdata" // for TZ where the system has no time zones, as in the image
 
 	"github.com/rs/zerolog"
 
 	"loteria/agency"
 	"loteria/cmd/internal/settings"
+	"loteria/cmd/internal/signals"
 	"loteria/internal/logline"
 	"loteria/lottery"
 )
@@ -27,9 +28,7 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+	os.Exit(run(signals.Context(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
 // run runs the agency until it is done, fails, or ctx ends, and returns the
@@ -56,7 +55,11 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		err = nil
 	}
 	// The bar's last state comes below the last line.
-	err = errors.Join(err, lines.Close(), show.close())
+	output := errors.Join(lines.Close(), show.close())
+	if stopped && errors.Is(output, syscall.EIO) {
+		output = nil // the terminal was closed, which is what has stopped it
+	}
+	err = errors.Join(err, output)
 	if err == nil && !stopped {
 		err = show.result()
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -163,10 +164,14 @@ func TestWinnersOnATerminal(t *testing.T) {
 func TestSignalUnderBar(t *testing.T) {
 	signals := map[string]func(*exec.Cmd, *terminaltest.Terminal){
 		"SIGTERM": func(cmd *exec.Cmd, _ *terminaltest.Terminal) { _ = cmd.Process.Signal(syscall.SIGTERM) },
+		"SIGHUP":  func(cmd *exec.Cmd, _ *terminaltest.Terminal) { _ = cmd.Process.Signal(syscall.SIGHUP) },
 		"Ctrl-C":  func(_ *exec.Cmd, screen *terminaltest.Terminal) { screen.Type("\x03") },
 	}
 	for name, stop := range signals {
 		t.Run(name, func(t *testing.T) {
+			if name == "SIGHUP" {
+				skipUnderNohup(t)
+			}
 			c := newCentral(t)
 			c.admitted = make(chan int)
 			cmd, screen := onTerminal(t, 250, 30, "CLI_SERVER_ADDRESS="+c.serve(), "CLI_DATA_DIR="+betsFolder(t, 1000), "CLI_WINNERS=true")
@@ -183,6 +188,28 @@ func TestSignalUnderBar(t *testing.T) {
 				exited,
 				`agency 1 \[=+>-+\]  30%  300 / 1,000  [\d,]+ bets/s  stopped`)
 		})
+	}
+}
+
+// An agency whose terminal is closed stops in order: that there is nobody to
+// write to any more is no failure.
+func TestTerminalIsClosed(t *testing.T) {
+	skipUnderNohup(t)
+	c := newCentral(t)
+	c.admitted = make(chan int)
+	cmd, screen := onTerminal(t, 250, 30, "CLI_SERVER_ADDRESS="+c.serve(), "CLI_DATA_DIR="+betsFolder(t, 1000))
+	c.admit(30)
+	screen.Says("300 / 1,000")
+	screen.Close()
+	if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != exitDone {
+		t.Errorf("it ended with %v", cmd.ProcessState)
+	}
+}
+
+func skipUnderNohup(t *testing.T) {
+	t.Helper()
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("SIGHUP is ignored here, as under nohup, and so by whatever is started")
 	}
 }
 

@@ -336,7 +336,8 @@ func (r *round) stopAll(reason error) {
 }
 
 // gather takes in events until no process is left, at most for a time, or
-// until a signal says that it takes too long.
+// until a signal says that it takes too long. A hang-up does not: a terminal
+// that closes may send several.
 func (r *round) gather(limit time.Duration) {
 	late := time.NewTimer(limit)
 	defer late.Stop()
@@ -344,8 +345,10 @@ func (r *round) gather(limit time.Duration) {
 		select {
 		case ev := <-r.events:
 			r.take(ev)
-		case <-r.signals:
-			return
+		case sig := <-r.signals:
+			if sig != syscall.SIGHUP {
+				return
+			}
 		case <-late.C:
 			return
 		}

@@ -345,40 +345,51 @@ func TestNothingSurvives(t *testing.T) {
 	}
 }
 
-// The second Ctrl-C does not wait for who does not want to stop.
+// The second Ctrl-C does not wait for who does not want to stop. Further
+// hang-ups do, as a terminal that closes may send several.
 func TestSecondInterruptKills(t *testing.T) {
-	stage(t)
-	t.Setenv(stubVar, "central is stubborn,agency 1 hangs")
-	alive := watch(t)
-	opts, _, err := parse(stubArgs)
-	if err != nil {
-		t.Fatal(err)
+	for name, sent := range map[string][]syscall.Signal{
+		"Ctrl-C":                 {syscall.SIGINT, syscall.SIGINT},
+		"SIGTERM":                {syscall.SIGTERM, syscall.SIGTERM},
+		"a terminal that closes": {syscall.SIGHUP, syscall.SIGHUP, syscall.SIGHUP, syscall.SIGTERM},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stage(t)
+			t.Setenv(stubVar, "central is stubborn,agency 1 hangs")
+			alive := watch(t)
+			opts, _, err := parse(stubArgs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			opts.grace = time.Hour
+			signals := make(chan os.Signal) // taken when the one before has been
+			screen := new(bytes.Buffer)
+			ended := make(chan error, 1)
+			go func() { ended <- play(opts, newScreen(screen), signals) }()
+			alive.all(t, "central", "agency 1", "agency 2")
+			for _, s := range sent {
+				select {
+				case signals <- s:
+				case err := <-ended:
+					t.Fatalf("the run ends before %v, with %v", s, err)
+				case <-time.After(patience):
+					t.Fatalf("nobody takes %v", s)
+				}
+			}
+			select {
+			case err := <-ended:
+				if err != (interruption{sent[0]}) {
+					t.Errorf("the run ends with %v", err)
+				}
+			case <-time.After(patience):
+				t.Fatal("the run does not end")
+			}
+			if want := "central    did not stop and was killed\n"; !strings.Contains(screen.String(), want) {
+				t.Errorf("the screen does not say %q:\n%s", want, screen)
+			}
+			alive.none(t)
+		})
 	}
-	opts.grace = time.Hour
-	signals := make(chan os.Signal) // taken when the first one has been
-	screen := new(bytes.Buffer)
-	ended := make(chan error, 1)
-	go func() { ended <- play(opts, newScreen(screen), signals) }()
-	alive.all(t, "central", "agency 1", "agency 2")
-	for range 2 {
-		select {
-		case signals <- syscall.SIGINT:
-		case <-time.After(patience):
-			t.Fatal("nobody takes the signal")
-		}
-	}
-	select {
-	case err := <-ended:
-		if err != (interruption{syscall.SIGINT}) {
-			t.Errorf("the run ends with %v", err)
-		}
-	case <-time.After(patience):
-		t.Fatal("the run does not end")
-	}
-	if want := "central    did not stop and was killed\n"; !strings.Contains(screen.String(), want) {
-		t.Errorf("the screen does not say %q:\n%s", want, screen)
-	}
-	alive.none(t)
 }
 
 // watcher knows which stubs are alive: each holds a connection to it.

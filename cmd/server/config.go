@@ -49,6 +49,7 @@ type config struct {
 	profiles         bool          // /debug/pprof on the admin port
 	healthcheck      bool          // do nothing but look whether the central is there
 	check            bool          // do nothing but read the ledger
+	warnings         []string      // what was ignored of all that was given
 }
 
 // maxContest bounds the name of a contest, in bytes.
@@ -65,6 +66,7 @@ func loadConfig(args, environ []string) (config, error) {
 		err = s.Refuse("ADMIN_ADDRESS", "has the port of the lottery", "another port, or empty")
 		c.admin = "" // who only moved the lottery to this port gets it
 	}
+	c.warnings = s.Warnings()
 	return c, err
 }
 
@@ -239,7 +241,7 @@ func portOf(address string) int {
 }
 
 func parseFsync(text string) (noSync bool, err error) {
-	switch text {
+	switch strings.ToLower(strings.TrimSpace(text)) {
 	case "always":
 		return false, nil
 	case "never":

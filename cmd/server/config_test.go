@@ -99,6 +99,8 @@ func TestEverySetting(t *testing.T) {
 		{"FRAME_TIMEOUT", "frame-timeout", "5", func(c *config) { c.frameTimeout = 5 * time.Second }},
 		{"IDLE_TIMEOUT", "idle-timeout", "1h", func(c *config) { c.idleTimeout = time.Hour }},
 		{"FSYNC", "fsync", "never", func(c *config) { c.noSync = true }},
+		{"FSYNC", "fsync", "Never", func(c *config) { c.noSync = true }},
+		{"FSYNC", "fsync", "ALWAYS", func(*config) {}},
 		{"DRAW_DEADLINE", "draw-deadline", "2026-12-24T18:00:00-03:00", func(c *config) {
 			c.drawDeadline = time.Date(2026, 12, 24, 18, 0, 0, 0, time.FixedZone("", -3*60*60))
 		}},
@@ -115,6 +117,7 @@ func TestEverySetting(t *testing.T) {
 		test.change(&want)
 		for place, load := range map[string]func() (config, error){
 			"flag":        func() (config, error) { return loadConfig([]string{"--" + test.flag + "=" + test.text}, nil) },
+			"two words":   func() (config, error) { return loadConfig([]string{"--" + test.flag, test.text}, nil) },
 			"environment": func() (config, error) { return loadConfig(nil, []string{test.key + "=" + test.text}) },
 			"file": func() (config, error) {
 				inFolder(t, "[DEFAULT]\n"+test.key+" = "+test.text+"\n")
@@ -133,6 +136,29 @@ func TestEverySetting(t *testing.T) {
 	}
 }
 
+// Kubernetes sets this for every container beside a Service called server.
+func TestPortOfAService(t *testing.T) {
+	service := []string{"SERVER_SERVICE_HOST=10.96.0.12", "SERVER_SERVICE_PORT=80", "SERVER_PORT=tcp://10.96.0.12:80",
+		"SERVER_PORT_80_TCP=tcp://10.96.0.12:80", "SERVER_PORT_80_TCP_PORT=80"}
+	for name, test := range map[string]struct {
+		file string
+		args []string
+		want int
+	}{
+		"default": {"", nil, 12345},
+		"file":    {"[DEFAULT]\nSERVER_PORT = 23456\n", nil, 23456},
+		"flag":    {"", []string{"--port", "34567"}, 34567},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFolder(t, test.file)
+			got, err := loadConfig(test.args, service)
+			if err != nil || got.port != test.want || len(got.warnings) != 1 {
+				t.Errorf("port %d, warnings %q, %v, want port %d and one warning", got.port, got.warnings, err, test.want)
+			}
+		})
+	}
+}
+
 func TestNotAllowed(t *testing.T) {
 	for flag, texts := range map[string][]string{
 		"port":              {"-1", "65536", "x", ""},
@@ -144,6 +170,7 @@ func TestNotAllowed(t *testing.T) {
 		"max-workers":       {"-1", "4097"},
 		"loops":             {"-1", "4097"},
 		"echo":              {"maybe"},
+		"fsync":             {"true", "sometimes", ""},
 		"storage-dir":       {""},
 		"contest":           {".", "..", ".a", "a/b", `a\b`, "ñ", "a b", strings.Repeat("a", 65)},
 		"max-connections":   {"0", "1000001"},

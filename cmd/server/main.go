@@ -2,7 +2,7 @@
 // stores them, makes the draw when every agency has finished, and tells each
 // its winners.
 //
-// It exits with 0 after SIGTERM or SIGINT, with 1 when it fails, and with 2
+// It exits with 0 after SIGTERM, SIGINT or SIGHUP, with 1 when it fails, and with 2
 // when its configuration cannot be used.
 package main
 
@@ -17,6 +17,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"loteria/cmd/internal/settings"
+	"loteria/cmd/internal/signals"
 	"loteria/internal/logline"
 	"loteria/reactor"
 )
@@ -44,8 +45,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// serveLogged serves with a log on stdout until SIGTERM or SIGINT. A second
-// signal ends the process at once.
+// serveLogged serves with a log on stdout until a signal says to stop.
 func serveLogged(c config, stdout io.Writer) (err error) {
 	writer := logline.New(stdout, c.logFormat)
 	log := writer.Logger(c.logLevel)
@@ -60,16 +60,16 @@ func serveLogged(c config, stdout io.Writer) (err error) {
 		}
 	}()
 	signal.Ignore(syscall.SIGPIPE) // losing the log's reader must not end a lottery
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	context.AfterFunc(ctx, stop)
-	return serve(ctx, c, log, log.Output(writer.NonBlocking()), writer.Journal(c.logLevel))
+	return serve(signals.Context(), c, log, log.Output(writer.NonBlocking()), writer.Journal(c.logLevel))
 }
 
 // serve opens the contest and serves it until ctx is done or the ledger fails.
 func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal reactor.Journal) error {
 	log.Debug().Str("action", "config").Str("result", "success").Int("port", c.port).
 		Int("listen_backlog", c.listenBacklog).Str("logging_level", logline.LevelName(c.logLevel)).Send()
+	for _, warning := range c.warnings {
+		log.Warn().Str("action", "ignore_setting").Str("result", "success").Str("reason", warning).Send()
+	}
 
 	shown, closeAdmin := newAdmin(c, log)
 	defer closeAdmin()

@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -23,6 +25,12 @@ import (
 const asServer = "LOTERIA_TEST_AS_SERVER"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(withoutIPv6) != "" {
+		if err := execWithoutIPv6(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
 	if os.Getenv(asServer) != "" {
 		main()
 	}
@@ -232,13 +240,102 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-func TestHealthcheckOfARunningCentral(t *testing.T) {
-	p := launch(t)
+// Whatever the central listens on, its own check of health finds it there, and
+// so does who may.
+func TestListensAndIsHealthy(t *testing.T) {
+	hasIPv6 := true
+	if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		hasIPv6 = false
+	} else {
+		l.Close()
+	}
+	for bind, reached := range map[string]struct{ ipv4, ipv6 bool }{
+		"":          {true, true},
+		"::":        {true, true},
+		"0.0.0.0":   {true, false},
+		"127.0.0.1": {true, false},
+		"::1":       {false, true},
+	} {
+		t.Run(bind, func(t *testing.T) {
+			t.Parallel()
+			if strings.Contains(bind, ":") && !hasIPv6 {
+				t.Skip("there is no IPv6 here")
+			}
+			p := launch(t, "--bind="+bind)
+			_, port, _ := net.SplitHostPort(p.address)
+			if code := begin(t, "--healthcheck", "--port", port, "--bind="+bind).end(); code != 0 {
+				t.Errorf("the check of health exits with %d, expected 0", code)
+			}
+			for host, want := range map[string]bool{"127.0.0.1": reached.ipv4, "::1": reached.ipv6 && hasIPv6} {
+				conn, err := net.DialTimeout("tcp", net.JoinHostPort(host, port), patience)
+				if err == nil {
+					conn.Close()
+				}
+				// Another program may have the same port on the other address.
+				if want && err != nil {
+					t.Errorf("%s: %v", host, err)
+				}
+			}
+			p.stop()
+		})
+	}
+}
+
+// A kernel without IPv6 (ipv6.disable=1) makes no such socket.
+func TestListensWithoutIPv6(t *testing.T) {
+	probe := exec.Command(os.Args[0], "--version")
+	probe.Env = append(os.Environ(), withoutIPv6+"=1", asServer+"=1")
+	if output, err := probe.CombinedOutput(); err != nil {
+		t.Skipf("IPv6 cannot be taken away here: %v: %s", err, output)
+	}
+	p := attach(t, exec.Command(os.Args[0], "--port", "0", "--admin=127.0.0.1:0"))
+	p.cmd.Env = append(p.cmd.Env, withoutIPv6+"=1")
+	p.start()
+	_, p.address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
 	_, port, _ := net.SplitHostPort(p.address)
-	if code := begin(t, "--healthcheck", "--port", port).end(); code != 0 {
-		t.Errorf("the health check exits with %d, expected 0", code)
+	p.address = "127.0.0.1:" + port
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	check := attach(t, exec.Command(os.Args[0], "--healthcheck", "--port", port))
+	check.cmd.Env = append(check.cmd.Env, withoutIPv6+"=1")
+	check.start()
+	if code := check.end(); code != 0 {
+		t.Errorf("the check of health exits with %d, expected 0: %s", code, &check.stderr)
 	}
 	p.stop()
+	if n := p.count("result: fail"); n > 0 {
+		t.Errorf("%d lines of the log have failures:\n%s", n, strings.Join(p.log, "\n"))
+	}
+}
+
+// A Service of Kubernetes called server sets a variable that the central must
+// not take for its port.
+func TestVariableOfAServiceIsSaid(t *testing.T) {
+	p := attach(t, exec.Command(os.Args[0], "--bind", "127.0.0.1", "--admin=", "--port", "0"))
+	p.cmd.Env = append(p.cmd.Env, "SERVER_PORT=tcp://10.96.0.12:80")
+	p.start()
+	p.await("action: listen | result: success")
+	p.stop()
+	if n := p.count(`WARNING  action: ignore_setting | result: success | reason: environment variable SERVER_PORT: "tcp://10.96.0.12:80" is what Kubernetes`); n != 1 {
+		t.Errorf("%d lines say that the variable is ignored, expected 1:\n%s", n, strings.Join(p.log, "\n"))
+	}
+}
+
+// A terminal that closes, or a log rotation, stops the central as SIGTERM does.
+func TestSIGHUP(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("SIGHUP is ignored here, as under nohup, and so by whatever is started")
+	}
+	p := launch(t)
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}, &codec.WinnersQuery{Agency: "1"}}, []codec.Message{stored})
+	p.signal(syscall.SIGHUP)
+	if code := p.end(); code != 0 {
+		t.Errorf("exit code %d after SIGHUP, expected 0", code)
+	}
+	for _, action := range []string{"close_listener", "close_connection", "close_workers", "close_ledger", "exit"} {
+		if p.count("action: "+action+" | result: success") != 1 {
+			t.Errorf("the log does not say once that %s:\n%s", action, strings.Join(p.log, "\n"))
+		}
+	}
 }
 
 // Pitfall 13: a stop waits for nothing that is blocked, and exits with 0.

@@ -90,6 +90,38 @@ func TestStoppedAgencyGoesOn(t *testing.T) {
 	l.checkStored(l.contest(), files)
 }
 
+// What dies is started again by the engine, and the lottery ends with each bet
+// once.
+func TestWhatDiesIsStartedAgain(t *testing.T) {
+	l := newLab(t)
+	files := l.provide(400, 400)
+	config := usual
+	config.batchMaxAmount, config.period = 1, "20ms"
+	l.configureClient(config)
+	l.generate(len(files))
+	l.up()
+	l.await("client1", "batch_processed", "success", 5)
+	for _, name := range []string{"server", "client1"} {
+		l.die(name)
+	}
+	l.finish(len(files))
+	l.checkUndisturbed()
+	l.checkStored(l.contest(), files)
+	for _, name := range []string{"server", "client1"} {
+		if n := strings.TrimSpace(l.docker("inspect", "--format", "{{.RestartCount}}", name)); n != "1" {
+			t.Errorf("%s was started again %s times, want 1", name, n)
+		}
+	}
+}
+
+// die kills the container's process, and not the container, which the engine
+// would take for a stop that somebody wants.
+func (l *lab) die(name string) {
+	l.Helper()
+	pid := strings.TrimSpace(l.docker("inspect", "--format", "{{.State.Pid}}", name))
+	l.docker("run", "--rm", "--pid", "host", busybox, "kill", "-9", pid)
+}
+
 func TestNewFileIsANewLottery(t *testing.T) {
 	l, files := newSmallLottery(t)
 	first := l.contest()

@@ -68,7 +68,7 @@ func (l *lab) bootSystemd() host {
 	l.Helper()
 	l.Cleanup(func() { l.docker("rm", "--force", systemdContainer); l.docker("rmi", "--force", systemdImage) })
 	// The image of the builder is a Debian that every machine has.
-	output, err := l.command(nil, "docker", "run", "--name", systemdContainer, "golang:latest", "sh", "-ec",
+	output, err := l.command(nil, "docker", "run", "--name", systemdContainer, "golang:1.26", "sh", "-ec",
 		"apt-get -qq update && apt-get -qq install -y --no-install-recommends systemd dbus curl >/dev/null").CombinedOutput()
 	if err != nil {
 		l.Skipf("Debian's systemd cannot be installed in a container here: %v: %s", err, output)

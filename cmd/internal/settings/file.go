@@ -1,27 +1,54 @@
 package settings
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	koanfyaml "github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
 	"go.yaml.in/yaml/v3"
 	"gopkg.in/ini.v1"
 )
 
+// maxFile bounds a configuration file, in bytes.
+const maxFile = 1 << 20
+
 // readFile loads a file in the format that its extension says, or else that of
-// the other path's extension. A byte order mark and CR LF are fine.
+// the other path's extension.
 func readFile(path, otherwise string) (*koanf.Koanf, error) {
 	parser := parserFor(path)
 	if parser == nil {
 		parser = parserFor(otherwise)
 	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > maxFile {
+		return nil, fmt.Errorf("has more than %d bytes, this is no configuration", maxFile)
+	}
+	text, err := decodeText(raw)
+	if err != nil {
+		return nil, err
+	}
+	values, err := parser.Unmarshal(text)
+	if err != nil {
+		return nil, err
+	}
 	k := koanf.New(delimiter)
-	return k, k.Load(file.Provider(path), parser)
+	return k, k.Load(confmap.Provider(values, ""), nil)
 }
 
 func parserFor(path string) koanf.Parser {
@@ -42,6 +69,12 @@ type yamlParser struct{ *koanfyaml.YAML }
 // Unmarshal parses a document into nested maps, strings, lists, and nil for a
 // key with nothing behind it.
 func (p yamlParser) Unmarshal(text []byte) (map[string]any, error) {
+	number := 0
+	for line := range bytes.Lines(text) {
+		if number++; !utf8.Valid(line) {
+			return nil, fmt.Errorf("line %d is not UTF-8 (Latin-1, perhaps)%s", number, saveAsUTF8)
+		}
+	}
 	values, err := p.YAML.Unmarshal(text)
 	if err != nil {
 		return nil, err

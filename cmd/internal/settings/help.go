@@ -18,7 +18,8 @@ func (s *Set) help() string {
 
 	fmt.Fprintf(&text, "Usage: %s [flags]\n\n", s.name)
 	line(0, s.about)
-	text.WriteString("\nFlags beat environment variables, which beat the file, which beats the defaults.\n\n")
+	text.WriteString("\nFlags beat environment variables, which beat the file, which beats the defaults.\n" +
+		"A flag takes its value behind = or as the next word.\n\n")
 	config := fmt.Sprintf("environment %s; default %s in the working directory, which may be absent", s.file.Env, s.file.Default)
 	s.helpOn(&text, "--"+configFlag+" PATH", "file to read, .ini or .yaml", config)
 	s.helpOn(&text, "-h, --help", "print this and exit", "")
@@ -30,7 +31,7 @@ func (s *Set) help() string {
 			continue
 		}
 		title := "--" + e.Flag + " VALUE"
-		if e.isBool {
+		if e.alone != "" {
 			title = "--" + e.Flag + "[=VALUE]"
 		}
 		s.helpOn(&text, title, e.About, e.details())

@@ -12,6 +12,7 @@ import (
 type Kind[T any] struct {
 	allowed string
 	empty   bool
+	alone   string // the value of a flag that stands alone; empty when it may not
 	parse   func(string) (T, error)
 }
 
@@ -71,7 +72,7 @@ func Int(low, high int) Kind[int] {
 func Duration(low, high time.Duration) Kind[time.Duration] {
 	allowed := fmt.Sprintf("a duration from %s to %s, like 100ms, 5s or 5 (seconds)", short(low), short(high))
 	return Parsed(allowed, func(text string) (time.Duration, error) {
-		text = strings.TrimSpace(text)
+		text = strings.ToLower(strings.TrimSpace(text))
 		if strings.Trim(text, "0123456789.") == "" {
 			text += "s"
 		}
@@ -95,9 +96,10 @@ func short(d time.Duration) string {
 	return text
 }
 
-// Bool is true or false, in the usual ways to write them.
+// Bool is true or false, in the usual ways to write them. Its flag alone means
+// true.
 func Bool() Kind[bool] {
-	return Parsed("true or false (also 1/0, yes/no, on/off)", func(text string) (bool, error) {
+	kind := Parsed("true or false (also 1/0, yes/no, on/off)", func(text string) (bool, error) {
 		switch strings.ToLower(strings.TrimSpace(text)) {
 		case "true", "1", "yes", "on":
 			return true, nil
@@ -106,6 +108,8 @@ func Bool() Kind[bool] {
 		}
 		return false, errNotAllowed
 	})
+	kind.alone = "true"
+	return kind
 }
 
 // OneOf is one of some words, in any case; the value is the word as it stands here.

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/knadh/koanf/providers/confmap"
@@ -16,8 +18,9 @@ import (
 )
 
 const (
-	delimiter  = "." // between the parts of a nested key
-	configFlag = "config"
+	delimiter   = "." // between the parts of a nested key
+	configFlag  = "config"
+	allowedFile = "the path of a readable file"
 )
 
 // layer is one source of values. They are kept apart, not merged, so that an
@@ -31,6 +34,7 @@ type layer struct {
 // without the program's name, environ is like os.Environ. The error is an
 // *Info after --help or --version, and else an *Error.
 func (s *Set) Load(args, environ []string) error {
+	args, environ = withoutLineEnds(args), withoutLineEnds(environ)
 	flags, err := s.parseFlags(args)
 	if err != nil {
 		return err
@@ -111,10 +115,16 @@ func (s *Set) layers(flags *pflag.FlagSet, environ []string) ([]layer, error) {
 			if name == s.file.Env {
 				path = value
 			}
-			if e := byEnv[name]; e != nil && value != "" {
+			switch e := byEnv[name]; {
+			case e == nil || value == "":
+				return "", nil // somebody else's, or set but empty, which is not set
+			case isServicePort(name, value):
+				s.warnings = append(s.warnings, fmt.Sprintf("environment variable %s: %s is what Kubernetes sets for a Service, "+
+					"and Docker for a link, and no value of %s: ignored; enableServiceLinks: false keeps it away", name, quoted(value), e.path))
+				return "", nil
+			default:
 				return e.path, value
 			}
-			return "", nil // somebody else's, or set but empty, which is not set
 		},
 	}), nil)
 	if err != nil {
@@ -147,9 +157,8 @@ func (s *Set) fileLayer(flags *pflag.FlagSet, variable string) (k *koanf.Koanf, 
 	} else if variable != "" {
 		path, source = variable, "environment variable "+s.file.Env
 	}
-	const allowed = "the path of a readable file"
 	if path == "" && source != "" {
-		return nil, "", &Error{Source: source, Problem: `"" is empty`, Allowed: allowed}
+		return nil, "", &Error{Source: source, Problem: `"" is empty`, Allowed: allowedFile}
 	}
 	raw, err := readFile(path, s.file.Default)
 	switch missing := (*fs.PathError)(nil); {
@@ -158,7 +167,7 @@ func (s *Set) fileLayer(flags *pflag.FlagSet, variable string) (k *koanf.Koanf, 
 		return koanf.New(delimiter), path, nil
 	case errors.As(err, &missing):
 		problem := fmt.Sprintf("%s cannot be read: %v", quoted(path), missing.Err)
-		return nil, "", &Error{Source: source, Problem: problem, Allowed: allowed}
+		return nil, "", &Error{Source: source, Problem: problem, Allowed: allowedFile}
 	default:
 		return nil, "", &Error{Source: path, Problem: err.Error()}
 	}
@@ -209,24 +218,82 @@ func (s *Set) parseFlags(args []string) (*pflag.FlagSet, error) {
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
 	for _, e := range s.entries {
-		if e.Flag == "" {
-			continue
-		}
-		flags.String(e.Flag, e.Default, e.About)
-		if e.isBool {
-			flags.Lookup(e.Flag).NoOptDefVal = "true"
+		if e.Flag != "" {
+			flags.String(e.Flag, e.Default, e.About)
+			flags.Lookup(e.Flag).NoOptDefVal = e.alone
 		}
 	}
 	flags.String(configFlag, s.file.Default, "")
 	flags.BoolP("help", "h", false, "")
 	flags.Bool("version", false, "")
+	words, err := s.joinValues(flags, args)
+	if err != nil {
+		return nil, err
+	}
 	see := ", see " + s.name + " --help"
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(words); err != nil {
 		return nil, &Error{Problem: err.Error() + see}
 	}
 	if flags.NArg() > 0 {
-		problem := fmt.Sprintf("unexpected argument %s (true and false need a =, as in --flag=false)", quoted(flags.Arg(0)))
-		return nil, &Error{Problem: problem + see}
+		return nil, &Error{Problem: "unexpected argument " + quoted(flags.Arg(0)) + see}
 	}
 	return flags, nil
+}
+
+// joinValues writes a flag and the word behind it as one, --flag=value. pflag
+// does not take that word for a flag that may stand alone; as there are no
+// arguments besides flags, it can be nothing but the value. A word that begins
+// with -- is the next flag: as a value it needs the =.
+func (s *Set) joinValues(flags *pflag.FlagSet, args []string) (words []string, err error) {
+	for i := 0; i < len(args); i++ {
+		word := args[i]
+		if word == "--" {
+			return append(words, args[i:]...), nil
+		}
+		name, isLong := strings.CutPrefix(word, "--")
+		flag := flags.Lookup(name) // nil for one that has its value already
+		switch {
+		case !isLong || flag == nil:
+		case i+1 < len(args) && args[i+1] != "-h" && !strings.HasPrefix(args[i+1], "--"):
+			i++
+			word += "=" + args[i]
+		case flag.NoOptDefVal == "":
+			return nil, s.noValue(name)
+		}
+		words = append(words, word)
+	}
+	return words, nil
+}
+
+// noValue is the error of a flag that may not stand alone.
+func (s *Set) noValue(flag string) *Error {
+	e := &Error{Source: "flag --" + flag, Problem: "has no value", Allowed: allowedFile}
+	for _, other := range s.entries {
+		if other.Flag == flag {
+			e.Key, e.Allowed = other.Key, other.allowed
+		}
+	}
+	return e
+}
+
+// withoutLineEnds takes away what a file of another system leaves behind a
+// value: a shell that reads NAME=value and CR LF makes the CR a part of it.
+func withoutLineEnds(words []string) []string {
+	trimmed := make([]string, len(words))
+	for i, word := range words {
+		trimmed[i] = strings.TrimRight(word, "\r\n")
+	}
+	return trimmed
+}
+
+// isServicePort reports a variable NAME_PORT with a value like
+// tcp://10.96.0.12:12345, which containers get when there is a Service called
+// name (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
+func isServicePort(name, value string) bool {
+	protocol, address, found := strings.Cut(value, "://")
+	if !found || !strings.HasSuffix(name, "_PORT") || !slices.Contains([]string{"tcp", "udp", "sctp"}, protocol) {
+		return false
+	}
+	_, err := netip.ParseAddrPort(address)
+	return err == nil
 }

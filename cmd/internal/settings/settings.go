@@ -45,6 +45,7 @@ type Set struct {
 	name, about string
 	file        File
 	entries     []*entry
+	warnings    []string
 }
 
 // entry is a setting together with where its value goes.
@@ -53,7 +54,7 @@ type entry struct {
 	path    string             // its name within the layers
 	allowed string             // what its kind allows
 	empty   bool               // an empty value is one
-	isBool  bool               // its flag may stand alone
+	alone   string             // what its flag means when it stands alone; empty when it may not
 	set     func(string) error // parses and stores
 	value   string             // as it was read
 	source  string             // of the value; empty for the default
@@ -72,11 +73,10 @@ func Add[T any](s *Set, into *T, setting Setting, kind Kind[T]) {
 			panic(fmt.Sprintf("settings: %+v clashes with %+v", setting, other.Setting))
 		}
 	}
-	e := &entry{Setting: setting, path: setting.Key, allowed: kind.allowed, empty: kind.empty}
+	e := &entry{Setting: setting, path: setting.Key, allowed: kind.allowed, empty: kind.empty, alone: kind.alone}
 	if e.path == "" {
 		e.path = "--" + setting.Flag
 	}
-	_, e.isBool = any(into).(*bool)
 	e.set = func(text string) error {
 		value, err := kind.read(text)
 		if err == nil {
@@ -113,6 +113,10 @@ func (s *Set) Refuse(key, why, allowed string) error {
 	}
 	return nil
 }
+
+// Warnings are what Load has ignored, and why, a line each: a value that
+// somebody else has set under a name of the table.
+func (s *Set) Warnings() []string { return s.warnings }
 
 // notSet is the error of a setting that nobody gave.
 func (s *Set) notSet(e *entry, why string) *Error {

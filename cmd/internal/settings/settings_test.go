@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -22,6 +24,8 @@ type sample struct {
 	check   bool
 	mode    string
 	host    string
+	noSync  bool
+	service int
 }
 
 // table is a set with a setting of each sort, for the file config.yaml or .ini.
@@ -36,10 +40,13 @@ func table(c *sample, file string) *Set {
 	Add(s, &c.check, Setting{Flag: "check", Default: "false", About: "an action, not a setting"}, Bool())
 	Add(s, &c.mode, Setting{Key: "mode", Flag: "mode", Env: "MODE", Default: "batch", About: "what it does"}, OneOf("batch", "bet"))
 	Add(s, &c.host, Setting{Key: "host", About: "only in the file"}, Text().OrEmpty())
+	Add(s, &c.noSync, Setting{Flag: "sync", Default: "always", About: "true or false, in other words"},
+		Parsed("one of always, never", func(text string) (bool, error) { return text == "never", nil }))
+	Add(s, &c.service, Setting{Key: "thing.port", Env: "THING_PORT", Default: "80", About: "a port, as Kubernetes sets it"}, Int(0, 65535))
 	return s
 }
 
-var defaults = sample{id: 7, port: 1234, address: "here:1", on: true, mode: "batch"}
+var defaults = sample{id: 7, port: 1234, address: "here:1", on: true, mode: "batch", service: 80}
 
 // load loads in a folder of its own that holds the files.
 func load(t *testing.T, format string, files map[string]string, args, environ []string) (sample, error) {
@@ -130,6 +137,130 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// Editors and shells of Windows write UTF-16, and end lines in their own way.
+func TestFilesOfOtherSystems(t *testing.T) {
+	want := defaults
+	want.port, want.name = 9, "Muñoz 𝄞"
+	texts := map[string]string{
+		"ini":  "[DEFAULT]\nPORT = 9\nbet.name = Muñoz 𝄞\n",
+		"yaml": "PORT: 9\nbet:\n  name: Muñoz 𝄞\n",
+	}
+	inUTF16 := func(text string, order binary.AppendByteOrder) string {
+		var b []byte
+		for _, unit := range utf16.Encode([]rune("\ufeff" + text)) {
+			b = order.AppendUint16(b, unit)
+		}
+		return string(b)
+	}
+	for name, write := range map[string]func(string) string{
+		"CR LF":                func(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") },
+		"CR":                   func(text string) string { return strings.ReplaceAll(text, "\n", "\r") },
+		"one CR LF":            func(text string) string { return strings.Replace(text, "9\n", "9\r\n", 1) },
+		"UTF-8 with a mark":    func(text string) string { return "\ufeff" + text },
+		"UTF-16 little-endian": func(text string) string { return inUTF16(text, binary.LittleEndian) },
+		"UTF-16 big-endian":    func(text string) string { return inUTF16(text, binary.BigEndian) },
+		"PowerShell": func(text string) string {
+			return inUTF16(strings.ReplaceAll(text, "\n", "\r\n"), binary.LittleEndian)
+		},
+	} {
+		for format, text := range texts {
+			t.Run(name+" "+format, func(t *testing.T) {
+				got, err := load(t, format, map[string]string{"config." + format: write(text)}, nil, nil)
+				if err != nil || got != want {
+					t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
+				}
+			})
+		}
+	}
+}
+
+// A file of variables that was written on Windows leaves a carriage return
+// behind each value.
+func TestStrayLineEnds(t *testing.T) {
+	want := defaults
+	want.port, want.name, want.address, want.on, want.mode = 9, "Ana", "there:1", false, "bet"
+	for name, test := range map[string]struct{ args, environ []string }{
+		"environment":         {environ: []string{"PORT=9\r", "NAME=Ana\r\n", "ADDRESS=there:1\r", "ON=false\r", "MODE=bet\r"}},
+		"flags":               {args: []string{"--port=9\r", "--name", "Ana\r\n", "--address=there:1\r", "--on", "false\r", "--mode", "bet\r"}},
+		"the file's own name": {environ: []string{"THING_CONFIG=other.ini\r", "PERIOD=\r"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := map[string]string{"other.ini": "PORT=9\nbet.name=Ana\nserver.address=there:1\non=false\nmode=bet\n"}
+			got, err := load(t, "ini", files, test.args, test.environ)
+			if err != nil || got != want {
+				t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
+			}
+		})
+	}
+}
+
+func TestFlagValues(t *testing.T) {
+	with := func(change func(*sample)) sample { c := defaults; change(&c); return c }
+	off := with(func(c *sample) { c.on = false })
+	never := with(func(c *sample) { c.noSync = true })
+	for args, want := range map[string]sample{
+		"--on=false":                off,
+		"--on false":                off,
+		"--on OFF":                  off,
+		"--on":                      defaults,
+		"--on true":                 defaults,
+		"--on false --port 9":       with(func(c *sample) { c.on, c.port = false, 9 }),
+		"--check --on no":           with(func(c *sample) { c.check, c.on = true, false }),
+		"--on --check":              with(func(c *sample) { c.check = true }),
+		"--check 1 --port=9":        with(func(c *sample) { c.check, c.port = true, 9 }),
+		"--sync=never":              never,
+		"--sync never":              never,
+		"--sync always":             defaults,
+		"--mode=BET":                with(func(c *sample) { c.mode = "bet" }),
+		"--mode Bet --period 100MS": with(func(c *sample) { c.mode, c.period = "bet", 100*time.Millisecond }),
+		"--address=--on":            with(func(c *sample) { c.address = "--on" }),
+		"--address -":               with(func(c *sample) { c.address = "-" }),
+		"--name a=b":                with(func(c *sample) { c.name = "a=b" }),
+	} {
+		t.Run(args, func(t *testing.T) {
+			got, err := load(t, "yaml", nil, strings.Fields(args), nil)
+			if err != nil || got != want {
+				t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
+			}
+		})
+	}
+}
+
+// Kubernetes, for a Service, and Docker, for a link, make a variable of this
+// form that nobody has set.
+func TestVariableOfAService(t *testing.T) {
+	for value, ignored := range map[string]bool{
+		"tcp://10.96.0.12:12345":   true,
+		"udp://10.96.0.12:53":      true,
+		"sctp://[fd00::1]:12345":   true,
+		"tcp://10.96.0.12:12345\r": true,
+		"81":                       false,
+	} {
+		t.Run(value, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			var c sample
+			s := table(&c, "config.ini")
+			if err := s.Load(nil, []string{"THING_PORT=" + value}); err != nil {
+				t.Fatal(err)
+			}
+			warnings := s.Warnings()
+			if !ignored {
+				if c.service != 81 || warnings != nil {
+					t.Errorf("the port is %d, the warnings are %q", c.service, warnings)
+				}
+				return
+			}
+			if c.service != 80 {
+				t.Errorf("the port is %d, want the default", c.service)
+			}
+			if len(warnings) != 1 || !strings.Contains(warnings[0], "THING_PORT") ||
+				!strings.Contains(warnings[0], strings.TrimSpace(value)) || !strings.Contains(warnings[0], "Kubernetes") {
+				t.Errorf("the warnings are %q", warnings)
+			}
+		})
+	}
+}
+
 func TestWhichFile(t *testing.T) {
 	files := map[string]string{
 		"config.ini": "PORT = 1", "env.ini": "PORT = 2", "flag.yaml": "PORT: 3", "other.conf": "PORT = 4",
@@ -158,7 +289,7 @@ func TestWhichFile(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	const ports = "a whole number from 0 to 65535"
-	const keys = "id, PORT, bet.name, server.address, loop.period, on, mode, host"
+	const keys = "id, PORT, bet.name, server.address, loop.period, on, mode, host, thing.port"
 	tests := []struct {
 		name, format, file string
 		args, environ      []string
@@ -219,9 +350,37 @@ func TestErrors(t *testing.T) {
 		{name: "unknown short flag", args: []string{"-p"},
 			want: "unknown shorthand flag: 'p' in -p, see thing --help"},
 		{name: "flag without its value", args: []string{"--port"},
-			want: "flag needs an argument: --port, see thing --help"},
-		{name: "argument", args: []string{"--on", "false"},
-			want: `unexpected argument "false" (true and false need a =, as in --flag=false), see thing --help`},
+			want: `flag --port: PORT: has no value; allowed: ` + ports},
+		{name: "flag without its value before another", args: []string{"--address", "--on"},
+			want: `flag --address: server.address: has no value; allowed: any text`},
+		{name: "flag of two values without one", args: []string{"--sync"},
+			want: `flag --sync: has no value; allowed: one of always, never`},
+		{name: "negative number behind its flag", args: []string{"--port", "-1"},
+			want: `flag --port: PORT: "-1" is not allowed; allowed: ` + ports},
+		{name: "wrong word behind a switch", args: []string{"--on", "never"},
+			want: `flag --on: on: "never" is not allowed; allowed: true or false (also 1/0, yes/no, on/off)`},
+		{name: "empty word behind a switch", args: []string{"--on", ""},
+			want: `flag --on: on: "" is empty; allowed: true or false (also 1/0, yes/no, on/off)`},
+		{name: "no file behind its flag", args: []string{"--config"},
+			want: `flag --config: has no value; allowed: the path of a readable file`},
+		{name: "argument", args: []string{"--on", "false", "5"},
+			want: `unexpected argument "5", see thing --help`},
+		{name: "argument behind the flags", args: []string{"--on", "--", "false"},
+			want: `unexpected argument "false", see thing --help`},
+		{name: "port of a service in a file", file: "PORT: tcp://10.96.0.12:12345\n",
+			want: `config.yaml: PORT: "tcp://10.96.0.12:12345" is not allowed; allowed: ` + ports},
+		{name: "port that only looks like a service's", environ: []string{"THING_PORT=tcp://server:12345"},
+			want: `environment variable THING_PORT: thing.port: "tcp://server:12345" is not allowed; allowed: ` + ports},
+		{name: "UTF-16 without a mark", format: "ini", file: "[\x00D\x00E\x00",
+			want: `config.ini: line 1 has a zero byte: this is UTF-16 without a byte order mark, or no text; save the file as UTF-8`},
+		{name: "UTF-16 cut off", format: "ini", file: "\xff\xfe[\x00D",
+			want: `config.ini: is UTF-16 text that ends in half a character; save the file as UTF-8`},
+		{name: "UTF-32", file: "\xff\xfe\x00\x00P\x00\x00\x00",
+			want: `config.yaml: is UTF-32 text; save the file as UTF-8`},
+		{name: "Latin-1", file: "# one\nbet:\n  name: Mu\xf1oz\n",
+			want: `config.yaml: line 3 is not UTF-8 (Latin-1, perhaps); save the file as UTF-8`},
+		{name: "far too long", file: strings.Repeat("#", maxFile+1),
+			want: `config.yaml: has more than 1048576 bytes, this is no configuration`},
 		{name: "line breaks and length", environ: []string{"MODE=a\n\u2028\x1b" + strings.Repeat("x", 100)},
 			want: `environment variable MODE: mode: "a\n\u2028\x1b` + strings.Repeat("x", 76) + `…" is not allowed; allowed: one of batch, bet`},
 		{name: "line break in a flag's name", args: []string{"--a\nb\x1b"},

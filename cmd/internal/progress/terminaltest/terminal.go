@@ -121,6 +121,13 @@ func (s *Terminal) Ended() {
 	}
 }
 
+// Close closes the terminal as its window is closed: the process gets SIGHUP,
+// and can write to it no more.
+func (s *Terminal) Close() {
+	_ = s.pty.Close()
+	<-s.ended
+}
+
 // Wait waits for the end of the process that was started on the terminal, and
 // returns its exit code and what is left on the screen, which has to be clean.
 func (s *Terminal) Wait(cmd *exec.Cmd) (code int, lines []string) {
