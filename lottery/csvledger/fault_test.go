@@ -20,7 +20,7 @@ var errBroken = errors.New("the disk is broken")
 
 // faultyFile is a ledger's real file of which one call fails.
 type faultyFile struct {
-	*os.File
+	diskFile
 	fault fault
 	calls int // of the kind that fails
 }
@@ -92,7 +92,7 @@ func (f *failingAt) Truncate(size int64) error {
 // withFault has the at-th call of the ledger's leader fail.
 func withFault(fault fault, at int) Option {
 	return func(l *Ledger) {
-		l.file = &failingAt{faultyFile{File: l.file.(diskFile).File, fault: fault}, at}
+		l.file = &failingAt{faultyFile{diskFile: l.file.(diskFile), fault: fault}, at}
 	}
 }
 
