@@ -15,10 +15,14 @@ import (
 type diskFile struct{ *os.File }
 
 func (f diskFile) Sync() error {
+	return os.NewSyscallError("fdatasync", retried(func() error { return unix.Fdatasync(int(f.Fd())) }))
+}
+
+// retried calls what a signal may interrupt.
+func retried(call func() error) error {
 	for {
-		err := unix.Fdatasync(int(f.Fd()))
-		if err != unix.EINTR {
-			return os.NewSyscallError("fdatasync", err)
+		if err := call(); err != unix.EINTR {
+			return err
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // errChanged is why a ledger dies whose file somebody else has changed.
@@ -19,12 +21,12 @@ var errChanged = errors.New("somebody else has changed the ledger")
 // that no bet fills. No write and no sync fails of either.
 func (f diskFile) Verify(size int64) error {
 	path := f.Name()
-	open, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("look at the ledger: %w", err)
+	var open, named unix.Stat_t // each commit waits for this: no os.FileInfo is made
+	if err := retried(func() error { return unix.Fstat(int(f.Fd()), &open) }); err != nil {
+		return fmt.Errorf("look at the ledger %s: %w", path, err)
 	}
 	var what string
-	named, err := os.Stat(path)
+	err := retried(func() error { return unix.Stat(path, &named) })
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		what = "it was removed or renamed"
@@ -33,12 +35,12 @@ func (f diskFile) Verify(size int64) error {
 		}
 	case err != nil:
 		what = fmt.Sprintf("it cannot be looked at (%v)", err)
-	case !os.SameFile(open, named):
+	case open.Dev != named.Dev || open.Ino != named.Ino:
 		what = "another file stands in its place"
-	case open.Size() < size:
-		what = fmt.Sprintf("it was cut to %d bytes, stored are %d", open.Size(), size)
-	case open.Size() > size:
-		what = fmt.Sprintf("it has %d bytes, of which %d are not the central's", open.Size(), open.Size()-size)
+	case open.Size < size:
+		what = fmt.Sprintf("it was cut to %d bytes, stored are %d", open.Size, size)
+	case open.Size > size:
+		what = fmt.Sprintf("it has %d bytes, of which %d are not the central's", open.Size, open.Size-size)
 	default:
 		return nil
 	}
