@@ -47,15 +47,18 @@ func syncFolder(path string) error {
 		return fmt.Errorf("open the folder to sync it: %w", err)
 	}
 	defer folder.Close()
-	err = folder.Sync()
+	return folderSyncFailure(path, folder.Sync())
+}
+
+func folderSyncFailure(path string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EINVAL), errors.Is(err, errors.ErrUnsupported):
-		return fmt.Errorf("sync the folder: %w: its file system cannot do that, so a crash of the machine may take the files: "+
-			"use a folder on another one, or --fsync=never, which promises nothing after such a crash", err)
+		return fmt.Errorf("sync the folder %s: %w: its file system cannot do that, so a crash of the machine may take the files: "+
+			"use a folder on another one, or --fsync=never, which promises nothing after such a crash", path, err)
 	}
-	return fmt.Errorf("sync the folder: %w", err)
+	return fmt.Errorf("sync the folder %s: %w", path, err)
 }
 
 // disk is what replaceFile needs of the operating system. Tests put one in its

@@ -392,7 +392,8 @@ func TestCloseBroken(t *testing.T) {
 // TestOpenWithoutState cannot save the state of a new contest.
 func TestOpenWithoutState(t *testing.T) {
 	folder := t.TempDir()
-	for at := 1; at <= 6; at++ {
+	const calls = 1 + 6 // the sync of the folder, and a save
+	for at := 1; at <= calls; at++ {
 		d := &faultyDisk{at: at}
 		l, err := Open(folder, 2, WithWriter(), func(l *Ledger) { l.state.disk = d })
 		if err == nil {
@@ -402,7 +403,7 @@ func TestOpenWithoutState(t *testing.T) {
 		if n := openDescriptors(t, filepath.Join(folder, LedgerFile)); n != 0 {
 			t.Errorf("%d descriptors are left", n)
 		}
-		if at < 6 { // the last is the sync of the folder
+		if at < calls { // the last is the sync of the folder
 			checkNoFile(t, filepath.Join(folder, StateFile))
 		} else if err := os.Remove(filepath.Join(folder, StateFile)); err != nil {
 			t.Error(err)

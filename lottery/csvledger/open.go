@@ -135,15 +135,18 @@ func lock(f *os.File, shared bool) error {
 	if shared {
 		how = unix.LOCK_SH
 	}
-	switch err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB); {
+	return lockFailure(f.Name(), unix.Flock(int(f.Fd()), how|unix.LOCK_NB))
+}
+
+func lockFailure(path string, err error) error {
+	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EWOULDBLOCK):
-		return fmt.Errorf("lock the ledger %s: another central has it: end that one, or use another --contest", f.Name())
-	default:
-		return fmt.Errorf("lock the ledger %s: %w: its file system has no locks, without which two centrals could write to it: "+
-			"use a folder on another one (of NFS: with its lock service running, or mounted with local_lock=flock where no other machine uses it)", f.Name(), err)
+		return fmt.Errorf("lock the ledger %s: another central has it: end that one, or use another --contest", path)
 	}
+	return fmt.Errorf("lock the ledger %s: %w: without a lock two centrals could write to it: put the folder on a file system that has locks "+
+		"(NFS: with its lock service running, or mounted with local_lock=flock where no other machine uses it)", path, err)
 }
 
 // load reads what is in the folder, and begins the contest when that is
@@ -163,7 +166,7 @@ func (l *Ledger) load(f *os.File, agencies int) error {
 	case err != nil:
 		return err
 	case isNew && found.rows > 0 && !l.reopens:
-		return fmt.Errorf("the contest's state %s is missing, and %s has %d bets: "+withoutState, l.state.path, l.path, found.rows, "if that is meant")
+		return fmt.Errorf("the contest's state %s is missing, and %s has %d bets: "+withoutState, l.state.path, l.path, found.rows, "")
 	case found.rows == 0 && !saved.hasEndings() && saved.Agencies != agencies:
 		isNew = true // it is of no use to anybody: its terms may be others
 	}
@@ -201,7 +204,7 @@ func (l *Ledger) load(f *os.File, agencies int) error {
 		if err := f.Sync(); err != nil {
 			return fmt.Errorf("sync the ledger %s: %w", l.path, err)
 		}
-		if err := syncFolder(filepath.Dir(l.path)); err != nil {
+		if err := l.state.disk.syncFolder(filepath.Dir(l.path)); err != nil {
 			return err
 		}
 	}
@@ -219,8 +222,8 @@ func explained(err error, folder string) error {
 			folder = filepath.Dir(folder) // the one in which it would be made
 		}
 		user, group := os.Geteuid(), os.Getegid()
-		return fmt.Errorf("%w: the central runs as user %d, group %d, who must be able to write to %s and what is in it: chown -R %d:%d that folder, or run the central as its owner%s",
-			err, user, group, folder, user, group, immutable(err))
+		return fmt.Errorf("%w: the central runs as user %d, group %d, who must be able to write to %s and what is in it: chown -R %d:%d %s, or run the central as its owner%s",
+			err, user, group, folder, user, group, folder, immutable(err))
 	case errors.Is(err, unix.EROFS):
 		return fmt.Errorf("%w: mount it to be written; only a contest that is drawn can be served from there", err)
 	}

@@ -73,7 +73,7 @@ func (s *state) endings(expected int) ([]lottery.Ending, error) {
 }
 
 // withoutState is what to do without a contest.json that can be used.
-const withoutState = "put back a copy (docs/operators.md, Restore), or without one %s start the central with --reopen: " +
+const withoutState = "put back a copy of it (docs/operators.md, Restore), or if there is none%s start the central with --reopen: " +
 	"no agency counts as finished then, and all of them have to be started again"
 
 // loadState returns the saved state; its Agencies are 0 when there is none.
@@ -93,7 +93,7 @@ func loadState(path string) (s state, err error) {
 		}
 	}
 	if err != nil {
-		return s, fmt.Errorf("the contest's state %s is cut or damaged (%w): "+withoutState, path, err, "remove it and")
+		return s, fmt.Errorf("the contest's state %s is cut or damaged (%w): "+withoutState, path, err, " remove it and")
 	}
 	return s, nil
 }
