@@ -353,15 +353,56 @@ func TestSavesAreTriedAgain(t *testing.T) {
 	})
 }
 
+// TestDrawThatCannotBeSaved lets the second save of the last FINISHED fail: nobody
+// is told winners that a restart would not know. The ledger says so and tries
+// again until it is done.
+func TestDrawThatCannotBeSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said []error
+		c := openContest(t, t.TempDir(), 1, WithWarnings(func(err error) { said = append(said, err) }))
+		c.MustStore(newBatch(t, samples(1, 0, 6)...))
+		d := new(brokenDisk)
+		d.saves.Store(1)
+		c.ledger.state.disk = d
+		if err := c.TryFinish(1, 6, true); err != nil { // the end of the betting is saved
+			t.Error(err)
+		}
+		synctest.Wait()
+		if err := c.ledger.Unsaved(); !errors.Is(err, errBroken) {
+			t.Errorf("unsaved is %v, want %v", err, errBroken)
+		}
+		time.Sleep(time.Hour + saveRetry/2) // of the bubble's clock
+		synctest.Wait()
+		c.CheckPhase(lottery.Drawing)
+		c.CheckDraw(false)
+		if most := int(time.Hour/saveRetry)*2 + 2; len(said) < 3600 || len(said) > most || !errors.Is(said[len(said)-1], errBroken) {
+			t.Errorf("%d warnings came in an hour, at most %d should", len(said), most)
+		}
+		c.checkState(t, `{"agencies":1,"finished":[1],"phase":"drawing"}`)
+		d.broken.Store(false)
+		time.Sleep(saveRetry)
+		synctest.Wait()
+		c.checkState(t, `{"agencies":1,"finished":[1],"phase":"drawn"}`)
+		c.CheckDraw(true, winnersOf(samples(1, 0, 6)...))
+		if err := c.ledger.Unsaved(); err != nil || said[len(said)-1] != nil {
+			t.Errorf("unsaved is %v, the last warning %v", err, said[len(said)-1])
+		}
+	})
+}
+
 // brokenDisk is the real disk while it is not broken.
 type brokenDisk struct {
 	realDisk
 	broken atomic.Bool
+	saves  atomic.Int32 // it breaks after so many, unless 0
 }
 
 func (d *brokenDisk) create(path string) (newFile, error) {
 	if d.broken.Load() {
 		return nil, errBroken
+	}
+	if d.saves.Load() > 0 && d.saves.Add(-1) == 0 {
+		d.broken.Store(true) // for the next one
 	}
 	return d.realDisk.create(path)
 }
