@@ -79,8 +79,8 @@ func TestSetDeadline(t *testing.T) {
 	}
 }
 
-// TestDeadlineIsSharedByCentrals has two centrals on one ledger set another
-// deadline each: both know of the first, and the other says that it was late.
+// TestDeadlineIsSharedByCentrals has one of two centrals on a ledger set a
+// deadline that the other replaces: each knows what the other has set.
 func TestDeadlineIsSharedByCentrals(t *testing.T) {
 	m := new(ledgertest.Memory)
 	var centrals [2]*ledgertest.Contest

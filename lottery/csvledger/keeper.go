@@ -64,7 +64,7 @@ func (k *keeper) setDeadline(before, deadline time.Time, done func(error)) {
 	switch {
 	case k.deadline.Equal(deadline):
 	case k.deadline.Equal(before):
-		k.deadline, k.dirty = deadline, true
+		k.deadline, k.dirty = deadline.UTC(), true
 	default:
 		deny := done
 		done = func(error) { deny(lottery.ErrMoved) }
@@ -137,7 +137,7 @@ func (k *keeper) save() error {
 	}
 	k.dirty = false
 	s := newState(k.endings, k.drawn)
-	s.Deadline = k.deadline.UTC()
+	s.Deadline = k.deadline
 	if !k.ledger.unsynced || k.lost {
 		s.LedgerBytes = k.ledger.Durable()
 	}
