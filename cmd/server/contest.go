@@ -19,6 +19,9 @@ const (
 	// reportInterval is how often the log says whom the draw waits for, and what
 	// cannot be saved.
 	reportInterval = time.Minute
+	// drawWait is how long a draw that is made at the start may take before
+	// agencies are listened to without it.
+	drawWait = 2 * time.Second
 	// maxAwaited bounds the agencies that one such report names.
 	maxAwaited = 20
 )
@@ -58,23 +61,42 @@ func openContest(c config, log zerolog.Logger, committed func(lottery.Commit)) (
 			Str("note", "this lottery is finished, it tells its winners and takes no bets; another CONTEST or --contest begins a new one").Send()
 	}
 	announced := contest.Phase() == lottery.Drawn && !contest.DrawnLate()
-	err = setDeadline(contest, c.drawDeadline, time.Now(), log)
-	if err == nil && len(c.drawWithout) > 0 {
-		missing := contest.Missing()
-		if err = contest.DrawWithout(c.drawWithout...); err == nil {
-			logMissing(contest, missing, log)
-		} else {
-			err = fmt.Errorf("--draw-without: %w", err)
-		}
-	}
-	if err != nil {
+	if err := endAtStart(contest, c, log); err != nil {
 		_ = contest.Close() // what it was opened for is told
 		return nil, nil, err
+	}
+	if contest.Phase() == lottery.Drawing { // a draw from here on is the server's to log
+		select {
+		case <-contest.Drawn():
+		case <-contest.Failed():
+		case <-time.After(drawWait):
+		}
 	}
 	if contest.Phase() == lottery.Drawn && !announced {
 		log.Info().Str("action", "sorteo").Str("result", "success").Send()
 	}
 	return ledger, contest, nil
+}
+
+// endAtStart does what the operator wants before any agency may bet: it sets the
+// deadline, and ends the betting that is over.
+func endAtStart(contest *lottery.Contest, c config, log zerolog.Logger) error {
+	if err := setDeadline(contest, c.drawDeadline, time.Now(), log); err != nil {
+		return err
+	}
+	missing := contest.Missing()
+	if len(c.drawWithout) > 0 {
+		if err := contest.DrawWithout(c.drawWithout...); err != nil {
+			return fmt.Errorf("--draw-without: %w", err)
+		}
+	}
+	if isDue(contest, time.Now()) {
+		if err := endBetting(contest); err != nil {
+			return fmt.Errorf("end the betting at its deadline: %w", err)
+		}
+	}
+	logMissing(contest, missing, log)
+	return nil
 }
 
 // setDeadline gives the contest its deadline, and logs the one that it has then,
@@ -142,7 +164,7 @@ func watch(ctx context.Context, contest *lottery.Contest, ledger *csvledger.Ledg
 			return contest.Err()
 		case <-look.C:
 			ledger.Verify()
-			if deadline := contest.Deadline(); isOver || deadline.IsZero() || clock().Round(0).Before(deadline) {
+			if isOver || !isDue(contest, clock()) {
 				continue
 			}
 			err := endBetting(contest)
@@ -161,6 +183,12 @@ func watch(ctx context.Context, contest *lottery.Contest, ledger *csvledger.Ledg
 			}
 		}
 	}
+}
+
+// isDue reports whether the deadline has passed, by the wall clock.
+func isDue(contest *lottery.Contest, now time.Time) bool {
+	deadline := contest.Deadline()
+	return !deadline.IsZero() && !now.Round(0).Before(deadline)
 }
 
 // endBetting ends the betting of all agencies.
