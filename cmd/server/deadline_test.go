@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,20 +46,27 @@ const (
 	endedBoth = "action: end_betting | result: success | missing: [1,2]"
 )
 
-// A deadline that comes while the central runs, or came while it did not, ends
-// the betting once, and is kept: it need not be given again.
+// A deadline ends the betting once, whether it comes while a central runs or
+// while none does, and it need not be given again.
 func TestDrawDeadline(t *testing.T) {
 	storage := t.TempDir()
 	args := []string{"--storage-dir", storage, "--expected-agencies", "2"}
-	startLottery(t, append(args, "--draw-deadline", time.Now().Add(2*time.Second).Format(time.RFC3339Nano))...)
-	p := launch(t, args...)
+	startLottery(t, args...)
+	p := launch(t, append(args, "--draw-deadline", time.Now().Add(2*time.Second).Format(time.RFC3339Nano))...)
+	p.stop()
+	first := p.log
+	p = launch(t, args...)
 	for _, line := range []string{endedBoth, drawn} {
-		if p.count(line) == 0 {
+		if !strings.Contains(strings.Join(append(first, p.log...), "\n"), line) {
 			p.await(line)
 		}
 	}
 	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{&codec.Error{Code: lottery.DrawDone}})
 	p.stop()
+	both := strings.Join(append(first, p.log...), "\n")
+	if strings.Count(both, endedBoth) != 1 || strings.Count(both, drawn) != 1 {
+		t.Errorf("the log does not tell of one draw:\n%s", both)
+	}
 	p = launch(t, args...) // what is known is not said again
 	p.exchange(p.dial(), []codec.Message{&codec.WinnersQuery{Agency: "1"}}, []codec.Message{&codec.Winners{Documents: []string{slip.Document}}})
 	p.stop()
@@ -236,6 +244,50 @@ func TestDeadlineIsByTheClock(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The deadline comes while contest.json cannot be saved: no bets are taken any
+// more, and the draw is made as soon as it can be.
+func TestDeadlineWhileNothingCanBeSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		folder := t.TempDir()
+		ledger, err := csvledger.Open(folder, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := ledgertest.NewContest(t, ledger)
+		bets := ledgertest.Bets(1, 0, 6)
+		c.MustStore(ledgertest.Batch(t, bets...))
+		if err := c.SetDeadline(time.Now().Add(time.Minute), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		obstacle := filepath.Join(folder, csvledger.StateFile+".new")
+		if err := os.Mkdir(obstacle, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		var text strings.Builder
+		writer := logline.New(&text, logline.Text)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- watch(ctx, c.Contest, ledger, time.Now, writer.Logger(zerolog.InfoLevel)) }()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		c.CheckPhase(lottery.Betting)
+		c.CheckStoreRefused(ledgertest.Batch(t, bets...), lottery.AgencyFinished)
+		if err := os.Remove(obstacle); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		c.CheckDraw(true, ledgertest.Winners(bets...), nil)
+		cancel()
+		if err := errors.Join(<-ended, writer.Close()); err != nil {
+			t.Error(err)
+		}
+		if n := strings.Count(text.String(), endedBoth); n != 1 {
+			t.Errorf("the end is logged %d times:\n%s", n, &text)
+		}
+	})
 }
 
 // A zone that Go does not know would silently be UTC.

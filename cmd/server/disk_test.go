@@ -180,33 +180,3 @@ func TestDrawnIsServedFromAnyDisk(t *testing.T) {
 		check(t, begin(t, "--storage-dir", storage, "--expected-agencies", "1")) // who may write anything sees no difference
 	})
 }
-
-// The deadline comes while contest.json cannot be saved: no bets are taken any
-// more, and the draw is made as soon as it can be.
-func TestDeadlineWhileNothingCanBeSaved(t *testing.T) {
-	storage := t.TempDir()
-	p := launch(t, "--storage-dir", storage, "--expected-agencies", "2", "--draw-deadline", time.Now().Add(2*time.Second).Format(time.RFC3339Nano))
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
-	obstacle := filepath.Join(storage, csvledger.StateFile+".new")
-	if err := os.Mkdir(obstacle, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	p.await("action: save_contest | result: in_progress | tries: 1 | error: ")
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{&codec.Error{Code: lottery.AgencyFinished}})
-	if p.has("end_betting") || p.has("sorteo") {
-		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
-	}
-	if err := os.Remove(obstacle); err != nil {
-		t.Fatal(err)
-	}
-	for _, line := range []string{endedBoth, drawn} {
-		if p.count(line) == 0 {
-			p.await(line)
-		}
-	}
-	p.exchange(p.dial(), []codec.Message{&codec.WinnersQuery{Agency: "1"}}, []codec.Message{&codec.Winners{Documents: []string{slip.Document}}})
-	p.stop()
-	if p.count(endedBoth) != 1 || p.count(drawn) != 1 {
-		t.Errorf("the log does not tell of one draw:\n%s", strings.Join(p.log, "\n"))
-	}
-}
