@@ -227,6 +227,12 @@ func reportAwaited(contest *lottery.Contest, now time.Time, log zerolog.Logger) 
 func checkLedger(c config, stdout io.Writer) error {
 	report, err := csvledger.Check(c.folder())
 	fmt.Fprintf(stdout, "%s: %d rows, %d bytes; state: %s\n", report.Path, report.Rows, report.Bytes, report.State)
+	if !report.Deadline.IsZero() {
+		fmt.Fprintf(stdout, "deadline: %s\n", report.Deadline.Local().Format(time.RFC3339))
+	}
+	if report.State == "none" && report.Rows > 0 {
+		fmt.Fprintf(stdout, "%s is missing: a start needs it, or --reopen\n", csvledger.StateFile)
+	}
 	for _, a := range report.Agencies {
 		fmt.Fprintf(stdout, "agency %d: %d bets, digest %016x, %d on the winning number\n", a.Agency, a.Bets, a.Digest, a.Winners)
 	}

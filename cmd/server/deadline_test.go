@@ -179,6 +179,10 @@ func TestDeadlineAfterTheDraw(t *testing.T) {
 		p.await(drawn)
 	}
 	p.stop()
+	check := begin(t, "--storage-dir", storage, "--check")
+	if code := check.end(); code != 0 || !check.has("; state: drawn") || !check.has("deadline: 2025-12-24T") || check.has("--reopen") {
+		t.Errorf("--check exits with %d and says\n%s", code, strings.Join(check.log, "\n"))
+	}
 	said := refuses(t, 2, append(args, "--draw-deadline", "2099-12-24T18:00:00Z")...)
 	if !strings.Contains(said, "betting has ended at 2025-12-24T") || !strings.Contains(said, "begin another contest") {
 		t.Error(said)
