@@ -155,6 +155,7 @@ func TestMetricsAreWellFormed(t *testing.T) {
 	p.ask(badBatch(1, 3), codec.TypeError)
 	p.ask(finish(1), codec.TypeSuccess)
 	c.dial().ask(finish(2), codec.TypeSuccess)
+	<-c.contest.Drawn() // the answer to FINISHED does not wait for it
 	_, _, body := c.get("/metrics")
 	problems, err := promlint.New(strings.NewReader(body)).Lint()
 	if err != nil || len(problems) > 0 {

@@ -51,6 +51,7 @@ type Server struct {
 	registry *prometheus.Registry
 	viewers  viewers
 
+	unsaved   func() error
 	watched   atomic.Pointer[watched]
 	watching  chan struct{} // closed by Watch
 	stopping  atomic.Bool
@@ -80,6 +81,7 @@ func New(config Config) *Server {
 		pulse:   newPulse(t, now),
 		commits: newCommits(),
 		closing: make(chan struct{}),
+		unsaved: func() error { return nil },
 
 		watching:  make(chan struct{}),
 		listening: make(chan struct{}),
@@ -104,6 +106,10 @@ func (s *Server) Watch(contest *lottery.Contest, ledgerBytes func() int64, react
 	s.watched.Store(&watched{contest: contest, ledgerBytes: ledgerBytes, reactor: reactor})
 	close(s.watching)
 }
+
+// Unsaved has /readyz say that the contest cannot be saved while why returns the
+// reason. It is called before Watch.
+func (s *Server) Unsaved(why func() error) { s.unsaved = why }
 
 // Stopping has /readyz say that the central stops.
 func (s *Server) Stopping() {

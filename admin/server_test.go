@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -87,6 +88,24 @@ func TestReadyWithABrokenLedger(t *testing.T) {
 	}
 	c.admin.Stopping() // that is what a failure leads to, and it says why
 	c.expectReady(503, LedgerFailed)
+}
+
+func TestReadyWhileNothingCanBeSaved(t *testing.T) {
+	c := show(t, 1, nil)
+	var full atomic.Bool
+	c.admin.Unsaved(func() error {
+		if full.Load() {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	c.open(t.TempDir(), c.admin.Observer())
+	c.listen()
+	c.expectReady(200, TakingBets)
+	full.Store(true)
+	c.expectReady(503, CannotSave)
+	full.Store(false)
+	c.expectReady(200, TakingBets)
 }
 
 func TestEndpoints(t *testing.T) {

@@ -104,8 +104,12 @@ func (s *Server) state(listed int) *State {
 		Problems: s.tally.problems.all(),
 		Tick:     rates.tick,
 	}
-	if !s.config.Deadline.IsZero() {
-		state.Deadline = &s.config.Deadline
+	deadline := s.config.Deadline
+	if watched != nil && !watched.contest.Deadline().IsZero() {
+		deadline = watched.contest.Deadline() // the one that is kept
+	}
+	if !deadline.IsZero() {
+		state.Deadline = &deadline
 	}
 	for code, n := range s.tally.refusals {
 		if n := n.Load(); n > 0 {

@@ -12,6 +12,7 @@ const (
 	NotListening   Status = "not listening yet"
 	LedgerFailed   Status = "the ledger has failed"
 	Stopping       Status = "stopping"
+	CannotSave     Status = "contest.json cannot be saved: the log says why, and it is tried again each second"
 	TakingBets     Status = "taking bets"
 	TellingWinners Status = "the draw is done: winners are told, bets are not taken"
 )
@@ -32,6 +33,9 @@ func (s *Server) look() (watched *watched, ready bool, status Status) {
 	case <-watched.reactor.Ready():
 	default:
 		return watched, false, NotListening
+	}
+	if s.unsaved() != nil {
+		return watched, false, CannotSave
 	}
 	if watched.contest.Phase() == lottery.Drawn {
 		return watched, true, TellingWinners

@@ -221,7 +221,7 @@ func BenchmarkRecovery(b *testing.B) {
 	b.SetBytes(int64(len(rows) * bets / (len(batches) * batchSize)))
 	b.ReportAllocs()
 	for b.Loop() {
-		ledger, err := csvledger.Open(folder, 1)
+		ledger, err := csvledger.Open(folder, 1, csvledger.WithReopen())
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -55,6 +55,16 @@ type Ledger interface {
 	// asked for again.
 	Draw(done func(error))
 
+	// Terms returns the contest's terms as they are known by now, after Begin.
+	// How many agencies there are does not change.
+	Terms() Terms
+
+	// SetDeadline replaces the deadline in the terms, and tells when the new one
+	// is durable. It is compared like a mark: when the deadline is neither before
+	// nor the new one already, somebody else has set it, which is ErrMoved. One
+	// that was unavailable may still come.
+	SetDeadline(before, deadline time.Time, done func(error))
+
 	// Failed is closed when the ledger is dead; Err says why, or nil.
 	Failed() <-chan struct{}
 	Err() error

@@ -147,3 +147,20 @@ func TestSystemdIsTold(t *testing.T) {
 	p.stop()
 	expect("STOPPING=1")
 }
+
+// The page shows the deadline that the contest has kept.
+func TestAdminShowsTheKeptDeadline(t *testing.T) {
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	args := []string{"--storage-dir", t.TempDir(), "--admin", "127.0.0.1:0"}
+	for _, deadline := range []string{"2099-12-24T15:00:00-03:00", ""} {
+		p := begin(t, append(args, "--draw-deadline", deadline)...)
+		url := p.admin()
+		if !p.has("action: listen | result: success") {
+			p.await("action: listen | result: success")
+		}
+		if _, body := get(t, url+"/api/state"); !strings.Contains(body, `"deadline":"2099-12-24T18:00:00Z"`) {
+			t.Errorf("the state is %s, expected the deadline in it", body)
+		}
+		p.stop()
+	}
+}

@@ -46,6 +46,7 @@ type config struct {
 	noSync           bool          // leave it to the operating system when bets go to disk
 	drawDeadline     time.Time     // when betting ends at the latest; zero is never
 	drawWithout      []int         // agencies whose betting is ended at the start
+	reopen           bool          // bets without a contest.json are meant
 	profiles         bool          // /debug/pprof on the admin port
 	healthcheck      bool          // do nothing but look whether the central is there
 	check            bool          // do nothing but read the ledger
@@ -62,6 +63,9 @@ func loadConfig(args, environ []string) (config, error) {
 	var c config
 	s := table(&c)
 	err := s.Load(args, environ)
+	if err == nil {
+		err = checkZone(environ)
+	}
 	if err == nil && c.port != 0 && portOf(c.admin) == c.port {
 		err = s.Refuse("ADMIN_ADDRESS", "has the port of the lottery", "another port, or empty")
 		c.admin = "" // who only moved the lottery to this port gets it
@@ -170,12 +174,16 @@ func table(c *config) *settings.Set {
 	}, settings.Parsed("one of always, never", parseFsync))
 	settings.Add(s, &c.drawDeadline, settings.Setting{
 		Key: "DRAW_DEADLINE", Flag: "draw-deadline", Env: "DRAW_DEADLINE",
-		About: "from then on no bets are taken, and the draw is made from what is stored",
+		About: "from then on, by the clock, no bets are taken, and the draw is made from what is stored; kept with the contest, also when it is not given again",
 	}, settings.Parsed("a time like 2026-12-24T18:00:00-03:00, or 2026-12-24 18:00 in local time", parseTime).OrEmpty())
 	settings.Add(s, &c.drawWithout, settings.Setting{
 		Flag:  "draw-without",
 		About: "agencies that the draw no longer waits for: it is made from what is stored of theirs",
 	}, settings.Parsed("numbers of agencies, separated by commas", parseAgencies).OrEmpty())
+	settings.Add(s, &c.reopen, settings.Setting{
+		Flag: "reopen", Default: "false",
+		About: "take up a bets.csv beside which contest.json is missing: no agency counts as finished then",
+	}, settings.Bool())
 	settings.Add(s, &c.admin, settings.Setting{
 		Key: "ADMIN_ADDRESS", Flag: "admin", Env: "ADMIN_ADDRESS", Default: "127.0.0.1:8080",
 		About: "where the page, the metrics and the checks of health are, over HTTP and for whoever can reach it; never the lottery's port",
@@ -250,13 +258,13 @@ func parseFsync(text string) (noSync bool, err error) {
 	return false, errors.New("not a policy")
 }
 
-// parseTime takes RFC 3339, or the local time that a person writes.
+// timeLayouts are RFC 3339, and the local times that a person writes.
+var timeLayouts = []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04"}
+
+// parseTime takes a time of the years that a lottery can be in.
 func parseTime(text string) (time.Time, error) {
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t, nil
-	}
-	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04"} {
-		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+	for _, layout := range timeLayouts {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil && t.Year() >= 1970 && t.Year() < 9999 {
 			return t, nil
 		}
 	}

@@ -8,12 +8,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/rs/zerolog"
 	"loteria/cmd/internal/settings"
@@ -37,6 +39,9 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	default:
 		useProcessors()
 		err = serveLogged(c, stdout)
+	}
+	if unusable := (*settings.Error)(nil); errors.As(err, &unusable) {
+		return settings.Report(unusable, "server", stdout, stderr)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "server:", err)
@@ -106,6 +111,7 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 		LoopLog:        loopLog,
 		Observer:       shown.Observer(),
 	}, contest)
+	shown.Unsaved(ledger.Unsaved)
 	shown.Watch(contest, ledger.Durable, server)
 
 	ctx, cancel := context.WithCancel(ctx)
@@ -114,7 +120,7 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 	defer cancel()
 	// From here on there may be a draw, which the server logs.
 	watching.Go(func() {
-		if err := watch(ctx, contest, ledger.Checkpoint, c.drawDeadline, log); err != nil {
+		if err := watch(ctx, contest, ledger, time.Now, log); err != nil {
 			log.Error().Str("action", "ledger").Str("result", "fail").Err(err).Send()
 			cancel()
 		}

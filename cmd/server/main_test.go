@@ -53,9 +53,15 @@ type process struct {
 // begin starts a server without waiting for anything.
 func begin(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := attach(t, exec.Command(os.Args[0], append([]string{"--bind", "127.0.0.1", "--port", "0", "--admin="}, args...)...))
+	p := command(t, args...)
 	p.start()
 	return p
+}
+
+// command is a server that is not started yet.
+func command(t *testing.T, args ...string) *process {
+	t.Helper()
+	return attach(t, exec.Command(os.Args[0], append([]string{"--bind", "127.0.0.1", "--port", "0", "--admin="}, args...)...))
 }
 
 // attach makes a command the process under test.
@@ -454,7 +460,7 @@ func TestTornRowIsCutOff(t *testing.T) {
 	if err := os.WriteFile(path, []byte(whole+"1,Ana,Ñan"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	p := launch(t, "--storage-dir", storage)
+	p := launch(t, "--storage-dir", storage, "--reopen")
 	p.stop()
 	if p.count("action: recover_ledger | result: success | file: "+path+" | torn_bytes: 10") != 1 {
 		t.Errorf("the log does not tell of the torn row:\n%s", strings.Join(p.log, "\n"))
@@ -498,31 +504,17 @@ func TestDrawWithout(t *testing.T) {
 		t.Error("the draw did not wait for agency 1")
 	}
 
-	for round, sorteos := range []int{1, 0} { // the second start changes nothing
+	for round, news := range []int{1, 0} { // the second start changes nothing
 		p = launch(t, append(args, "--draw-without", "1")...)
 		p.exchange(p.dial(),
 			[]codec.Message{&codec.WinnersQuery{Agency: "1"}, &codec.Bet{Slip: slip}, &codec.Finished{Agency: "1"}},
 			[]codec.Message{&codec.Winners{Documents: []string{"30904465"}}, &codec.Error{Code: lottery.DrawDone}, &codec.Error{Code: lottery.DrawDone}})
 		p.stop()
-		if n := p.count("action: sorteo | result: success"); n != sorteos {
-			t.Errorf("start %d: %d draws are logged, expected %d", round+1, n, sorteos)
+		for _, line := range []string{"action: sorteo | result: success", "action: end_betting | result: success | missing: [1]"} {
+			if n := p.count(line); n != news {
+				t.Errorf("start %d: %q is logged %d times, expected %d:\n%s", round+1, line, n, news, strings.Join(p.log, "\n"))
+			}
 		}
-		if p.count("action: end_betting | result: success | missing: [1]") != 1 {
-			t.Errorf("start %d: the log does not say who was missing:\n%s", round+1, strings.Join(p.log, "\n"))
-		}
-	}
-}
-
-func TestDrawDeadline(t *testing.T) {
-	p := launch(t, "--draw-deadline", time.Now().Add(-time.Hour).Format(time.RFC3339), "--expected-agencies", "2")
-	draw := "action: sorteo | result: success" // which the end of the betting does not wait for
-	if p.count(draw) == 0 {                    // it may have come first
-		p.await(draw)
-	}
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{&codec.Error{Code: lottery.DrawDone}})
-	p.stop()
-	if p.count("action: end_betting | result: success | missing: [1,2]") != 1 || p.count(draw) != 1 {
-		t.Errorf("the log does not tell of one draw:\n%s", strings.Join(p.log, "\n"))
 	}
 }
 
@@ -533,7 +525,7 @@ func TestCheck(t *testing.T) {
 		code   int
 		says   []string
 	}{
-		"whole":   {row + row, 0, []string{"bets.csv: 2 rows, 86 bytes; state: none", "agency 1: 2 bets, digest ", ", 2 on the winning number", "nothing is damaged"}},
+		"whole":   {row + row, 0, []string{"bets.csv: 2 rows, 86 bytes; state: none", "contest.json is missing: a start needs it, or --reopen", "agency 1: 2 bets, digest ", ", 2 on the winning number", "nothing is damaged"}},
 		"torn":    {row + row[:9], 0, []string{"1 rows", "9 bytes at the end", "nothing is damaged"}},
 		"damaged": {row + "x" + row + row, 1, []string{"1 rows"}},
 	} {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Report is what a Check of a contest found.
@@ -13,7 +14,8 @@ type Report struct {
 	Bytes    int64 // of the rows
 	Torn     int64 // bytes after them that a crash has left and a start would cut off
 	Agencies []AgencyReport
-	State    string // what is saved beside the ledger: the phase, or "none"
+	State    string    // what is saved beside the ledger: the phase, or "none"
+	Deadline time.Time // that is kept there; zero is never
 }
 
 // AgencyReport is what the ledger holds of one agency.
@@ -35,7 +37,7 @@ func Check(folder string) (Report, error) {
 		return report, err
 	}
 	if saved.Agencies > 0 {
-		report.State = string(saved.Phase)
+		report.State, report.Deadline = string(saved.Phase), saved.Deadline
 	}
 	f, err := os.Open(report.Path)
 	if err != nil {

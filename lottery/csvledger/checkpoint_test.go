@@ -2,6 +2,7 @@ package csvledger
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -159,8 +160,12 @@ type unlockedDisk struct {
 
 func (d *unlockedDisk) rename(from, to string) error {
 	d.saves++
-	if f, err := lock(d.ledger); err == nil {
-		f.Close()
+	f, err := os.Open(d.ledger)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer f.Close()
+	if lock(f, false) == nil {
 		d.t.Error("the state is saved while another central can open the contest")
 	}
 	return d.realDisk.rename(from, to)

@@ -46,12 +46,14 @@ func (l *Ledger) wake() {
 
 // lead commits what is pending, and completes whoever need not wait any longer,
 // as long as there is something: whoever does so is the leader of the group
-// commit.
+// commit. Nobody is told anything before the file was looked at.
 func (l *Ledger) lead() {
 	l.mu.Lock()
 	for {
 		if l.isDue() {
 			l.commit()
+		} else if l.isReady(0) && l.err == nil && !l.closing {
+			l.verify()
 		}
 		if !l.takeReady() {
 			break
@@ -136,25 +138,45 @@ func (l *Ledger) commit() {
 
 	begun := time.Now()
 	sync, err := l.write(chunks)
-	took := time.Since(begun)
 	if err == nil {
-		l.committed(lottery.Commit{Bytes: size, Appends: appends, Sync: sync})
+		err = l.file.Verify(l.durable + int64(size))
 	} else {
 		// What is left of the rows must not stand in front of later ones. Should
 		// this fail, too, the next start cuts a torn row.
 		_ = l.file.Truncate(l.durable)
 	}
+	took := time.Since(begun)
+	if err == nil {
+		l.committed(lottery.Commit{Bytes: size, Appends: appends, Sync: sync})
+	}
 
 	l.mu.Lock()
 	if err != nil {
-		l.err = err
-		close(l.failed)
+		l.fail(err)
 	} else {
 		l.durable += int64(size)
 	}
 	l.pending.release(chunks)
 	l.taken = chunks
 	l.regroup.committed(appends, l.appends, took)
+}
+
+// verify looks at the file. The caller leads, or nobody does any more, and holds
+// the lock, which is released meanwhile.
+func (l *Ledger) verify() {
+	durable := l.durable
+	l.mu.Unlock()
+	err := l.file.Verify(durable)
+	l.mu.Lock()
+	if err != nil {
+		l.fail(err)
+	}
+}
+
+// fail notes why the ledger is dead. The caller holds the lock.
+func (l *Ledger) fail(err error) {
+	l.err = err
+	close(l.failed)
 }
 
 // write writes and syncs rows, and returns how long the sync took.

@@ -37,7 +37,7 @@ func TestRestart(t *testing.T) {
 			if test.state != "" {
 				writeFile(t, filepath.Join(folder, StateFile), test.state+"\n")
 			}
-			c := openContest(t, folder, 2)
+			c := openContest(t, folder, 2, WithReopen())
 			c.checkState(t, test.after)
 			c.CheckDraw(test.done, winners...)
 			if test.done {

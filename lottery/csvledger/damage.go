@@ -38,7 +38,7 @@ const sectorSize = 512
 // known to have been on disk, the first durable bytes, is ever cut.
 func tornReason(tail []byte, offset, durable int64) string {
 	if offset < durable {
-		return fmt.Sprintf("it was on disk, as %d bytes were", durable)
+		return fmt.Sprintf("no crash did that, as the first %d bytes were on disk: the file was changed later", durable)
 	}
 	row, _ := cutRow(tail)
 	if len(row) == 0 {

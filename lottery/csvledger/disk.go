@@ -1,6 +1,7 @@
 package csvledger
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,10 +15,14 @@ import (
 type diskFile struct{ *os.File }
 
 func (f diskFile) Sync() error {
+	return os.NewSyscallError("fdatasync", retried(func() error { return unix.Fdatasync(int(f.Fd())) }))
+}
+
+// retried calls what a signal may interrupt.
+func retried(call func() error) error {
 	for {
-		err := unix.Fdatasync(int(f.Fd()))
-		if err != unix.EINTR {
-			return os.NewSyscallError("fdatasync", err)
+		if err := call(); err != unix.EINTR {
+			return err
 		}
 	}
 }
@@ -27,6 +32,13 @@ type unsyncedFile struct{ file }
 
 func (unsyncedFile) Sync() error { return nil }
 
+// readOnlyFile is the file of a contest that is drawn: nothing is done to it, and
+// nothing depends on it any more.
+type readOnlyFile struct{ *os.File }
+
+func (readOnlyFile) Sync() error        { return nil }
+func (readOnlyFile) Verify(int64) error { return nil }
+
 // syncFolder makes the names in a folder durable: those of files just created
 // or renamed.
 func syncFolder(path string) error {
@@ -35,10 +47,18 @@ func syncFolder(path string) error {
 		return fmt.Errorf("open the folder to sync it: %w", err)
 	}
 	defer folder.Close()
-	if err := folder.Sync(); err != nil {
-		return fmt.Errorf("sync the folder %s: %w", path, err)
+	return folderSyncFailure(path, folder.Sync())
+}
+
+func folderSyncFailure(path string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EINVAL), errors.Is(err, errors.ErrUnsupported):
+		return fmt.Errorf("sync the folder %s: %w: its file system cannot do that, so a crash of the machine may take the files: "+
+			"use a folder on another one, or --fsync=never, which promises nothing after such a crash", path, err)
 	}
-	return nil
+	return fmt.Errorf("sync the folder %s: %w", path, err)
 }
 
 // disk is what replaceFile needs of the operating system. Tests put one in its
@@ -60,6 +80,12 @@ type realDisk struct{}
 func (realDisk) create(path string) (newFile, error) { return os.Create(path) }
 func (realDisk) rename(from, to string) error        { return os.Rename(from, to) }
 func (realDisk) syncFolder(path string) error        { return syncFolder(path) }
+
+// unsyncedDisk is a disk whose folders the operating system writes when it
+// likes.
+type unsyncedDisk struct{ disk }
+
+func (unsyncedDisk) syncFolder(string) error { return nil }
 
 // replaceFile puts content at path so that after a crash at any moment either
 // the old content or the new one is there, whole.

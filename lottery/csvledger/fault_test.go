@@ -20,7 +20,7 @@ var errBroken = errors.New("the disk is broken")
 
 // faultyFile is a ledger's real file of which one call fails.
 type faultyFile struct {
-	*os.File
+	diskFile
 	fault fault
 	calls int // of the kind that fails
 }
@@ -92,7 +92,7 @@ func (f *failingAt) Truncate(size int64) error {
 // withFault has the at-th call of the ledger's leader fail.
 func withFault(fault fault, at int) Option {
 	return func(l *Ledger) {
-		l.file = &failingAt{faultyFile{File: l.file.(diskFile).File, fault: fault}, at}
+		l.file = &failingAt{faultyFile{diskFile: l.file.(diskFile), fault: fault}, at}
 	}
 }
 
@@ -353,15 +353,56 @@ func TestSavesAreTriedAgain(t *testing.T) {
 	})
 }
 
+// TestDrawThatCannotBeSaved lets the second save of the last FINISHED fail: nobody
+// is told winners that a restart would not know. The ledger says so and tries
+// again until it is done.
+func TestDrawThatCannotBeSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said []error
+		c := openContest(t, t.TempDir(), 1, WithWarnings(func(err error) { said = append(said, err) }))
+		c.MustStore(newBatch(t, samples(1, 0, 6)...))
+		d := new(brokenDisk)
+		d.saves.Store(1)
+		c.ledger.state.disk = d
+		if err := c.TryFinish(1, 6, true); err != nil { // the end of the betting is saved
+			t.Error(err)
+		}
+		synctest.Wait()
+		if err := c.ledger.Unsaved(); !errors.Is(err, errBroken) {
+			t.Errorf("unsaved is %v, want %v", err, errBroken)
+		}
+		time.Sleep(time.Hour + saveRetry/2) // of the bubble's clock
+		synctest.Wait()
+		c.CheckPhase(lottery.Drawing)
+		c.CheckDraw(false)
+		if most := int(time.Hour/saveRetry)*2 + 2; len(said) < 3600 || len(said) > most || !errors.Is(said[len(said)-1], errBroken) {
+			t.Errorf("%d warnings came in an hour, at most %d should", len(said), most)
+		}
+		c.checkState(t, `{"agencies":1,"finished":[1],"phase":"drawing"}`)
+		d.broken.Store(false)
+		time.Sleep(saveRetry)
+		synctest.Wait()
+		c.checkState(t, `{"agencies":1,"finished":[1],"phase":"drawn"}`)
+		c.CheckDraw(true, winnersOf(samples(1, 0, 6)...))
+		if err := c.ledger.Unsaved(); err != nil || said[len(said)-1] != nil {
+			t.Errorf("unsaved is %v, the last warning %v", err, said[len(said)-1])
+		}
+	})
+}
+
 // brokenDisk is the real disk while it is not broken.
 type brokenDisk struct {
 	realDisk
 	broken atomic.Bool
+	saves  atomic.Int32 // it breaks after so many, unless 0
 }
 
 func (d *brokenDisk) create(path string) (newFile, error) {
 	if d.broken.Load() {
 		return nil, errBroken
+	}
+	if d.saves.Load() > 0 && d.saves.Add(-1) == 0 {
+		d.broken.Store(true) // for the next one
 	}
 	return d.realDisk.create(path)
 }
@@ -392,7 +433,8 @@ func TestCloseBroken(t *testing.T) {
 // TestOpenWithoutState cannot save the state of a new contest.
 func TestOpenWithoutState(t *testing.T) {
 	folder := t.TempDir()
-	for at := 1; at <= 6; at++ {
+	const calls = 1 + 6 // the sync of the folder, and a save
+	for at := 1; at <= calls; at++ {
 		d := &faultyDisk{at: at}
 		l, err := Open(folder, 2, WithWriter(), func(l *Ledger) { l.state.disk = d })
 		if err == nil {
@@ -402,7 +444,7 @@ func TestOpenWithoutState(t *testing.T) {
 		if n := openDescriptors(t, filepath.Join(folder, LedgerFile)); n != 0 {
 			t.Errorf("%d descriptors are left", n)
 		}
-		if at < 6 { // the last is the sync of the folder
+		if at < calls { // the last is the sync of the folder
 			checkNoFile(t, filepath.Join(folder, StateFile))
 		} else if err := os.Remove(filepath.Join(folder, StateFile)); err != nil {
 			t.Error(err)

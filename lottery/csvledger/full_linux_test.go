@@ -16,24 +16,34 @@ import (
 // process that sees mounts of its own.
 const ownMounts = "LOTERIA_TEST_OWN_MOUNTS"
 
+// hasOwnMounts reports whether the test is in a process that may mount. If not, it
+// has run in one that may when it returns.
+func hasOwnMounts(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(ownMounts) != "" {
+		return true
+	}
+	if os.Getuid() != 0 {
+		t.Skip("skipped: only root can mount")
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), ownMounts+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	output, err := cmd.CombinedOutput()
+	if errors.Is(err, syscall.EPERM) {
+		t.Skip("skipped: no mounts of its own are allowed here")
+	}
+	t.Logf("%s", output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return false
+}
+
 // TestFullDisk lets agencies store on a disk that is full before they are
 // done. After making room the next contest goes on.
 func TestFullDisk(t *testing.T) {
-	if os.Getenv(ownMounts) == "" {
-		if os.Getuid() != 0 {
-			t.Skip("skipped: only root can mount a small disk to fill it")
-		}
-		cmd := exec.Command(os.Args[0], "-test.run=^TestFullDisk$", "-test.v")
-		cmd.Env = append(os.Environ(), ownMounts+"=1")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-		output, err := cmd.CombinedOutput()
-		if errors.Is(err, syscall.EPERM) {
-			t.Skip("skipped: no mounts of its own are allowed here")
-		}
-		t.Logf("%s", output)
-		if err != nil {
-			t.Fatal(err)
-		}
+	if !hasOwnMounts(t) {
 		return
 	}
 	disk := t.TempDir()

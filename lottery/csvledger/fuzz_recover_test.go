@@ -58,7 +58,7 @@ func FuzzRecover(f *testing.F) {
 		if !strings.HasPrefix(string(content), kept) || strings.Count(kept, "\r\n") < bets || found.rows != bets || found.whole != int64(len(kept)) {
 			t.Fatalf("of %q %d bets were read: %q; found was %+v", content, bets, kept, found)
 		}
-		l, openErr := Open(folder, manyAgencies)
+		l, openErr := Open(folder, manyAgencies, WithReopen())
 		if openErr == nil {
 			defer l.Close()
 		}

@@ -23,6 +23,7 @@ type keeper struct {
 	mu         sync.Mutex
 	idle       sync.Cond // saving has become false
 	endings    []lottery.Ending
+	deadline   time.Time
 	drawn      bool
 	savedBytes int64         // state.LedgerBytes on disk
 	dirty      bool          // what is on disk, or may be, is not the state
@@ -30,6 +31,8 @@ type keeper struct {
 	asked      []func(error) // by those who wait for the next save
 	saving     bool
 	retry      *time.Timer
+	failure    error // of the last save
+	lost       bool  // the ledger's file is not its own any more
 	closed     bool
 }
 
@@ -54,14 +57,39 @@ func (k *keeper) draw(done func(error)) {
 	k.ask(done)
 }
 
-// checkpoint saves the state when the ledger has grown since.
+// setDeadline notes the deadline, when it is still the one before.
+func (k *keeper) setDeadline(before, deadline time.Time, done func(error)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.deadline.Equal(deadline):
+	case k.deadline.Equal(before):
+		k.deadline, k.dirty = deadline.UTC(), true
+	default:
+		deny := done
+		done = func(error) { deny(lottery.ErrMoved) }
+	}
+	k.ask(done)
+}
+
+// checkpoint saves the state when the ledger has grown since. After the draw
+// there is nothing to note any more.
 func (k *keeper) checkpoint(done func(error)) {
 	durable := k.ledger.Durable()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.ledger.unsynced && durable != k.savedBytes {
+	if !k.ledger.unsynced && !k.drawn && durable != k.savedBytes {
 		k.dirty = true
 	}
+	k.ask(done)
+}
+
+// loss notes how much the ledger had when somebody else has changed it, so that
+// the next start finds out what is missing.
+func (k *keeper) loss(done func(error)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.lost, k.dirty = true, true
 	k.ask(done)
 }
 
@@ -109,16 +137,20 @@ func (k *keeper) save() error {
 	}
 	k.dirty = false
 	s := newState(k.endings, k.drawn)
-	if !k.ledger.unsynced {
+	s.Deadline = k.deadline
+	if !k.ledger.unsynced || k.lost {
 		s.LedgerBytes = k.ledger.Durable()
 	}
 	k.mu.Unlock()
 	err := saveState(k.disk, k.path, s)
-	if err != nil {
+	if err != nil || k.ledger.Unsaved() != nil {
 		k.warn(err)
+	}
+	if err != nil {
 		err = fmt.Errorf("%w: %w", lottery.ErrUnavailable, err)
 	}
 	k.mu.Lock()
+	k.failure = err
 	if err == nil {
 		k.savedBytes = s.LedgerBytes
 	}

@@ -1,6 +1,7 @@
 package csvledger
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +17,9 @@ type file interface {
 	io.Writer
 	Sync() error // returns when all that was written is on disk
 	Truncate(size int64) error
+	// Verify returns an error unless the file is where it was opened, and has
+	// size bytes.
+	Verify(size int64) error
 	Close() error
 }
 
@@ -23,6 +27,8 @@ type file interface {
 type Ledger struct {
 	path      string
 	torn      int64
+	readOnly  error          // why nothing can be written, or nil
+	reopens   bool           // bets without a state are no error
 	stored    lottery.Stored // until Begin
 	unsynced  bool           // nothing is known to be on disk
 	committed func(lottery.Commit)
@@ -180,6 +186,21 @@ func (l *Ledger) Draw(done func(error)) {
 	l.await(0, nil, l.state.draw, done)
 }
 
+// Terms implements lottery.Ledger.
+func (l *Ledger) Terms() lottery.Terms {
+	k := &l.state
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return lottery.Terms{Agencies: len(k.endings), Deadline: k.deadline}
+}
+
+// SetDeadline implements lottery.Ledger.
+func (l *Ledger) SetDeadline(before, deadline time.Time, done func(error)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.await(0, nil, func(done func(error)) { l.state.setDeadline(before, deadline, done) }, done)
+}
+
 // Checkpoint notes how much of the ledger is on disk: nothing of that is taken
 // for torn at a later start. Call it now and then: it is cheap when there
 // is nothing new. It waits, so no callback may call it.
@@ -189,6 +210,14 @@ func (l *Ledger) Checkpoint() error {
 		defer l.mu.Unlock()
 		l.await(0, nil, l.state.checkpoint, done)
 	})
+}
+
+// Unsaved returns why contest.json is not what it should be, which is tried again
+// each second, or nil.
+func (l *Ledger) Unsaved() error {
+	l.state.mu.Lock()
+	defer l.state.mu.Unlock()
+	return l.state.failure
 }
 
 // wait calls f, and waits until that is done.
@@ -227,9 +256,15 @@ func (l *Ledger) shut() error {
 		l.idle.Wait()
 	}
 	l.stop()
+	if l.err == nil {
+		l.verify()
+	}
 	err := l.err
 	l.mu.Unlock()
-	if err == nil {
+	switch {
+	case errors.Is(err, errChanged):
+		_ = wait(l.state.loss) // it may be the folder that is gone
+	case err == nil:
 		err = wait(l.state.checkpoint)
 	}
 	l.state.close()

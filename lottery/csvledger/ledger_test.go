@@ -86,7 +86,7 @@ func TestTornTail(t *testing.T) {
 		}
 		durable := rowsOf(bets[:whole]...)
 		writeFolder(t, folder, map[string]string{LedgerFile: rows[:size]})
-		l, err := Open(folder, 1)
+		l, err := Open(folder, 1, WithReopen())
 		if err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
@@ -237,7 +237,7 @@ func TestVisitStopsEarly(t *testing.T) {
 		bets = append(bets, samples(i%2+1, i, 1)...)
 	}
 	writeFile(t, path, rowsOf(bets...))
-	l := openLedger(t, folder)
+	l := openLedger(t, folder, WithReopen())
 	enough := errors.New("enough")
 	for _, stop := range []int{1, 50, 100} {
 		n := 0
@@ -260,7 +260,7 @@ func TestVisitStopsEarly(t *testing.T) {
 }
 
 // TestClaimErrors changes the file behind the ledger's back. A claim of who has
-// lost count says so, and the ledger stays.
+// lost count says so. The ledger stays, unless it sees that without reading.
 func TestClaimErrors(t *testing.T) {
 	bets := samples(1, 0, 10)
 	rows := rowsOf(bets...)
@@ -282,7 +282,7 @@ func TestClaimErrors(t *testing.T) {
 			folder := t.TempDir()
 			path := filepath.Join(folder, LedgerFile)
 			writeFile(t, path, rows)
-			l := openLedger(t, folder)
+			l := openLedger(t, folder, WithReopen())
 			if err := test.change(path); err != nil {
 				t.Fatal(err)
 			}
@@ -298,11 +298,15 @@ func TestClaimErrors(t *testing.T) {
 			if errors.As(err, &damage) != (test.line > 0) || test.line > 0 && damage.Line != test.line {
 				t.Errorf("the error is %v, damage in line %d", err, test.line)
 			}
-			if !errors.Is(err, lottery.ErrUnavailable) || !strings.Contains(err.Error(), path) {
-				t.Errorf("the error is %v", err)
+			want := errChanged
+			if test.line > 0 {
+				want = lottery.ErrUnavailable
 			}
-			if l.Err() != nil {
-				t.Errorf("the ledger is dead: %v", l.Err())
+			if !errors.Is(err, want) || !strings.Contains(err.Error(), path) {
+				t.Errorf("the error is %v, want %v", err, want)
+			}
+			if dead := l.Err() != nil; dead != (want == errChanged) {
+				t.Errorf("the ledger is dead: %t, %v", dead, l.Err())
 			}
 		})
 	}

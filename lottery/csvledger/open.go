@@ -1,7 +1,9 @@
 package csvledger
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -19,17 +21,26 @@ const (
 type Option func(*Ledger)
 
 // WithoutSync leaves it to the operating system when bets go to disk: a crash
-// of the machine may then take acknowledged ones.
+// of the machine may then take acknowledged ones. It needs no folder that can be
+// synced.
 func WithoutSync() Option {
-	return func(l *Ledger) { l.unsynced, l.file = true, unsyncedFile{l.file} }
+	return func(l *Ledger) {
+		l.unsynced = true
+		l.file, l.state.disk = unsyncedFile{l.file}, unsyncedDisk{l.state.disk}
+	}
 }
+
+// WithReopen takes up bets beside which there is no contest.json. That is lost,
+// then, or the bets alone were restored: no agency counts as finished.
+func WithReopen() Option { return func(l *Ledger) { l.reopens = true } }
 
 // WithCommits has f told of every commit. Everybody waits for it meanwhile, so
 // it has to return at once.
 func WithCommits(f func(lottery.Commit)) Option { return func(l *Ledger) { l.committed = f } }
 
-// WithWarnings has f told of what failed, is no loss, and is tried again: to
-// save how an agency's betting has ended.
+// WithWarnings has f told of what failed, is no loss, and is tried again each
+// second: to save how an agency's betting has ended, or that the draw is made.
+// When that has been saved, f is told nil.
 func WithWarnings(f func(error)) Option { return func(l *Ledger) { l.state.warn = f } }
 
 // WithWriter has a goroutine of its own make the commits, instead of one that
@@ -50,98 +61,185 @@ func WithWriter() Option {
 
 // Open opens the contest in a folder, or begins one, and locks it against other
 // processes. What a crash has left at the end of the bets and was never
-// acknowledged is cut off; Torn tells its length.
+// acknowledged is cut off; Torn tells its length. A contest that is drawn and
+// cannot be written is opened to be read: ReadOnly tells why.
 //
 // It is an error when the bets are damaged (*DamageError) or in use by another
-// process, and when the contest was begun with another number of agencies.
+// process, and when the contest was begun with another number of agencies and
+// has bets.
 func Open(folder string, agencies int, options ...Option) (*Ledger, error) {
 	if agencies < 1 {
 		return nil, fmt.Errorf("%d agencies are expected, a contest needs one", agencies)
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, fmt.Errorf("make the contest's folder: %w", err)
+		return nil, explained(fmt.Errorf("make the contest's folder: %w", err), folder)
+	}
+	path, statePath := filepath.Join(folder, LedgerFile), filepath.Join(folder, StateFile)
+	f, readOnly, err := openFile(path, statePath)
+	if err != nil {
+		return nil, explained(err, folder)
 	}
 	// The lock is on both files: who waits for it reads the state that the one
 	// before has left.
-	f, err := lock(filepath.Join(folder, LedgerFile))
-	if err != nil {
-		return nil, err
-	}
-	l, err := open(f, filepath.Join(folder, StateFile), agencies, options)
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return l, nil
-}
-
-// lock opens or creates the file at path and locks it. Closing it unlocks it.
-func lock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("open the ledger: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock the ledger %s, is another central using it? %w", path, err)
-	}
-	return f, nil
-}
-
-// open is Open from the lock on.
-func open(f *os.File, statePath string, agencies int, options []Option) (*Ledger, error) {
-	saved, err := loadState(statePath)
-	if err != nil {
-		return nil, err
-	}
-	isNew := saved.Agencies == 0
-	if isNew {
-		saved = newState(make([]lottery.Ending, agencies), false)
-	}
-	endings, err := saved.endings(agencies)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", statePath, err)
-	}
-	accounts, found, err := readAccounts(f, saved.LedgerBytes, agencies)
-	if err != nil {
-		return nil, err
-	}
-	places := make([]place, agencies)
-	for i, how := range endings {
-		if i == len(accounts) {
-			accounts = append(accounts, lottery.NewAccount())
+	if err := lock(f, readOnly != nil); err != nil {
+		if readOnly == nil {
+			f.Close()
+			return nil, err
 		}
-		accounts[i].Ended = how
-		places[i] = place{accounts[i].Mark, found.whole, how}
+		readOnly = fmt.Errorf("%w; %w", readOnly, err) // nobody changes a contest that is drawn
 	}
-	if found.torn > 0 {
-		if err := f.Truncate(found.whole); err != nil {
-			return nil, fmt.Errorf("cut the torn end off the ledger: %w", err)
-		}
+	l := newLedger(path, diskFile{f}, 0, nil)
+	if l.readOnly = readOnly; readOnly != nil {
+		l.file = readOnlyFile{f}
 	}
-	// The rows just read may never have been synced; from here on they count.
-	if err := f.Sync(); err != nil {
-		return nil, fmt.Errorf("sync the ledger: %w", err)
-	}
-	if err := syncFolder(filepath.Dir(f.Name())); err != nil {
-		return nil, err
-	}
-	l := newLedger(f.Name(), diskFile{f}, found.whole, places)
-	l.torn = found.torn
-	l.stored = lottery.Stored{Accounts: accounts, Drawn: saved.Phase == lottery.Drawn}
-	l.state.path, l.state.endings = statePath, endings
-	l.state.drawn, l.state.savedBytes = l.stored.Drawn, saved.LedgerBytes
+	l.state.path = statePath
 	for _, option := range options {
 		option(l)
 	}
-	if isNew { // no bet is taken before the terms are on disk
-		if err := saveState(l.state.disk, statePath, saved); err != nil {
-			l.stop()
-			return nil, err
-		}
+	if err := l.load(f, agencies); err != nil {
+		l.stop()
+		f.Close()
+		return nil, explained(err, folder)
 	}
 	return l, nil
 }
+
+// openFile opens or creates the bets at path. Those of a contest that is drawn
+// need not be written: then readOnly is why they cannot be.
+func openFile(path, statePath string) (f *os.File, readOnly, err error) {
+	const flags = os.O_RDWR | os.O_APPEND
+	f, err = os.OpenFile(path, flags, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		// What is wrong with the state is told when the bets are locked.
+		if saved, _ := loadState(statePath); saved.LedgerBytes > 0 {
+			return nil, nil, fmt.Errorf("the ledger %s is missing, %d bytes of it were on disk: restore it as docs/operators.md says", path, saved.LedgerBytes)
+		}
+		f, err = os.OpenFile(path, flags|os.O_CREATE, 0o644)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS):
+		if saved, _ := loadState(statePath); saved.Phase == lottery.Drawn {
+			readOnly = err
+			f, err = os.Open(path)
+		}
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the ledger: %w", err)
+	}
+	return f, readOnly, nil
+}
+
+// lock locks the bets, shared with others who only read them. Closing the file
+// unlocks them.
+func lock(f *os.File, shared bool) error {
+	how := unix.LOCK_EX
+	if shared {
+		how = unix.LOCK_SH
+	}
+	return lockFailure(f.Name(), unix.Flock(int(f.Fd()), how|unix.LOCK_NB))
+}
+
+func lockFailure(path string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return fmt.Errorf("lock the ledger %s: another central has it: end that one, or use another --contest", path)
+	}
+	return fmt.Errorf("lock the ledger %s: %w: without a lock two centrals could write to it: put the folder on a file system that has locks "+
+		"(NFS: with its lock service running, or mounted with local_lock=flock where no other machine uses it)", path, err)
+}
+
+// load reads what is in the folder, and begins the contest when that is
+// nothing.
+func (l *Ledger) load(f *os.File, agencies int) error {
+	saved, err := loadState(l.state.path)
+	if err != nil {
+		return err
+	}
+	isNew := saved.Agencies == 0
+	most := agencies
+	if !isNew {
+		most = saved.Agencies
+	}
+	accounts, found, err := readAccounts(f, saved.LedgerBytes, most)
+	switch {
+	case err != nil:
+		return err
+	case isNew && found.rows > 0 && !l.reopens:
+		return fmt.Errorf("the contest's state %s is missing, and %s has %d bets: "+withoutState, l.state.path, l.path, found.rows, "")
+	case found.rows == 0 && !saved.hasEndings() && saved.Agencies != agencies:
+		isNew = true // it is of no use to anybody: its terms may be others
+	}
+	if isNew {
+		deadline := saved.Deadline
+		saved = newState(make([]lottery.Ending, agencies), false)
+		saved.Deadline = deadline
+	}
+	endings, err := saved.endings(agencies)
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.state.path, err)
+	}
+	for i := len(accounts); i < agencies; i++ {
+		accounts = append(accounts, lottery.NewAccount())
+	}
+	l.places = make([]place, agencies)
+	for i, how := range endings {
+		accounts[i].Ended = how
+		l.places[i] = place{accounts[i].Mark, found.whole, how}
+	}
+	l.stored = lottery.Stored{Accounts: accounts, Drawn: saved.Phase == lottery.Drawn}
+	l.appended, l.durable = found.whole, found.whole
+	l.state.endings, l.state.deadline = endings, saved.Deadline
+	l.state.drawn, l.state.savedBytes = l.stored.Drawn, saved.LedgerBytes
+	if l.readOnly != nil {
+		return nil
+	}
+	if l.torn = found.torn; l.torn > 0 {
+		if err := f.Truncate(found.whole); err != nil {
+			return fmt.Errorf("cut the torn end off the ledger: %w", err)
+		}
+	}
+	// The rows just read may never have been synced; from here on they count.
+	if !l.unsynced {
+		if err := f.Sync(); err != nil {
+			return fmt.Errorf("sync the ledger %s: %w", l.path, err)
+		}
+		if err := l.state.disk.syncFolder(filepath.Dir(l.path)); err != nil {
+			return err
+		}
+	}
+	if isNew { // no bet is taken before the terms are on disk
+		return saveState(l.state.disk, l.state.path, saved)
+	}
+	return nil
+}
+
+// explained adds to why a folder cannot be used what an operator can do.
+func explained(err error, folder string) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		for _, missing := os.Stat(folder); errors.Is(missing, fs.ErrNotExist); _, missing = os.Stat(folder) {
+			folder = filepath.Dir(folder) // the one in which it would be made
+		}
+		user, group := os.Geteuid(), os.Getegid()
+		return fmt.Errorf("%w: the central runs as user %d, group %d, who must be able to write to %s and what is in it: chown -R %d:%d %s, or run the central as its owner%s",
+			err, user, group, folder, user, group, folder, immutable(err))
+	case errors.Is(err, unix.EROFS):
+		return fmt.Errorf("%w: mount it to be written; only a contest that is drawn can be served from there", err)
+	}
+	return err
+}
+
+func immutable(err error) string {
+	if errors.Is(err, unix.EPERM) {
+		return "; chattr may have made it immutable, see lsattr"
+	}
+	return ""
+}
+
+// ReadOnly returns why nothing of a contest that is drawn can be written, or
+// nil.
+func (l *Ledger) ReadOnly() error { return l.readOnly }
 
 // Torn returns how many bytes a crash had left at the ledger's end, never
 // acknowledged, that Open has cut off.

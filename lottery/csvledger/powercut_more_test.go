@@ -92,8 +92,8 @@ func TestPowerCutAtTheBeginning(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if len(d.deeds) != 5 {
-		t.Errorf("it took %d deeds, want those of a save", len(d.deeds))
+	if len(d.deeds) != 1+5 {
+		t.Errorf("it took %d deeds, want a sync of the folder and a save", len(d.deeds))
 	}
 	n := newScript(1, 3, 5).cutEverywhere(t, folder, 1, newWreck(3, map[string]string{LedgerFile: ""}), d.deeds, 8)
 	t.Logf("%d cuts, %d restarts", n.cuts, n.restarts)

@@ -274,6 +274,8 @@ func (d *notedDisk) Truncate(size int64) error {
 	return nil
 }
 
+func (d *notedDisk) Verify(int64) error { return nil } // nothing is written to the real one
+
 func (d *notedDisk) Close() error { return d.real.Close() }
 
 func (d *notedDisk) create(path string) (newFile, error) {

@@ -78,7 +78,7 @@ func TestOpenReadsPython(t *testing.T) {
 	bets, fields := fewAgencies(csvBets())
 	folder := t.TempDir()
 	python(t, pythonWrites, filepath.Join(folder, LedgerFile), fields, new(string))
-	l := openLedger(t, folder)
+	l := openLedger(t, folder, WithReopen())
 	checkBets(t, l, bets)
 }
 

@@ -33,7 +33,8 @@ func recoverLedger(f *os.File, size, durable int64, visit func(lottery.Stretch) 
 		return found, err
 	}
 	if size < durable && reason == "" && found.whole == size {
-		return found, &DamageError{path, found.rows + 1, size, "rows are missing: " + tornReason(nil, size, durable)}
+		return found, &DamageError{path, found.rows + 1, size, fmt.Sprintf("rows are missing: the file ends here, and its first %d bytes were on disk; "+
+			"it was cut or replaced: restore it as docs/operators.md says", durable)}
 	}
 	torn := size - found.whole
 	if torn == 0 {

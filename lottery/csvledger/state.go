@@ -1,10 +1,12 @@
 package csvledger
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"loteria/lottery"
 )
@@ -16,6 +18,7 @@ type state struct {
 	Finished []int         `json:"finished"`          // those that said FINISHED, ascending
 	Missing  []int         `json:"missing,omitempty"` // those that the draw is made without
 	Phase    lottery.Phase `json:"phase"`
+	Deadline time.Time     `json:"deadline,omitzero"` // when betting ends at the latest
 	// LedgerBytes is how much of the ledger was on disk; it may be more now.
 	LedgerBytes int64 `json:"ledger_bytes,omitempty"`
 }
@@ -40,6 +43,8 @@ func newState(endings []lottery.Ending, drawn bool) state {
 	}
 	return s
 }
+
+func (s *state) hasEndings() bool { return len(s.Finished)+len(s.Missing) > 0 }
 
 // endings returns how the betting of each of the expected agencies has
 // ended, when the state can be that of their contest.
@@ -67,20 +72,28 @@ func (s *state) endings(expected int) ([]lottery.Ending, error) {
 	return endings, nil
 }
 
+// withoutState is what to do without a contest.json that can be used.
+const withoutState = "put back a copy of it (docs/operators.md, Restore), or if there is none%s start the central with --reopen: " +
+	"no agency counts as finished then, and all of them have to be started again"
+
 // loadState returns the saved state; its Agencies are 0 when there is none.
 func loadState(path string) (s state, err error) {
 	content, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		return s, nil
-	}
-	if err == nil {
+	case err != nil:
+		return s, fmt.Errorf("read the contest's state: %w", err)
+	case len(bytes.TrimSpace(content)) == 0:
+		err = errors.New("it is empty")
+	default:
 		err = json.Unmarshal(content, &s)
-	}
-	if err == nil && s.Agencies < 1 {
-		err = fmt.Errorf("%d agencies are expected", s.Agencies)
+		if err == nil && s.Agencies < 1 {
+			err = fmt.Errorf("%d agencies are expected", s.Agencies)
+		}
 	}
 	if err != nil {
-		return s, fmt.Errorf("read the contest's state %s: %w", path, err)
+		return s, fmt.Errorf("the contest's state %s is cut or damaged (%w): "+withoutState, path, err, " remove it and")
 	}
 	return s, nil
 }

@@ -173,7 +173,7 @@ func TestRecoverBlocks(t *testing.T) {
 		winners[k] = append(winners[k], winnersOf(bets[i])...)
 	}
 
-	l, err := Open(folder, 3)
+	l, err := Open(folder, 3, WithReopen())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestLongTail(t *testing.T) {
 	if err := os.Truncate(path, int64(len(rows)+tail)); err != nil { // takes no room
 		t.Fatal(err)
 	}
-	l, err := Open(folder, 1)
+	l, err := Open(folder, 1, WithReopen())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package ledgertest
 
 import (
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -49,32 +48,6 @@ func testRestart(t *testing.T, storage *Storage) {
 			checkAccount(t, i+1, &account, lottery.Open, append(all[i], Bets(i+1, len(all[i]), 3)...))
 		}
 	}
-}
-
-// testTerms opens a contest with another number of agencies than it was begun
-// with.
-func testTerms(t *testing.T, storage *Storage) {
-	s := open(t, storage, 3)
-	s.appends(1, 0, 1, s.mark(1))
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for _, agencies := range []int{2, 4} {
-		l, err := storage.Open(agencies)
-		if err == nil {
-			_, err = l.Begin(func(int, lottery.Ending, *lottery.Account) {})
-			_ = l.Close()
-		}
-		if err == nil {
-			t.Fatalf("a contest of 3 agencies was opened with %d", agencies)
-		}
-		for _, number := range []string{"3", string(rune('0' + agencies))} {
-			if !strings.Contains(err.Error(), number) {
-				t.Errorf("the error does not speak of %s agencies: %v", number, err)
-			}
-		}
-	}
-	open(t, storage, 3).checkStored(Bets(1, 0, 1), nil, nil)
 }
 
 // testClose closes a ledger: what was appended before is durable and answered,

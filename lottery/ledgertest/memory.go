@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"loteria/lottery"
 )
@@ -17,6 +18,7 @@ type Memory struct {
 	mu       sync.Mutex
 	agencies []memoryAgency
 	drawn    bool
+	deadline time.Time
 	marks    lottery.Mark // the last one given away
 	ledgers  []*MemoryLedger
 
@@ -37,11 +39,12 @@ type memoryAgency struct {
 var errBroken = errors.New("the memory is broken")
 
 // Open opens a ledger on the memory. It is an error when the contest was begun
-// with another number of agencies.
+// with another number of agencies, and is used or open.
 func (m *Memory) Open(agencies int) (*MemoryLedger, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.agencies == nil {
+	isUsed := slices.ContainsFunc(m.agencies, func(a memoryAgency) bool { return a.account.Bets > 0 || a.account.Ended != lottery.Open })
+	if !isUsed && len(m.ledgers) == 0 && len(m.agencies) != agencies {
 		m.agencies = make([]memoryAgency, agencies)
 		for i := range m.agencies {
 			m.agencies[i].account = lottery.NewAccount()
@@ -312,6 +315,26 @@ func (l *MemoryLedger) End(agency int, after lottery.Mark, how lottery.Ending, d
 // Draw implements lottery.Ledger.
 func (l *MemoryLedger) Draw(done func(error)) {
 	l.do(1, func(*memoryAgency) error { l.memory.drawn = true; return nil }, done)
+}
+
+// Terms implements lottery.Ledger.
+func (l *MemoryLedger) Terms() lottery.Terms {
+	m := l.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return lottery.Terms{Agencies: len(m.agencies), Deadline: m.deadline}
+}
+
+// SetDeadline implements lottery.Ledger.
+func (l *MemoryLedger) SetDeadline(before, deadline time.Time, done func(error)) {
+	l.do(1, func(*memoryAgency) error {
+		if m := l.memory; m.deadline.Equal(before) {
+			m.deadline = deadline
+		} else if !m.deadline.Equal(deadline) {
+			return lottery.ErrMoved
+		}
+		return nil
+	}, done)
 }
 
 // Failed implements lottery.Ledger.

@@ -38,6 +38,9 @@ func Run(t *testing.T, storage func(t *testing.T) *Storage) {
 		{"Begin", testBegin},
 		{"Restart", testRestart},
 		{"Terms", testTerms},
+		{"OtherTerms", testOtherTerms},
+		{"Deadline", testDeadline},
+		{"DeadlineUnavailable", testDeadlineUnavailable},
 		{"Close", testClose},
 		{"CloseWithWaiters", testCloseWithWaiters},
 
