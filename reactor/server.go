@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rs/zerolog"
 	"loteria/codec"
 	"loteria/lottery"
 )
@@ -248,9 +247,10 @@ func (s *Server) sweepRegularly(ctx context.Context) {
 	}
 }
 
-// logAccept begins the line about a connection that is not taken.
-func (s *Server) logAccept(peer string) *zerolog.Event {
-	return s.config.LoopLog.Error().Str("action", "accept_connection").Str("result", "fail").Str("ip", peer)
+// logFailure logs that something about a peer has failed that is no request.
+func (s *Server) logFailure(action, peer string, err error) {
+	journal := s.config.Journal
+	journal.TryWrite(journal.AppendRefusal(nil, action, -1, "", peer, err))
 }
 
 // Ready is closed when the server listens.

@@ -58,6 +58,8 @@ type Writer struct {
 	done   chan struct{}          // closed when the writing goroutine has ended
 	second atomic.Pointer[second] // the latest that a line began with
 
+	throttle *throttle
+
 	mu      sync.Mutex
 	work    sync.Cond // there are chunks due, or Close was called
 	room    sync.Cond // fewer bytes are waiting, or nobody writes any more
@@ -89,6 +91,7 @@ func newWriter(out io.Writer, format Format) *Writer {
 	w.room.L = &w.mu
 	w.timer = time.AfterFunc(flushDelay, w.flush)
 	w.timer.Stop()
+	w.throttle = newThrottle(w.tellSuppressed)
 	return w
 }
 
@@ -138,6 +141,7 @@ func (w *Writer) write(event []byte, mayWait bool) (int, error) {
 // called again, and by several. Its error is the first one of the underlying
 // writer, or ErrStuck when that did not take everything within three seconds.
 func (w *Writer) Close() error {
+	w.tellSuppressed()
 	w.mu.Lock()
 	w.closing = true
 	w.mu.Unlock()
