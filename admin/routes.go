@@ -34,7 +34,7 @@ func (s *Server) handler() http.Handler {
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	return guarded(mux)
+	return guarded(s.hostChecked(mux))
 }
 
 // guarded says to browsers that nothing here is kept, framed, or fetched from

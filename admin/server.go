@@ -36,6 +36,7 @@ type Config struct {
 	Contest  string    // the name of the contest; may be empty
 	Agencies int       // that are expected
 	Deadline time.Time // when betting ends at the latest; zero is never
+	Hosts    []string  // names under which it may be asked, beside localhost and that of Address
 	Profiles bool      // whether /debug/pprof is there
 	Log      zerolog.Logger
 }

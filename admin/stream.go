@@ -115,13 +115,19 @@ func (s *Server) follow(done <-chan struct{}) {
 // stream feeds a page: first with the curves so far and the state, then with
 // each new state.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-cache, no-store, no-transform")
+	header.Set("X-Accel-Buffering", "no") // nginx, and others, would collect several states
+	if r.Method == http.MethodHead {
+		return
+	}
 	messages, ok := s.viewers.join()
 	if !ok {
 		http.Error(w, fmt.Sprintf("%d pages are open already, more are not fed", maxViewers), http.StatusServiceUnavailable)
 		return
 	}
 	defer s.viewers.leave(messages)
-	w.Header().Set("Content-Type", "text/event-stream")
 	controller := http.NewResponseController(w)
 	write := func(message []byte) bool {
 		_ = controller.SetWriteDeadline(time.Now().Add(writeTimeout))

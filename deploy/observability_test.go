@@ -59,7 +59,7 @@ func TestNothingIsPublishedToOthers(t *testing.T) {
 
 func TestObservedCentralHasItsAdminPort(t *testing.T) {
 	// Whatever else was set here would be set for every generated file.
-	if got := readObservability(t).Services["server"].Environment; !slices.Equal(got, []string{"ADMIN_ADDRESS=0.0.0.0:8080"}) {
+	if got := readObservability(t).Services["server"].Environment; !slices.Equal(got, []string{"ADMIN_ADDRESS=0.0.0.0:8080", "ADMIN_HOSTS=server"}) {
 		t.Errorf("the central's environment is %q", got)
 	}
 	var config scrapeConfig
