@@ -31,7 +31,6 @@ func (c *central) as(method, host, path string) (code int, header http.Header, t
 	if err != nil {
 		c.t.Fatalf("%s %s of host %q: %v", method, path, host, err)
 	}
-	defer response.Body.Close()
 	start := make([]byte, 4096)
 	n, _ := response.Body.Read(start)
 	return response.StatusCode, response.Header, string(start[:n])
