@@ -52,6 +52,8 @@ type Server struct {
 	registry *prometheus.Registry
 	viewers  viewers
 
+	snapshots snapshots
+
 	watched   atomic.Pointer[watched]
 	watching  chan struct{} // closed by Watch
 	stopping  atomic.Bool

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"sync"
@@ -12,7 +11,7 @@ import (
 
 const (
 	// maxViewers is how many pages may be fed at a time; more get 503.
-	maxViewers = 16
+	maxViewers = 64
 	// writeTimeout is how long a page may take to take what it is sent.
 	writeTimeout = 10 * time.Second
 	// settle is how long what happened waits for more before pages see it.
@@ -69,11 +68,7 @@ func (v *viewers) send(message []byte) {
 
 // event is a message of a server-sent stream
 // (https://html.spec.whatwg.org/multipage/server-sent-events.html).
-func event(name string, data any) []byte {
-	text, err := json.Marshal(data)
-	if err != nil {
-		panic("admin: a state is no JSON: " + err.Error())
-	}
+func event(name string, text []byte) []byte {
 	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, text)
 }
 
@@ -106,8 +101,9 @@ func (s *Server) follow(done <-chan struct{}) {
 			continue
 		case <-soon.C:
 		}
+		s.renew()
 		if s.viewers.count() > 0 {
-			s.viewers.send(event("state", s.state(maxListed)))
+			s.viewers.send(s.current().event)
 		}
 	}
 }
@@ -134,14 +130,14 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 		_, err := w.Write(message)
 		return err == nil && controller.Flush() == nil
 	}
-	if !write(event("curves", s.pulse.curves())) {
+	if !write(s.current().curvesEvent(s.pulse)) {
 		return
 	}
 	select {
 	case <-messages: // older than what follows
 	default:
 	}
-	if !write(event("state", s.state(maxListed))) {
+	if !write(s.current().event) {
 		return
 	}
 	for {

@@ -247,7 +247,7 @@ function show(state) {
   }
   const more = byId("more");
   more.hidden = state.more === 0;
-  put(more, say("more", { n: state.more }));
+  put(more, say("more", { n: state.more, from: String(state.agencies.length + 1) }));
   showProblems(state.problems);
 }
 
