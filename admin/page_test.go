@@ -140,6 +140,8 @@ func TestPageWithABrokenLedger(t *testing.T) {
 	c := start(t, 1)
 	p := w.open(t, c.url, "es")
 	p.await("before", "0 de 1 agencias terminaron")
+	c.admin.HinderedBy(func() error { return errors.New("save the draw: no space left on device") })
+	p.await("a hindrance", "La central no puede seguir por ahora: save the draw: no space left on device")
 	c.breakLedger()
 	p.await("a ledger that has failed", "El registro de apuestas falló: la central no acepta más apuestas.", "no se pudo guardar, 3 apuestas")
 }

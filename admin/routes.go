@@ -57,10 +57,13 @@ func answer(w http.ResponseWriter, code int, text string) {
 }
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	_, ready, status := s.look()
-	code := http.StatusOK
-	if !ready {
+	_, now := s.look()
+	code, text := http.StatusOK, string(now.status)
+	if !now.ready {
 		code = http.StatusServiceUnavailable
 	}
-	answer(w, code, string(status))
+	if now.reason != nil {
+		text += ": " + now.reason.Error()
+	}
+	answer(w, code, text)
 }

@@ -56,6 +56,7 @@ type Server struct {
 
 	watched   atomic.Pointer[watched]
 	watching  chan struct{} // closed by Watch
+	hindrance atomic.Pointer[func() error]
 	stopping  atomic.Bool
 	closing   chan struct{} // closed when streams have to end
 	address   net.Addr      // known when listening is closed
@@ -107,6 +108,11 @@ func (s *Server) Watch(contest *lottery.Contest, ledgerBytes func() int64, react
 	s.watched.Store(&watched{contest: contest, ledgerBytes: ledgerBytes, reactor: reactor})
 	close(s.watching)
 }
+
+// HinderedBy has /readyz say what keeps the central from its work at the moment, as
+// long as hindrance returns an error: a draw that cannot be saved, for example. It
+// must return at once, and is called by many goroutines.
+func (s *Server) HinderedBy(hindrance func() error) { s.hindrance.Store(&hindrance) }
 
 // Stopping has /readyz say that the central stops.
 func (s *Server) Stopping() {

@@ -40,7 +40,7 @@ func (s *Server) current() *snapshot {
 	defer s.snapshots.mu.Unlock()
 	last := s.snapshots.last
 	if last != nil && time.Since(last.taken) < interval {
-		if _, _, status := s.look(); status == last.state.Status {
+		if _, now := s.look(); now.status == last.state.Status {
 			return last
 		}
 	}

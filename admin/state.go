@@ -14,6 +14,7 @@ type State struct {
 	Contest  string     `json:"contest"` // its name; may be empty
 	Ready    bool       `json:"ready"`
 	Status   Status     `json:"status"`
+	Reason   string     `json:"reason,omitempty"` // of a status that needs one
 	Phase    Phase      `json:"phase"`
 	Deadline *time.Time `json:"deadline,omitempty"` // when betting ends at the latest
 	// DrawnAt is when the draw was seen; it is missing before, and when that
@@ -83,13 +84,13 @@ const maxAwaited = 10
 // state puts together what is there now, and how far the agencies are, which it
 // does not list.
 func (s *Server) state(rates rates) (state State, standings []lottery.Standing) {
-	watched, ready, status := s.look()
+	watched, now := s.look()
 	state = State{
 		Now:      time.Now(),
 		Started:  s.started,
 		Contest:  s.config.Contest,
-		Ready:    ready,
-		Status:   status,
+		Ready:    now.ready,
+		Status:   now.status,
 		Phase:    Starting,
 		Expected: s.config.Agencies,
 		Bets:     s.tally.bets(),
@@ -98,6 +99,9 @@ func (s *Server) state(rates rates) (state State, standings []lottery.Standing) 
 		Refusals: make(map[lottery.Code]uint64),
 		Problems: s.tally.problems.all(),
 		Tick:     rates.tick,
+	}
+	if now.reason != nil {
+		state.Reason = now.reason.Error()
 	}
 	if !s.config.Deadline.IsZero() {
 		state.Deadline = &s.config.Deadline

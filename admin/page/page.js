@@ -179,6 +179,8 @@ function showDraw(state) {
     more = say("stopping");
   } else if (state.status === "the ledger has failed") {
     more = say("failed");
+  } else if (state.status === "hindered") {
+    more = say("hindered", { reason: state.reason });
   }
   put(byId("countdown"), title);
   put(byId("awaited"), more);
