@@ -21,6 +21,10 @@ type observedService struct {
 	Volumes     []string
 	Networks    []string
 	Healthcheck struct{ Test []string }
+	Logging     struct {
+		Driver  string
+		Options map[string]string
+	}
 }
 
 func readObservability(t *testing.T) (file observability) {
@@ -67,6 +71,15 @@ func TestObservedCentralHasItsAdminPort(t *testing.T) {
 	static := config.ScrapeConfigs[0].StaticConfigs
 	if len(static) != 1 || !slices.Equal(static[0].Targets, []string{"server:8080"}) {
 		t.Errorf("Prometheus scrapes %v, and not that port", static)
+	}
+}
+
+func TestLogsAreBounded(t *testing.T) {
+	for name, service := range readObservability(t).Services {
+		options := service.Logging.Options
+		if service.Logging.Driver != "json-file" || options["max-size"] == "" || options["max-file"] == "" { // the driver: others have other options
+			t.Errorf("%s: nothing bounds its log: %+v", name, service.Logging)
+		}
 	}
 }
 
