@@ -13,7 +13,8 @@ import (
 // the end of the second says how many there were.
 const (
 	throttlePeriod = time.Second
-	maxRepeats     = 20 // lines of one kind that are written in a period
+	maxRepeats     = 20  // lines of one kind that are written in a period
+	maxWritten     = 512 // lines of all kinds, as one who floods may have many addresses
 	// maxKinds bounds the kinds that are told apart in a period. Beyond it those
 	// of one action and result are one kind, without code and address.
 	maxKinds = 256
@@ -33,6 +34,7 @@ type throttle struct {
 	mu    sync.Mutex
 	began time.Time // of the current period
 	kinds map[kind]repeats
+	total int         // lines that were written
 	timer *time.Timer // ends a period in which lines were suppressed
 	armed bool
 }
@@ -51,18 +53,18 @@ func (t *throttle) allow(k kind, bets int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.armed && time.Since(t.began) >= throttlePeriod {
-		clear(t.kinds)
-		t.began = time.Now()
+		t.begin(time.Now())
 	}
 	r, known := t.kinds[k]
 	if !known && len(t.kinds) >= maxKinds {
 		k.code, k.ip = "", ""
 		r = t.kinds[k]
 	}
-	isWritten := r.written < maxRepeats
+	isWritten := r.written < maxRepeats && t.total < maxWritten
 	switch {
 	case isWritten:
 		r.written++
+		t.total++
 	case r.suppressed == 0:
 		r.suppressed, r.bets = 1, bets
 	default:
@@ -91,8 +93,12 @@ func (t *throttle) end(tell func(kind, repeats)) {
 			tell(k, r)
 		}
 	}
+	t.begin(time.Time{}) // the next line does it again
+}
+
+func (t *throttle) begin(now time.Time) {
 	clear(t.kinds)
-	t.began = time.Time{} // the next line begins another one
+	t.began, t.total = now, 0
 }
 
 // tellSuppressed accounts in the log for the lines that were suppressed:

@@ -195,6 +195,33 @@ func TestMoreAddressesThanAreToldApart(t *testing.T) {
 	})
 }
 
+// However many do it, and in however many ways, there is a bound for all.
+func TestAllTogetherAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		w := New(&out, Text)
+		j := w.Journal(zerolog.InfoLevel)
+		const strangers = maxKinds - 1
+		for i := range strangers * maxRepeats {
+			j.TryWrite(j.AppendEcho(nil, fmt.Sprint("10.0.0.", i%strangers), nil))
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		total := 0
+		for line := range strings.Lines(out.String()) {
+			n := 1
+			if _, sum, found := strings.Cut(line, "suppressed_lines: "); found {
+				_, _ = fmt.Sscan(sum, &n)
+			}
+			total += n
+		}
+		if n := strings.Count(out.String(), "\n"); n != maxWritten+strangers || total != strangers*maxRepeats {
+			t.Errorf("%d lines account for %d, expected %d and one that sums up for each stranger, for %d", n, total, maxWritten, strangers*maxRepeats)
+		}
+	})
+}
+
 func (t *throttle) kept() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
