@@ -105,6 +105,11 @@ func BenchmarkVisitors(b *testing.B) {
 		}
 		b.ReportMetric(float64(bytes), "bytes/answer")
 	})
+	b.Run("a snapshot", func(b *testing.B) { // at most one each second, and one more for what happens
+		for b.Loop() {
+			c.admin.snapshot()
+		}
+	})
 	b.Run("join a stream", func(b *testing.B) { // and leave it after the first state
 		bytes := 0
 		for b.Loop() {

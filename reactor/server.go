@@ -31,6 +31,8 @@ type Server struct {
 	sweepEvery time.Duration // sweepInterval, except in tests
 	address    net.Addr      // known when ready is closed
 
+	finished []atomic.Bool // whether the log says so of agency i+1
+
 	doors     doors
 	enrolling chan struct{} // has an element for each connection that waits for its loop
 
@@ -58,6 +60,7 @@ func New(config Config, l Lottery) *Server {
 		listen:     listen,
 		sweepEvery: sweepInterval,
 		ready:      make(chan struct{}),
+		finished:   make([]atomic.Bool, l.Agencies()),
 		doors:      doors{addresses: make(map[string]int)},
 		enrolling:  make(chan struct{}, maxEnrolling),
 		quiet:      make(chan struct{}, 1),
