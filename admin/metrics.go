@@ -133,8 +133,8 @@ func sampler(out chan<- prometheus.Metric, kind prometheus.ValueType) sample {
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	s := c.server
 	gauge, counter := gauges(out), counters(out)
-	watched, isReady, _ := s.look()
-	gauge(ready, oneIf(isReady))
+	watched, now := s.look()
+	gauge(ready, oneIf(now.ready))
 	gauge(expected, float64(s.config.Agencies))
 	for code, n := range s.tally.refusals {
 		counter(refusals, float64(n.Load()), string(code))

@@ -9,8 +9,13 @@ import (
 	"loteria/reactor"
 )
 
-// maxProblems is how many problems are kept; the oldest are forgotten.
-const maxProblems = 50
+// So many problems are kept; the oldest are forgotten. Nobody may drive the
+// others' out, so there are bounds for one code and for one address, too.
+const (
+	maxProblems   = 50
+	maxPerCode    = 10
+	maxPerAddress = 5
+)
 
 // problem is a refusal as people see it. The same again and again is one problem:
 // a peer that floods the central does not drown the others'.
@@ -44,13 +49,44 @@ func (p *problems) add(r reactor.Refused, now time.Time) {
 			return
 		}
 	}
-	if len(p.last) == maxProblems {
-		p.last = slices.Delete(p.last, 0, 1)
+	ofPeer := func(known *problem) bool { return known.IP == r.Peer }
+	ofCode := func(known *problem) bool { return known.Code == r.Code }
+	anyOne := func(*problem) bool { return true }
+	for _, bound := range []struct {
+		most int
+		of   func(*problem) bool
+	}{{maxPerAddress, ofPeer}, {maxPerCode, ofCode}, {maxProblems, anyOne}} {
+		if p.forget(bound.most, bound.of) {
+			break
+		}
 	}
 	p.count++
 	p.last = append(p.last, problem{
 		Number: p.count, Time: now, Action: r.Action, Agency: r.Agency, Code: r.Code, IP: r.Peer, Bets: r.Bets, Times: 1,
 	})
+}
+
+// forget makes room when there are that many problems of the kind: it removes
+// the oldest one of the address that has the most of them.
+func (p *problems) forget(most int, ofKind func(*problem) bool) bool {
+	n, ofAddress := 0, make(map[string]int)
+	for i := range p.last {
+		if known := &p.last[i]; ofKind(known) {
+			n++
+			ofAddress[known.IP]++
+		}
+	}
+	if n < most {
+		return false
+	}
+	victim := -1
+	for i := range p.last {
+		if known := &p.last[i]; ofKind(known) && (victim < 0 || ofAddress[known.IP] > ofAddress[p.last[victim].IP]) {
+			victim = i
+		}
+	}
+	p.last = slices.Delete(p.last, victim, victim+1)
+	return true
 }
 
 // all returns the problems that are kept, the oldest first.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -36,13 +37,83 @@ func TestProblems(t *testing.T) {
 			t.Errorf("after %+v there are %d problems, expected %d", other, n, i+2)
 		}
 	}
-	for i := range 2 * maxProblems {
-		base.Agency = i
-		p.add(base, begin)
+}
+
+// refused returns a refusal that is like no other.
+func refused(i int, code lottery.Code, peer string) reactor.Refused {
+	return reactor.Refused{Action: "resume", Agency: i, Code: code, Peer: peer}
+}
+
+// Whoever causes many problems drives out their own, and nobody else's.
+func TestProblemsOfOthersAreKept(t *testing.T) {
+	now := time.Unix(1000, 0)
+	codes := codec.Codes()
+	for name, test := range map[string]struct {
+		flood func(i int) reactor.Refused
+		kept  int // of the flood's
+	}{
+		"one stranger, one code":    {func(i int) reactor.Refused { return refused(1000+i, lottery.UnknownAgency, "10.0.0.9") }, maxPerAddress},
+		"one stranger, every code":  {func(i int) reactor.Refused { return refused(1000+i, codes[i%len(codes)], "10.0.0.9") }, maxPerAddress},
+		"one code, many strangers":  {func(i int) reactor.Refused { return refused(i, codec.TooLong, fmt.Sprint("10.1.0.", i)) }, maxPerCode},
+		"the code of one of others": {func(i int) reactor.Refused { return refused(i, lottery.Gap, "10.0.0.9") }, maxPerAddress},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var p problems
+			others := []reactor.Refused{
+				refused(1, lottery.Gap, "10.0.0.1"), refused(2, lottery.BadNumber, "10.0.0.2"), refused(3, lottery.Fenced, "10.0.0.3"),
+				refused(2, lottery.BadName, "10.0.0.2"), refused(2, lottery.Storage, "10.0.0.2"),
+			}
+			for _, other := range others {
+				p.add(other, now)
+			}
+			for i := range 1000 {
+				p.add(test.flood(i), now)
+			}
+			kept := p.all()
+			if len(kept) != len(others)+test.kept {
+				t.Fatalf("%d problems are kept, expected %d of others and %d", len(kept), len(others), test.kept)
+			}
+			for i, other := range others {
+				if k := kept[i]; k.Agency != other.Agency || k.Code != other.Code || k.IP != other.Peer {
+					t.Errorf("problem %d is %+v, expected %+v", i, k, other)
+				}
+			}
+			if last := kept[len(kept)-1]; last.Number != uint64(len(others)+1000) {
+				t.Errorf("the last is %+v, expected the newest", last)
+			}
+		})
 	}
-	got = p.all()
-	if n := len(got); n != maxProblems || got[n-1].Number != uint64(3+2*maxProblems) || got[n-1].Agency != 2*maxProblems-1 {
-		t.Errorf("kept are %d, the last is %+v", n, got[n-1])
+}
+
+// However many there are, of whatever kind, so many are kept, and the newest is
+// one of them.
+func TestProblemsAreBounded(t *testing.T) {
+	var p problems
+	codes := codec.Codes()
+	for i := range 5000 {
+		p.add(refused(i, codes[i*7%len(codes)], fmt.Sprint("10.0.", i%11, ".", i%23)), time.Unix(int64(i), 0))
+		kept := p.all()
+		if n := len(kept); n > maxProblems || kept[n-1].Agency != i {
+			t.Fatalf("%d are kept, the last is %+v", n, kept[n-1])
+		}
+	}
+	perCode, perAddress := map[lottery.Code]int{}, map[string]int{}
+	for _, k := range p.all() {
+		perCode[k.Code]++
+		perAddress[k.IP]++
+	}
+	for key, n := range perCode {
+		if n > maxPerCode {
+			t.Errorf("%d are of %s", n, key)
+		}
+	}
+	for key, n := range perAddress {
+		if n > maxPerAddress {
+			t.Errorf("%d are of %s", n, key)
+		}
+	}
+	if n := len(p.all()); n != maxProblems {
+		t.Errorf("%d are kept, expected %d", n, maxProblems)
 	}
 }
 

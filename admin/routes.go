@@ -2,7 +2,6 @@ package admin
 
 import (
 	"embed"
-	"encoding/json"
 	"io/fs"
 	"net/http"
 	"net/http/pprof"
@@ -34,7 +33,7 @@ func (s *Server) handler() http.Handler {
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	return guarded(mux)
+	return guarded(s.hostChecked(mux))
 }
 
 // guarded says to browsers that nothing here is kept, framed, or fetched from
@@ -58,15 +57,13 @@ func answer(w http.ResponseWriter, code int, text string) {
 }
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	_, ready, status := s.look()
-	code := http.StatusOK
-	if !ready {
+	_, now := s.look()
+	code, text := http.StatusOK, string(now.status)
+	if !now.ready {
 		code = http.StatusServiceUnavailable
 	}
-	answer(w, code, string(status))
-}
-
-func (s *Server) apiState(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(s.state(s.config.Agencies))
+	if now.reason != nil {
+		text += ": " + now.reason.Error()
+	}
+	answer(w, code, text)
 }

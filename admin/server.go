@@ -36,6 +36,7 @@ type Config struct {
 	Contest  string    // the name of the contest; may be empty
 	Agencies int       // that are expected
 	Deadline time.Time // when betting ends at the latest; zero is never
+	Hosts    []string  // names under which it may be asked, beside localhost and that of Address
 	Profiles bool      // whether /debug/pprof is there
 	Log      zerolog.Logger
 }
@@ -51,9 +52,11 @@ type Server struct {
 	registry *prometheus.Registry
 	viewers  viewers
 
-	unsaved   func() error
+	snapshots snapshots
+
 	watched   atomic.Pointer[watched]
 	watching  chan struct{} // closed by Watch
+	hindrance atomic.Pointer[func() error]
 	stopping  atomic.Bool
 	closing   chan struct{} // closed when streams have to end
 	address   net.Addr      // known when listening is closed
@@ -81,7 +84,6 @@ func New(config Config) *Server {
 		pulse:   newPulse(t, now),
 		commits: newCommits(),
 		closing: make(chan struct{}),
-		unsaved: func() error { return nil },
 
 		watching:  make(chan struct{}),
 		listening: make(chan struct{}),
@@ -107,9 +109,10 @@ func (s *Server) Watch(contest *lottery.Contest, ledgerBytes func() int64, react
 	close(s.watching)
 }
 
-// Unsaved has /readyz say that the contest cannot be saved while why returns the
-// reason. It is called before Watch.
-func (s *Server) Unsaved(why func() error) { s.unsaved = why }
+// HinderedBy has /readyz say what keeps the central from its work at the moment, as
+// long as hindrance returns an error: a draw that cannot be saved, for example. It
+// must return at once, and is called by many goroutines.
+func (s *Server) HinderedBy(hindrance func() error) { s.hindrance.Store(&hindrance) }
 
 // Stopping has /readyz say that the central stops.
 func (s *Server) Stopping() {

@@ -23,7 +23,7 @@ import (
 // expectReady compares what /readyz says; the central is alive all the time.
 func (c *central) expectReady(code int, status Status) {
 	c.t.Helper()
-	if got, _, body := c.get("/readyz"); got != code || body != string(status)+"\n" {
+	if got, _, body := c.get("/readyz"); got != code || body != string(status)+"\n" && !strings.HasPrefix(body, string(status)+": ") {
 		c.t.Errorf("/readyz answers %d %q, expected %d %q", got, body, code, status)
 	}
 	if got, _, body := c.get("/healthz"); got != http.StatusOK || body != "alive\n" {
@@ -86,26 +86,41 @@ func TestReadyWithABrokenLedger(t *testing.T) {
 	if got := c.samples()[`loteria_refusals_total{code="storage"}`]; got != 1 {
 		t.Errorf("%v requests were refused for storage, expected 1", got)
 	}
+	if _, _, body := c.get("/readyz"); !strings.Contains(body, "file too large") {
+		t.Errorf("/readyz does not say why: %q", body)
+	}
 	c.admin.Stopping() // that is what a failure leads to, and it says why
 	c.expectReady(503, LedgerFailed)
 }
 
-func TestReadyWhileNothingCanBeSaved(t *testing.T) {
+// What keeps the central from its work is told as long as it does.
+func TestReadyWithAHindrance(t *testing.T) {
 	c := show(t, 1, nil)
-	var full atomic.Bool
-	c.admin.Unsaved(func() error {
-		if full.Load() {
-			return syscall.ENOSPC
+	var hindrance atomic.Pointer[error]
+	c.admin.HinderedBy(func() error {
+		if err := hindrance.Load(); err != nil {
+			return *err
 		}
 		return nil
 	})
+	c.expectReady(503, Recovering)
 	c.open(t.TempDir(), c.admin.Observer())
 	c.listen()
 	c.expectReady(200, TakingBets)
-	full.Store(true)
-	c.expectReady(503, CannotSave)
-	full.Store(false)
+	full := errors.New("save the draw: no space left on device")
+	hindrance.Store(&full)
+	c.expectReady(503, Hindered)
+	if _, _, body := c.get("/readyz"); body != "hindered: save the draw: no space left on device\n" {
+		t.Errorf("/readyz says %q", body)
+	}
+	if reason := c.state().Reason; reason != full.Error() {
+		t.Errorf("the reason is %q", reason)
+	}
+	hindrance.Store(nil)
 	c.expectReady(200, TakingBets)
+	if reason := c.state().Reason; reason != "" {
+		t.Errorf("the reason is still %q", reason)
+	}
 }
 
 func TestEndpoints(t *testing.T) {

@@ -14,6 +14,7 @@ type State struct {
 	Contest  string     `json:"contest"` // its name; may be empty
 	Ready    bool       `json:"ready"`
 	Status   Status     `json:"status"`
+	Reason   string     `json:"reason,omitempty"` // of a status that needs one
 	Phase    Phase      `json:"phase"`
 	Deadline *time.Time `json:"deadline,omitempty"` // when betting ends at the latest
 	// DrawnAt is when the draw was seen; it is missing before, and when that
@@ -27,8 +28,8 @@ type State struct {
 	Rate     float64 `json:"rate"`     // bets per second, in the last second
 	Winners  *int    `json:"winners"`  // of all agencies; null before the draw
 
-	Agencies []Agency `json:"agencies"`
-	More     int      `json:"more"` // agencies that are not in the list
+	Agencies []Agency `json:"agencies"` // the first ones, or those from ?from= on, so many at most
+	More     int      `json:"more"`     // agencies after the last one in the list
 
 	Connections    int `json:"connections"`
 	MaxConnections int `json:"max_connections"`
@@ -77,32 +78,30 @@ const (
 	Told     AgencyState = "told"     // its winners were sent to it
 )
 
-// maxListed is how many agencies the page lists, and has curves of.
-const maxListed = 200
-
 // maxAwaited is how many agencies that have not finished a state names.
 const maxAwaited = 10
 
-// state puts together what is there now, with so many agencies at most.
-func (s *Server) state(listed int) *State {
-	watched, ready, status := s.look()
-	rates := s.pulse.now()
-	state := &State{
+// state puts together what is there now, and how far the agencies are, which it
+// does not list.
+func (s *Server) state(rates rates) (state State, standings []lottery.Standing) {
+	watched, now := s.look()
+	state = State{
 		Now:      time.Now(),
 		Started:  s.started,
 		Contest:  s.config.Contest,
-		Ready:    ready,
-		Status:   status,
+		Ready:    now.ready,
+		Status:   now.status,
 		Phase:    Starting,
 		Expected: s.config.Agencies,
 		Bets:     s.tally.bets(),
 		Rate:     rates.total,
 		Awaited:  []int{},
-		Agencies: []Agency{},
-		More:     max(0, s.config.Agencies-listed),
 		Refusals: make(map[lottery.Code]uint64),
 		Problems: s.tally.problems.all(),
 		Tick:     rates.tick,
+	}
+	if now.reason != nil {
+		state.Reason = now.reason.Error()
 	}
 	deadline := s.config.Deadline
 	if watched != nil && !watched.contest.Deadline().IsZero() {
@@ -117,27 +116,25 @@ func (s *Server) state(listed int) *State {
 		}
 	}
 	if watched == nil {
-		return state
+		return state, nil
 	}
 	state.Phase = watched.contest.Phase()
 	state.DrawnAt = watched.drawnAt.Load()
 	state.addReactor(watched.reactor.Stats())
 	winners := 0
-	for i, standing := range watched.contest.Standings() {
+	standings = watched.contest.Standings()
+	for _, standing := range standings {
 		if standing.Ended != lottery.Open {
 			state.Finished++
 		} else if len(state.Awaited) < maxAwaited {
 			state.Awaited = append(state.Awaited, standing.Agency)
 		}
 		winners += standing.Winners
-		if i < listed {
-			state.Agencies = append(state.Agencies, s.agency(standing, state.Phase, rates.of(i)))
-		}
 	}
 	if state.Phase == lottery.Drawn {
 		state.Winners = &winners
 	}
-	return state
+	return state, standings
 }
 
 func (s *State) addReactor(stats reactor.Stats) {

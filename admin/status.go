@@ -11,34 +11,45 @@ const (
 	Recovering     Status = "recovering the ledger"
 	NotListening   Status = "not listening yet"
 	LedgerFailed   Status = "the ledger has failed"
+	Hindered       Status = "hindered" // by what HinderedBy tells
 	Stopping       Status = "stopping"
-	CannotSave     Status = "contest.json cannot be saved: the log says why, and it is tried again each second"
 	TakingBets     Status = "taking bets"
 	TellingWinners Status = "the draw is done: winners are told, bets are not taken"
 )
 
-// look returns what is shown, and whether it is ready: the ledger is recovered
-// and agencies are listened to. Before Watch, watched is nil.
-func (s *Server) look() (watched *watched, ready bool, status Status) {
+// condition is how the central is.
+type condition struct {
+	ready  bool // the ledger is recovered, agencies are listened to, and nothing hinders
+	status Status
+	reason error // of LedgerFailed and Hindered
+}
+
+// look returns what is shown, and how it is. Before Watch, watched is nil.
+func (s *Server) look() (watched *watched, now condition) {
 	watched = s.watched.Load()
+	if watched != nil {
+		if err := watched.contest.Err(); err != nil { // which is why it stops, if it does
+			return watched, condition{false, LedgerFailed, err}
+		}
+	}
 	switch {
-	case watched != nil && watched.contest.Err() != nil:
-		return watched, false, LedgerFailed // which is why it stops, if it does
 	case s.stopping.Load():
-		return watched, false, Stopping
+		return watched, condition{status: Stopping}
 	case watched == nil:
-		return nil, false, Recovering
+		return nil, condition{status: Recovering}
 	}
 	select {
 	case <-watched.reactor.Ready():
 	default:
-		return watched, false, NotListening
+		return watched, condition{status: NotListening}
 	}
-	if s.unsaved() != nil {
-		return watched, false, CannotSave
+	if hindrance := s.hindrance.Load(); hindrance != nil {
+		if err := (*hindrance)(); err != nil {
+			return watched, condition{false, Hindered, err}
+		}
 	}
 	if watched.contest.Phase() == lottery.Drawn {
-		return watched, true, TellingWinners
+		return watched, condition{true, TellingWinners, nil}
 	}
-	return watched, true, TakingBets
+	return watched, condition{true, TakingBets, nil}
 }

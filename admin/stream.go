@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"sync"
@@ -12,7 +11,7 @@ import (
 
 const (
 	// maxViewers is how many pages may be fed at a time; more get 503.
-	maxViewers = 16
+	maxViewers = 64
 	// writeTimeout is how long a page may take to take what it is sent.
 	writeTimeout = 10 * time.Second
 	// settle is how long what happened waits for more before pages see it.
@@ -69,11 +68,7 @@ func (v *viewers) send(message []byte) {
 
 // event is a message of a server-sent stream
 // (https://html.spec.whatwg.org/multipage/server-sent-events.html).
-func event(name string, data any) []byte {
-	text, err := json.Marshal(data)
-	if err != nil {
-		panic("admin: a state is no JSON: " + err.Error())
-	}
+func event(name string, text []byte) []byte {
 	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, text)
 }
 
@@ -106,8 +101,9 @@ func (s *Server) follow(done <-chan struct{}) {
 			continue
 		case <-soon.C:
 		}
+		s.renew()
 		if s.viewers.count() > 0 {
-			s.viewers.send(event("state", s.state(maxListed)))
+			s.viewers.send(s.current().event)
 		}
 	}
 }
@@ -115,27 +111,33 @@ func (s *Server) follow(done <-chan struct{}) {
 // stream feeds a page: first with the curves so far and the state, then with
 // each new state.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-cache, no-store, no-transform")
+	header.Set("X-Accel-Buffering", "no") // nginx, and others, would collect several states
+	if r.Method == http.MethodHead {
+		return
+	}
 	messages, ok := s.viewers.join()
 	if !ok {
 		http.Error(w, fmt.Sprintf("%d pages are open already, more are not fed", maxViewers), http.StatusServiceUnavailable)
 		return
 	}
 	defer s.viewers.leave(messages)
-	w.Header().Set("Content-Type", "text/event-stream")
 	controller := http.NewResponseController(w)
 	write := func(message []byte) bool {
 		_ = controller.SetWriteDeadline(time.Now().Add(writeTimeout))
 		_, err := w.Write(message)
 		return err == nil && controller.Flush() == nil
 	}
-	if !write(event("curves", s.pulse.curves())) {
+	if !write(s.current().curvesEvent(s.pulse)) {
 		return
 	}
 	select {
 	case <-messages: // older than what follows
 	default:
 	}
-	if !write(event("state", s.state(maxListed))) {
+	if !write(s.current().event) {
 		return
 	}
 	for {

@@ -152,7 +152,7 @@ func TestTooManyViewers(t *testing.T) {
 	for range maxViewers {
 		c.stream().next("curves")
 	}
-	if code, _, body := c.get("/api/stream"); code != 503 || !strings.Contains(body, "16 pages are open already") {
+	if code, _, body := c.get("/api/stream"); code != 503 || !strings.Contains(body, "64 pages are open already") {
 		t.Errorf("one more stream gets %d %q, expected 503", code, body)
 	}
 }

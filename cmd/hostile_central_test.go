@@ -187,7 +187,7 @@ func (c *hostileCentral) recognise(line string) string {
 	what := hostileForged
 	if parts := hostileShape.FindStringSubmatch(said); parts != nil {
 		whole := parts[1] + " " + parts[2]
-		if rest := hostileLines[whole]; rest != nil && rest.MatchString(parts[3]) {
+		if rest := hostileLines[whole]; rest != nil && (rest.MatchString(parts[3]) || hostileSuppressed.MatchString(parts[3])) {
 			what = whole
 		}
 	}
@@ -201,6 +201,19 @@ func (c *hostileCentral) recognise(line string) string {
 // they are all alike, and a slow reader of its log slows the central down.
 const maxKnown = 10_000
 
+// hostileSuppressed is the end of a line that stands for others like it.
+var hostileSuppressed = regexp.MustCompile(`(?: \| (?:cantidad|code|ip): [a-z0-9_.]+)* \| suppressed_lines: (\d+)$`)
+
+// linesIn returns how many lines a line stands for.
+func linesIn(line string) int {
+	parts := hostileSuppressed.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+	if parts == nil {
+		return 1
+	}
+	n, _ := strconv.Atoi(parts[1]) // it is a number
+	return n
+}
+
 // hear takes in a line of the log.
 func (c *hostileCentral) hear(line string) {
 	what := c.recognise(line)
@@ -209,7 +222,7 @@ func (c *hostileCentral) hear(line string) {
 	if what == hostileForged && len(c.forged) < 5 {
 		c.forged = append(c.forged, line)
 	}
-	c.counts[what]++
+	c.counts[what] += linesIn(line)
 	if what == "listen success" {
 		_, c.address, _ = strings.Cut(strings.TrimSpace(line), "address: ")
 	}

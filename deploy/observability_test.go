@@ -21,6 +21,10 @@ type observedService struct {
 	Volumes     []string
 	Networks    []string
 	Healthcheck struct{ Test []string }
+	Logging     struct {
+		Driver  string
+		Options map[string]string
+	}
 }
 
 func readObservability(t *testing.T) (file observability) {
@@ -59,7 +63,7 @@ func TestNothingIsPublishedToOthers(t *testing.T) {
 
 func TestObservedCentralHasItsAdminPort(t *testing.T) {
 	// Whatever else was set here would be set for every generated file.
-	if got := readObservability(t).Services["server"].Environment; !slices.Equal(got, []string{"ADMIN_ADDRESS=0.0.0.0:8080"}) {
+	if got := readObservability(t).Services["server"].Environment; !slices.Equal(got, []string{"ADMIN_ADDRESS=0.0.0.0:8080", "ADMIN_HOSTS=server"}) {
 		t.Errorf("the central's environment is %q", got)
 	}
 	var config scrapeConfig
@@ -67,6 +71,15 @@ func TestObservedCentralHasItsAdminPort(t *testing.T) {
 	static := config.ScrapeConfigs[0].StaticConfigs
 	if len(static) != 1 || !slices.Equal(static[0].Targets, []string{"server:8080"}) {
 		t.Errorf("Prometheus scrapes %v, and not that port", static)
+	}
+}
+
+func TestLogsAreBounded(t *testing.T) {
+	for name, service := range readObservability(t).Services {
+		options := service.Logging.Options
+		if service.Logging.Driver != "json-file" || options["max-size"] == "" || options["max-file"] == "" { // the driver: others have other options
+			t.Errorf("%s: nothing bounds its log: %+v", name, service.Logging)
+		}
 	}
 }
 

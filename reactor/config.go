@@ -32,12 +32,14 @@ type Lottery interface {
 // Journal takes the lines of the log that come with every request. Those that
 // append render one line, or nothing when its level is not logged; those that
 // write put whole lines into the log, in the order of the calls. Negative bets,
-// and an empty code, are left out.
+// and an empty code, are left out. A refusal or an echo that comes again and again
+// may append nothing.
 type Journal interface {
 	EachBet() bool // whether each bet of a batch is logged
 	AppendBet(dst []byte, document, number string, ofBatch bool) []byte
 	AppendBatch(dst []byte, bets int) []byte
 	AppendRefusal(dst []byte, action string, bets int, code, ip string, err error) []byte
+	AppendEcho(dst []byte, ip string, message []byte) []byte
 	Write(lines []byte)    // may wait for a slow reader
 	TryWrite(lines []byte) // never waits; what has no room is counted
 }

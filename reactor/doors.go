@@ -22,18 +22,18 @@ type doors struct {
 }
 
 // enter lets a connection of the peer in, or returns why there is no room.
-func (d *doors) enter(peer string, config *Config) (refused string) {
+func (d *doors) enter(peer string, config *Config) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case d.open >= config.MaxConnections:
-		return fmt.Sprintf("there are %d connections, more are not taken", config.MaxConnections)
+		return fmt.Errorf("there are %d connections, more are not taken", config.MaxConnections)
 	case d.addresses[peer] >= config.MaxPerAddress:
-		return fmt.Sprintf("there are %d connections from this address, more are not taken", config.MaxPerAddress)
+		return fmt.Errorf("there are %d connections from this address, more are not taken", config.MaxPerAddress)
 	}
 	d.open++
 	d.addresses[peer]++
-	return ""
+	return nil
 }
 
 // leave forgets a connection of the peer.
@@ -55,9 +55,9 @@ func (d *doors) count() int {
 // take lets a connection in and gives it to the loop that has the fewest.
 func (s *Server) take(conn net.Conn) {
 	peer := peerOf(conn)
-	if reason := s.doors.enter(peer, &s.config); reason != "" {
+	if reason := s.doors.enter(peer, &s.config); reason != nil {
 		s.refused.add(1)
-		s.logAccept(peer).Str("error", reason).Send()
+		s.logFailure("accept_connection", peer, reason)
 		refuse(conn, reason)
 		return
 	}
@@ -83,15 +83,15 @@ func (sh *shard) enroll(s *session, conn net.Conn) {
 	}
 	if err != nil {
 		sh.left(s)
-		sh.server.logAccept(s.peer).Err(err).Send()
+		sh.server.logFailure("accept_connection", s.peer, err)
 	}
 }
 
 // refuse closes a connection at once. The peer is told why when the socket
 // takes it without waiting, as a new one does.
-func refuse(conn net.Conn, reason string) {
+func refuse(conn net.Conn, reason error) {
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Millisecond))
-	_, _ = conn.Write(appendReply(nil, &codec.Retry{Reason: reason}))
+	_, _ = conn.Write(appendReply(nil, &codec.Retry{Reason: reason.Error()}))
 	conn.Close()
 }
 

@@ -24,17 +24,16 @@ func (s *session) receiveLine(data []byte) {
 	s.line = append(s.line, data...)
 	switch {
 	case len(s.text()) > limit:
-		s.refuseLine(fmt.Sprintf("the line is longer than %d bytes", limit))
+		s.refuseLine(fmt.Errorf("the line is longer than %d bytes", limit))
 	case end > 0:
 		s.finishLine()
 	}
 }
 
 // refuseLine tells the peer why it does not get its line back.
-func (s *session) refuseLine(reason string) {
-	s.shard.server.config.LoopLog.Error().Str("action", "receive_message").Str("result", "fail").
-		Str("ip", s.peer).Str("error", reason).Send()
-	s.write([]byte(reason + "\n"))
+func (s *session) refuseLine(reason error) {
+	s.shard.server.logFailure("receive_message", s.peer, reason)
+	s.write([]byte(reason.Error() + "\n"))
 	s.linger()
 }
 
@@ -43,8 +42,8 @@ func (s *session) finishLine() {
 	if s.state != echoing {
 		return
 	}
-	s.shard.server.config.LoopLog.Info().Str("action", "receive_message").Str("result", "success").
-		Str("ip", s.peer).Bytes("msg", s.text()).Send()
+	journal := s.shard.server.config.Journal
+	journal.TryWrite(journal.AppendEcho(nil, s.peer, s.text()))
 	s.write(s.line)
 	s.linger()
 }

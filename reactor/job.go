@@ -183,7 +183,9 @@ func (j *job) report(s *Server, log *zerolog.Logger) {
 		case codec.TypeBet, codec.TypeBatch:
 			j.reportBets(s, o, texts)
 		case codec.TypeFinished:
-			log.Info().Str("action", actions[o.kind]).Str("result", "success").Int("agency", o.agency).Send()
+			if !s.finished[o.agency-1].Swap(true) { // said again and again it must not fill the log
+				log.Info().Str("action", actions[o.kind]).Str("result", "success").Int("agency", o.agency).Send()
+			}
 			j.reply(&codec.Success{Finished: true})
 		case codec.TypeResume:
 			j.reply(&o.answer.point)

@@ -51,6 +51,12 @@ func (j testJournal) AppendRefusal(dst []byte, action string, bets int, code, ip
 	})
 }
 
+func (j testJournal) AppendEcho(dst []byte, ip string, message []byte) []byte {
+	return j.appendLine(dst, zerolog.InfoLevel, func(e *zerolog.Event) {
+		e.Str("action", "receive_message").Str("result", "success").Str("ip", ip).Bytes("msg", message).Send()
+	})
+}
+
 func (j testJournal) Write(lines []byte) {
 	for line := range bytes.Lines(lines) {
 		_, _ = j.log.Write(line)

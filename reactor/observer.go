@@ -39,5 +39,6 @@ func (nobody) EachBet() bool                                                    
 func (nobody) AppendBet(dst []byte, _, _ string, _ bool) []byte                       { return dst }
 func (nobody) AppendBatch(dst []byte, _ int) []byte                                   { return dst }
 func (nobody) AppendRefusal(dst []byte, _ string, _ int, _, _ string, _ error) []byte { return dst }
+func (nobody) AppendEcho(dst []byte, _ string, _ []byte) []byte                       { return dst }
 func (nobody) Write([]byte)                                                           {}
 func (nobody) TryWrite([]byte)                                                        {}

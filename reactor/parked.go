@@ -54,8 +54,7 @@ func (s *session) keepBehind(frame codec.Frame) {
 func (s *session) endQuery() {
 	server := s.shard.server
 	reason := retry("more than %d bytes wait behind a query", maxBehind)
-	server.config.LoopLog.Error().Str("action", "receive_frame").Str("result", "fail").
-		Str("ip", s.peer).Err(reason).Send()
+	server.logFailure(actions[0], s.peer, reason)
 	server.cut.add(1)
 	s.releaseParked()
 	s.state = draining

@@ -245,3 +245,20 @@ func testRefusal(t *testing.T, r *refusedCase) {
 		witness.expect(successFrame(slip))
 	}
 }
+
+// FINISHED said again is answered, and logged once: it costs nothing to say.
+func TestRepeatedFinishedIsLoggedOnce(t *testing.T) {
+	c := start(t, 2, nil, nil)
+	for range 3 {
+		p := c.dial()
+		p.send(bytes.Repeat(finishedFrame(1), 50))
+		p.expectBytes(bytes.Repeat(okFrame, 50))
+	}
+	if e := c.log.only(t, "agencia_finalizada", "success"); e["agency"] != 1.0 {
+		t.Errorf("the log has %v", e)
+	}
+	c.ask(finishedFrame(2), okFrame)
+	if told := c.log.find(t, "agencia_finalizada", "success"); len(told) != 2 {
+		t.Errorf("the log has %v, expected a line for each agency", told)
+	}
+}

@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rs/zerolog"
 	"loteria/codec"
 	"loteria/lottery"
 )
@@ -31,6 +30,8 @@ type Server struct {
 
 	sweepEvery time.Duration // sweepInterval, except in tests
 	address    net.Addr      // known when ready is closed
+
+	finished []atomic.Bool // whether the log says so of agency i+1
 
 	doors     doors
 	enrolling chan struct{} // has an element for each connection that waits for its loop
@@ -59,6 +60,7 @@ func New(config Config, l Lottery) *Server {
 		listen:     listen,
 		sweepEvery: sweepInterval,
 		ready:      make(chan struct{}),
+		finished:   make([]atomic.Bool, l.Agencies()),
 		doors:      doors{addresses: make(map[string]int)},
 		enrolling:  make(chan struct{}, maxEnrolling),
 		quiet:      make(chan struct{}, 1),
@@ -248,9 +250,10 @@ func (s *Server) sweepRegularly(ctx context.Context) {
 	}
 }
 
-// logAccept begins the line about a connection that is not taken.
-func (s *Server) logAccept(peer string) *zerolog.Event {
-	return s.config.LoopLog.Error().Str("action", "accept_connection").Str("result", "fail").Str("ip", peer)
+// logFailure logs that something about a peer has failed that is no request.
+func (s *Server) logFailure(action, peer string, err error) {
+	journal := s.config.Journal
+	journal.TryWrite(journal.AppendRefusal(nil, action, -1, "", peer, err))
 }
 
 // Ready is closed when the server listens.

@@ -204,7 +204,7 @@ func (s *session) checkTime(now time.Time) {
 	case s.state == echoing && now.Sub(s.lastSeen) > quietTime:
 		s.finishLine()
 	case s.state == echoing && now.Sub(s.since) > config.FrameTimeout:
-		s.refuseLine(s.notComplete().Error())
+		s.refuseLine(s.notComplete())
 	case s.decoder.Buffered() > 0 && now.Sub(s.since) > config.FrameTimeout:
 		s.bidFarewell(s.notComplete())
 		s.send()

@@ -179,6 +179,8 @@ function showDraw(state) {
     more = say("stopping");
   } else if (state.status === "the ledger has failed") {
     more = say("failed");
+  } else if (state.status === "hindered") {
+    more = say("hindered", { reason: state.reason });
   }
   put(byId("countdown"), title);
   put(byId("awaited"), more);
@@ -247,7 +249,7 @@ function show(state) {
   }
   const more = byId("more");
   more.hidden = state.more === 0;
-  put(more, say("more", { n: state.more }));
+  put(more, say("more", { n: state.more, from: String(state.agencies.length + 1) }));
   showProblems(state.problems);
 }
 

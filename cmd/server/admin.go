@@ -18,6 +18,7 @@ func newAdmin(c config, log zerolog.Logger) (shown *admin.Server, closeAdmin fun
 		Contest:  c.contest,
 		Agencies: c.expectedAgencies,
 		Deadline: c.drawDeadline,
+		Hosts:    c.adminHosts,
 		Profiles: c.profiles,
 		Log:      log,
 	})

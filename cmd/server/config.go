@@ -47,6 +47,7 @@ type config struct {
 	drawDeadline     time.Time     // when betting ends at the latest; zero is never
 	drawWithout      []int         // agencies whose betting is ended at the start
 	reopen           bool          // bets without a contest.json are meant
+	adminHosts       []string      // names under which the admin port may be asked
 	profiles         bool          // /debug/pprof on the admin port
 	healthcheck      bool          // do nothing but look whether the central is there
 	check            bool          // do nothing but read the ledger
@@ -188,6 +189,10 @@ func table(c *config) *settings.Set {
 		Key: "ADMIN_ADDRESS", Flag: "admin", Env: "ADMIN_ADDRESS", Default: "127.0.0.1:8080",
 		About: "where the page, the metrics and the checks of health are, over HTTP and for whoever can reach it; never the lottery's port",
 	}, settings.Parsed("host:port, the port from 0 (any free one) to 65535, or off", parseAdmin).OrEmpty())
+	settings.Add(s, &c.adminHosts, settings.Setting{
+		Key: "ADMIN_HOSTS", Flag: "admin-hosts", Env: "ADMIN_HOSTS",
+		About: "names under which the admin port may be asked, beside localhost, its own address and the host of --admin; a web page must not read it under a name of its own",
+	}, settings.Parsed("names or IP addresses, without port, separated by commas", parseHosts).OrEmpty())
 	settings.Add(s, &c.profiles, settings.Setting{
 		Key: "ADMIN_PPROF", Flag: "admin-pprof", Env: "ADMIN_PPROF", Default: "false",
 		About: "serve Go's profiles below /debug/pprof there",
@@ -246,6 +251,18 @@ func portOf(address string) int {
 		return -1
 	}
 	return int(port)
+}
+
+// parseHosts takes what can stand in a Host header, before the port.
+func parseHosts(text string) (hosts []string, err error) {
+	for _, host := range strings.Split(text, ",") {
+		host = strings.TrimSpace(host)
+		if _, err := netip.ParseAddr(host); err != nil && (host == "" || strings.ContainsAny(host, ":/*@[] ")) {
+			return nil, errors.New("not a name")
+		}
+		hosts = append(hosts, host)
+	}
+	return hosts, nil
 }
 
 func parseFsync(text string) (noSync bool, err error) {

@@ -109,6 +109,7 @@ func TestEverySetting(t *testing.T) {
 		{"ADMIN_ADDRESS", "admin", ":9100", func(c *config) { c.admin = ":9100" }},
 		{"ADMIN_ADDRESS", "admin", "[::1]:0", func(c *config) { c.admin = "[::1]:0" }},
 		{"ADMIN_ADDRESS", "admin", "off", func(c *config) { c.admin = "" }},
+		{"ADMIN_HOSTS", "admin-hosts", "central.example, 2001:db8::7", func(c *config) { c.adminHosts = []string{"central.example", "2001:db8::7"} }},
 		{"ADMIN_PPROF", "admin-pprof", "yes", func(c *config) { c.profiles = true }},
 		{"SHUTDOWN_TIMEOUT", "shutdown-timeout", "250ms", func(c *config) { c.shutdownTimeout = 250 * time.Millisecond }},
 	}

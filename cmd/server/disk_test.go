@@ -114,7 +114,7 @@ func TestContestCannotBeSaved(t *testing.T) {
 			}
 		}
 	}
-	awaitReady(503, "contest.json cannot be saved")
+	awaitReady(503, "hindered: ")
 	if err := os.Remove(obstacle); err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 		LoopLog:        loopLog,
 		Observer:       shown.Observer(),
 	}, contest)
-	shown.Unsaved(ledger.Unsaved)
+	shown.HinderedBy(ledger.Unsaved)
 	shown.Watch(contest, ledger.Durable, server)
 
 	ctx, cancel := context.WithCancel(ctx)

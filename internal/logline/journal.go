@@ -7,7 +7,9 @@ import "github.com/rs/zerolog"
 // that a Logger of the same level would write. It is safe for concurrent use.
 //
 // What a method appends goes into the log with Write or TryWrite, alone or with
-// other lines. A line below the level appends nothing.
+// other lines. A line below the level appends nothing, and neither does one of a
+// kind that was written twenty times in this second: at its end one line says
+// how many there were (suppressed_lines).
 type Journal struct {
 	w     *Writer
 	level zerolog.Level
@@ -55,7 +57,7 @@ func (j *Journal) AppendBatch(dst []byte, bets int) []byte {
 //
 //	ERROR    action: … | result: fail | cantidad: N | code: … | ip: … | error: …
 func (j *Journal) AppendRefusal(dst []byte, action string, bets int, code, ip string, err error) []byte {
-	if zerolog.ErrorLevel < j.level {
+	if zerolog.ErrorLevel < j.level || !j.w.throttle.allow(kind{action, "fail", code, ip}, bets) {
 		return dst
 	}
 	l := j.w.begin(dst, zerolog.ErrorLevel, action, "fail")
@@ -69,6 +71,20 @@ func (j *Journal) AppendRefusal(dst []byte, action string, bets int, code, ip st
 	if err != nil {
 		l.text(zerolog.ErrorFieldName, err.Error())
 	}
+	return l.end()
+}
+
+// AppendEcho appends the line about a message that is sent back:
+//
+//	INFO     action: receive_message | result: success | ip: … | msg: …
+func (j *Journal) AppendEcho(dst []byte, ip string, message []byte) []byte {
+	const action, result = "receive_message", "success"
+	if zerolog.InfoLevel < j.level || !j.w.throttle.allow(kind{action: action, result: result, ip: ip}, -1) {
+		return dst
+	}
+	l := j.w.begin(dst, zerolog.InfoLevel, action, result)
+	l.text("ip", ip)
+	l.text("msg", string(message))
 	return l.end()
 }
 

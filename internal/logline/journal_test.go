@@ -55,6 +55,11 @@ func hotLines(value string, bets int) []hotLine {
 			func(log *zerolog.Logger) {
 				coded(log.Error().Str("action", value).Str("result", "fail"), value).Str("ip", value).Err(err).Send()
 			}},
+		{"echo", 4,
+			func(j *Journal, dst []byte) []byte { return j.AppendEcho(dst, value, []byte(value)) },
+			func(log *zerolog.Logger) {
+				log.Info().Str("action", "receive_message").Str("result", "success").Str("ip", value).Bytes("msg", []byte(value)).Send()
+			}},
 		{"refusal without an error", 4,
 			func(j *Journal, dst []byte) []byte { return j.AppendRefusal(dst, value, -1, value, value, nil) },
 			func(log *zerolog.Logger) {
@@ -157,8 +162,8 @@ func fields(t *testing.T, line string) string {
 func FuzzJournal(f *testing.F) {
 	f.Add("value | forged: yes\n2026-01-31 10:00:00 INFO     action: sorteo", 1)
 	f.Add("\u2028\u202e\x1b[0m\xff\"\\\b", -1)
-	j := newWriter(io.Discard, Text).Journal(zerolog.DebugLevel)
 	f.Fuzz(func(t *testing.T, value string, bets int) {
+		j := newWriter(io.Discard, Text).Journal(zerolog.DebugLevel) // which has not written a line alike before
 		for _, line := range hotLines(value, bets) {
 			got := timeless(line.journal(j, nil))
 			if want := rendered(t, line.zerolog); got != want {

@@ -2,6 +2,7 @@ package logline
 
 import (
 	"bytes"
+	"cmp"
 
 	"github.com/rs/zerolog"
 )
@@ -103,10 +104,19 @@ func (w *Writer) flush() {
 // reportDropped pushes the line that accounts for what was dropped, at the very
 // place where it is missing.
 func (w *Writer) reportDropped() {
-	l := w.begin(nil, zerolog.ErrorLevel, "log", "fail")
-	l.number("dropped_lines", w.dropped)
+	w.push(w.droppedLine(w.dropped, nil))
 	w.dropped = 0
-	w.push(l.end())
+}
+
+// droppedLine renders the line that accounts for lines that are missing, and why
+// if that is not for want of room.
+func (w *Writer) droppedLine(lines int, why error) []byte {
+	l := w.begin(nil, zerolog.ErrorLevel, "log", "fail")
+	l.number("dropped_lines", lines)
+	if why != nil {
+		l.text(zerolog.ErrorFieldName, why.Error())
+	}
+	return l.end()
 }
 
 // run writes the chunks that are due, one after the other.
@@ -114,19 +124,26 @@ func (w *Writer) run() {
 	defer close(w.done)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	var out output
 	for w.await() {
-		chunk := w.chunks[0]
-		copy(w.chunks, w.chunks[1:])
-		w.chunks[len(w.chunks)-1] = nil
-		w.chunks = w.chunks[:len(w.chunks)-1]
-		w.due--
+		var chunk []byte // none when it is only tried again
+		if w.due > 0 {
+			chunk = w.chunks[0]
+			copy(w.chunks, w.chunks[1:])
+			w.chunks[len(w.chunks)-1] = nil
+			w.chunks = w.chunks[:len(w.chunks)-1]
+			w.due--
+		}
+		w.tryAgain = false
 
 		w.mu.Unlock()
-		_, err := w.out.Write(chunk)
+		err := out.write(w, chunk)
 		w.mu.Lock()
 
-		if err != nil && w.err == nil {
-			w.err = err
+		w.failing = err != nil
+		if w.failing {
+			w.err = cmp.Or(w.err, err)
+			w.retry.Reset(retryDelay)
 		}
 		w.waiting -= len(chunk)
 		if cap(chunk) == chunkSize && len(w.spare) < maxSpare {
@@ -136,12 +153,23 @@ func (w *Writer) run() {
 	}
 	w.stopped = true
 	w.timer.Stop()
+	w.retry.Stop()
 	w.room.Broadcast()
 }
 
-// await returns true when a chunk is due, false when none will be.
+// again has the goroutine try whether the log can be written again. The timer
+// calls it.
+func (w *Writer) again() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tryAgain = true
+	w.work.Signal()
+}
+
+// await returns true when a chunk is due, or when it is time to try again what
+// has failed, and false when neither will be.
 func (w *Writer) await() bool {
-	for w.due == 0 {
+	for w.due == 0 && !w.tryAgain {
 		switch {
 		case w.dropped > 0:
 			w.reportDropped()
@@ -150,6 +178,9 @@ func (w *Writer) await() bool {
 			w.work.Wait()
 		case len(w.chunks) > 0:
 			w.release(len(w.chunks))
+		case w.failing && !w.lastTry:
+			w.lastTry = true
+			return true
 		default:
 			return false
 		}

@@ -38,6 +38,9 @@ const (
 	MaxWaiting = 16 << 20
 	// flushDelay bounds how long a line waits for others to be written with.
 	flushDelay = 5 * time.Millisecond
+	// retryDelay is how long a log that cannot be written is left alone while
+	// nobody logs.
+	retryDelay = time.Second
 	// closeLimit bounds how long Close waits for a reader of the log who has
 	// stopped reading: less than any sensible grace period of a stop.
 	closeLimit = 3 * time.Second
@@ -48,9 +51,14 @@ const (
 var ErrStuck = errors.New("logline: the log could not be written in time")
 
 // Writer renders events and writes them asynchronously, in order and
-// completely. It is safe for concurrent use. A failing underlying writer loses
-// what it was given and disturbs nobody: the first error is what Close returns,
-// and later lines are tried again.
+// completely. It is safe for concurrent use. A failing underlying writer, such as
+// a file on a disk that is full, loses what it was given and disturbs nobody:
+// later lines are tried again, and when it takes lines again, which is also tried
+// once a second, the first one says how many are missing, and why:
+//
+//	action: log | result: fail | dropped_lines: N | error: …
+//
+// The first error is what Close returns.
 type Writer struct {
 	out    io.Writer
 	format Format
@@ -58,20 +66,26 @@ type Writer struct {
 	done   chan struct{}          // closed when the writing goroutine has ended
 	second atomic.Pointer[second] // the latest that a line began with
 
-	mu      sync.Mutex
-	work    sync.Cond // there are chunks due, or Close was called
-	room    sync.Cond // fewer bytes are waiting, or nobody writes any more
-	chunks  [][]byte  // lines in order; the last chunk is being filled
-	due     int       // how many of the chunks, from the first, are to be written now
-	timer   *time.Timer
-	armed   bool // the timer runs, as it does while there are chunks that are not due
-	spare   [][]byte
-	waiting int // bytes in chunks and in the chunk being written
-	dropped int // lines not yet accounted for in the log
-	closing bool
-	stopped bool // the goroutine has ended
-	stuck   bool // Close gave up on the goroutine
-	err     error
+	throttle *throttle
+
+	mu       sync.Mutex
+	work     sync.Cond // there are chunks due, or Close was called
+	room     sync.Cond // fewer bytes are waiting, or nobody writes any more
+	chunks   [][]byte  // lines in order; the last chunk is being filled
+	due      int       // how many of the chunks, from the first, are to be written now
+	timer    *time.Timer
+	armed    bool        // the timer runs, as it does while there are chunks that are not due
+	retry    *time.Timer // runs while lines are lost
+	failing  bool        // the last write
+	tryAgain bool
+	lastTry  bool // was made
+	spare    [][]byte
+	waiting  int // bytes in chunks and in the chunk being written
+	dropped  int // lines not yet accounted for in the log
+	closing  bool
+	stopped  bool // the goroutine has ended
+	stuck    bool // Close gave up on the goroutine
+	err      error
 
 	direct sync.Mutex // serialises writes after Close
 }
@@ -89,6 +103,9 @@ func newWriter(out io.Writer, format Format) *Writer {
 	w.room.L = &w.mu
 	w.timer = time.AfterFunc(flushDelay, w.flush)
 	w.timer.Stop()
+	w.retry = time.AfterFunc(retryDelay, w.again)
+	w.retry.Stop()
+	w.throttle = newThrottle(w.tellSuppressed)
 	return w
 }
 
@@ -138,6 +155,7 @@ func (w *Writer) write(event []byte, mayWait bool) (int, error) {
 // called again, and by several. Its error is the first one of the underlying
 // writer, or ErrStuck when that did not take everything within three seconds.
 func (w *Writer) Close() error {
+	w.tellSuppressed()
 	w.mu.Lock()
 	w.closing = true
 	w.mu.Unlock()

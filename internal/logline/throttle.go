@@ -1,0 +1,128 @@
+package logline
+
+import (
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Whoever can reach the central can have it log: a line for each frame that is
+// refused, for each connection, for each line that is echoed. Lines alike are
+// therefore written so many times a second; more are counted, and one line at
+// the end of the second says how many there were.
+const (
+	throttlePeriod = time.Second
+	maxRepeats     = 20  // lines of one kind that are written in a period
+	maxWritten     = 512 // lines of all kinds, as one who floods may have many addresses
+	// maxKinds bounds the kinds that are told apart in a period. Beyond it those
+	// of one action and result are one kind, without code and address.
+	maxKinds = 256
+)
+
+// kind is what lines have in common that count as alike.
+type kind struct{ action, result, code, ip string }
+
+// repeats are the lines of a kind in the current period.
+type repeats struct {
+	written, suppressed int
+	bets                int // in those suppressed; negative when they are not about bets
+}
+
+// throttle counts lines of the kinds that strangers can cause.
+type throttle struct {
+	mu    sync.Mutex
+	began time.Time // of the current period
+	kinds map[kind]repeats
+	total int         // lines that were written
+	timer *time.Timer // ends a period in which lines were suppressed
+	armed bool
+}
+
+// newThrottle returns a throttle that calls tell at the end of each period in
+// which lines were suppressed.
+func newThrottle(tell func()) *throttle {
+	t := &throttle{kinds: make(map[kind]repeats), timer: time.AfterFunc(throttlePeriod, tell)}
+	t.timer.Stop()
+	return t
+}
+
+// allow reports whether a line of that kind, about so many bets, is to be
+// written. If not it is counted.
+func (t *throttle) allow(k kind, bets int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.armed && time.Since(t.began) >= throttlePeriod {
+		t.begin(time.Now())
+	}
+	r, known := t.kinds[k]
+	if !known && len(t.kinds) >= maxKinds {
+		k.code, k.ip = "", ""
+		r = t.kinds[k]
+	}
+	isWritten := r.written < maxRepeats && t.total < maxWritten
+	switch {
+	case isWritten:
+		r.written++
+		t.total++
+	case r.suppressed == 0:
+		r.suppressed, r.bets = 1, bets
+	default:
+		r.suppressed++
+		r.bets += max(bets, 0)
+	}
+	t.kinds[k] = r
+	if !isWritten && !t.armed {
+		t.armed = true
+		t.timer.Reset(max(0, throttlePeriod-time.Since(t.began)))
+	}
+	return isWritten
+}
+
+// end ends a period, and calls tell for each kind of which lines were suppressed.
+func (t *throttle) end(tell func(kind, repeats)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.armed {
+		return
+	}
+	t.armed = false
+	t.timer.Stop()
+	for k, r := range t.kinds {
+		if r.suppressed > 0 {
+			tell(k, r)
+		}
+	}
+	t.begin(time.Time{}) // the next line does it again
+}
+
+func (t *throttle) begin(now time.Time) {
+	clear(t.kinds)
+	t.began, t.total = now, 0
+}
+
+// tellSuppressed accounts in the log for the lines that were suppressed:
+//
+//	ERROR    action: … | result: fail | cantidad: N | code: … | ip: … | suppressed_lines: N
+func (w *Writer) tellSuppressed() {
+	var lines []byte
+	w.throttle.end(func(k kind, r repeats) {
+		level := zerolog.ErrorLevel
+		if k.result == "success" {
+			level = zerolog.InfoLevel
+		}
+		l := w.begin(lines, level, k.action, k.result)
+		if r.bets >= 0 {
+			l.number("cantidad", r.bets)
+		}
+		if k.code != "" {
+			l.text("code", k.code)
+		}
+		if k.ip != "" {
+			l.text("ip", k.ip)
+		}
+		l.number("suppressed_lines", r.suppressed)
+		lines = l.end()
+	})
+	_ = w.enqueue(lines, false)
+}
