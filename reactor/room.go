@@ -33,11 +33,8 @@ func (r *room) close() {
 	r.epoll = nil
 }
 
-// control is epoll_ctl(2). The caller holds the lock.
+// control is epoll_ctl(2). The caller holds the lock, and it is open.
 func (r *room) control(operation, fd int) error {
-	if r.epoll == nil {
-		return nil
-	}
 	raw, err := r.epoll.SyscallConn()
 	if err != nil {
 		return err
@@ -53,6 +50,9 @@ func (r *room) control(operation, fd int) error {
 func (r *room) await(fd int, s *session) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.waiting[fd] == s || r.epoll == nil {
+		return nil
+	}
 	err := r.control(unix.EPOLL_CTL_ADD, fd)
 	if err == nil {
 		r.waiting[fd] = s
@@ -65,7 +65,7 @@ func (r *room) await(fd int, s *session) error {
 func (r *room) forget(fd int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.waiting[fd] != nil {
+	if r.waiting[fd] != nil && r.epoll != nil {
 		delete(r.waiting, fd)
 		_ = r.control(unix.EPOLL_CTL_DEL, fd)
 	}
@@ -95,7 +95,7 @@ func (r *room) run() error {
 			fd := int(event.Fd)
 			r.mu.Lock()
 			s := r.waiting[fd]
-			if s != nil {
+			if s != nil && r.epoll != nil {
 				delete(r.waiting, fd)
 				_ = r.control(unix.EPOLL_CTL_DEL, fd)
 			}
