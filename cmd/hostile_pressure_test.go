@@ -133,7 +133,7 @@ func hostileReaders(s *hostileScene, n int) {
 	s.play(func() {
 		peers := s.open(n)
 		for _, p := range peers {
-			_ = p.SetReadBuffer(64 << 10)
+			_ = p.SetReadBuffer(256 << 10) // with less, each piece would wait for a timer of the system's
 			mayFail(p.say(&codec.WinnersQuery{Agency: strconv.Itoa(own)}))
 		}
 		mayFail(bettor.say(&codec.Finished{Agency: strconv.Itoa(own)}))
