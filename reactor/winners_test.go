@@ -63,7 +63,7 @@ func TestManyWinnersForSlowReaders(t *testing.T) {
 		sleeping := c.session(never)
 		fast.send(queryFrame(1))
 		slow.send(queryFrame(1))
-		several.send(queryFrame(1), queryFrame(1), resumeFrame(1), queryFrame(1))
+		several.send(queryFrame(1), queryFrame(1), resumeFrame(1), queryFrame(1), []byte("\x00\x00\x00\x00\x0c"))
 		half.sendLast(queryFrame(1), queryFrame(1))
 		never.send(queryFrame(1))
 		c.awaitThat(sleeping, "it is told", func() bool { return sleeping.telling })
@@ -82,6 +82,9 @@ func TestManyWinnersForSlowReaders(t *testing.T) {
 			}
 			if err == nil && point[4] != byte(codec.TypeResumePoint) {
 				t.Errorf("between the winners comes %q", point)
+			}
+			if last, e := io.ReadAll(several); err == nil && (e != nil || !bytes.Equal(last, errorFrame(codec.UnknownType, noSlip))) {
+				t.Errorf("at the end come %q and %v", last, e)
 			}
 			ended <- err
 		}()
@@ -141,6 +144,35 @@ func TestStallTime(t *testing.T) {
 		stopping.reset()
 		taking.Close()
 	}
+	c.awaitSessions(0)
+	c.expectIdle()
+}
+
+// Whoever sends more behind a query than is kept gets its answer all the same.
+func TestTooMuchBehindWinners(t *testing.T) {
+	c := start(t, 1, nil, won(t, manyWinners))
+	p := c.dial()
+	s := c.takesPart(p)
+	p.send(queryFrame(1), resumeFrame(1))
+	c.awaitThat(s, "it is told", func() bool { return s.telling })
+	p.send(bytes.Repeat(betFrame(slipOf(1, "1", losing)), maxBehind/20))
+	c.awaitDraining(s)
+	if n := c.behind.get(); n > 2*maxBehind {
+		t.Errorf("%d bytes are kept", n)
+	}
+	p.expectBytes(c.winners(1))
+	if f := p.receive(); f[4] != byte(codec.TypeResumePoint) {
+		t.Errorf("after the winners comes %q", f)
+	}
+	for {
+		if f := p.receive(); f[4] == byte(codec.TypeRetry) {
+			break
+		} else if f[4] != byte(codec.TypeError) {
+			t.Fatalf("received %q", f)
+		}
+	}
+	p.expectEnd()
+	p.Close()
 	c.awaitSessions(0)
 	c.expectIdle()
 }
