@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -37,7 +38,7 @@ func BenchmarkHostile(b *testing.B) {
 		{"5000 that say nothing", nil, func(c *hostileCrowd) { c.hold(5000, nil) }},
 		{"1000 a second with a length of 2^32-1", nil, func(c *hostileCrowd) {
 			c.each(1000, func(p *hostilePeer, _ *rand.Rand) {
-				_, _ = p.Write(append(mustFrames(&codec.Resume{Agency: "1"}), 0xFF, 0xFF, 0xFF, 0xFF, byte(codec.TypeBatch)))
+				_, _ = p.Write(append(mustFrames(&codec.Resume{Agency: strconv.Itoa(stranger)}), 0xFF, 0xFF, 0xFF, 0xFF, byte(codec.TypeBatch)))
 			})
 		}},
 		{"1000 a second that come and go", nil, func(c *hostileCrowd) { c.each(1000, func(*hostilePeer, *rand.Rand) {}) }},
@@ -49,7 +50,7 @@ func BenchmarkHostile(b *testing.B) {
 			})
 		}},
 		{"100000 tiny frames a second", nil, func(c *hostileCrowd) {
-			frames := []byte(strings.Repeat(string(mustFrames(&codec.Resume{Agency: "1"})), 500))
+			frames := []byte(strings.Repeat(string(mustFrames(&codec.Resume{Agency: strconv.Itoa(stranger)})), 500))
 			c.each(200, func(p *hostilePeer, _ *rand.Rand) { _, _ = p.Write(frames); c.linger(p) })
 		}},
 		{"10000 refused bets a second", nil, func(c *hostileCrowd) {
@@ -57,7 +58,7 @@ func BenchmarkHostile(b *testing.B) {
 			c.each(100, func(p *hostilePeer, _ *rand.Rand) { _, _ = p.Write(frames); c.linger(p) })
 		}},
 		{"1000 a second for another agency", nil, func(c *hostileCrowd) {
-			frames := mustFrames(&codec.Resume{Agency: "1"}, &codec.Bet{Slip: hostileSlip(2, 1)}, &codec.WinnersQuery{Agency: "3"})
+			frames := mustFrames(&codec.Resume{Agency: strconv.Itoa(stranger)}, &codec.Bet{Slip: hostileSlip(2, 1)}, &codec.WinnersQuery{Agency: "3"})
 			c.each(1000, func(p *hostilePeer, _ *rand.Rand) { _, _ = p.Write(frames); c.linger(p) })
 		}},
 		{"1000 echo lines a second", nil, func(c *hostileCrowd) {

@@ -115,6 +115,11 @@ func betsOrFinishes(stream []byte) bool {
 			if m.Decode(frame.Payload) == nil {
 				name = m.Agency
 			}
+		case codec.TypeResume: // which would fence the agency itself
+			var m codec.Resume
+			if m.Decode(frame.Payload) == nil {
+				name = m.Agency
+			}
 		}
 		if id, err := lottery.ParseAgency(name); err == nil && id <= agencies {
 			return true
@@ -255,14 +260,17 @@ func hostileClaims(s *hostileScene, n int) {
 	})
 }
 
-// claim sends requests, all of which are refused with the code. When the
-// connection is to be an agency's it first says so.
-func (p *hostilePeer) claim(requests []codec.Message, agency int, code lottery.Code) error {
+// claim sends requests, all of which are refused with one of the codes. When the
+// connection is to be an agency's it first says so, with a bet that is refused:
+// a RESUME would fence the agency itself.
+func (p *hostilePeer) claim(requests []codec.Message, agency int, codes ...lottery.Code) error {
 	if agency > 0 {
-		if err := p.say(&codec.Resume{Agency: strconv.Itoa(agency)}); err != nil {
+		slip := hostileSlip(agency, 1)
+		slip.Document = "?"
+		if err := p.say(&codec.Bet{Slip: slip}); err != nil {
 			return err
 		}
-		if _, err := p.expect(codec.TypeResumePoint); err != nil {
+		if err := p.expectError(lottery.BadDocument); err != nil {
 			return err
 		}
 	}
@@ -270,7 +278,7 @@ func (p *hostilePeer) claim(requests []codec.Message, agency int, code lottery.C
 		return err
 	}
 	for i, request := range requests {
-		if err := p.expectError(code); err != nil {
+		if err := p.expectError(codes...); err != nil {
 			return fmt.Errorf("to request %d, %T: %w", i, request, err)
 		}
 	}
@@ -301,7 +309,13 @@ func hostileLatecomers(s *hostileScene, n int) {
 				&codec.Batch{Slips: slips, HasPosition: true, Position: 1<<32 + uint64(rng.Uint32())},
 			}
 			rng.Shuffle(len(requests), func(i, j int) { requests[i], requests[j] = requests[j], requests[i] })
-			if err := p.claim(requests, id, code); err != nil {
+			if err := p.say(&codec.Resume{Agency: strconv.Itoa(id)}); err != nil {
+				return err
+			}
+			if _, err := p.expect(codec.TypeResumePoint); err != nil {
+				return err
+			}
+			if err := p.claim(requests, 0, code, lottery.Fenced); err != nil { // by the next of them
 				return fmt.Errorf("agency %d: %w", id, err)
 			}
 			return nil
@@ -395,12 +409,9 @@ func hostileNames(s *hostileScene, n int) {
 				return err
 			}
 			refused++
-			if hostileUTF8(slip) {
-				var code lottery.Code
-				errors.As(refusal, &code)
-				return p.expectError(code)
-			}
-			return errors.Join(p.expectError(codec.BadFrame), p.expectEnd())
+			var code lottery.Code
+			errors.As(refusal, &code)
+			return p.expectError(code)
 		})
 		p, err := s.dial(0)
 		if err != nil {
@@ -441,15 +452,6 @@ func hostileNames(s *hostileScene, n int) {
 	if len(s.extra) == 0 || refused == 0 {
 		s.tb.Error("one of the two was not tried")
 	}
-}
-
-func hostileUTF8(slip lottery.Slip) bool {
-	for _, text := range []string{slip.Agency, slip.FirstName, slip.LastName, slip.Document, slip.Birthdate, slip.Number} {
-		if strings.ToValidUTF8(text, "") != text {
-			return false
-		}
-	}
-	return true
 }
 
 // hostileEcho has lines echoed that try to be lines of the log. Each comes back

@@ -153,9 +153,9 @@ func hostileLengths(s *hostileScene, n int) {
 // takes no more than a window.
 func hostileTinyFrames(s *hostileScene, n int) {
 	const piece, most, window = 500, 50_000, 1024
-	// The answer to RESUME is the longest to a frame as short.
-	pieces := bytes.Repeat(mustFrames(&codec.Resume{Agency: "1"}), piece)
-	answers := piece * len(mustFrames(&codec.ResumePoint{}))
+	// The refusal of a RESUME is the longest answer to a frame as short.
+	pieces := bytes.Repeat(mustFrames(&codec.Resume{Agency: strconv.Itoa(stranger)}), piece)
+	answers := piece * len(mustFrames(&codec.Error{Code: lottery.UnknownAgency}))
 	var taken atomic.Int64
 	s.play(func() {
 		s.run(func(i int, _ *rand.Rand) error {
@@ -249,7 +249,7 @@ func hostileHoarders(s *hostileScene, n int) {
 		}
 		batch.Slips = append(batch.Slips, slip)
 	}
-	small := codec.Resume{Agency: "1"}
+	small := codec.Resume{Agency: strconv.Itoa(stranger)}
 	behind := append(mustFrames(&codec.WinnersQuery{Agency: "1"}), bytes.Repeat(mustFrames(&batch), each)...)
 	behind = append(behind, bytes.Repeat(mustFrames(&small), 1000-each)...) // into what is left
 	s.play(func() {
@@ -406,7 +406,7 @@ func hostileOccupants(s *hostileScene, n int) {
 
 // hostileChurn connects, says a little or nothing, and is gone.
 func hostileChurn(s *hostileScene, n int) {
-	frame := mustFrames(&codec.Resume{Agency: "1"}, &codec.WinnersQuery{Agency: "2"}, &codec.Bet{Slip: hostileSlip(stranger, 1)})
+	frame := mustFrames(&codec.Resume{Agency: strconv.Itoa(stranger)}, &codec.WinnersQuery{Agency: "2"}, &codec.Bet{Slip: hostileSlip(stranger, 1)})
 	s.play(func() {
 		s.untilPlayed(n, func(i int, rng *rand.Rand) error {
 			p, err := s.dial(i)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -76,17 +77,18 @@ func (p *hostilePeer) expect(want codec.Type) ([]byte, error) {
 	return frame.Payload, err
 }
 
-func (p *hostilePeer) expectError(want lottery.Code) error {
+// expectError expects an ERROR with one of the codes.
+func (p *hostilePeer) expectError(want ...lottery.Code) error {
 	payload, err := p.expect(codec.TypeError)
 	if err != nil {
-		return fmt.Errorf("%w, expected %s", err, want)
+		return fmt.Errorf("%w, expected %v", err, want)
 	}
 	var answer codec.Error
 	if err := answer.Decode(payload); err != nil {
 		return err
 	}
-	if answer.Code != want {
-		return fmt.Errorf("the answer is the error %s, expected %s", answer.Code, want)
+	if !slices.Contains(want, answer.Code) {
+		return fmt.Errorf("the answer is the error %s, expected %v", answer.Code, want)
 	}
 	return nil
 }

@@ -54,6 +54,11 @@ var hostileRows = []hostileRow{
 	{name: "bets that come too late", short: 200, long: 10_000, do: hostileLatecomers},
 	{name: "names that forge lines and rows", short: 400, long: 20_000, agencies: agencies + 1, do: hostileNames,
 		args: []string{"--log-level", "DEBUG"}},
+	{name: "windows of batches that are refused", short: 100, long: 3000, memory: 64 << 10, do: hostileWindows},
+	{name: "half closed behind a query", short: 200, long: 8000, memory: 16 << 10, do: hostileHalfClosers},
+	{name: "lines of carriage returns", short: 50, long: 2000, do: hostileReturns},
+	{name: "150,000 winners, read slowly or never", short: 20, long: 200, agencies: agencies + 1, memory: 64 << 10, do: hostileReaders,
+		args: []string{"--max-unread-bytes", "8192"}},
 	{name: "echo lines that forge lines", short: 300, long: 20_000, do: hostileEcho},
 }
 

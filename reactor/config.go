@@ -55,15 +55,15 @@ type Config struct {
 	// what its connections send, on one goroutine.
 	Loops          int
 	MaxConnections int // open ones; more are told RETRY and closed at once
-	MaxPerAddress  int // open ones from one IP address
+	MaxPerAddress  int // open ones from one IPv4 address, or one IPv6 network of 64 bits
 	WindowFrames   int // frames of one connection that may wait for their answer
 	WindowBytes    int // bytes of payload in them
-	MaxUnread      int // bytes of answers that a peer may leave unread
+	MaxUnread      int // bytes of answers that a peer may leave unread; winners are not kept for it
 	// MaxWaiting is how many bytes of requests may wait for their answer in the
 	// whole server, except that each connection has one frame. Beyond it the
 	// answer is RETRY, and when twice as many wait the connection is closed after
-	// it. So many bytes of answers may be unread, too; beyond it a peer that
-	// leaves any is closed.
+	// it. So many bytes of answers may be unread, too; beyond it one of the peers
+	// that leave most is closed.
 	MaxWaiting int
 
 	MaxLine int // bytes of an echo connection's line, without its line break

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -18,21 +19,22 @@ const maxEnrolling = 64
 type doors struct {
 	mu        sync.Mutex
 	open      int
-	addresses map[string]int // open connections from each
+	addresses map[string]int // open connections from each IPv4 address or IPv6 network
 }
 
 // enter lets a connection of the peer in, or returns why there is no room.
 func (d *doors) enter(peer string, config *Config) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	from := origin(peer)
 	switch {
 	case d.open >= config.MaxConnections:
 		return fmt.Errorf("there are %d connections, more are not taken", config.MaxConnections)
-	case d.addresses[peer] >= config.MaxPerAddress:
-		return fmt.Errorf("there are %d connections from this address, more are not taken", config.MaxPerAddress)
+	case d.addresses[from] >= config.MaxPerAddress:
+		return fmt.Errorf("there are %d connections from %s, more are not taken", config.MaxPerAddress, from)
 	}
 	d.open++
-	d.addresses[peer]++
+	d.addresses[from]++
 	return nil
 }
 
@@ -40,10 +42,25 @@ func (d *doors) enter(peer string, config *Config) error {
 func (d *doors) leave(peer string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	from := origin(peer)
 	d.open--
-	if d.addresses[peer]--; d.addresses[peer] == 0 {
-		delete(d.addresses, peer)
+	if d.addresses[from]--; d.addresses[from] == 0 {
+		delete(d.addresses, from)
 	}
+}
+
+// origin is what counts as one address: with IPv6 whoever has any address has a
+// network of 64 bits of them (RFC 4291, 2.5.4).
+func origin(peer string) string {
+	address, err := netip.ParseAddr(peer)
+	if err != nil {
+		return peer
+	}
+	if address = address.Unmap(); address.Is4() {
+		return address.String()
+	}
+	network, _ := address.Prefix(64)
+	return network.String()
 }
 
 func (d *doors) count() int {

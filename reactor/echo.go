@@ -13,17 +13,15 @@ const quietTime = time.Second
 // receiveLine gathers an echo connection's line. When it is whole, it goes
 // back and the connection is closed.
 func (s *session) receiveLine(data []byte) {
+	limit := s.shard.server.config.MaxLine
+	data = data[:min(len(data), limit+len("\r\n")-len(s.line))] // before it is kept
 	end := bytes.IndexByte(data, '\n') + 1
 	if end > 0 {
 		data = data[:end]
 	}
-	limit := s.shard.server.config.MaxLine
-	if len(s.line)+len(data) > limit+len("\r\n") { // before it is kept
-		data = data[:limit+len("\r\n")+1-len(s.line)]
-	}
 	s.line = append(s.line, data...)
 	switch {
-	case len(s.text()) > limit:
+	case len(s.text()) > limit: // also of carriage returns alone
 		s.refuseLine(fmt.Errorf("the line is longer than %d bytes", limit))
 	case end > 0:
 		s.finishLine()
@@ -48,5 +46,7 @@ func (s *session) finishLine() {
 	s.linger()
 }
 
-// text is the line without its line break.
-func (s *session) text() []byte { return bytes.TrimRight(s.line, "\r\n") }
+// text is the line without its line break, which is one LF, CR LF or CR.
+func (s *session) text() []byte {
+	return bytes.TrimSuffix(bytes.TrimSuffix(s.line, []byte("\n")), []byte("\r"))
+}

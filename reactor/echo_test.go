@@ -27,6 +27,8 @@ func TestEcho(t *testing.T) {
 		"CR LF":                      {[]string{"hola\r\n"}, "hola\r\n", "hola"},
 		"an empty line":              {[]string{"\n"}, "\n", ""},
 		"an empty line with CR LF":   {[]string{"\r\n"}, "\r\n", ""},
+		"CR in it, and at its end":   {[]string{"\ra\r\r\r\n"}, "\ra\r\r\r\n", "\ra\r\r"},
+		"the longest of CR":          {[]string{strings.Repeat("\r", maxLine+1) + "\n"}, strings.Repeat("\r", maxLine+1) + "\n", strings.Repeat("\r", maxLine)},
 		"accents":                    {[]string{"[CLIENT 1] Message N°1\n"}, "[CLIENT 1] Message N°1\n", "[CLIENT 1] Message N°1"},
 		"the longest":                {[]string{long + "\n"}, long + "\n", long},
 		"the longest with CR LF":     {[]string{long + "\r\n"}, long + "\r\n", long},
@@ -133,6 +135,11 @@ func TestEchoOfALineThatIsTooLong(t *testing.T) {
 		"without":           {long},
 		"in pieces":         {long[:1000], long[1000:]},
 		"much too long":     {strings.Repeat(long, 500)},
+		"of CR alone":       {strings.Repeat("\r", maxLine+2)},
+		"of CR, and an end": {strings.Repeat("\r", maxLine+2) + "\n"},
+		"of CR, in pieces":  {strings.Repeat("\r", 1000), strings.Repeat("\r", 1000)},
+		"CR after the end":  {long[1:] + "\r\r\n"},
+		"much of CR":        {strings.Repeat("\r", 1<<20)},
 	} {
 		t.Run(what, func(t *testing.T) {
 			c := start(t, 1, nil, noLottery(t))

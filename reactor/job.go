@@ -61,7 +61,15 @@ type answer struct {
 }
 
 // betRef is the place of a bet's document and number in a job's texts.
-type betRef struct{ start, middle, end int }
+type betRef struct {
+	start            uint32
+	document, number uint16 // their lengths: both are of one frame
+}
+
+func (r betRef) in(texts string) (document, number string) {
+	middle := r.start + uint32(r.document)
+	return texts[r.start:middle], texts[middle : middle+uint32(r.number)]
+}
 
 // maxSpareJob bounds the memory, in bytes, of each buffer of a job that is kept
 // for the next one.
@@ -115,9 +123,8 @@ func (j *job) settle() {
 
 // note keeps a bet's document and number, which are gone with the request.
 func (j *job) note(document, number string) {
-	start := len(j.texts)
+	j.refs = append(j.refs, betRef{uint32(len(j.texts)), uint16(len(document)), uint16(len(number))})
 	j.texts = append(append(j.texts, document...), number...)
-	j.refs = append(j.refs, betRef{start, start + len(document), len(j.texts)})
 }
 
 // wait has the job wait for one more completion; unwait takes that back.
@@ -199,15 +206,16 @@ func (j *job) reportBets(s *Server, o *outcome, texts string) {
 	journal, single := s.config.Journal, o.kind == codec.TypeBet
 	if single || journal.EachBet() {
 		for _, bet := range j.refs[o.first:o.last] {
-			j.lines = journal.AppendBet(j.lines, texts[bet.start:bet.middle], texts[bet.middle:bet.end], !single)
+			document, number := bet.in(texts)
+			j.lines = journal.AppendBet(j.lines, document, number, !single)
 		}
 	}
 	if !single {
 		j.lines = journal.AppendBatch(j.lines, o.bets)
 	}
 	s.config.Observer.Stored(o.agency, o.fresh, o.bytes)
-	first := j.refs[o.first]
-	j.success = codec.Success{Document: texts[first.start:first.middle], Number: texts[first.middle:first.end]}
+	document, number := j.refs[o.first].in(texts)
+	j.success = codec.Success{Document: document, Number: number}
 	j.reply(&j.success)
 }
 

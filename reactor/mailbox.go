@@ -13,7 +13,8 @@ import (
 // while later ones pass it.
 //
 // It is bounded by what is put in: a job for each read that has no answer yet,
-// which windows and Config.MaxWaiting bound, and a few calls.
+// which windows and Config.MaxWaiting bound, a call for each connection whose
+// socket was full, and a few others.
 type mailbox struct {
 	mu      sync.Mutex
 	loop    gnet.EventLoop // nil before the first connection, and when it is closed

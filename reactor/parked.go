@@ -24,13 +24,13 @@ func (s *session) ask(agency int) {
 	s.short.opened(s.count)
 	s.count++
 	s.hold(1, 0)
+	s.parked = true
+	s.shard.server.queries.add(1)
 	if s.shard.server.announced() {
 		s.flush()
 		return
 	}
-	s.parked = true
 	s.shard.parked[s] = struct{}{}
-	s.shard.server.queries.add(1)
 }
 
 // keepBehind keeps a frame that came after a query that is parked.
@@ -56,22 +56,27 @@ func (s *session) endQuery() {
 	reason := retry("more than %d bytes wait behind a query", maxBehind)
 	server.logFailure(actions[0], s.peer, reason)
 	server.cut.add(1)
-	s.releaseParked()
 	s.state = draining
 	s.decoder = codec.Decoder{}
+	if s.telling { // it gets the rest first
+		s.behind.farewell = reason
+		return
+	}
+	s.releaseParked()
 	j := s.jobs[len(s.jobs)-1]
 	j.query, j.complete, j.closing = 0, true, true
 	j.replies = appendReply(j.replies, &codec.Retry{Reason: reason.Error()})
 	s.flush()
 }
 
-// unpark answers the query, now that the draw is announced, and does what the
-// frames behind it ask for.
+// unpark does what the frames behind a query ask for, now that it is answered.
 func (s *session) unpark() {
 	behind, end, since := s.behind, s.state, s.since
 	s.releaseParked()
+	if s.shard.server.stopping.Load() {
+		return
+	}
 	s.state = framed
-	s.flush()
 	var decoder codec.Decoder
 	s.receiveFrames(&decoder, behind.stream)
 	if s.state != framed {
@@ -85,6 +90,14 @@ func (s *session) unpark() {
 	s.flush()
 }
 
+// dropQuery forgets a query that is the only job.
+func (s *session) dropQuery() {
+	s.releaseParked()
+	j := s.jobs[0]
+	s.jobs = nil
+	j.drop()
+}
+
 // releaseParked gives back what a parked query holds, except its job.
 func (s *session) releaseParked() {
 	if !s.parked {
@@ -96,15 +109,4 @@ func (s *session) releaseParked() {
 	s.shard.server.behind.add(-cap(s.behind.stream))
 	s.hold(-s.behind.frames, -s.behind.bytes)
 	s.behind = behind{}
-}
-
-// tellWinners writes the reply to the agency's query.
-func (s *session) tellWinners(agency int) {
-	if s.state == closed {
-		return
-	}
-	s.write(s.shard.server.winners(agency))
-	if s.state != closed {
-		s.shard.server.config.Observer.Told(agency)
-	}
 }

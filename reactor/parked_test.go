@@ -166,7 +166,7 @@ func TestPitfall14ThousandQueries(t *testing.T) {
 	}
 	c.await("only those that stay are parked", func() bool {
 		c.onLoops(func(sh *shard) {
-			for s := range sh.lingering { // for half of those that leave, time passes
+			for _, s := range sh.sessions { // for half of those that leave, time passes
 				s.closeAfter = time.Time{}
 			}
 			sh.sweep()

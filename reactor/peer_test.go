@@ -147,15 +147,23 @@ func (p *peer) expectBytes(want []byte) {
 func (p *peer) match(want []byte) error {
 	got := make([]byte, len(want))
 	n, err := io.ReadFull(p, got)
-	if err != nil || !bytes.Equal(got, want) {
-		same := 0
-		for same < n && got[same] == want[same] {
-			same++
-		}
-		return fmt.Errorf("received %d bytes and %v, expected %d bytes; from byte %d on there are %.200q, expected %.200q",
-			n, err, len(want), same, got[same:n], want[same:])
+	if err != nil {
+		return fmt.Errorf("%w, and %v", err, same(got[:n], want))
 	}
-	return nil
+	return same(got, want)
+}
+
+// same compares what was received.
+func same(got, want []byte) error {
+	if bytes.Equal(got, want) {
+		return nil
+	}
+	alike := 0
+	for alike < min(len(got), len(want)) && got[alike] == want[alike] {
+		alike++
+	}
+	return fmt.Errorf("received %d bytes, expected %d; from byte %d on there are %.200q, expected %.200q",
+		len(got), len(want), alike, got[alike:], want[alike:])
 }
 
 // reset ends the connection with a reset.

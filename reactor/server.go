@@ -34,6 +34,8 @@ type Server struct {
 	finished []atomic.Bool // whether the log says so of agency i+1
 
 	doors     doors
+	room      room
+	debts     debts
 	enrolling chan struct{} // has an element for each connection that waits for its loop
 
 	// replies are the frames that answer each agency's query, once the draw is
@@ -84,6 +86,18 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("listen on %s: %w", s.config.Address, err)
 	}
 	s.address = listener.Addr()
+	if err := s.room.open(); err != nil {
+		listener.Close()
+		return fmt.Errorf("start the event loops: %w", err)
+	}
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		if err := s.room.run(); err != nil {
+			s.config.Log.Error().Str("action", "send_answer").Str("result", "fail").Err(err).Send()
+		}
+	})
+	defer writing.Wait()
+	defer s.room.close()
 	for i, shard := range s.shards {
 		if err := shard.start(); err != nil {
 			listener.Close()
@@ -132,7 +146,6 @@ func (s *Server) stopShards(shards []*shard) (err error) {
 func (s *Server) drain() error {
 	timeout := time.NewTimer(s.config.StopTimeout)
 	defer timeout.Stop()
-	late := fmt.Errorf("work in flight has not ended within %v", s.config.StopTimeout)
 	inTime := func(event <-chan struct{}) bool {
 		select {
 		case <-event:
@@ -147,24 +160,50 @@ func (s *Server) drain() error {
 		}
 	}
 	for _, shard := range s.shards {
-		if !inTime(shard.mail.do(shard.closeIdle)) {
-			return late
+		closer := shard.closer()
+		for more := true; more; {
+			more = false
+			if !inTime(shard.mail.do(func() { more = closer() })) {
+				return s.late("an event loop does not answer")
+			}
 		}
 	}
 	for s.busy.get() > 0 {
 		if !inTime(s.quiet) {
-			return late
+			return s.late(fmt.Sprintf("%d requests have no answer, and their agencies send them again", s.frames.get()))
 		}
 	}
 	if s.lottery.Phase() == lottery.Drawing && !inTime(s.lottery.Drawn()) {
-		return late
+		return s.late("the draw is not made")
+	}
+	// Each peer that was told something lately gets the time to read it.
+	lingering := time.NewTimer(stopLinger)
+	defer lingering.Stop()
+	for s.doors.count() > 0 {
+		select {
+		case <-s.quiet:
+		case <-lingering.C:
+			return nil
+		case <-timeout.C:
+			return nil
+		}
 	}
 	return nil
+}
+
+// late is the error of a stop that has taken too long.
+func (s *Server) late(what string) error {
+	return fmt.Errorf("the work in flight has not ended within %v: %s; what was acknowledged is on disk", s.config.StopTimeout, what)
 }
 
 // done counts a job whose replies were written, or that nobody waits for.
 func (s *Server) done() {
 	s.busy.add(-1)
+	s.wakeStop()
+}
+
+// wakeStop has a stop look again at what it waits for.
+func (s *Server) wakeStop() {
 	if s.stopping.Load() {
 		select {
 		case s.quiet <- struct{}{}:
@@ -190,8 +229,23 @@ func (s *Server) announce(ctx context.Context) {
 		}
 	}
 	s.logDraw()
+	var telling sync.WaitGroup
 	for _, shard := range s.shards {
-		shard.mail.do(shard.tellParked)
+		telling.Go(func() { inPieces(ctx, shard, shard.tellParked) })
+	}
+	telling.Wait()
+}
+
+// inPieces has a loop do something piece by piece, and what else there is to do
+// between them.
+func inPieces(ctx context.Context, sh *shard, piece func() (more bool)) {
+	for more := true; more; {
+		more = false
+		select {
+		case <-ctx.Done():
+			return
+		case <-sh.mail.do(func() { more = piece() }):
+		}
 	}
 }
 
@@ -244,7 +298,7 @@ func (s *Server) sweepRegularly(ctx context.Context) {
 			return
 		case <-ticker.C:
 			for _, shard := range s.shards {
-				shard.mail.do(shard.sweep)
+				inPieces(ctx, shard, shard.newSweeper().sweep)
 			}
 		}
 	}

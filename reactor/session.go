@@ -24,6 +24,7 @@ type session struct {
 	shard  *shard
 	conn   outlet
 	opened bool   // by the loop
+	place  int    // among its shard's sessions
 	peer   string // IP address
 	state  state
 
@@ -48,9 +49,17 @@ type session struct {
 	since    time.Time // when the first byte of what is not complete came in
 
 	flushing   bool      // flush is at work
-	unread     int       // bytes of replies that the peer had not taken, when last looked at
 	ignored    int       // bytes thrown away
-	closeAfter time.Time // when a lingering connection is closed at the latest
+	lingering  bool      // it is closed soon
+	closeAfter time.Time // at the latest, when everything is written
+
+	unread    []byte    // replies that the socket has not taken
+	telling   bool      // the first job is a query, of whose reply a part is written
+	waiting   bool      // until the socket has room
+	written   int       // bytes, to the socket by the loop
+	taken     int       // of these, by the peer when last looked at
+	lastTaken time.Time // when the peer took something last, or began to wait
+	answered  time.Time // when something was written last
 }
 
 // maxIgnored is how many bytes are thrown away before the connection is closed.
@@ -65,7 +74,7 @@ const (
 
 // receive takes what has come in.
 func (s *session) receive(data []byte) {
-	if s.shard.server.stopping.Load() {
+	if s.shard.server.stopping.Load() && s.state != draining {
 		return
 	}
 	s.lastSeen = time.Now()
@@ -197,9 +206,12 @@ func (s *session) checkTime(now time.Time) {
 	if s.state == closed {
 		return
 	}
-	s.countUnread()
+	s.checkTaken(now)
 	config := &s.shard.server.config
 	switch {
+	case s.state == closed:
+	case s.lingering && now.After(s.closeAfter) && s.isIdle():
+		s.close()
 	case s.state == draining:
 	case s.state == echoing && now.Sub(s.lastSeen) > quietTime:
 		s.finishLine()
@@ -220,11 +232,24 @@ func (s *session) notComplete() error {
 	return retry("what was begun is not complete after %v", s.shard.server.config.FrameTimeout)
 }
 
-// closeIfIdle closes the connection when nothing is on its way that it is to be
-// told. A query that is parked is not.
-func (s *session) closeIfIdle() {
-	if len(s.jobs) == 0 || s.parked && len(s.jobs) == 1 {
+// isIdle reports whether nothing is on its way that the peer is to be told. A
+// query that waits for the draw is not.
+func (s *session) isIdle() bool {
+	return !s.owes() && (len(s.jobs) == 0 || s.parked && len(s.jobs) == 1)
+}
+
+// closeIfStopping closes, when the server stops, a connection that is idle.
+func (s *session) closeIfStopping() {
+	if s.state == closed || !s.shard.server.stopping.Load() || !s.isIdle() {
+		return
+	}
+	if s.parked {
+		s.dropQuery()
+	}
+	if s.isTail() || time.Since(s.answered) > lingerTime {
 		s.close()
+	} else {
+		s.linger()
 	}
 }
 
@@ -234,10 +259,10 @@ func (s *session) ended(err error) {
 	s.state = closed
 	s.short.use(0)
 	server := s.shard.server
-	server.unread.add(-s.unread)
-	s.unread = 0
+	server.room.forget(s.conn.Fd())
+	server.debts.set(s, 0)
+	s.unread, s.telling = nil, false
 	s.shard.left(s)
-	delete(s.shard.lingering, s)
 	s.releaseParked()
 	s.flush()
 	event := server.config.LoopLog.Debug()

@@ -3,6 +3,7 @@ package reactor
 import (
 	"errors"
 	"io"
+	"math"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -23,9 +24,8 @@ type shard struct {
 	mail        mailbox
 	connections gauge // that it was given
 
-	sessions  map[*session]struct{} // whose connection is open, or that have jobs
-	parked    map[*session]struct{} // whose query waits for the draw
-	lingering map[*session]struct{} // which are closed soon
+	sessions []*session            // whose connection is open, or that have jobs
+	parked   map[*session]struct{} // whose query waits for the draw
 
 	// The fullest windows that the last sweep saw.
 	windowFrames, windowBytes gauge
@@ -42,12 +42,7 @@ type shard struct {
 }
 
 func newShard(s *Server) *shard {
-	return &shard{
-		server:    s,
-		sessions:  make(map[*session]struct{}),
-		parked:    make(map[*session]struct{}),
-		lingering: make(map[*session]struct{}),
-	}
+	return &shard{server: s, parked: make(map[*session]struct{})}
 }
 
 // start starts the loop.
@@ -67,8 +62,8 @@ func (sh *shard) start() (err error) {
 func (sh *shard) stop() error {
 	sh.mail.close()
 	err := sh.client.Stop()
-	for session := range sh.sessions {
-		session.close()
+	for i := len(sh.sessions); i > 0; {
+		i = sh.piece(i, (*session).close)
 	}
 	return err
 }
@@ -78,7 +73,8 @@ func (sh *shard) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	session := c.Context().(*session)
 	session.conn, session.opened = c, true
 	session.short.use(c.Fd())
-	sh.sessions[session] = struct{}{}
+	session.place = len(sh.sessions)
+	sh.sessions = append(sh.sessions, session)
 	sh.mail.open(c.EventLoop())
 	return nil, gnet.None
 }
@@ -115,40 +111,84 @@ func (sh *shard) OnClose(c gnet.Conn, err error) gnet.Action {
 func (sh *shard) left(s *session) {
 	sh.connections.add(-1)
 	sh.server.doors.leave(s.peer)
+	sh.server.wakeStop()
 }
 
-// tellParked answers all parked queries.
-func (sh *shard) tellParked() {
-	for session := range sh.parked {
-		session.unpark()
+// forget takes a session out, if it is in, and the last one gets its place.
+func (sh *shard) forget(s *session) {
+	if s.place >= len(sh.sessions) || sh.sessions[s.place] != s {
+		return
 	}
+	end := len(sh.sessions) - 1
+	moved := sh.sessions[end]
+	sh.sessions[s.place], moved.place = moved, s.place
+	sh.sessions[end] = nil
+	sh.sessions = sh.sessions[:end]
 }
 
-// closeIdle closes, for a stop, every connection that waits for no answer. The
+// maxPiece is how many sessions are looked at in one task of the loop: many
+// would keep it from its connections.
+const maxPiece = 512
+
+// piece does f with some sessions below the given place, and returns below which
+// the next piece is, or 0. It goes downward, so that it misses none when some go
+// and others come meanwhile.
+func (sh *shard) piece(below int, f func(*session)) int {
+	below = min(below, len(sh.sessions))
+	end := max(below-maxPiece, 0)
+	for below > end {
+		if below--; below < len(sh.sessions) {
+			f(sh.sessions[below])
+		}
+	}
+	return below
+}
+
+// tellParked answers some of the parked queries, and reports whether there are
+// more.
+func (sh *shard) tellParked() (more bool) {
+	told := 0
+	for session := range sh.parked {
+		if told++; told > maxPiece {
+			break
+		}
+		delete(sh.parked, session)
+		session.flush()
+	}
+	return len(sh.parked) > 0
+}
+
+// sweeper ends the connections of a shard that have taken too long, in pieces.
+type sweeper struct {
+	shard         *shard
+	below         int
+	frames, bytes int // the fullest windows
+}
+
+func (sh *shard) newSweeper() *sweeper { return &sweeper{shard: sh, below: math.MaxInt} }
+
+// sweep looks at some sessions, and reports whether there are more.
+func (w *sweeper) sweep() (more bool) {
+	now := time.Now()
+	w.below = w.shard.piece(w.below, func(s *session) {
+		w.frames, w.bytes = max(w.frames, s.frames.get()), max(w.bytes, s.bytes.get())
+		s.checkTime(now)
+	})
+	if w.below > 0 {
+		return true
+	}
+	w.shard.windowFrames.set(w.frames)
+	w.shard.windowBytes.set(w.bytes)
+	return false
+}
+
+// closer closes, for a stop, every connection that waits for no answer. The
 // others follow when they have theirs. Parked queries get none: there was no
 // draw.
-func (sh *shard) closeIdle() {
-	for session := range sh.sessions {
-		session.closeIfIdle()
-	}
-}
-
-// sweep ends the connections that have taken too long, and closes those that
-// have lingered long enough.
-func (sh *shard) sweep() {
-	now := time.Now()
-	var frames, bytes int
-	for session := range sh.sessions {
-		frames, bytes = max(frames, session.frames.get()), max(bytes, session.bytes.get())
-		session.checkTime(now)
-	}
-	sh.windowFrames.set(frames)
-	sh.windowBytes.set(bytes)
-	for session := range sh.lingering {
-		if now.After(session.closeAfter) {
-			session.closeIfIdle()
-		} else {
-			session.endOutput()
-		}
+func (sh *shard) closer() (piece func() (more bool)) {
+	below := math.MaxInt
+	return func() bool {
+		below = sh.piece(below, (*session).closeIfStopping)
+		return below > 0
 	}
 }

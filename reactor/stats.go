@@ -18,7 +18,6 @@ type gauges struct {
 	frames  gauge // that wait for their answer
 	waiting gauge // bytes that they cost
 	behind  gauge // bytes of frames behind parked queries
-	unread  gauge // bytes of replies that peers have not taken
 	busy    gauge // jobs
 }
 
@@ -59,7 +58,7 @@ func (s *Server) Stats() Stats {
 		WaitingFrames:      s.frames.get(),
 		WaitingBytes:       s.waiting.get(),
 		MaxWaiting:         s.config.MaxWaiting,
-		UnreadBytes:        s.unread.get(),
+		UnreadBytes:        s.debts.sum(),
 		Jobs:               s.busy.get(),
 		Loops:              len(s.shards),
 		MaxWindowFrames:    s.config.WindowFrames,

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/panjf2000/gnet/v2"
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 	"loteria/codec"
@@ -219,13 +218,11 @@ func TestPitfall13StopWhileAgenciesSend(t *testing.T) {
 // A peer that does not read does not hold up a stop.
 func TestStopWithUnreadAnswers(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
-		c := start(t, 1, func(config *Config) { config.MaxUnread = 64 << 20 }, won(t, 2000))
+		c := start(t, 1, func(config *Config) { config.Loops = 1 }, won(t, 2000))
 		p := c.dial()
-		_ = p.SetReadBuffer(4 << 10)
-		s := c.session(p)
-		c.onLoop(s.shard, func() { _ = s.conn.(gnet.Conn).SetWriteBuffer(4 << 10) })
+		s := c.fillsUp(p)
 		p.send(bytes.Repeat(queryFrame(1), 100))
-		c.awaitThat(s, "answers wait to be read", func() bool { return s.frames.get() == 0 && s.conn.OutboundBuffered() > 1<<20 })
+		c.awaitThat(s, "answers wait to be read", func() bool { return s.telling })
 		c.expectStop(1)
 		p.expectGone()
 		p.Close()
@@ -321,6 +318,7 @@ type undrawn struct{ Lottery }
 
 func (undrawn) Drawn() <-chan struct{} { return nil }
 func (undrawn) Phase() lottery.Phase   { return lottery.Betting }
+func (undrawn) Agencies() int          { return 1 }
 
 func TestStopBeforeTheStart(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {

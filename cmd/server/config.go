@@ -34,7 +34,7 @@ type config struct {
 	storageDir       string // folder of the ledger
 	contest          string // folder below storageDir; empty is storageDir itself
 	maxConnections   int
-	maxPerAddress    int           // connections from one IP address
+	maxPerAddress    int           // connections from one IP address or IPv6 network
 	maxLine          int           // bytes of a line that is echoed
 	frameTimeout     time.Duration // for a frame or line to become complete
 	idleTimeout      time.Duration // with nothing said and no answer due
@@ -53,6 +53,10 @@ type config struct {
 	check            bool          // do nothing but read the ledger
 	warnings         []string      // what was ignored of all that was given
 }
+
+// perAddress is the default of maxPerAddress: a quarter of that of
+// maxConnections.
+const perAddress = 32768
 
 // maxContest bounds the name of a contest, in bytes.
 const maxContest = 64
@@ -129,8 +133,8 @@ func table(c *config) *settings.Set {
 		About: "connections at the same time; further ones are closed at once",
 	}, settings.Int(1, 1_000_000))
 	settings.Add(s, &c.maxPerAddress, settings.Setting{
-		Key: "MAX_CONNECTIONS_PER_ADDRESS", Flag: "max-connections-per-address", Env: "MAX_CONNECTIONS_PER_ADDRESS", Default: "32768",
-		About: "connections from one IP address at the same time",
+		Key: "MAX_CONNECTIONS_PER_ADDRESS", Flag: "max-connections-per-address", Env: "MAX_CONNECTIONS_PER_ADDRESS", Default: strconv.Itoa(perAddress),
+		About: "connections from one IPv4 address, or one IPv6 network of 64 bits, at the same time; the default is lowered to a quarter of the connections that the limit of open files allows",
 	}, settings.Int(1, 1_000_000))
 	settings.Add(s, &c.maxLine, settings.Setting{
 		Key: "MAX_LINE", Flag: "max-line", Env: "MAX_LINE", Default: "1024",
@@ -158,11 +162,11 @@ func table(c *config) *settings.Set {
 	}, settings.Int(8192, 1<<40))
 	settings.Add(s, &c.maxUnread, settings.Setting{
 		Key: "MAX_UNREAD_BYTES", Flag: "max-unread-bytes", Env: "MAX_UNREAD_BYTES", Default: "1048576",
-		About: "bytes of answers that an agency may leave unread before it is cut off",
+		About: "bytes of answers, other than winners, that an agency may leave unread before it is cut off",
 	}, settings.Int(8192, 1<<30))
 	settings.Add(s, &c.shutdownTimeout, settings.Setting{
 		Key: "SHUTDOWN_TIMEOUT", Flag: "shutdown-timeout", Env: "SHUTDOWN_TIMEOUT", Default: "5s",
-		About: "most time that a stop waits for work in flight",
+		About: "most time that a stop waits for work in flight, and for the ledger to close",
 	}, settings.Duration(0, time.Hour))
 	settings.Add(s, &c.named, settings.Setting{
 		Key:   "SERVER_IP",

@@ -39,6 +39,16 @@ func limitConnections(wanted, loops int) (int, error) {
 	return int(room), nil
 }
 
+// limitPerAddress returns how many of the connections one address may have: as
+// configured, except that the default is at most a quarter when there may be
+// fewer connections than wanted.
+func limitPerAddress(configured, connections, wanted int) int {
+	if configured == perAddress && connections < wanted {
+		return min(configured, max(connections/4, 1))
+	}
+	return configured
+}
+
 // spareProcessors is how many goroutines may run beyond what there are cores:
 // event loops and the leader of a commit are in a system call most of the time,
 // and each takes a processor of Go's scheduler along until that notices. With

@@ -86,9 +86,11 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 	if err != nil {
 		return err
 	}
+	perAddress := limitPerAddress(c.maxPerAddress, connections, c.maxConnections)
 	if connections < c.maxConnections {
 		log.Info().Str("action", "limit_connections").Str("result", "success").
 			Int("max_connections", connections).Int("configured", c.maxConnections).
+			Int("max_connections_per_address", perAddress).
 			Str("reason", "the system allows no more open files").Send()
 	}
 	server := reactor.New(reactor.Config{
@@ -97,7 +99,7 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 		Echo:           c.echo,
 		Loops:          c.eventLoops(),
 		MaxConnections: connections,
-		MaxPerAddress:  c.maxPerAddress,
+		MaxPerAddress:  perAddress,
 		MaxLine:        c.maxLine,
 		FrameTimeout:   c.frameTimeout,
 		IdleTimeout:    c.idleTimeout,
@@ -115,9 +117,9 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 	shown.Watch(contest, ledger.Durable, server)
 
 	ctx, cancel := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	defer watching.Wait()
 	defer cancel()
+	stop := newStop(ctx, c.shutdownTimeout)
+	var watching sync.WaitGroup
 	// From here on there may be a draw, which the server logs.
 	watching.Go(func() {
 		if err := watch(ctx, contest, ledger, time.Now, log); err != nil {
@@ -126,13 +128,17 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 		}
 	})
 	watching.Go(func() { announce(ctx, server, shown, log) })
-	if err := server.Run(ctx); err != nil {
-		// The ledger may be what hangs; waiting for it would be without end.
-		return err
+	err = server.Run(ctx)
+	cancel()
+	if err != nil { // the ledger may be what hangs
+		return errors.Join(err, stop.wait("the watch over the ledger", func() error { watching.Wait(); return nil }))
 	}
-	if err := contest.Close(); err != nil {
-		return err
+	err = stop.wait("the ledger", func() error {
+		watching.Wait()
+		return contest.Close()
+	})
+	if err == nil {
+		log.Info().Str("action", "close_ledger").Str("result", "success").Send()
 	}
-	log.Info().Str("action", "close_ledger").Str("result", "success").Send()
-	return nil
+	return err
 }

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What hangs does not keep a stop longer than it may take, and the error says
+// what that was. What ends in time says itself how.
+func TestStopIsBounded(t *testing.T) {
+	failed := errors.New("no space left on device")
+	hang := make(chan struct{})
+	t.Cleanup(func() { close(hang) }) // after the parallel ones
+	for name, test := range map[string]struct {
+		timeout time.Duration
+		f       func() error
+		want    string
+	}{
+		"it closes":          {time.Hour, func() error { return nil }, ""},
+		"it fails":           {time.Hour, func() error { return failed }, failed.Error()},
+		"it closes at once":  {0, func() error { return nil }, ""},
+		"it hangs":           {time.Millisecond, func() error { <-hang; return nil }, "the ledger has not ended within 500ms"},
+		"it hangs, no time":  {0, func() error { <-hang; return nil }, "the ledger has not ended within 500ms"},
+		"it hangs, and long": {minStop + time.Millisecond, func() error { <-hang; return nil }, "within 501ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(context.Background())
+			s := newStop(ctx, test.timeout)
+			cancel()
+			err := s.wait("the ledger", test.f)
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("the error is %v, expected %q", err, test.want)
+			}
+		})
+	}
+}
+
+// The time begins when the stop does.
+func TestStopBeginsWhenItIsAskedFor(t *testing.T) {
+	s := newStop(context.Background(), 0)
+	select {
+	case <-s.over:
+		t.Error("it is over before it began")
+	case <-time.After(2 * minStop):
+	}
+}

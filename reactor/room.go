@@ -1,0 +1,108 @@
+package reactor
+
+import (
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// room tells sessions when their sockets take something again, which gnet does
+// not tell. It waits for those sockets only that were full.
+type room struct {
+	mu      sync.Mutex
+	epoll   *os.File         // nil when it is closed
+	waiting map[int]*session // by descriptor
+}
+
+func (r *room) open() error {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("epoll_create1", err)
+	}
+	_ = unix.SetNonblock(fd, true) // so that Go waits for it without a thread
+	r.epoll, r.waiting = os.NewFile(uintptr(fd), "epoll"), make(map[int]*session)
+	return nil
+}
+
+// close ends run. Nobody is told anything any more.
+func (r *room) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.epoll.Close()
+	r.epoll = nil
+}
+
+// control is epoll_ctl(2). The caller holds the lock, and it is open.
+func (r *room) control(operation, fd int) error {
+	raw, err := r.epoll.SyscallConn()
+	if err != nil {
+		return err
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLOUT, Fd: int32(fd)}
+	if e := raw.Control(func(epoll uintptr) { err = unix.EpollCtl(int(epoll), operation, fd, &event) }); e != nil {
+		return e
+	}
+	return os.NewSyscallError("epoll_ctl", err)
+}
+
+// await has the session told, once, when the socket takes something.
+func (r *room) await(fd int, s *session) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.waiting[fd] == s || r.epoll == nil {
+		return nil
+	}
+	err := r.control(unix.EPOLL_CTL_ADD, fd)
+	if err == nil {
+		r.waiting[fd] = s
+	}
+	return err
+}
+
+// forget has the session not told any more. It has to be called before the
+// descriptor is closed or copied.
+func (r *room) forget(fd int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.waiting[fd] != nil && r.epoll != nil {
+		delete(r.waiting, fd)
+		_ = r.control(unix.EPOLL_CTL_DEL, fd)
+	}
+}
+
+// run tells the sessions, until close.
+func (r *room) run() error {
+	epoll, err := r.epoll.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var events [128]unix.EpollEvent
+	for {
+		var n int
+		var failed error
+		err := epoll.Read(func(fd uintptr) bool {
+			n, failed = unix.EpollWait(int(fd), events[:], 0)
+			return n > 0 || failed != nil && failed != unix.EINTR
+		})
+		if err != nil {
+			return nil // it is closed
+		}
+		if failed != nil {
+			return os.NewSyscallError("epoll_wait", failed)
+		}
+		for _, event := range events[:n] {
+			fd := int(event.Fd)
+			r.mu.Lock()
+			s := r.waiting[fd]
+			if s != nil && r.epoll != nil {
+				delete(r.waiting, fd)
+				_ = r.control(unix.EPOLL_CTL_DEL, fd)
+			}
+			r.mu.Unlock()
+			if s != nil {
+				s.shard.mail.put(letter{do: s.hasRoom})
+			}
+		}
+	}
+}
