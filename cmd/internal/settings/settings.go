@@ -16,6 +16,7 @@ package settings
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -112,6 +113,12 @@ func (s *Set) Refuse(key, why, allowed string) error {
 		}
 	}
 	return nil
+}
+
+// Given reports whether somebody has given the setting with the key a value, so
+// that it is not the default.
+func (s *Set) Given(key string) bool {
+	return slices.ContainsFunc(s.entries, func(e *entry) bool { return e.Key == key && e.source != "" })
 }
 
 // notSet is the error of a setting that nobody gave.
