@@ -64,12 +64,13 @@ func (a *agency) resume(l *link, b *betting, bets *counted) (uint64, error) {
 	if err := decode(answer, &point); err != nil {
 		return 0, failed("resume", err)
 	}
-	if a.central = resuming; point.Count < a.acked {
-		a.lostBets(point.Count)
-	}
+	a.central = resuming
 	clear(a.closings)
 	if err := match(b.name, bets, point); err != nil {
 		return 0, err
+	}
+	if point.Count < a.acked {
+		a.lostBets(point.Count)
 	}
 	a.progress(point.Count)
 	e := a.log.Debug()

@@ -436,7 +436,10 @@ func TestCentralHasLostBets(t *testing.T) {
 					if !ok {
 						return
 					}
-					if kind == tFinished && test.at == 0 && restore() {
+					central.mu.Lock()
+					lost := kind == tFinished && test.at == 0 && restore()
+					central.mu.Unlock()
+					if lost {
 						return
 					}
 					answer, hangUp := central.answer(kind, payload)
