@@ -102,9 +102,11 @@ func (e *refusedError) Error() string {
 
 // meanings are of codes that say nothing to whoever starts an agency.
 var meanings = map[lottery.Code]string{
-	lottery.Fenced:    "another process speaks for this agency",
-	lottery.OtherBets: "it has stored other bets of this agency",
-	lottery.Storage:   "it can store nothing any more, see its log",
+	lottery.Fenced:         "another process speaks for this agency",
+	lottery.OtherBets:      "it has stored other bets of this agency",
+	lottery.DrawDone:       "the draw is done, and no bets are taken any more",
+	lottery.AgencyFinished: "the agency has finished already, or was declared missing",
+	lottery.Storage:        "it can store nothing any more, see its log",
 }
 
 func (e *refusedError) Unwrap() error { return e.answer.Code }

@@ -470,6 +470,27 @@ func TestCentralHasLostBets(t *testing.T) {
 	}
 }
 
+// A central that comes back with other bets is sent nothing, and the warning of
+// one that has lost some is not for it.
+func TestCentralHasOtherBetsNow(t *testing.T) {
+	central := &fake{knowsResume: true}
+	central.onBatch = func(n int) ([]byte, bool) {
+		if n < 3 {
+			return nil, false
+		}
+		central.rows, central.ends = nil, nil
+		central.withStored([]string{"Ana,Paz,1,2000-01-01,1"})
+		return nil, true
+	}
+	config := batchConfig(t, central.start(t), sampleRows(25))
+	config.Window = 1
+	log, err := runAgency(t, config)
+	wantFailure(t, log, err, "resume", "the central has 1 bets of this agency, and they are not the first 1")
+	if got := log.with("action: resume | result: in_progress"); len(got) > 0 {
+		t.Errorf("the log says %q", got)
+	}
+}
+
 // A central that has answered RESUME once is no existing one, however often it
 // closes connections on it then.
 func TestNeverAgainTakenForExisting(t *testing.T) {

@@ -154,12 +154,12 @@ func (r *round) twoAddresses() string {
 
 func (r *round) ledger() string { return filepath.Join(r.storage, csvledger.LedgerFile) }
 
-func (r *round) startCentral() {
+func (r *round) startCentral(more ...string) {
 	r.listening = false
 	r.torn = 0
 	_, port, _ := net.SplitHostPort(r.address)
-	r.central = start(r.t, r.events, 0, "server", "--bind", "127.0.0.1", "--port", port,
-		"--admin=", "--storage-dir", r.storage, "--expected-agencies", strconv.Itoa(agencies))
+	r.central = start(r.t, r.events, 0, "server", append([]string{"--bind", "127.0.0.1", "--port", port,
+		"--admin=", "--storage-dir", r.storage, "--expected-agencies", strconv.Itoa(agencies)}, more...)...)
 }
 
 func (r *round) startAgency(id int) { r.startAgencyWith(id) }

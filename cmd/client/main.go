@@ -56,6 +56,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		err = nil
 	}
 	// The bar's last state comes below the last line.
+	show.unwatch() // which may log, too
 	known := !stopped && winnersKnown(err)
 	err = errors.Join(err, lines.Close(), show.close())
 	if known {

@@ -53,7 +53,7 @@ func (s *screen) log() io.Writer {
 
 // watch has the run tell what is to be seen. Where there is a bar, or where the
 // pauses between batches may take long, the bets are counted beside it, which
-// ends with ctx, or with close.
+// ends with ctx, or with unwatch.
 func (s *screen) watch(ctx context.Context, a *agency.Config, log zerolog.Logger) {
 	if s.config.winners {
 		a.Winners = s.winners.add
@@ -112,10 +112,14 @@ func logPauses(log zerolog.Logger, c agency.Config, bets uint64) {
 		Str("note", "about so long does the agency pause between its batches in all; loop.period 0 sends them without pauses").Send()
 }
 
-// close leaves the bar as it is then on the terminal, if there is one.
-func (s *screen) close() error {
+// unwatch ends what watch has begun.
+func (s *screen) unwatch() {
 	s.stopCounting()
 	s.counting.Wait()
+}
+
+// close leaves the bar as it is then on the terminal, if there is one.
+func (s *screen) close() error {
 	if s.bars == nil {
 		return nil
 	}
