@@ -534,6 +534,7 @@ func TestClosingsAroundARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		address = listener.Addr().String()
+		_ = listener.(*net.TCPListener).SetDeadline(time.Now().Add(testLimit))
 		conn, err := listener.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -578,6 +579,8 @@ func TestWaitingIsSaid(t *testing.T) {
 		t.Run(want[8:20], func(t *testing.T) {
 			central := &fake{t: t, knowsResume: true, winners: [][]byte{winnersFrame(tWinners)}}
 			said := make(chan struct{})
+			goOn := sync.OnceFunc(func() { close(said) })
+			defer goOn() // also when nothing is said
 			address := serve(t, func(_ int, p *peer) {
 				for {
 					got, payload, ok := p.frame()
@@ -600,7 +603,7 @@ func TestWaitingIsSaid(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- a.run(t.Context()) }()
 			log.awaitCount(t, fmt.Sprintf(want, address), 3)
-			close(said)
+			goOn()
 			if err := <-ended; err != nil {
 				t.Fatal(err)
 			}
