@@ -16,7 +16,6 @@ package settings
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -103,6 +102,17 @@ func (s *Set) Require(why string, keys ...string) error {
 	return nil
 }
 
+// Given reports whether somebody has given the setting with the key a value, so
+// that it is not the default.
+func (s *Set) Given(key string) bool {
+	for _, e := range s.entries {
+		if e.Key == key {
+			return e.source != ""
+		}
+	}
+	return false
+}
+
 // Refuse returns an *Error about the value that the setting with the key was
 // given, for a rule that is about more than one setting. It returns nil when
 // the value is the default: then the caller has to make do with another.
@@ -113,12 +123,6 @@ func (s *Set) Refuse(key, why, allowed string) error {
 		}
 	}
 	return nil
-}
-
-// Given reports whether somebody has given the setting with the key a value, so
-// that it is not the default.
-func (s *Set) Given(key string) bool {
-	return slices.ContainsFunc(s.entries, func(e *entry) bool { return e.Key == key && e.source != "" })
 }
 
 // notSet is the error of a setting that nobody gave.
