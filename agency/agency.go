@@ -10,14 +10,14 @@ import (
 )
 
 // Run does what the configuration says, and returns when it is done: in
-// ModeBatch and ModeBet the winners are then known, in ModeEcho the last line
-// has come back. It logs every step, and each failure once, with result fail.
+// ModeBatch, ModeBet and ModeWinners the winners are then known, in ModeEcho the
+// last line has come back. It logs every step, and each failure once, with result fail.
 //
 // The error is ErrStopped when ctx ended first; everything is closed then.
 // Any other error is final: an unusable configuration, no file, a row that is
 // no valid bet (*RowError), a central that cannot be reached, refuses
-// something (errors.Is finds its lottery.Code), holds other bets, or breaks
-// the protocol.
+// something (errors.Is finds its lottery.Code), takes nothing more (*LateError),
+// holds other bets, or breaks the protocol.
 func Run(ctx context.Context, config Config, log zerolog.Logger) error {
 	return newAgency(config, log).run(ctx)
 }
@@ -28,13 +28,15 @@ type agency struct {
 	log     zerolog.Logger
 	backoff backoff
 	quiet   time.Duration // see resume
+	remind  reminder
 
+	rotation rotation
 	central  central
-	closings int    // on RESUME, of a central of which nothing else is known
-	acked    uint64 // bets of which the central has said that it stored them
-	losses   int    // connections in a row that were lost without progress
-	retries  int    // RETRY in a row
-	told     int    // winners that config.Winners knows
+	closings map[string]int // on RESUME, by address, of a central of which nothing else is known
+	acked    uint64         // bets of which the central has said that it stored them
+	losses   int            // connections in a row that were lost without progress
+	retries  int            // RETRY in a row
+	told     int            // winners that config.Winners knows
 	skips    skips
 	complete bool // that all bets are acknowledged was logged
 }
@@ -60,11 +62,17 @@ func newAgency(config Config, log zerolog.Logger) *agency {
 		log:     log,
 		backoff: backoff{first: firstPause, longest: longestPause},
 		quiet:   quietTime,
+		remind:  reminder{first: firstReminder, every: nextReminder},
+
+		closings: map[string]int{},
 	}
 }
 
 func (a *agency) run(ctx context.Context) error {
 	err := a.config.Validate()
+	if err == nil {
+		a.rotation.addresses, err = ParseAddresses(a.config.Address)
+	}
 	if err != nil {
 		err = failed("config", err)
 	} else {
@@ -76,7 +84,9 @@ func (a *agency) run(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return ErrStopped
 	}
-	a.report(err)
+	if late := (*LateError)(nil); !errors.As(err, &late) {
+		a.report(err)
+	}
 	return err
 }
 
@@ -86,6 +96,9 @@ func (a *agency) work(ctx context.Context) error {
 		return a.playBet(ctx)
 	case ModeEcho:
 		return a.echo(ctx)
+	case ModeWinners:
+		_, err := a.fetchWinners(ctx)
+		return err
 	default:
 		return a.playFile(ctx)
 	}
@@ -128,10 +141,19 @@ func (a *agency) playBet(ctx context.Context) error {
 
 func (a *agency) play(ctx context.Context, b *betting) error {
 	l, err := a.deliver(ctx, b)
+	if isLate(err) {
+		a.report(err)
+		late := &LateError{Refusal: err}
+		if late.Winners, late.Err = a.fetchWinners(ctx); late.Err != nil && ctx.Err() == nil {
+			a.report(late.Err)
+		}
+		return late
+	}
 	if err != nil {
 		return err
 	}
-	return a.awaitWinners(ctx, l)
+	_, err = a.awaitWinners(ctx, l)
+	return err
 }
 
 // step begins a log line in the form that all of them have.

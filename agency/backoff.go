@@ -19,12 +19,24 @@ type backoff struct{ first, longest time.Duration }
 // take a half, so that agencies that were cut off together do not come back
 // together.
 func (b backoff) pause(failures int) time.Duration {
+	d := b.middle(failures)
+	return d/2 + rand.N(d+1)
+}
+
+func (b backoff) middle(failures int) time.Duration {
 	d := b.first
 	for i := 1; i < failures && d < b.longest; i++ {
 		d *= 2
 	}
-	d = min(d, b.longest)
-	return d/2 + rand.N(d+1)
+	return min(d, b.longest)
+}
+
+// least returns the shortest time that so many pauses can take.
+func (b backoff) least(pauses int) (sum time.Duration) {
+	for failures := 1; failures <= pauses; failures++ {
+		sum += b.middle(failures) / 2
+	}
+	return sum
 }
 
 // sleep returns after d, or with an error when ctx ends first.

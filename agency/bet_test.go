@@ -84,7 +84,8 @@ func TestRefusedBet(t *testing.T) {
 		return nil, false
 	}
 	log, err := runAgency(t, betConfig(central.start(t), 4))
-	wantFailure(t, log, err, "apuesta_enviada", "agency_finished")
+	late := wantLate(t, err)
+	wantFailure(t, log, late.Refusal, "apuesta_enviada", "agency_finished")
 	if !errors.Is(err, lottery.AgencyFinished) {
 		t.Errorf("the error %v has not the code", err)
 	}

@@ -3,7 +3,6 @@ package agency
 import (
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"loteria/codec"
@@ -15,10 +14,16 @@ type Mode string
 
 // The agency's modes.
 const (
-	ModeBatch Mode = "batch" // sends its file in batches
-	ModeBet   Mode = "bet"   // sends one bet, several times
-	ModeEcho  Mode = "echo"  // sends lines that come back
+	ModeBatch   Mode = "batch"   // sends its file in batches
+	ModeBet     Mode = "bet"     // sends one bet, several times
+	ModeEcho    Mode = "echo"    // sends lines that come back
+	ModeWinners Mode = "winners" // sends nothing and asks for its winners
 )
+
+// DefaultConnectLimit is a Config.ConnectLimit that lets a central be away for
+// three minutes at least, and between six and seven usually: long enough to be
+// restarted, or for its machine to be.
+const DefaultConnectLimit = 200
 
 // MaxWindow bounds Config.Window: more batches in flight than this hold memory
 // on both sides and make nothing faster.
@@ -27,8 +32,11 @@ const MaxWindow = 4096
 // Config says who an agency is and what it does. Nothing is assumed: every field
 // that the mode uses has to be set. The command has the defaults.
 type Config struct {
-	ID      int    // the agency's number, 1 and up
-	Address string // of the central, host:port
+	ID int // the agency's number, 1 and up
+	// Address is where the central is, host:port, or several of them with
+	// commas in between: the next one is called when one does not answer, or
+	// loses connections. They all have to lead to the same lottery.
+	Address string
 	Mode    Mode
 
 	// LoopAmount is how many bets (ModeBet) or lines (ModeEcho) are sent, 0
@@ -63,20 +71,22 @@ type Config struct {
 	// and RetryLimit how often that is done before it is given up.
 	RetryPeriod time.Duration
 	RetryLimit  int
-	// ConnectLimit is how often in a row the central is called before it
-	// counts as unreachable (0 is once, too), and how many connections in a
-	// row may be lost without a bet getting through; ConnectTimeout bounds
-	// each call.
+	// ConnectLimit is how often in a row the central is called, at all of its
+	// addresses each time, before it counts as unreachable (0 is once, too),
+	// and how many connections in a row to each may be lost without a bet
+	// getting through; ConnectTimeout bounds each call.
 	ConnectLimit   int
 	ConnectTimeout time.Duration
 
 	// Progress, if there is one, is told how far the run is, in the place of
 	// the log lines about each answer (not in ModeEcho, which stores nothing):
 	// with the bets that the central has, first as soon as that is known, and
-	// then with each answer. The number never falls; all says that it has
-	// reached the last bet. Calls come one after the other, and sending waits
-	// for them.
-	Progress func(stored uint64, all bool)
+	// then with each answer. The number only falls when the central has lost
+	// bets; all says that it has reached the last bet. Calls come one after the
+	// other, and sending waits for them. LogAnswers has the log lines written
+	// all the same.
+	Progress   func(stored uint64, all bool)
+	LogAnswers bool
 	// Winners, if there is one, is told the winners' documents, in the place
 	// of their log lines at level DEBUG: each winner once, in the central's
 	// order, in parts as they come. Without it they are only counted, so that
@@ -90,8 +100,8 @@ func (c *Config) Validate() error {
 	if c.ID < 1 {
 		return fmt.Errorf("id: %d is no agency's number, which is 1 or more", c.ID)
 	}
-	if _, port, err := net.SplitHostPort(c.Address); err != nil || port == "" {
-		return fmt.Errorf("server.address: %q is not host:port", c.Address)
+	if _, err := ParseAddresses(c.Address); err != nil {
+		return fmt.Errorf("server.address: %w", err)
 	}
 	switch {
 	case c.LoopPeriod < 0:
@@ -115,8 +125,10 @@ func (c *Config) Validate() error {
 		return c.validateLoop()
 	case ModeEcho:
 		return c.validateLoop()
+	case ModeWinners:
+		return nil
 	}
-	return fmt.Errorf("mode: %q is none of %s, %s, %s", c.Mode, ModeBatch, ModeBet, ModeEcho)
+	return fmt.Errorf("mode: %q is none of %s, %s, %s, %s", c.Mode, ModeBatch, ModeBet, ModeEcho, ModeWinners)
 }
 
 func (c *Config) validateLoop() error {

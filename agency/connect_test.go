@@ -2,11 +2,15 @@ package agency
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // A central that cannot be reached is called as often as was asked for, each
@@ -60,6 +64,145 @@ func TestCentralStartsLate(t *testing.T) {
 		t.Error(err)
 	}
 	log.wantNoFail(t)
+}
+
+// The default allows for a central that is started again, with pauses as short
+// as they may be.
+func TestDefaultConnectLimit(t *testing.T) {
+	const away = 3 * time.Minute
+	if least := newAgency(Config{}, zerolog.Nop()).backoff.least(DefaultConnectLimit - 1); least < away {
+		t.Errorf("a central is given up after %v, expected not before %v", least, away)
+	}
+}
+
+func TestParseAddresses(t *testing.T) {
+	many := make([]string, maxAddresses+1)
+	for i := range many {
+		many[i] = fmt.Sprint("a:", i+1)
+	}
+	for text, want := range map[string][]string{
+		"server:12345":              {"server:12345"},
+		" a:1 , b:2,[::1]:65535 ":   {"a:1", "b:2", "[::1]:65535"},
+		"a:1,b:1,a:1":               {"a:1", "b:1"},
+		strings.Join(many[1:], ","): many[1:],
+		strings.Join(many, ","):     nil,
+		"":                          nil,
+		"a":                         nil,
+		":1":                        nil,
+		"a:0":                       nil,
+		"a:65536":                   nil,
+		"a:http":                    nil,
+		"a:1,":                      nil,
+		"a:1;b:1":                   nil,
+		"::1:80":                    nil,
+		"http://a:1":                nil,
+	} {
+		got, err := ParseAddresses(text)
+		if !slices.Equal(got, want) || (err == nil) != (want != nil) {
+			t.Errorf("%q: %q, %v, expected %q", text, got, err, want)
+		}
+	}
+}
+
+// Where one address does not answer, the next one does, in every mode. Each that
+// does not is named.
+func TestNextAddress(t *testing.T) {
+	for mode, config := range map[Mode]Config{
+		ModeBatch:   batchConfig(t, "", sampleRows(25)),
+		ModeBet:     betConfig("", 3),
+		ModeWinners: {ID: 1, Mode: ModeWinners, ConnectTimeout: testLimit},
+	} {
+		t.Run(string(mode), func(t *testing.T) {
+			central := &fake{knowsResume: true}
+			dead := refusing(t)
+			config.Address = dead + ", no-such-host.invalid:12345," + central.start(t)
+			config.ConnectLimit = 0
+			log, err := runAgency(t, config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			log.wantNoFail(t)
+			lines := log.with("action: connect | result: in_progress")
+			if len(lines) != 2 || !strings.Contains(lines[0], "server_address: "+dead+" ") || !strings.Contains(lines[0], "next: no-such-host.invalid:12345 ") ||
+				!strings.Contains(lines[1], "server_address: no-such-host.invalid:12345 ") {
+				t.Errorf("the log says %q, expected a line about each of the first two", lines)
+			}
+		})
+	}
+	t.Run("echo", func(t *testing.T) {
+		address := serve(t, func(_ int, p *peer) {
+			line := make([]byte, 100)
+			n, _ := p.Read(line)
+			p.send(line[:n])
+		})
+		log, err := runAgency(t, echoConfig(refusing(t)+","+address, 3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lines := log.with("action: connect | result: in_progress"); len(lines) != 1 {
+			t.Errorf("the log says %q, expected that the address which works is kept", lines)
+		}
+	})
+	t.Run("none", func(t *testing.T) {
+		a, b := refusing(t), refusing(t)
+		config := echoConfig(a+","+b, 1)
+		config.ConnectLimit = 3
+		log, err := runAgency(t, config)
+		wantFailure(t, log, err, "connect", "any of its 2 addresses, given up after 3 attempts at each", a+": dial tcp", b+": dial tcp")
+		if lines := log.with("action: connect | result: in_progress"); len(lines) != 5 {
+			t.Errorf("the log says %q, expected 5 calls that are followed by another", lines)
+		}
+	})
+}
+
+// An address that takes connections and loses them is left for the next one. It
+// is not taken for an existing central, which needs its closings at one address.
+func TestNextAddressAfterLosses(t *testing.T) {
+	for name, speaks := range map[string]bool{"no room": false, "closes on RESUME": true} {
+		t.Run(name, func(t *testing.T) {
+			losing := func() string {
+				return serve(t, func(_ int, p *peer) {
+					if speaks {
+						p.expect(tResume)
+					}
+				})
+			}
+			central := &fake{knowsResume: true}
+			rows := sampleRows(25)
+			config := batchConfig(t, losing()+","+losing()+","+central.start(t), rows)
+			config.ConnectLimit = 1
+			log, err := runAgency(t, config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			log.wantNoFail(t)
+			central.wantStored(rows)
+			central.wantFinished(25)
+		})
+	}
+}
+
+// A name with addresses of both families is called at both.
+func TestLocalhost(t *testing.T) {
+	for _, loopback := range []string{"127.0.0.1", "::1"} {
+		t.Run(loopback, func(t *testing.T) {
+			addresses, _ := net.DefaultResolver.LookupHost(t.Context(), "localhost")
+			listener, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
+			if err != nil || !slices.Contains(addresses, loopback) {
+				t.Skipf("localhost is not at %s: %v", loopback, errors.Join(err))
+			}
+			defer listener.Close()
+			_, port, _ := net.SplitHostPort(listener.Addr().String())
+			a := testAgency(echoConfig("localhost:"+port, 1), newRecord())
+			a.config.ConnectLimit = 1
+			a.rotation.addresses = []string{a.config.Address}
+			l, err := a.connect(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.close()
+		})
+	}
 }
 
 // The pauses double up to the longest, and differ by up to a half.

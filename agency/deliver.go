@@ -34,6 +34,9 @@ func (a *agency) deliver(ctx context.Context, b *betting) (*link, error) {
 			return l, nil
 		}
 		l.close()
+		if err == errNoResume {
+			a.rotation.keepOnly(l.address) // the others may know it
+		}
 		if err := a.tryAgain(ctx, err); err != nil {
 			return nil, err
 		}
@@ -82,7 +85,7 @@ func (a *agency) finish(l *link, sent *counted) error {
 		HasTotal:  a.central == resuming,
 		Digest:    sent.digest(),
 		HasDigest: a.central == resuming,
-	})
+	}, wait{"finished", "the answer to FINISHED"})
 	if err != nil {
 		return err
 	}
@@ -120,14 +123,21 @@ func (a *agency) tryAgain(ctx context.Context, err error) error {
 }
 
 // waitAfterLoss waits before the next connection, unless too many were lost
-// since the last bet got through.
+// since the last bet got through. The second in a row, and every further one,
+// is followed by one to the next address: this one takes connections and serves
+// nobody.
 func (a *agency) waitAfterLoss(ctx context.Context, err error) error {
-	if a.losses++; a.losses > a.config.ConnectLimit {
+	addresses := len(a.rotation.addresses)
+	limit := (a.config.ConnectLimit+1)*addresses - 1
+	if a.losses++; a.losses > limit {
 		return failed("connect", fmt.Errorf("given up after %d connections without progress: %w", a.losses, err))
 	}
-	a.step(a.log.Info(), "connect", "in_progress").Int("lost", a.losses).Int("limit", a.config.ConnectLimit).
+	a.step(a.log.Info(), "connect", "in_progress").Int("lost", a.losses).Int("limit", limit).
 		Str("reason", err.Error()).Send()
-	return sleep(ctx, a.backoff.pause(a.losses))
+	if a.losses > 1 {
+		a.rotation.advance()
+	}
+	return sleep(ctx, a.backoff.pause((a.losses-1)/addresses+1))
 }
 
 // waitForRetry waits before something is asked again, unless that was done too

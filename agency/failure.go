@@ -27,16 +27,49 @@ func failed(action string, err error) error {
 }
 
 // lostError says that the connection was lost before the answer came.
-type lostError struct{ err error }
+type lostError struct {
+	address string
+	err     error
+}
 
-func (e *lostError) Error() string { return "the connection to the central was lost: " + e.err.Error() }
+func (e *lostError) Error() string {
+	return "the connection to the central " + e.address + " was lost: " + e.err.Error()
+}
 func (e *lostError) Unwrap() error { return e.err }
 
 // isLost reports whether the agency has to connect again: the connection was
-// lost, or another one is the agency's writer now.
+// lost, another one is the agency's writer now, or the central can store
+// nothing any more and ends, which is to be started again.
 func isLost(err error) bool {
 	var lost *lostError
-	return errors.As(err, &lost) || errors.Is(err, lottery.Fenced)
+	return errors.As(err, &lost) || errors.Is(err, lottery.Fenced) || errors.Is(err, lottery.Storage)
+}
+
+// LateError says that the central takes nothing more of the agency, which has
+// finished or was declared missing, or comes after the draw. The agency has
+// asked for its winners all the same.
+type LateError struct {
+	Refusal error // why the central takes nothing more
+	Winners int   // how many there are
+	Err     error // why that is not known, or nil
+}
+
+func (e *LateError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("%v; and its winners are not known: %v", e.Refusal, e.Err)
+	}
+	return fmt.Sprintf("%v; its winners, of the bets that the central has, are known: %d", e.Refusal, e.Winners)
+}
+
+func (e *LateError) Unwrap() []error {
+	if e.Err != nil {
+		return []error{e.Refusal, e.Err}
+	}
+	return []error{e.Refusal}
+}
+
+func isLate(err error) bool {
+	return errors.Is(err, lottery.DrawDone) || errors.Is(err, lottery.AgencyFinished)
 }
 
 // retryError says that the central answered RETRY: nothing was done.
@@ -69,8 +102,11 @@ func (e *refusedError) Error() string {
 
 // meanings are of codes that say nothing to whoever starts an agency.
 var meanings = map[lottery.Code]string{
-	lottery.Fenced:    "another process speaks for this agency",
-	lottery.OtherBets: "it has stored other bets of this agency",
+	lottery.Fenced:         "another process speaks for this agency",
+	lottery.OtherBets:      "it has stored other bets of this agency",
+	lottery.DrawDone:       "the draw is done, and no bets are taken any more",
+	lottery.AgencyFinished: "the agency has finished already, or was declared missing",
+	lottery.Storage:        "it can store nothing any more, see its log",
 }
 
 func (e *refusedError) Unwrap() error { return e.answer.Code }

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/rs/zerolog"
 	"loteria/codec"
 )
 
@@ -29,49 +32,102 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interv
 // link is a connection to the central. When the context that it was made with
 // ends, it is closed under whoever reads or writes.
 type link struct {
-	agency *agency
-	ctx    context.Context
-	conn   net.Conn
-	unhook func() bool
+	agency  *agency
+	ctx     context.Context
+	address string
+	conn    net.Conn
+	unhook  func() bool
+	ending  atomic.Bool // see stopReading
 
 	decoder codec.Decoder
 	buffer  []byte
 	rest    []byte // of buffer, not yet decoded
 }
 
-// connect calls the central until it answers, with growing pauses.
+// unanswered is a call that no connection came of.
+type unanswered struct {
+	address string
+	err     error
+}
+
+// connect calls the central until it answers, with growing pauses after each
+// round over its addresses.
 func (a *agency) connect(ctx context.Context) (*link, error) {
-	dialer := net.Dialer{Timeout: a.config.ConnectTimeout, KeepAliveConfig: keepAlive}
-	for attempt := 1; ; attempt++ {
-		conn, err := dialer.DialContext(ctx, "tcp", a.config.Address)
-		if err == nil {
-			a.step(a.log.Debug(), "connect", "success").Str("server_address", a.config.Address).Send()
-			return a.newLink(ctx, conn), nil
+	for round := 1; ; round++ {
+		l, failures, err := a.callAll(ctx, round)
+		if l != nil || err != nil {
+			return l, err
 		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+		if round >= a.config.ConnectLimit {
+			return nil, failed("connect", unreachable(failures, round))
 		}
-		if attempt >= a.config.ConnectLimit {
-			return nil, failed("connect", fmt.Errorf("the central %s cannot be reached, given up after %d attempts: %w",
-				a.config.Address, attempt, err))
-		}
-		pause := a.backoff.pause(attempt)
-		a.step(a.log.Info(), "connect", "in_progress").Str("server_address", a.config.Address).
-			Int("attempt", attempt).Int("limit", a.config.ConnectLimit).
-			Stringer("pause", pause.Round(time.Millisecond)).Str("reason", err.Error()).Send()
+		pause := a.backoff.pause(round)
+		a.logUnanswered(failures[len(failures)-1], round, func(e *zerolog.Event) {
+			e.Stringer("pause", pause.Round(time.Millisecond))
+		})
 		if err := sleep(ctx, pause); err != nil {
 			return nil, err
 		}
 	}
 }
 
-func (a *agency) newLink(ctx context.Context, conn net.Conn) *link {
+// callAll calls each address once, beginning with the one that answered last,
+// and returns the first connection, or the calls that were all unanswered. The
+// error is that of ctx.
+func (a *agency) callAll(ctx context.Context, round int) (l *link, failures []unanswered, err error) {
+	dialer := net.Dialer{Timeout: a.config.ConnectTimeout, KeepAliveConfig: keepAlive}
+	for range a.rotation.addresses {
+		address := a.rotation.address()
+		if n := len(failures); n > 0 {
+			a.logUnanswered(failures[n-1], round, func(e *zerolog.Event) { e.Str("next", address) })
+		}
+		conn, err := dialer.DialContext(ctx, "tcp", address)
+		if err == nil {
+			a.step(a.log.Debug(), "connect", "success").Str("server_address", address).Send()
+			return a.newLink(ctx, address, conn), nil, nil
+		}
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+		failures = append(failures, unanswered{address, err})
+		// Who cannot be reached now is no existing central that closes
+		// connections on RESUME, but one that starts and stops.
+		delete(a.closings, address)
+		a.rotation.advance()
+	}
+	return nil, failures, nil
+}
+
+// logUnanswered logs a call after which another one follows; how says when or
+// where.
+func (a *agency) logUnanswered(call unanswered, round int, how func(*zerolog.Event)) {
+	a.step(a.log.Info(), "connect", "in_progress").Str("server_address", call.address).
+		Int("attempt", round).Int("limit", a.config.ConnectLimit).
+		Func(how).Str("reason", call.err.Error()).Send()
+}
+
+// unreachable says, after so many rounds, why no address has answered in the
+// last one.
+func unreachable(last []unanswered, rounds int) error {
+	if len(last) == 1 {
+		return fmt.Errorf("the central %s cannot be reached, given up after %d attempts: %w", last[0].address, rounds, last[0].err)
+	}
+	reasons := make([]string, len(last))
+	for i, call := range last {
+		reasons[i] = call.address + ": " + call.err.Error()
+	}
+	return fmt.Errorf("the central cannot be reached at any of its %d addresses, given up after %d attempts at each: %s",
+		len(last), rounds, strings.Join(reasons, "; "))
+}
+
+func (a *agency) newLink(ctx context.Context, address string, conn net.Conn) *link {
 	return &link{
-		agency: a,
-		ctx:    ctx,
-		conn:   conn,
-		unhook: context.AfterFunc(ctx, func() { _ = conn.Close() }),
-		buffer: make([]byte, receiveSize),
+		agency:  a,
+		ctx:     ctx,
+		address: address,
+		conn:    conn,
+		unhook:  context.AfterFunc(ctx, func() { _ = conn.Close() }),
+		buffer:  make([]byte, receiveSize),
 	}
 }
 
@@ -82,7 +138,7 @@ func (l *link) abort() { _ = l.conn.Close() }
 func (l *link) close() {
 	l.unhook()
 	_ = l.conn.Close() // what was to be sent was acknowledged, or is given up
-	l.agency.logClosing(l.ctx, "close_connection").Str("server_address", l.agency.config.Address).Send()
+	l.agency.logClosing(l.ctx, "close_connection").Str("server_address", l.address).Send()
 }
 
 // send writes whole frames. The error is a *lostError.
@@ -92,14 +148,18 @@ func (l *link) send(frames []byte) error {
 		_, err = l.conn.Write(frames)
 	}
 	if err != nil {
-		return &lostError{err}
+		return l.lost(err)
 	}
 	return nil
 }
 
+func (l *link) lost(err error) error { return &lostError{l.address, err} }
+
 // receive returns the next frame. Its payload is valid until the next call.
-// The error is a *lostError, or says how the central broke the protocol.
-func (l *link) receive() (codec.Frame, error) {
+// While it does not come, the log now and then says what is waited for. The
+// error is a *lostError, or says how the central broke the protocol.
+func (l *link) receive(forWhat wait) (codec.Frame, error) {
+	reminder := l.agency.remind.start(forWhat)
 	for {
 		if len(l.rest) > 0 {
 			frame, rest, ok, err := l.decoder.Next(l.rest)
@@ -111,16 +171,21 @@ func (l *link) receive() (codec.Frame, error) {
 				return frame, nil
 			}
 		}
+		l.setReadDeadline(reminder.due)
 		n, err := l.conn.Read(l.buffer)
 		l.rest = l.buffer[:n]
-		if n == 0 && err != nil {
-			return codec.Frame{}, &lostError{err}
+		switch {
+		case n > 0 || err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded) && !l.ending.Load():
+			reminder.log(l)
+		default:
+			return codec.Frame{}, l.lost(err)
 		}
 	}
 }
 
 // ask sends one request and receives the first frame of its answer.
-func (l *link) ask(request codec.Message) (codec.Frame, error) {
+func (l *link) ask(request codec.Message, forWhat wait) (codec.Frame, error) {
 	frame, err := codec.AppendFrame(nil, request)
 	if err != nil {
 		return codec.Frame{}, err
@@ -128,24 +193,38 @@ func (l *link) ask(request codec.Message) (codec.Frame, error) {
 	if err := l.send(frame); err != nil {
 		// The central may have said something before it closed.
 		l.stopReading()
-		if answer, readErr := l.receive(); readErr == nil {
+		if answer, readErr := l.receive(forWhat); readErr == nil {
 			return answer, nil
 		}
 		return codec.Frame{}, err
 	}
-	return l.receive()
+	return l.receive(forWhat)
 }
 
-// stopReading lets receive return what has come, and not wait for more.
-func (l *link) stopReading() { _ = l.conn.SetReadDeadline(time.Now().Add(lastWords)) }
+// stopReading lets receive return what has come, and not wait for more. It may
+// be called while another goroutine receives.
+func (l *link) stopReading() {
+	l.ending.Store(true)
+	_ = l.conn.SetReadDeadline(time.Now().Add(lastWords))
+}
+
+// setReadDeadline sets when a read gives up, unless stopReading has done so.
+func (l *link) setReadDeadline(at time.Time) {
+	if l.ending.Load() {
+		return
+	}
+	_ = l.conn.SetReadDeadline(at)
+	if l.ending.Load() { // since the line above
+		_ = l.conn.SetReadDeadline(time.Now().Add(lastWords))
+	}
+}
 
 // listen waits for the central to speak or to close the connection, and
 // reports false when it did close it.
 func (l *link) listen(d time.Duration) bool {
-	_ = l.conn.SetReadDeadline(time.Now().Add(d))
+	l.setReadDeadline(time.Now().Add(d))
 	n, err := l.conn.Read(l.buffer)
 	l.rest = l.buffer[:n]
-	_ = l.conn.SetReadDeadline(time.Time{})
 	return err == nil || errors.Is(err, os.ErrDeadlineExceeded)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 type record struct {
 	mu     sync.Mutex
 	lines  []string
+	levels []string      // of the lines
 	change chan struct{} // closed with each new line
 }
 
@@ -26,7 +28,9 @@ func (r *record) logger(level zerolog.Level) zerolog.Logger { return zerolog.New
 func (r *record) Write(event []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.lines = append(r.lines, asLine(event))
+	var fields struct{ Level string }
+	_ = json.Unmarshal(event, &fields)
+	r.lines, r.levels = append(r.lines, asLine(event)), append(r.levels, fields.Level)
 	close(r.change)
 	r.change = make(chan struct{})
 	return len(event), nil
@@ -64,15 +68,28 @@ func (r *record) with(prefix string) []string {
 	return found
 }
 
+// level returns the level of a line that there is.
+func (r *record) level(line string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.levels[slices.Index(r.lines, line)]
+}
+
 // await waits until a line begins so.
 func (r *record) await(t *testing.T, prefix string) {
+	t.Helper()
+	r.awaitCount(t, prefix, 1)
+}
+
+// awaitCount waits until so many lines begin so.
+func (r *record) awaitCount(t *testing.T, prefix string, lines int) {
 	t.Helper()
 	limit := time.After(testLimit)
 	for {
 		r.mu.Lock()
 		change := r.change
 		r.mu.Unlock()
-		if len(r.with(prefix)) > 0 {
+		if len(r.with(prefix)) >= lines {
 			return
 		}
 		select {

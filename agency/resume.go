@@ -13,8 +13,10 @@ import (
 // A connection that is closed on RESUME may be an existing central's answer, or
 // a central that died, stops, or has no room just then. To take one for the
 // other would store bets twice. So an existing central is only believed to be
-// one when it has closed resumeClosings connections on RESUME, and each but the
-// first of them had been open and quiet for quietTime before.
+// one when it has closed resumeClosings connections on RESUME at one address,
+// has not been out of reach there in between, and each connection but the first
+// had been open and quiet for quietTime before. Once a central has answered
+// RESUME, it is never taken for an existing one.
 const (
 	resumeClosings = 3
 	quietTime      = 200 * time.Millisecond
@@ -23,18 +25,25 @@ const (
 var (
 	errNoRoom   = errors.New("the central closes the connection before anything is said")
 	errNoResume = errors.New("the central does not know RESUME")
+	errUnusable = fmt.Errorf("it has closed %d connections on RESUME, as a central does that does not know it; "+
+		"batch.requireResume keeps the agency from taking it for one", resumeClosings)
 )
 
 // resume asks how many bets the central has, and takes as many off bets, which
 // have to be the same. It returns how many these are. The error is errNoResume
 // when this connection has shown that the central is an existing one.
 func (a *agency) resume(l *link, b *betting, bets *counted) (uint64, error) {
-	if a.closings > 0 && !l.listen(a.quiet) {
-		return 0, &lostError{errNoRoom}
+	if a.closings[l.address] > 0 && !l.listen(a.quiet) {
+		return 0, l.lost(errNoRoom)
 	}
-	answer, err := l.ask(&codec.Resume{Agency: strconv.Itoa(a.config.ID)})
+	answer, err := l.ask(&codec.Resume{Agency: strconv.Itoa(a.config.ID)}, wait{"resume", "the answer to RESUME"})
 	if isLost(err) && a.central == unknown {
-		if a.closings++; a.closings == resumeClosings && !a.config.RequireResume {
+		a.closings[l.address]++
+		switch {
+		case a.closings[l.address] < resumeClosings:
+		case a.config.RequireResume:
+			err = l.lost(errUnusable)
+		default:
 			err = errNoResume
 		}
 	}
@@ -55,9 +64,13 @@ func (a *agency) resume(l *link, b *betting, bets *counted) (uint64, error) {
 	if err := decode(answer, &point); err != nil {
 		return 0, failed("resume", err)
 	}
-	a.central, a.closings = resuming, 0
+	a.central = resuming
+	clear(a.closings)
 	if err := match(b.name, bets, point); err != nil {
 		return 0, err
+	}
+	if point.Count < a.acked {
+		a.lostBets(point.Count)
 	}
 	a.progress(point.Count)
 	e := a.log.Debug()
@@ -68,11 +81,22 @@ func (a *agency) resume(l *link, b *betting, bets *counted) (uint64, error) {
 	return point.Count, nil
 }
 
+// lostBets takes in that the central has fewer bets than it has acknowledged in
+// this run.
+func (a *agency) lostBets(stored uint64) {
+	a.step(a.log.Warn(), "resume", "in_progress").Uint64("stored", stored).Uint64("acknowledged", a.acked).
+		Str("reason", "the central has lost bets that it had acknowledged: it was restored from a copy, "+
+			"or has begun another contest; what is missing is sent again").Send()
+	a.acked, a.complete = stored, false
+}
+
 // workAsBefore makes this the agency of a central that does not know RESUME.
 func (a *agency) workAsBefore() {
 	a.central, a.losses = existing, 0
 	a.tellProgress()
-	a.step(a.log.Info(), "resume", "success").Str("reason", "the central does not know it: one message at a time, from the first bet on").Send()
+	a.step(a.log.Warn(), "resume", "success").Str("server_address", a.rotation.address()).
+		Str("reason", "the central does not know it: one message at a time, from the first bet on. A lost connection ends the run, "+
+			"and who starts it again sends all bets again; where a central is meant that knows RESUME, use --require-resume").Send()
 }
 
 // match takes as many bets off as the central has, and compares.

@@ -1,7 +1,10 @@
 package agency
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -402,6 +405,213 @@ func TestRefusedFinished(t *testing.T) {
 	})
 	log, err := runAgency(t, batchConfig(t, address, nil))
 	wantFailure(t, log, err, "finished", "refused FINISHED: "+string(lottery.Incomplete))
+}
+
+// A central that has lost bets is told them again, with a warning.
+func TestCentralHasLostBets(t *testing.T) {
+	rows := sampleRows(45)
+	for name, test := range map[string]struct {
+		at   int      // the batch at which the central is lost, or FINISHED
+		left []string // what it comes back with
+	}{
+		"an older copy":   {4, rows[:13]},
+		"another contest": {3, nil},
+		"on FINISHED":     {0, rows[:44]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			central := &fake{t: t, knowsResume: true, winners: [][]byte{winnersFrame(tWinners)}}
+			restored := false
+			restore := func() (lost bool) {
+				lost, restored = !restored, true
+				if lost {
+					central.rows, central.ends = nil, nil
+					central.withStored(test.left)
+				}
+				return lost
+			}
+			central.onBatch = func(n int) ([]byte, bool) { return nil, n == test.at && restore() }
+			address := serve(t, func(_ int, p *peer) {
+				for {
+					kind, payload, ok := p.frame()
+					if !ok {
+						return
+					}
+					central.mu.Lock()
+					lost := kind == tFinished && test.at == 0 && restore()
+					central.mu.Unlock()
+					if lost {
+						return
+					}
+					answer, hangUp := central.answer(kind, payload)
+					if p.send(answer); hangUp {
+						return
+					}
+				}
+			})
+			config := batchConfig(t, address, rows)
+			config.Window = 1
+			var said told
+			said.watch(&config)
+			log, err := runAgency(t, config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			log.wantNoFail(t)
+			central.wantStored(rows)
+			central.wantFinished(45)
+			want := fmt.Sprintf("action: resume | result: in_progress | client_id: 1 | stored: %d | acknowledged: ", len(test.left))
+			if got := log.with("action: resume | result: in_progress"); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+				t.Errorf("the log says %q, expected %q", got, want)
+			}
+			if !slices.Contains(said.stored, uint64(len(test.left))) || said.stored[len(said.stored)-1] != 45 {
+				t.Errorf("the run said %v", said.stored)
+			}
+		})
+	}
+}
+
+// A central that comes back with other bets is sent nothing, and the warning of
+// one that has lost some is not for it.
+func TestCentralHasOtherBetsNow(t *testing.T) {
+	central := &fake{knowsResume: true}
+	central.onBatch = func(n int) ([]byte, bool) {
+		if n < 3 {
+			return nil, false
+		}
+		central.rows, central.ends = nil, nil
+		central.withStored([]string{"Ana,Paz,1,2000-01-01,1"})
+		return nil, true
+	}
+	config := batchConfig(t, central.start(t), sampleRows(25))
+	config.Window = 1
+	log, err := runAgency(t, config)
+	wantFailure(t, log, err, "resume", "the central has 1 bets of this agency, and they are not the first 1")
+	if got := log.with("action: resume | result: in_progress"); len(got) > 0 {
+		t.Errorf("the log says %q", got)
+	}
+}
+
+// A central that has answered RESUME once is no existing one, however often it
+// closes connections on it then.
+func TestNeverAgainTakenForExisting(t *testing.T) {
+	rows := sampleRows(25)
+	central := &fake{t: t, knowsResume: true, winners: [][]byte{winnersFrame(tWinners)}}
+	central.onBatch = func(n int) ([]byte, bool) { return nil, n == 2 }
+	address := serve(t, func(n int, p *peer) {
+		if n > 1 {
+			p.expect(tResume)
+			return
+		}
+		central.handle(p)
+	})
+	config := batchConfig(t, address, rows)
+	config.Window, config.ConnectLimit = 1, 3*resumeClosings
+	log, err := runAgency(t, config)
+	wantFailure(t, log, err, "connect", "given up after 10 connections without progress")
+	central.wantStored(rows[:10])
+}
+
+// To take a central for an existing one is a warning that says what it costs.
+func TestFallbackIsSaid(t *testing.T) {
+	central := &fake{}
+	log, err := runAgency(t, batchConfig(t, central.start(t), sampleRows(5)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := log.with("action: resume | result: success"); len(got) != 1 || log.level(got[0]) != "warn" ||
+		!strings.Contains(got[0], "sends all bets again") || !strings.Contains(got[0], "--require-resume") {
+		t.Errorf("the log says %q, expected a warning", got)
+	}
+}
+
+// A central that is out of reach between its closings is one that starts and
+// stops, not an existing one.
+func TestClosingsAroundARestart(t *testing.T) {
+	address := ""
+	closeOnce := func() {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		address = listener.Addr().String()
+		_ = listener.(*net.TCPListener).SetDeadline(time.Now().Add(testLimit))
+		conn, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		(&peer{conn, t}).expect(tResume)
+		listener.Close() // first, so that the next call finds nobody
+		conn.Close()
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address = listener.Addr().String()
+	listener.Close()
+	config := batchConfig(t, address, sampleRows(5))
+	config.ConnectLimit = 1_000_000
+	ctx, stop := context.WithCancel(t.Context())
+	log := newRecord()
+	ended := make(chan error, 1)
+	go func() { ended <- testAgency(config, log).run(ctx) }()
+	for n := 1; n <= resumeClosings+1; n++ {
+		closeOnce()
+		log.awaitCount(t, "action: connect | result: in_progress | client_id: 1 | server_address: ", len(log.with("action: connect | result: in_progress | client_id: 1 | server_address: "))+1)
+	}
+	stop()
+	if err := <-ended; !errors.Is(err, ErrStopped) {
+		t.Error(err)
+	}
+	if got := log.with("action: resume | result: success"); len(got) > 0 {
+		t.Errorf("the log says %q", got)
+	}
+}
+
+// Whoever is waited for is named in the log, now and then.
+func TestWaitingIsSaid(t *testing.T) {
+	for kind, want := range map[byte]string{
+		tResume:   "action: resume | result: in_progress | client_id: 1 | server_address: %s | waiting_for: the answer to RESUME | since: 2",
+		tBatch:    "action: send_bets | result: in_progress | client_id: 1 | server_address: %s | waiting_for: the answer to bets 1-10 | since: 2",
+		tFinished: "action: finished | result: in_progress | client_id: 1 | server_address: %s | waiting_for: the answer to FINISHED | since: 2",
+		tQuery:    "action: consulta_ganadores | result: in_progress | client_id: 1 | server_address: %s | waiting_for: the draw | since: 2",
+	} {
+		t.Run(want[8:20], func(t *testing.T) {
+			central := &fake{t: t, knowsResume: true, winners: [][]byte{winnersFrame(tWinners)}}
+			said := make(chan struct{})
+			goOn := sync.OnceFunc(func() { close(said) })
+			defer goOn() // also when nothing is said
+			address := serve(t, func(_ int, p *peer) {
+				for {
+					got, payload, ok := p.frame()
+					if !ok {
+						return
+					}
+					answer, _ := central.answer(got, payload)
+					if got == kind {
+						p.send(answer[:3]) // half an answer is none
+						<-said
+						answer = answer[3:]
+					}
+					p.send(answer)
+				}
+			})
+			log := newRecord()
+			rows := sampleRows(25)
+			a := testAgency(batchConfig(t, address, rows), log)
+			a.remind.first, a.remind.every = time.Millisecond, 2*time.Millisecond
+			ended := make(chan error, 1)
+			go func() { ended <- a.run(t.Context()) }()
+			log.awaitCount(t, fmt.Sprintf(want, address), 3)
+			goOn()
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			log.wantNoFail(t)
+			central.wantStored(rows)
+			central.wantFinished(25)
+		})
+	}
 }
 
 var never time.Time

@@ -40,7 +40,8 @@ func (a *agency) transfer(l *link, b *betting, bets bets, stored uint64) (total 
 		l.abort()
 	}
 	// What is wrong with the bets counts for more than a connection that was
-	// lost at the same time: the next one would end there too.
+	// lost at the same time: the next one would end there too. That writing
+	// has failed says nothing, where what was read says why.
 	if sendErr := <-sent; err == nil || isLost(err) && sendErr != nil && !isLost(sendErr) {
 		err = sendErr
 	}
@@ -51,7 +52,7 @@ func (a *agency) transfer(l *link, b *betting, bets bets, stored uint64) (total 
 func (a *agency) collect(l *link, b *betting, pending <-chan span) error {
 	var success codec.Success
 	for batch := range pending {
-		answer, err := l.receive()
+		answer, err := l.receive(wait{"send_bets", "the answer to bets " + batch.String()})
 		if err != nil {
 			return err
 		}
@@ -92,9 +93,9 @@ func (a *agency) declined(b *betting, batch span, answer codec.Frame) error {
 }
 
 // unlessWatched is the log line about an answer, or nothing where the run is
-// watched.
+// watched, unless both are wanted.
 func (a *agency) unlessWatched(log func(span)) func(span) {
-	if a.config.Progress != nil {
+	if a.config.Progress != nil && !a.config.LogAnswers {
 		return func(span) {}
 	}
 	return log

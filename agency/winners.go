@@ -17,7 +17,7 @@ const askWinners = "consulta_ganadores"
 //
 // After a RETRY the connection is closed: a central that does not park queries
 // may be one that serves one connection at a time, and has others to listen to.
-func (a *agency) awaitWinners(ctx context.Context, l *link) error {
+func (a *agency) awaitWinners(ctx context.Context, l *link) (winners int, err error) {
 	a.losses, a.retries = 0, 0
 	for {
 		asked := time.Now()
@@ -25,24 +25,34 @@ func (a *agency) awaitWinners(ctx context.Context, l *link) error {
 		l.close()
 		if err == nil {
 			step(a.log.Info(), askWinners, "success").Int("cant_ganadores", winners).Send()
-			return nil
+			return winners, nil
 		}
 		if time.Since(asked) >= longestPause {
 			a.losses = 0 // it was parked for a while, which is all the progress there is
 		}
 		if err := a.askAgain(ctx, err); err != nil {
-			return err
+			return 0, err
 		}
 		if l, err = a.connect(ctx); err != nil {
-			return err
+			return 0, err
 		}
 	}
+}
+
+// fetchWinners asks for the agency's winners on a connection of its own.
+func (a *agency) fetchWinners(ctx context.Context) (winners int, err error) {
+	l, err := a.connect(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return a.awaitWinners(ctx, l)
 }
 
 // askWinners asks once, and returns how many winners there are.
 func (a *agency) askWinners(l *link) (winners int, err error) {
 	a.step(a.log.Debug(), askWinners, "in_progress").Send()
-	answer, err := l.ask(&codec.WinnersQuery{Agency: strconv.Itoa(a.config.ID)})
+	theDraw := wait{askWinners, "the draw"}
+	answer, err := l.ask(&codec.WinnersQuery{Agency: strconv.Itoa(a.config.ID)}, theDraw)
 	if err != nil {
 		return 0, err
 	}
@@ -63,7 +73,7 @@ func (a *agency) askWinners(l *link) (winners int, err error) {
 		default:
 			return 0, failed(askWinners, decline("WINNERS_QUERY", answer))
 		}
-		if answer, err = l.receive(); err != nil {
+		if answer, err = l.receive(theDraw); err != nil {
 			return 0, err
 		}
 	}

@@ -72,7 +72,7 @@ func TestOtherBets(t *testing.T) {
 		"another row, when all is over":  {false, change, `they are not the first 300 of .*agency-1.csv \(digest .*nothing is sent to it`},
 		"rows swapped, when all is over": {false, func(l []string) []string { l[3], l[4] = l[4], l[3]; return l }, `they are not the first 300`},
 		"fewer rows, when all is over":   {false, func(lines []string) []string { return lines[:rows-1] }, `has only 299; nothing is sent to it`},
-		"more rows, when all is over":    {false, func(lines []string) []string { return append(lines, lines[0]) }, `refused bets 301-301: draw_done`},
+		"more rows, when all is over":    {false, func(lines []string) []string { return append(lines, lines[0]) }, `refused bets 301-301: draw_done: .*; its winners, .*, are known: \d+`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in, file := someInput(t, rows)
@@ -118,6 +118,36 @@ func TestOtherBets(t *testing.T) {
 			r.stopCentral()
 			r.judge()
 		})
+	}
+}
+
+// TestDeclaredMissing has an agency come back that was declared missing while it
+// was away: nothing more is taken of it, and it is told the winners of what is
+// stored.
+func TestDeclaredMissing(t *testing.T) {
+	const rows, some = 300, 100
+	in, _ := someInput(t, rows)
+	r := newRound(t, in, 10, 4)
+	r.reach = func(int) string { return r.twoAddresses() }
+	r.startCentral()
+	for id := range in.counts {
+		if id > 1 {
+			r.startAgency(id)
+		}
+	}
+	r.someOf(1, some)
+	r.stopCentral()
+	r.startCentral("--draw-without", "1")
+	r.until("the other agencies know their winners", func() bool { return len(r.done) == agencies-1 })
+	r.mayFail = "code: draw_done"
+	said := r.refused(1)
+	want := fmt.Sprintf(`^client: the central refused bets \d+-\d+: draw_done: .*; its winners, .*, are known: %d\n$`, len(in.winners[1]))
+	if !regexp.MustCompile(want).MatchString(said) {
+		t.Errorf("the agency says %q, expected %s", said, want)
+	}
+	r.stopCentral()
+	if after, err := in.inspect(r.ledger()); err != nil || after.counts[1] < some || after.counts[1] >= rows {
+		t.Errorf("stored of agency 1 are %d bets and %v", after.counts[1], err)
 	}
 }
 

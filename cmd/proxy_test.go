@@ -223,7 +223,8 @@ func (p *proxy) copy(to io.Writer, from io.Reader, cut int64, rng *rand.Rand, en
 }
 
 // TestCuts plays lotteries over the project's data with a proxy before every
-// agency, until so many connections are cut. The central stays up.
+// agency, or with two that it knows both, until so many connections are cut. The
+// central stays up.
 func TestCuts(t *testing.T) {
 	cuts, perLottery, longest := 10, int64(15), time.Second
 	if long() {
@@ -242,11 +243,17 @@ func TestCuts(t *testing.T) {
 		r := newRound(t, in, batch, window)
 		var budget atomic.Int64
 		budget.Store(perLottery)
-		proxies := map[int]*proxy{}
+		var proxies []*proxy
+		reach := map[int]string{}
 		for id := 1; id <= agencies; id++ {
-			proxies[id] = startProxy(t, r.address, rng.Uint64(), id, &budget, longest)
+			p := startProxy(t, r.address, rng.Uint64(), id, &budget, longest)
+			proxies, reach[id] = append(proxies, p), p.address()
+			if n%2 == 0 {
+				p = startProxy(t, r.address, rng.Uint64(), id, &budget, longest)
+				proxies, reach[id] = append(proxies, p), reach[id]+","+p.address()
+			}
 		}
-		r.reach = func(id int) string { return proxies[id].address() }
+		r.reach = func(id int) string { return reach[id] }
 		// An agency would take what a proxy without a central does for a cut,
 		// of which there may not be three before the first answer.
 		r.startCentral()

@@ -146,14 +146,20 @@ func freeAddress(t *testing.T) string {
 	return ""
 }
 
+// twoAddresses returns the central's address, and its other name.
+func (r *round) twoAddresses() string {
+	_, port, _ := net.SplitHostPort(r.address)
+	return r.address + "," + net.JoinHostPort("localhost", port)
+}
+
 func (r *round) ledger() string { return filepath.Join(r.storage, csvledger.LedgerFile) }
 
-func (r *round) startCentral() {
+func (r *round) startCentral(more ...string) {
 	r.listening = false
 	r.torn = 0
 	_, port, _ := net.SplitHostPort(r.address)
-	r.central = start(r.t, r.events, 0, "server", "--bind", "127.0.0.1", "--port", port,
-		"--admin=", "--storage-dir", r.storage, "--expected-agencies", strconv.Itoa(agencies))
+	r.central = start(r.t, r.events, 0, "server", append([]string{"--bind", "127.0.0.1", "--port", port,
+		"--admin=", "--storage-dir", r.storage, "--expected-agencies", strconv.Itoa(agencies)}, more...)...)
 }
 
 func (r *round) startAgency(id int) { r.startAgencyWith(id) }
@@ -401,10 +407,12 @@ func (r *round) strike(p *process, after time.Duration) {
 // alive says whether a process can still be killed.
 func (r *round) alive(p *process) bool { return p != nil && !p.ended && !p.struck }
 
-// stopCentral sends SIGTERM and expects a clean end.
+// stopCentral sends SIGTERM and expects a clean end, without kills.
 func (r *round) stopCentral() {
 	r.t.Helper()
-	p := r.central
+	p, stir := r.central, r.stir
+	r.stir = func(*process, map[string]string) {}
+	defer func() { r.stir = stir }()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		r.t.Fatal(err)
 	}
@@ -412,6 +420,8 @@ func (r *round) stopCentral() {
 	defer stuck.Stop()
 	for !p.ended {
 		switch e := <-r.events; {
+		case !e.end && e.from == p: // its last lines may be read after the agencies' ends
+			r.hear(p, e.line)
 		case !e.end:
 			e.from.take(e.line)
 		case e.from == p:

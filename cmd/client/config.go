@@ -1,14 +1,14 @@
 package main
 
 import (
-	"errors"
-	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"loteria/agency"
 	"loteria/cmd/internal/settings"
 	"loteria/codec"
 	"loteria/internal/logline"
@@ -16,9 +16,17 @@ import (
 
 // What an agency does.
 const (
-	modeBatch = "batch" // sends its file
-	modeBet   = "bet"   // sends one bet, several times
-	modeEcho  = "echo"  // sends lines
+	modeBatch   = string(agency.ModeBatch)
+	modeBet     = string(agency.ModeBet)
+	modeEcho    = string(agency.ModeEcho)
+	modeWinners = string(agency.ModeWinners)
+)
+
+// What of a run is shown on a terminal.
+const (
+	progressBar   = "bar"
+	progressLines = "lines" // and the bar
+	progressOff   = "off"
 )
 
 // maxWindow is how many of the largest frames fit into what a central takes
@@ -28,16 +36,17 @@ const maxWindow = 1 << 20 / codec.MaxFrame
 // config is what an agency is told when it starts.
 type config struct {
 	id            int    // number of the agency
-	serverAddress string // host:port
-	mode          string // modeBatch, modeBet or modeEcho
+	serverAddress string // host:port, or several with commas in between
+	mode          string // modeBatch, modeBet, modeEcho or modeWinners
 	loopAmount    int    // bets in mode bet, lines in mode echo
 	loopPeriod    time.Duration
 	logLevel      zerolog.Level
 	logFormat     logline.Format
-	noProgress    bool // no bar, but the log alone, on a terminal too
-	winners       bool // the winners are shown or logged, each of them
+	progress      string // progressBar, progressLines or progressOff
+	noProgress    bool   // as progressOff
+	winners       bool   // the winners are shown or logged, each of them
 
-	dataDir     string // folder of agency-N.csv, or of the zip that holds it
+	dataDir     string // folder of agency-N.csv, or of the zip that holds it; empty is findDataDir's
 	batchMax    int    // bets in a batch; the frame limits it too
 	batchWindow int    // batches sent ahead of their answers
 	needResume  bool   // a central that does not know RESUME is out of order
@@ -68,6 +77,9 @@ func loadConfig(args, environ []string) (config, error) {
 		err = s.Require("mode bet needs it",
 			"bet.firstName", "bet.lastName", "bet.document", "bet.birthdate", "bet.number")
 	}
+	if strings.Contains(c.serverAddress, ",") && !s.Given("batch.requireResume") {
+		c.needResume = true
+	}
 	return c, err
 }
 
@@ -82,12 +94,12 @@ func table(c *config) *settings.Set {
 	}, settings.Int(1, 100_000))
 	settings.Add(s, &c.serverAddress, settings.Setting{
 		Key: "server.address", Flag: "server-address", Env: "CLI_SERVER_ADDRESS", Default: "server:12345",
-		About: "where the central is",
-	}, settings.Parsed("host:port, the port from 1 to 65535", parseAddress))
+		About: "where the central is; several addresses of one central are called in turn",
+	}, settings.Parsed("host:port, the port from 1 to 65535, or up to 16 of them separated by commas", parseAddresses))
 	settings.Add(s, &c.mode, settings.Setting{
 		Key: "mode", Flag: "mode", Env: "CLI_MODE", Default: modeBatch,
-		About: "batch sends the agency's file, bet sends one bet loop.amount times, echo sends loop.amount lines",
-	}, settings.OneOf(modeBatch, modeBet, modeEcho))
+		About: "batch sends the agency's file, bet sends one bet loop.amount times, echo sends loop.amount lines, winners only asks for the winners",
+	}, settings.OneOf(modeBatch, modeBet, modeEcho, modeWinners))
 	settings.Add(s, &c.loopAmount, settings.Setting{
 		Key: "loop.amount", Flag: "loop-amount", Env: "CLI_LOOP_AMOUNT", Default: "5",
 		About: "bets or lines to send in the modes bet and echo; 0 sends none",
@@ -104,9 +116,13 @@ func table(c *config) *settings.Set {
 		Key: "log.format", Flag: "log-format", Env: "CLI_LOG_FORMAT", Default: "text",
 		About: "shape of a log line",
 	}, settings.Parsed("one of "+logline.FormatNames, logline.ParseFormat))
+	settings.Add(s, &c.progress, settings.Setting{
+		Key: "progress.show", Flag: "progress", Env: "CLI_PROGRESS", Default: progressBar,
+		About: "on a terminal of 40 columns or more: a progress bar, also with the log line of each batch above it, or no bar but all lines, as elsewhere",
+	}, settings.OneOf(progressBar, progressLines, progressOff))
 	settings.Add(s, &c.noProgress, settings.Setting{
 		Key: "progress.off", Flag: "no-progress", Env: "CLI_NO_PROGRESS", Default: "false",
-		About: "no progress bar on a terminal, but the log line of each batch, as elsewhere",
+		About: "the same as --progress=off",
 	}, settings.Bool())
 	settings.Add(s, &c.winners, settings.Setting{
 		Key: "winners", Flag: "winners", Env: "CLI_WINNERS", Default: "false",
@@ -114,9 +130,9 @@ func table(c *config) *settings.Set {
 	}, settings.Bool())
 
 	settings.Add(s, &c.dataDir, settings.Setting{
-		Key: "data.dir", Flag: "data-dir", Env: "CLI_DATA_DIR", Default: "/data",
-		About: "folder of agency-N.csv, or of a zip that holds it",
-	}, settings.Text())
+		Key: "data.dir", Flag: "data-dir", Env: "CLI_DATA_DIR",
+		About: "folder of agency-N.csv, or of a zip that holds it; empty is /data where that is a folder, else .data",
+	}, settings.Text().OrEmpty())
 	settings.Add(s, &c.batchMax, settings.Setting{
 		Key: "batch.maxAmount", Flag: "batch-max-amount", Env: "CLI_BATCH_MAXAMOUNT", Default: "100",
 		About: "most bets in a batch; a frame's 8,192 bytes limit it too",
@@ -132,7 +148,7 @@ func table(c *config) *settings.Set {
 
 	settings.Add(s, &c.needResume, settings.Setting{
 		Key: "batch.requireResume", Flag: "require-resume", Env: "CLI_BATCH_REQUIRERESUME", Default: "false",
-		About: "send nothing to a central that does not answer RESUME: for agencies behind what closes connections by itself",
+		About: "send nothing to a central that does not answer RESUME: for agencies behind what closes connections by itself; the default is true with several addresses",
 	}, settings.Bool())
 
 	settings.Add(s, &c.retryPeriod, settings.Setting{
@@ -144,12 +160,12 @@ func table(c *config) *settings.Set {
 		About: "answers RETRY until it gives up",
 	}, settings.Int(0, 1_000_000))
 	settings.Add(s, &c.connectLimit, settings.Setting{
-		Key: "connect.limit", Flag: "connect-limit", Env: "CLI_CONNECT_LIMIT", Default: "20",
-		About: "attempts to connect until it gives up; 0 is one attempt too",
+		Key: "connect.limit", Flag: "connect-limit", Env: "CLI_CONNECT_LIMIT", Default: strconv.Itoa(agency.DefaultConnectLimit),
+		About: "attempts to connect, at each address, until it gives up; 200 take three minutes at least; 0 is one attempt too",
 	}, settings.Int(0, 100_000))
 	settings.Add(s, &c.connectTimeout, settings.Setting{
 		Key: "connect.timeout", Flag: "connect-timeout", Env: "CLI_CONNECT_TIMEOUT", Default: "5s",
-		About: "most time for one attempt to connect",
+		About: "most time for one attempt to connect to an address",
 	}, settings.Duration(time.Millisecond, time.Hour))
 
 	for _, part := range []struct {
@@ -171,16 +187,17 @@ func table(c *config) *settings.Set {
 	return s
 }
 
-var errAddress = errors.New("not host:port")
+// parseAddresses returns the addresses as they are shown in the log.
+func parseAddresses(text string) (string, error) {
+	addresses, err := agency.ParseAddresses(text)
+	return strings.Join(addresses, ","), err
+}
 
-func parseAddress(text string) (string, error) {
-	text = strings.TrimSpace(text)
-	host, port, err := net.SplitHostPort(text)
-	if err != nil {
-		return "", err
+// findDataDir returns where an agency finds its file when nobody says where:
+// where containers have it mounted, or where it lies in the project.
+func findDataDir(mounted string) string {
+	if info, err := os.Stat(mounted); err == nil && info.IsDir() {
+		return mounted
 	}
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" {
-		return "", errAddress
-	}
-	return text, nil
+	return ".data"
 }

@@ -16,8 +16,8 @@ import (
 func defaultConfig() config {
 	return config{
 		id: 1, serverAddress: "server:12345", mode: modeBatch, loopAmount: 5, logLevel: zerolog.InfoLevel,
-		logFormat: logline.Text, dataDir: "/data", batchMax: 100, batchWindow: 32,
-		retryPeriod: 2 * time.Second, retryLimit: 300, connectLimit: 20, connectTimeout: 5 * time.Second,
+		logFormat: logline.Text, progress: progressBar, batchMax: 100, batchWindow: 32,
+		retryPeriod: 2 * time.Second, retryLimit: 300, connectLimit: 200, connectTimeout: 5 * time.Second,
 	}
 }
 
@@ -95,6 +95,9 @@ func TestEverySetting(t *testing.T) {
 	}{
 		{"id", "id", "CLI_ID", "4", func(c *config) { c.id = 4 }},
 		{"server.address", "server-address", "CLI_SERVER_ADDRESS", "[::1]:80", func(c *config) { c.serverAddress = "[::1]:80" }},
+		{"server.address", "server-address", "CLI_SERVER_ADDRESS", "a:1, b:2", func(c *config) { c.serverAddress, c.needResume = "a:1,b:2", true }},
+		{"progress.show", "progress", "CLI_PROGRESS", "lines", func(c *config) { c.progress = progressLines }},
+		{"mode", "mode", "CLI_MODE", "winners", func(c *config) { c.mode = modeWinners }},
 		{"loop.amount", "loop-amount", "CLI_LOOP_AMOUNT", "0", func(c *config) { c.loopAmount = 0 }},
 		{"loop.period", "loop-period", "CLI_LOOP_PERIOD", "100ms", func(c *config) { c.loopPeriod = 100 * time.Millisecond }},
 		{"log.level", "log-level", "CLI_LOG_LEVEL", "ERROR", func(c *config) { c.logLevel = zerolog.ErrorLevel }},
@@ -153,14 +156,14 @@ func TestEverySetting(t *testing.T) {
 func TestNotAllowed(t *testing.T) {
 	for flag, texts := range map[string][]string{
 		"id":               {"0", "100001", "x", ""},
-		"server-address":   {"server", ":12345", "server:", "server:0", "server:65536", "::1:80", "server:http"},
+		"server-address":   {"server", ":12345", "server:", "server:0", "server:65536", "::1:80", "server:http", "a:1,", "a:1,b"},
 		"loop-amount":      {"-1", "1000000001", "1.5"},
 		"loop-period":      {"-1s", "24h1s", "soon"},
 		"log-level":        {"LOUD"},
 		"log-format":       {"xml"},
 		"batch-max-amount": {"0", "100001"},
 		"mode":             {"bets", ""},
-		"data-dir":         {""},
+		"progress":         {"some", ""},
 		"skip-invalid":     {"perhaps"},
 		"window":           {"0", "1025"},
 		"retry-period":     {"25h"},
@@ -216,6 +219,52 @@ func TestHelpNamesEverySetting(t *testing.T) {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %s in\n%s", want, text.String())
 		}
+	}
+}
+
+// Where several addresses are listed, a central that does not answer RESUME is
+// out of order, unless somebody says otherwise.
+func TestSeveralAddressesNeedResume(t *testing.T) {
+	for name, test := range map[string]struct {
+		addresses string
+		environ   []string
+		want      bool
+	}{
+		"one":                        {"a:1", nil, false},
+		"one, said":                  {"a:1", []string{"CLI_BATCH_REQUIRERESUME=true"}, true},
+		"the same twice":             {"a:1,a:1", nil, false},
+		"several":                    {"a:1,b:1", nil, true},
+		"several, but not necessary": {"a:1,b:1", []string{"CLI_BATCH_REQUIRERESUME=false"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFolder(t, "")
+			c, err := loadConfig([]string{"--server-address", test.addresses}, one(test.environ...))
+			if err != nil || c.agency().RequireResume != test.want {
+				t.Errorf("%v, %v, expected %v", c.needResume, err, test.want)
+			}
+		})
+	}
+}
+
+// Started by hand, an agency finds its file where the project has it.
+func TestFindDataDir(t *testing.T) {
+	folder := t.TempDir()
+	file := folder + "/file"
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for mounted, want := range map[string]string{folder: folder, file: ".data", folder + "/none": ".data"} {
+		if got := findDataDir(mounted); got != want {
+			t.Errorf("with %s: %s, expected %s", mounted, got, want)
+		}
+	}
+	inFolder(t, "")
+	c, err := loadConfig(nil, one())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.agency().DataDir, findDataDir("/data"); got != want {
+		t.Errorf("the folder is %q, expected %q", got, want)
 	}
 }
 

@@ -55,19 +55,27 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		err = nil
 	}
 	// The bar's last state comes below the last line.
+	show.unwatch() // which may log, too
+	known := !stopped && winnersKnown(err)
 	output := errors.Join(lines.Close(), show.close())
 	if stopped && errors.Is(output, syscall.EIO) {
 		output = nil // the terminal was closed, which is what has stopped it
 	}
 	err = errors.Join(err, output)
-	if err == nil && !stopped {
-		err = show.result()
+	if known {
+		err = errors.Join(err, show.result())
 	}
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return exitFailure
 	}
 	return exitDone
+}
+
+// winnersKnown reports whether a run that ended with err has told its winners.
+func winnersKnown(err error) bool {
+	late := (*agency.LateError)(nil)
+	return err == nil || errors.As(err, &late) && late.Err == nil
 }
 
 // report logs what the agency was told.
@@ -83,17 +91,22 @@ func (c *config) report(log zerolog.Logger) {
 
 // agency returns the part of the configuration that package agency needs.
 func (c *config) agency() agency.Config {
+	dataDir := c.dataDir
+	if dataDir == "" {
+		dataDir = findDataDir("/data")
+	}
 	return agency.Config{
 		ID:             c.id,
 		Address:        c.serverAddress,
 		Mode:           agency.Mode(c.mode),
 		LoopAmount:     c.loopAmount,
 		LoopPeriod:     c.loopPeriod,
-		DataDir:        c.dataDir,
+		DataDir:        dataDir,
 		BatchMaxAmount: c.batchMax,
 		Window:         c.batchWindow,
 		SkipInvalid:    c.skipInvalid,
 		RequireResume:  c.needResume,
+		LogAnswers:     c.progress == progressLines,
 		Bet: lottery.Slip{
 			FirstName: c.bet.firstName,
 			LastName:  c.bet.lastName,

@@ -4,13 +4,18 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
+
+	"loteria/internal/logline"
 )
 
 // listen serves one connection after the other until the test ends.
@@ -110,6 +115,60 @@ func TestRunStopped(t *testing.T) {
 	}
 	if last := lines[len(lines)-1]; last != "INFO action: exit | result: success | client_id: 1" {
 		t.Errorf("the last line is %q", last)
+	}
+}
+
+// Who only asks for the winners needs no file.
+func TestRunWinners(t *testing.T) {
+	c := newCentral(t, "30904465", "30904466")
+	address := c.serve()
+	code, lines, stderr := runClient(t, t.Context(), "CLI_ID=1", "CLI_MODE=Winners", "CLI_LOOP_AMOUNT=1", "CLI_LOOP_PERIOD=5s",
+		"CLI_SERVER_ADDRESS="+address, "CLI_WINNERS=true")
+	if code != exitDone || stderr != "" {
+		t.Errorf("exit code %d, %q on standard error", code, stderr)
+	}
+	want := []string{
+		configLine(address),
+		"INFO action: ganador | result: success | client_id: 1 | dni: 30904465",
+		"INFO action: ganador | result: success | client_id: 1 | dni: 30904466",
+		"INFO action: consulta_ganadores | result: success | cant_ganadores: 2",
+	}
+	if got := strings.Join(lines, "\n"); got != strings.Join(want, "\n") {
+		t.Errorf("the log is\n%s\nexpected\n%s", got, strings.Join(want, "\n"))
+	}
+}
+
+// Pauses between batches that take long in all are said, others are not.
+func TestLongPausesAreSaid(t *testing.T) {
+	for name, test := range map[string]struct {
+		bets, batch int
+		period      time.Duration
+		want        string // what is said, or empty
+	}{
+		"none":                 {1000, 10, 0, ""},
+		"a minute":             {70, 10, 10 * time.Second, ""},
+		"more":                 {71, 10, 10 * time.Second, "period: 10s | batches: 8 | pauses: 1m10s"},
+		"one batch":            {10, 10, 24 * time.Hour, ""},
+		"no bets":              {0, 10, 24 * time.Hour, ""},
+		"frames are the limit": {1000, 100_000, time.Minute, "period: 1m0s | batches: 8 | pauses: 7m0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			lines := logline.New(&out, logline.Text)
+			c := config{id: 1, mode: modeBatch, logFormat: logline.Text, batchMax: test.batch, loopPeriod: test.period, dataDir: betsFolder(t, test.bets)}
+			show := newScreen(c, &out)
+			a := c.agency()
+			show.watch(t.Context(), &a, lines.Logger(zerolog.InfoLevel))
+			show.counting.Wait()
+			if err := errors.Join(show.close(), lines.Close()); err != nil {
+				t.Fatal(err)
+			}
+			said := out.String()
+			if test.want == "" && said != "" || !strings.Contains(said, test.want) ||
+				test.want != "" && !strings.Contains(said, "action: loop_period | result: in_progress | client_id: 1 | ") {
+				t.Errorf("the log says %q, expected %q", said, test.want)
+			}
+		})
 	}
 }
 

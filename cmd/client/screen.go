@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"io"
+	"math"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"loteria/agency"
 	"loteria/cmd/internal/progress"
+	"loteria/codec"
 	"loteria/internal/logline"
 )
 
@@ -30,7 +33,7 @@ type screen struct {
 // lines for machines there is none.
 func newScreen(c config, out io.Writer) *screen {
 	s := &screen{config: c, out: out, stopCounting: func() {}}
-	if c.noProgress || c.logFormat != logline.Text || c.mode == modeEcho {
+	if c.noProgress || c.progress == progressOff || c.logFormat != logline.Text || c.mode == modeEcho || c.mode == modeWinners {
 		return s
 	}
 	if terminal, ok := progress.FindTerminal(out); ok {
@@ -48,8 +51,9 @@ func (s *screen) log() io.Writer {
 	return s.bars
 }
 
-// watch has the run tell what is to be seen. Where there is a bar, the bets
-// are counted beside it, which ends with ctx, or with close.
+// watch has the run tell what is to be seen. Where there is a bar, or where the
+// pauses between batches may take long, the bets are counted beside it, which
+// ends with ctx, or with unwatch.
 func (s *screen) watch(ctx context.Context, a *agency.Config, log zerolog.Logger) {
 	if s.config.winners {
 		a.Winners = s.winners.add
@@ -57,29 +61,65 @@ func (s *screen) watch(ctx context.Context, a *agency.Config, log zerolog.Logger
 			a.Winners = logWinners(log, s.config.id)
 		}
 	}
-	if s.bars == nil {
+	paused := a.Mode == agency.ModeBatch && a.LoopPeriod > 0
+	if s.bars == nil && !paused {
 		return
 	}
-	a.Progress = func(stored uint64, all bool) {
-		s.bar.Set(stored)
-		if all {
-			s.bar.Finish()
+	if s.bars != nil {
+		a.Progress = func(stored uint64, all bool) {
+			s.bar.Set(stored)
+			if all {
+				s.bar.Finish()
+			}
 		}
 	}
 	ctx, s.stopCounting = context.WithCancel(ctx)
 	counted := *a
 	s.counting.Go(func() {
 		// What is wrong with the file is the run's to tell.
-		if total, err := agency.CountBets(ctx, counted); err == nil {
+		total, err := agency.CountBets(ctx, counted)
+		if err != nil {
+			return
+		}
+		if s.bars != nil {
 			s.bar.SetTotal(total)
+		}
+		if paused {
+			logPauses(log, counted, total)
 		}
 	})
 }
 
-// close leaves the bar as it is then on the terminal, if there is one.
-func (s *screen) close() error {
+const (
+	// longPauses is how long all pauses between batches may take until the log
+	// says so.
+	longPauses = time.Minute
+	// usualBet is about how many bytes of a frame a bet takes.
+	usualBet = 60
+)
+
+// logPauses says how long the pauses between so many bets' batches take, when
+// that is long: loop.period is often set for the other modes.
+func logPauses(log zerolog.Logger, c agency.Config, bets uint64) {
+	inBatch := uint64(min(c.BatchMaxAmount, codec.MaxFrame/usualBet))
+	batches := (bets + inBatch - 1) / inBatch
+	if batches < 2 || batches-1 <= uint64(longPauses/c.LoopPeriod) {
+		return
+	}
+	pauses := time.Duration(min(float64(batches-1)*float64(c.LoopPeriod), math.MaxInt64/2)).Round(time.Second)
+	log.Info().Str("action", "loop_period").Str("result", "in_progress").Int("client_id", c.ID).
+		Stringer("period", c.LoopPeriod).Uint64("batches", batches).Stringer("pauses", pauses).
+		Str("note", "about so long does the agency pause between its batches in all; loop.period 0 sends them without pauses").Send()
+}
+
+// unwatch ends what watch has begun.
+func (s *screen) unwatch() {
 	s.stopCounting()
 	s.counting.Wait()
+}
+
+// close leaves the bar as it is then on the terminal, if there is one.
+func (s *screen) close() error {
 	if s.bars == nil {
 		return nil
 	}

@@ -216,7 +216,7 @@ func skipUnderNohup(t *testing.T) {
 // A failure leaves the bar where it is, and its lines stand whole.
 func TestFailureUnderBar(t *testing.T) {
 	t.Run("the central refuses", func(t *testing.T) {
-		c := newCentral(t)
+		c := newCentral(t, "30904465")
 		c.onBatch = func(n int) codec.Message {
 			if n == 31 {
 				return &codec.Error{Document: "30904765", Number: "300", Code: "draw_done"}
@@ -230,8 +230,10 @@ func TestFailureUnderBar(t *testing.T) {
 		}
 		wantScreen(t, lines, configured, begun,
 			`ERROR    action: batch_processed \| result: fail \| client_id: 1 \| batch: 301-310 \| cantidad: 10 \| code: draw_done .*`,
+			`INFO     action: consulta_ganadores \| result: success \| cant_ganadores: 1`,
 			`agency 1 \[=+>-+\]  30%  300 / 1,000 .* stopped`,
-			`client: the central refused bets 301-310: draw_done .*`)
+			"", "winners of agency 1: 1", "", "    1  30904465",
+			`client: the central refused bets 301-310: draw_done .*; its winners, .*, are known: 1`)
 	})
 	t.Run("nobody is there", func(t *testing.T) {
 		cmd, screen := onTerminal(t, 250, 30, "CLI_SERVER_ADDRESS=127.0.0.1:1", "CLI_DATA_DIR="+betsFolder(t, 1000), "CLI_CONNECT_LIMIT=1")
@@ -327,23 +329,28 @@ func TestBarOnANarrowTerminal(t *testing.T) {
 // Where there is no bar, there are the log's lines and nothing else.
 func TestNoBar(t *testing.T) {
 	tests := []struct {
-		name    string
-		environ []string
-		json    bool
+		name          string
+		columns, rows int
+		environ       []string
+		json          bool
 	}{
-		{"--no-progress", []string{"CLI_NO_PROGRESS=true"}, false},
-		{"a terminal that can only write on", []string{"TERM=dumb"}, false},
-		{"lines for machines", []string{"CLI_LOG_FORMAT=json"}, true},
+		{"--no-progress", 200, 30, []string{"CLI_NO_PROGRESS=true"}, false},
+		{"--progress=off", 200, 30, []string{"CLI_PROGRESS=off"}, false},
+		{"a terminal that can only write on", 200, 30, []string{"TERM=dumb"}, false},
+		{"a narrow terminal", 39, 30, nil, false},
+		{"a narrow terminal, and lines are asked for", 39, 30, []string{"CLI_PROGRESS=lines"}, false},
+		{"lines for machines", 200, 30, []string{"CLI_LOG_FORMAT=json"}, true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c := newCentral(t, "30904465", "30904466")
 			environ := append([]string{"CLI_SERVER_ADDRESS=" + c.serve(), "CLI_DATA_DIR=" + betsFolder(t, 25), "CLI_WINNERS=true"}, test.environ...)
-			cmd, screen := onTerminal(t, 200, 30, environ...)
-			code, lines := screen.Wait(cmd)
+			cmd, screen := onTerminal(t, test.columns, test.rows, environ...)
+			code, _ := screen.Wait(cmd)
 			if code != exitDone {
 				t.Errorf("exit code %d", code)
 			}
+			lines := strings.Split(strings.TrimSuffix(screen.Raw(), "\r\n"), "\r\n")
 			if strings.Contains(screen.Raw(), "\x1b") {
 				t.Error("there are control sequences")
 			}
@@ -356,6 +363,19 @@ func TestNoBar(t *testing.T) {
 			wantScreen(t, lines, withoutBar("30904465", "30904466")...)
 		})
 	}
+}
+
+// With the lines asked for, they are all there, above the bar.
+func TestLinesAboveTheBar(t *testing.T) {
+	c := newCentral(t, "30904465")
+	cmd, screen := onTerminal(t, 200, 30, "CLI_SERVER_ADDRESS="+c.serve(), "CLI_DATA_DIR="+betsFolder(t, 25), "CLI_PROGRESS=lines")
+	code, lines := screen.Wait(cmd)
+	if code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+	want := withoutBar()
+	want[len(want)-1] = ended(25, 1)[1]
+	wantScreen(t, lines, append(want, `agency 1 \[=+\] 100%  25 / 25 .* in .*`)...)
 }
 
 // withoutBar is the log of 25 bets.

@@ -148,7 +148,8 @@ func TestNarrow(t *testing.T) {
 		2:   `…`,
 	} {
 		t.Run(fmt.Sprint(columns), func(t *testing.T) {
-			bars, screen, end := open(t, columns, 10)
+			bars, screen, end := open(t, max(columns, minColumns), 10)
+			screen.Resize(columns, 10) // it may become as narrow as it likes
 			bar := bars.Add("agency 1")
 			bar.SetTotal(123000)
 			bar.Set(61500)
@@ -296,8 +297,12 @@ func TestFindTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	_, tty := terminaltest.Open(t, 80, 24)
-	defer tty.Close()
+	terminal := func(columns, rows int) *os.File {
+		_, tty := terminaltest.Open(t, columns, rows)
+		t.Cleanup(func() { _ = tty.Close() })
+		return tty
+	}
+	tty := terminal(80, 24)
 	tests := []struct {
 		name string
 		out  io.Writer
@@ -307,6 +312,10 @@ func TestFindTerminal(t *testing.T) {
 		{"a terminal", tty, "xterm", true},
 		{"a terminal without a name", tty, "", true},
 		{"a terminal that can only write on", tty, "dumb", false},
+		{"a narrow one", terminal(minColumns, minRows), "xterm", true},
+		{"one that is too narrow", terminal(minColumns-1, 24), "xterm", false},
+		{"one of one line", terminal(80, 1), "xterm", false},
+		{"one without a size", terminal(0, 0), "xterm", false},
 		{"a file", file, "xterm", false},
 		{"no file", new(strings.Builder), "xterm", false},
 	}
@@ -320,10 +329,9 @@ func TestFindTerminal(t *testing.T) {
 	}
 }
 
-// A terminal without a size, as some that programs make, is taken for a usual
-// one.
+// A terminal that loses its size is taken for a usual one.
 func TestSizeIsUnknown(t *testing.T) {
-	bars, screen, end := open(t, 0, 0)
+	bars, screen, end := open(t, 80, 24)
 	screen.Resize(0, 0)
 	if columns, rows := bars.console.size(); columns != usualColumns || rows != usualRows {
 		t.Errorf("the size is %d × %d, expected the usual one", columns, rows)

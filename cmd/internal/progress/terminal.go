@@ -7,7 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The size of a terminal that does not know it.
+// The size from which on a bar can be read, and does not wrap.
+const (
+	minColumns = 40
+	minRows    = 2
+)
+
+// The size of a terminal that has lost it.
 const (
 	usualColumns = 80
 	usualRows    = 24
@@ -17,13 +23,15 @@ const (
 type Terminal struct{ file *os.File }
 
 // FindTerminal returns the terminal that out is. ok is false when it is
-// something else, or one that can only write on (TERM=dumb).
+// something else, one that can only write on (TERM=dumb), or one that is too
+// small or does not know its size, as in containers that nobody has told it.
 func FindTerminal(out io.Writer) (t *Terminal, ok bool) {
 	file, ok := out.(*os.File)
 	if !ok || os.Getenv("TERM") == "dumb" {
 		return nil, false
 	}
-	if _, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ); err != nil {
+	size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
+	if err != nil || size.Col < minColumns || size.Row < minRows {
 		return nil, false
 	}
 	return &Terminal{file}, true

@@ -102,6 +102,17 @@ func (s *Set) Require(why string, keys ...string) error {
 	return nil
 }
 
+// Given reports whether somebody has given the setting with the key a value, so
+// that it is not the default.
+func (s *Set) Given(key string) bool {
+	for _, e := range s.entries {
+		if e.Key == key {
+			return e.source != ""
+		}
+	}
+	return false
+}
+
 // Refuse returns an *Error about the value that the setting with the key was
 // given, for a rule that is about more than one setting. It returns nil when
 // the value is the default: then the caller has to make do with another.

@@ -1,0 +1,138 @@
+package agency
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"loteria/lottery"
+)
+
+// wantLate fails the test unless the central took nothing more, and returns
+// what the run says about it.
+func wantLate(t *testing.T, err error) *LateError {
+	t.Helper()
+	late := (*LateError)(nil)
+	if !errors.As(err, &late) {
+		t.Fatalf("the error is %v, expected a LateError", err)
+	}
+	return late
+}
+
+// An agency that comes too late, or was declared missing, is told its winners
+// all the same, and ends with an error that says both.
+func TestLate(t *testing.T) {
+	winners := winnersFrame(tWinners, "30904465", "30904466")
+	unknown := frame(tError, text(""), text(""), text("unknown_agency"))
+	for _, code := range []lottery.Code{lottery.DrawDone, lottery.AgencyFinished} {
+		for name, test := range map[string]struct {
+			refuses byte
+			answer  []byte // to the query
+			says    string
+			fails   []string // the actions of the lines that say so
+		}{
+			"a batch":                  {tBatch, winners, "are known: 2", []string{batchProcessed}},
+			"FINISHED":                 {tFinished, winners, "are known: 2", []string{"finished"}},
+			"FINISHED, nobody has won": {tFinished, winnersFrame(tWinners), "are known: 0", []string{"finished"}},
+			"a batch, and then the query": {tBatch, unknown, "are not known: the central refused WINNERS_QUERY: unknown_agency",
+				[]string{batchProcessed, askWinners}},
+		} {
+			t.Run(fmt.Sprint(code, " ", name), func(t *testing.T) {
+				central := &fake{t: t, knowsResume: true, winners: [][]byte{test.answer}}
+				address := serve(t, func(_ int, p *peer) {
+					for {
+						kind, payload, ok := p.frame()
+						if !ok {
+							return
+						}
+						answer, _ := central.answer(kind, payload)
+						if kind == test.refuses {
+							answer = frame(tError, text(""), text(""), text(string(code)))
+						}
+						p.send(answer)
+					}
+				})
+				config := batchConfig(t, address, sampleRows(5))
+				config.Window = 1
+				log, err := runAgency(t, config)
+				late := wantLate(t, err)
+				if !errors.Is(err, code) || !contains(err, string(code)) || !contains(err, test.says) || contains(err, "\n") {
+					t.Errorf("the error is %q, expected %s and %q on a line", err, code, test.says)
+				}
+				if test.says == "are known: 2" && late.Winners != 2 {
+					t.Errorf("%d winners, expected 2", late.Winners)
+				}
+				var fails []string
+				for _, line := range log.all() {
+					if action, ok := strings.CutSuffix(strings.Split(line, " | client_id")[0], " | result: fail"); ok {
+						fails = append(fails, strings.TrimPrefix(action, "action: "))
+					}
+				}
+				if fmt.Sprint(fails) != fmt.Sprint(test.fails) {
+					t.Errorf("the lines that say fail are of %v, expected %v", fails, test.fails)
+				}
+				told := len(log.with("action: consulta_ganadores | result: success | cant_ganadores: "))
+				if want := 2 - len(test.fails); told != want {
+					t.Errorf("%d lines tell the winners, expected %d", told, want)
+				}
+			})
+		}
+	}
+}
+
+// Who only asks for the winners needs no file, and sends nothing else.
+func TestModeWinners(t *testing.T) {
+	central := &fake{winners: [][]byte{winnersFrame(tWinners, "30904465")}}
+	config := Config{ID: 1, Address: central.start(t), Mode: ModeWinners, ConnectTimeout: testLimit}
+	log, err := runAgency(t, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.wantLines(t, "action: consulta_ganadores | result: success | cant_ganadores: 1")
+	if central.resumes+len(central.batches)+len(central.finishes) != 0 || central.queries != 1 {
+		t.Errorf("the central got %d RESUME, %d batches, %d FINISHED and %d queries, expected a query",
+			central.resumes, len(central.batches), len(central.finishes), central.queries)
+	}
+}
+
+// A central that can store nothing any more ends, and is started again: the
+// agency comes back, whatever it had asked.
+func TestStorage(t *testing.T) {
+	for kind, name := range map[byte]string{tResume: "RESUME", tBatch: "BATCH", tFinished: "FINISHED", tQuery: "WINNERS_QUERY"} {
+		t.Run(name, func(t *testing.T) {
+			central := &fake{t: t, knowsResume: true, winners: [][]byte{winnersFrame(tWinners)}}
+			address := serve(t, func(n int, p *peer) {
+				for {
+					got, payload, ok := p.frame()
+					if !ok {
+						return
+					}
+					if got == kind && n <= 3 {
+						p.send(frame(tError, text(""), text(""), text("storage")))
+						return
+					}
+					answer, _ := central.answer(got, payload)
+					p.send(answer)
+				}
+			})
+			rows := sampleRows(25)
+			log, err := runAgency(t, batchConfig(t, address, rows))
+			if err != nil {
+				t.Fatal(err)
+			}
+			log.wantNoFail(t)
+			central.wantStored(rows)
+			central.wantFinished(25)
+			if got := log.with("action: connect | result: in_progress"); len(got) != 3 || !strings.Contains(got[0], "storage") {
+				t.Errorf("the log says %q, expected three lines with the reason", got)
+			}
+		})
+	}
+	t.Run("for good", func(t *testing.T) {
+		central := &fake{knowsResume: true}
+		central.onBatch = func(int) ([]byte, bool) { return frame(tError, text(""), text(""), text("storage")), true }
+		log, err := runAgency(t, batchConfig(t, central.start(t), sampleRows(5)))
+		wantFailure(t, log, err, "connect", "given up after 6 connections without progress", "refused bets 1-5: storage")
+	})
+}
