@@ -35,8 +35,7 @@ type agency struct {
 	losses   int    // connections in a row that were lost without progress
 	retries  int    // RETRY in a row
 	told     int    // winners that config.Winners knows
-	skips    skips
-	complete bool // that all bets are acknowledged was logged
+	complete bool   // that all bets are acknowledged was logged
 }
 
 // Log actions about answers.
@@ -97,10 +96,19 @@ func (a *agency) playFile(ctx context.Context) error {
 	if err != nil {
 		return failed("open_file", err)
 	}
+	for _, passed := range source.passed {
+		a.step(a.log.Warn(), "open_file", "in_progress").Str("reason", passed.Error()).Send()
+	}
 	step(a.log.Info(), "batch_processing_start", "success").Send()
+	survey, err := a.survey(ctx, source)
+	if err != nil {
+		return err
+	}
 	return a.play(ctx, &betting{
 		name:     source.String(),
+		total:    survey.bets,
 		open:     func() (bets, error) { return a.openFile(ctx, source) },
+		verify:   func(sent *counted) error { return survey.verify(source, sent) },
 		amount:   a.config.BatchMaxAmount,
 		window:   a.config.Window,
 		action:   batchProcessed,
@@ -116,7 +124,9 @@ func (a *agency) playFile(ctx context.Context) error {
 func (a *agency) playBet(ctx context.Context) error {
 	return a.play(ctx, &betting{
 		name:     "the configured bet",
+		total:    uint64(a.config.LoopAmount),
 		open:     func() (bets, error) { return newRepeated(a.config.slip(), a.config.LoopAmount) },
+		verify:   func(*counted) error { return nil },
 		single:   true,
 		amount:   1,
 		window:   1,
@@ -127,6 +137,9 @@ func (a *agency) playBet(ctx context.Context) error {
 }
 
 func (a *agency) play(ctx context.Context, b *betting) error {
+	if a.config.Total != nil {
+		a.config.Total(b.total)
+	}
 	l, err := a.deliver(ctx, b)
 	if err != nil {
 		return err

@@ -103,6 +103,7 @@ func TestEverySetting(t *testing.T) {
 		{"mode", "mode", "CLI_MODE", "echo", func(c *config) { c.mode = modeEcho }},
 		{"data.dir", "data-dir", "CLI_DATA_DIR", ".data", func(c *config) { c.dataDir = ".data" }},
 		{"batch.skipInvalid", "skip-invalid", "CLI_BATCH_SKIPINVALID", "true", func(c *config) { c.skipInvalid = true }},
+		{"batch.allowEmpty", "allow-empty", "CLI_BATCH_ALLOWEMPTY", "true", func(c *config) { c.allowEmpty = true }},
 		{"batch.window", "window", "CLI_BATCH_WINDOW", "1", func(c *config) { c.batchWindow = 1 }},
 		{"retry.period", "retry-period", "CLI_RETRY_PERIOD", "1m", func(c *config) { c.retryPeriod = time.Minute }},
 		{"retry.limit", "retry-limit", "CLI_RETRY_LIMIT", "3", func(c *config) { c.retryLimit = 3 }},
@@ -137,8 +138,8 @@ func TestEverySetting(t *testing.T) {
 				return loadConfig(nil, environ)
 			},
 		} {
-			if place == "flag" && test.key == "batch.skipInvalid" {
-				load = func() (config, error) { return loadConfig([]string{"--skip-invalid"}, environ) }
+			if place == "flag" && test.text == "true" {
+				load = func() (config, error) { return loadConfig([]string{"--" + test.flag}, environ) }
 			}
 			t.Run(test.key+" "+place, func(t *testing.T) {
 				if place != "file" {
@@ -164,6 +165,7 @@ func TestNotAllowed(t *testing.T) {
 		"mode":             {"bets", ""},
 		"data-dir":         {""},
 		"skip-invalid":     {"perhaps"},
+		"allow-empty":      {"perhaps"},
 		"window":           {"0", "1025"},
 		"retry-period":     {"25h"},
 		"retry-limit":      {"-1"},

@@ -48,7 +48,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	lines := logline.New(show.log(), c.logFormat)
 	log := lines.Logger(c.logLevel)
 	c.report(log)
-	show.watch(ctx, &a, log)
+	show.watch(&a, log)
 	err = agency.Run(ctx, a, log)
 	stopped := errors.Is(err, agency.ErrStopped)
 	if stopped {
@@ -90,6 +90,7 @@ func (c *config) agency() agency.Config {
 		BatchMaxAmount: c.batchMax,
 		Window:         c.batchWindow,
 		SkipInvalid:    c.skipInvalid,
+		AllowEmpty:     c.allowEmpty,
 		RequireResume:  c.needResume,
 		Bet: lottery.Slip{
 			FirstName: c.bet.firstName,

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"io"
-	"sync"
 
 	"github.com/rs/zerolog"
 
@@ -21,15 +19,12 @@ type screen struct {
 	bars     *progress.Bars
 	bar      *progress.Bar
 	winners  winnerList
-
-	stopCounting context.CancelFunc
-	counting     sync.WaitGroup
 }
 
 // newScreen finds out whether there is a bar. Only bets have one, and below
 // lines for machines there is none.
 func newScreen(c config, out io.Writer) *screen {
-	s := &screen{config: c, out: out, stopCounting: func() {}}
+	s := &screen{config: c, out: out}
 	if c.noProgress || c.logFormat != logline.Text || c.mode == modeEcho {
 		return s
 	}
@@ -48,9 +43,8 @@ func (s *screen) log() io.Writer {
 	return s.bars
 }
 
-// watch has the run tell what is to be seen. Where there is a bar, the bets
-// are counted beside it, which ends with ctx, or with close.
-func (s *screen) watch(ctx context.Context, a *agency.Config, log zerolog.Logger) {
+// watch has the run tell what is to be seen.
+func (s *screen) watch(a *agency.Config, log zerolog.Logger) {
 	if s.config.winners {
 		a.Winners = s.winners.add
 		if s.bars == nil {
@@ -60,26 +54,17 @@ func (s *screen) watch(ctx context.Context, a *agency.Config, log zerolog.Logger
 	if s.bars == nil {
 		return
 	}
+	a.Total = s.bar.SetTotal
 	a.Progress = func(stored uint64, all bool) {
 		s.bar.Set(stored)
 		if all {
 			s.bar.Finish()
 		}
 	}
-	ctx, s.stopCounting = context.WithCancel(ctx)
-	counted := *a
-	s.counting.Go(func() {
-		// What is wrong with the file is the run's to tell.
-		if total, err := agency.CountBets(ctx, counted); err == nil {
-			s.bar.SetTotal(total)
-		}
-	})
 }
 
 // close leaves the bar as it is then on the terminal, if there is one.
 func (s *screen) close() error {
-	s.stopCounting()
-	s.counting.Wait()
 	if s.bars == nil {
 		return nil
 	}
