@@ -2,11 +2,14 @@ package agency
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // The count is what a run with the same configuration sends.
@@ -102,5 +105,165 @@ func TestCountBetsFails(t *testing.T) {
 				t.Errorf("%d bets, %v; expected the error %q", n, err, test.says)
 			}
 		})
+	}
+}
+
+// A file that changes after the agency has begun to read it stops it, whenever
+// that is and however small the change: it has not finished then.
+func TestFileChanges(t *testing.T) {
+	rows := sampleRows(3000) // several blocks
+	content := strings.Join(rows, "\n") + "\n"
+	plain := map[string]func(t *testing.T, file string){
+		"appended to": func(t *testing.T, file string) {
+			f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+			if err == nil {
+				_, err = f.WriteString("Ana,Paz,1,2000-01-01,5\n")
+				err = errors.Join(err, f.Close())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		},
+		"cut": func(t *testing.T, file string) {
+			if err := os.Truncate(file, int64(len(content)/2)); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"replaced": func(t *testing.T, file string) {
+			other := file + ".new"
+			err := os.WriteFile(other, []byte("Ana,Paz,1,2000-01-01,5\n"+content), 0o644)
+			if err = errors.Join(err, os.Rename(other, file)); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"removed": func(t *testing.T, file string) {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"written at another time": func(t *testing.T, file string) {
+			if err := os.Chtimes(file, time.Time{}, time.Unix(1, 0)); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	for name, change := range plain {
+		for _, zipped := range []bool{false, true} {
+			for when, hook := range map[string]func(c *fake, config *Config, change func()){
+				"before it is sent": func(_ *fake, config *Config, change func()) {
+					config.Total = func(uint64) { change() }
+				},
+				"while it is sent": func(c *fake, _ *Config, change func()) {
+					c.afterBatch = func(n int) bool {
+						if n == 1 {
+							change()
+						}
+						return false
+					}
+				},
+				"when it is sent": func(c *fake, _ *Config, change func()) {
+					c.afterBatch = func(n int) bool {
+						if n == 300 {
+							change()
+						}
+						return false
+					}
+				},
+				"and the connection is lost": func(c *fake, _ *Config, change func()) {
+					c.afterBatch = func(n int) bool {
+						if n == 2 {
+							change()
+						}
+						return n == 2
+					}
+				},
+			} {
+				t.Run(fmt.Sprint(name, " ", when, ", zip ", zipped), func(t *testing.T) {
+					central := &fake{knowsResume: true}
+					config := batchConfig(t, central.start(t), nil)
+					config.DataDir = writeFile(t, content)
+					file := filepath.Join(config.DataDir, "agency-1.csv")
+					if zipped {
+						archive := zipOf(t, "agency-1.csv", content)
+						err := os.Remove(file)
+						file = filepath.Join(config.DataDir, "a.zip")
+						if err = errors.Join(err, os.WriteFile(file, archive, 0o644)); err != nil {
+							t.Fatal(err)
+						}
+					}
+					hook(central, &config, func() { change(t, file) })
+					_, err := runAgency(t, config)
+					if err == nil || !contains(err, file+" has changed since the agency began to read it") {
+						t.Errorf("the error is %v", err)
+					}
+					central.wantUnfinished()
+					if when == "before it is sent" && len(central.ends) > 0 {
+						t.Errorf("%d bets were sent", len(central.ends))
+					}
+				})
+			}
+		}
+	}
+}
+
+// Other bytes of the same length and time are noticed by their digest.
+func TestFileChangesUnseen(t *testing.T) {
+	rows := sampleRows(25)
+	content := strings.Join(rows, "\n")
+	central := &fake{knowsResume: true}
+	config := batchConfig(t, central.start(t), nil)
+	config.DataDir = writeFile(t, content)
+	config.Total = func(uint64) {
+		file := filepath.Join(config.DataDir, "agency-1.csv")
+		info, err := os.Stat(file)
+		if err == nil {
+			err = os.WriteFile(file, []byte(strings.Replace(content, "1999", "1998", 1)), 0o644)
+			err = errors.Join(err, os.Chtimes(file, time.Time{}, info.ModTime()))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	log, err := runAgency(t, config)
+	wantFailure(t, log, err, "read_file", "has changed: 25 bets were read from it with digest ")
+	central.wantUnfinished()
+}
+
+// The first reading notices a change, too.
+func TestFileChangesInSurvey(t *testing.T) {
+	folder := writeFile(t, strings.Join(sampleRows(5000), "\n"))
+	s, err := findSource(folder, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := r.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(s.path, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := r.Read(make([]byte, 100)); n != 0 || err == nil || !contains(err, "has changed") {
+		t.Errorf("read %d bytes, %v", n, err)
+	}
+}
+
+// What a survey costs: a fraction of what sending does.
+func BenchmarkSurvey(b *testing.B) {
+	content := strings.Join(sampleRows(26_936), "\r\n")
+	folder := b.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "agency-1.csv"), []byte(content), 0o644); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(content)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := CountBets(b.Context(), Config{ID: 1, Mode: ModeBatch, DataDir: folder}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
