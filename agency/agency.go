@@ -37,8 +37,7 @@ type agency struct {
 	losses   int            // connections in a row that were lost without progress
 	retries  int            // RETRY in a row
 	told     int            // winners that config.Winners knows
-	skips    skips
-	complete bool // that all bets are acknowledged was logged
+	complete bool           // that all bets are acknowledged was logged
 }
 
 // Log actions about answers.
@@ -110,10 +109,19 @@ func (a *agency) playFile(ctx context.Context) error {
 	if err != nil {
 		return failed("open_file", err)
 	}
+	for _, passed := range source.passed {
+		a.step(a.log.Warn(), "open_file", "in_progress").Str("reason", passed.Error()).Send()
+	}
 	step(a.log.Info(), "batch_processing_start", "success").Send()
+	survey, err := a.survey(ctx, source)
+	if err != nil {
+		return err
+	}
 	return a.play(ctx, &betting{
 		name:     source.String(),
-		open:     func() (bets, error) { return a.openFile(ctx, source) },
+		total:    survey.bets,
+		open:     func() (bets, error) { return a.openFile(ctx, survey.source) },
+		verify:   survey.verify,
 		amount:   a.config.BatchMaxAmount,
 		window:   a.config.Window,
 		action:   batchProcessed,
@@ -129,7 +137,9 @@ func (a *agency) playFile(ctx context.Context) error {
 func (a *agency) playBet(ctx context.Context) error {
 	return a.play(ctx, &betting{
 		name:     "the configured bet",
+		total:    uint64(a.config.LoopAmount),
 		open:     func() (bets, error) { return newRepeated(a.config.slip(), a.config.LoopAmount) },
+		verify:   func(*counted) error { return nil },
 		single:   true,
 		amount:   1,
 		window:   1,
@@ -140,6 +150,9 @@ func (a *agency) playBet(ctx context.Context) error {
 }
 
 func (a *agency) play(ctx context.Context, b *betting) error {
+	if a.config.Total != nil {
+		a.config.Total(b.total)
+	}
 	l, err := a.deliver(ctx, b)
 	if isLate(err) {
 		a.report(err)

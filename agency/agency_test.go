@@ -53,6 +53,7 @@ func batchConfig(t *testing.T, address string, rows []string) Config {
 		RetryLimit:     5,
 		ConnectLimit:   5,
 		ConnectTimeout: testLimit,
+		AllowEmpty:     len(rows) == 0,
 	}
 }
 
@@ -266,8 +267,7 @@ func TestQuotedNames(t *testing.T) {
 	}
 }
 
-// A row that is no valid bet ends the run before FINISHED; the full batches
-// before it are stored and told.
+// A row that is no valid bet ends the run before anything is sent.
 func TestInvalidRow(t *testing.T) {
 	tests := []struct {
 		name, row string
@@ -280,8 +280,8 @@ func TestInvalidRow(t *testing.T) {
 		{"number", "Ana,Paz,1,2001-02-28,10000", []string{"bad_number", "10000"}, lottery.BadNumber},
 		{"too few fields", "Ana,Paz,1,2001-02-28", []string{"4 fields, expected 5"}, ""},
 		{"too many fields", "Ana,Paz,1,2001-02-28,5,", []string{"6 fields, expected 5"}, ""},
-		{"blanks", "   ", []string{"1 fields, expected 5"}, ""},
-		{"quote not closed", `Ana,"Paz,1,2001-02-28,5`, []string{"a quote is not closed"}, ""},
+		{"one field", "Ana", []string{"1 field, expected 5"}, ""},
+		{"quote not closed", `Ana,"Paz,1,2001-02-28,5`, []string{"the quote before ", "in line 14 is not closed"}, ""},
 		{"stray quote", `A"na,Paz,1,2001-02-28,5`, []string{"a quote inside"}, ""},
 		{"text after quote", `"Ana"x,Paz,1,2001-02-28,5`, []string{"after a closing quote"}, ""},
 		{"line break in a name", "\"Ana\r\nPaz\",Paz,1,2001-02-28,5", []string{"bad_name"}, lottery.BadName},
@@ -305,11 +305,7 @@ func TestInvalidRow(t *testing.T) {
 			if test.code != "" && !errors.Is(err, test.code) {
 				t.Errorf("the error is not %v", test.code)
 			}
-			central.wantStored(good[:10])
-			central.wantUnfinished()
-			if got := log.with("action: batch_processed | result: success"); len(got) != 1 {
-				t.Errorf("the log says %q, expected one batch", got)
-			}
+			central.wantUncalled()
 
 			t.Run("skipped", func(t *testing.T) {
 				central := &fake{knowsResume: true}
@@ -354,8 +350,8 @@ func TestSkipManyInvalidRows(t *testing.T) {
 	}
 	central.wantStored(good)
 	central.wantFinished(50)
-	if got := len(log.with("action: invalid_row")); got != maxReported {
-		t.Errorf("%d rows are reported, expected %d", got, maxReported)
+	if got := len(log.with("action: invalid_row")); got != 10 {
+		t.Errorf("%d rows are reported, expected the first 10", got)
 	}
 	if got := log.with("action: skip_invalid"); len(got) != 1 || !strings.HasSuffix(got[0], "skipped: 50") {
 		t.Errorf("the log says %q, expected 50", got)

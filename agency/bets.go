@@ -18,10 +18,10 @@ type bets interface {
 }
 
 // entry is a valid bet: as it was written, which is how it is sent, and as it
-// was judged, which is how it is stored.
+// is stored.
 type entry struct {
 	slip lottery.Slip
-	bet  lottery.Bet
+	row  []byte
 }
 
 // counted are bets that are counted as they are taken, with the digest of their
@@ -30,7 +30,6 @@ type counted struct {
 	bets
 	count uint64
 	rows  *xxhash.Digest
-	row   []byte
 }
 
 func newCounted(bets bets) *counted { return &counted{bets: bets, rows: xxhash.New()} }
@@ -39,8 +38,7 @@ func (c *counted) next() (*entry, error) {
 	e, err := c.bets.next()
 	if err == nil {
 		c.count++
-		c.row = e.bet.AppendRow(c.row[:0])
-		_, _ = c.rows.Write(c.row) // never fails
+		_, _ = c.rows.Write(e.row) // never fails
 	}
 	return e, err
 }
@@ -57,48 +55,25 @@ func (c *counted) take(count uint64) error {
 
 func (c *counted) digest() uint64 { return c.rows.Sum64() }
 
-// RowError says which row of a file is no valid bet.
-type RowError struct {
-	File string // with the zip that it is in
-	Line int    // on which the row begins, from 1
-	Err  error  // a *lottery.Refusal when it is a row, but breaks a rule
-}
-
-// Error names file, line and reason.
-func (e *RowError) Error() string { return fmt.Sprintf("%s: line %d: %v", e.File, e.Line, e.Err) }
-
-// Unwrap returns the reason.
-func (e *RowError) Unwrap() error { return e.Err }
-
-// maxReported bounds how many of the rows that are left out get a line of
-// their own in the log.
-const maxReported = 20
-
-// skips is what a run knows of the rows that it leaves out. A file may be read
-// several times in a run; each row is reported once.
-type skips struct {
-	line  int  // the last one that was counted
-	rows  int  // how many were counted
-	total bool // the total was reported
-}
-
-// fileBets are the bets of an agency's file.
+// fileBets are the valid bets of an agency's file. Rows that are none are left
+// out and noted.
 type fileBets struct {
-	agency *agency
-	ctx    context.Context // of the run, for the log line on closing
-	name   string
-	file   io.Closer
-	rows   *rows
-	row    row
-	entry  entry
+	agency  *agency
+	ctx     context.Context // of the run, for the log line on closing
+	source  source
+	file    io.Closer
+	rows    *rows
+	row     row
+	entry   entry
+	invalid invalidRows
 }
 
 func (a *agency) openFile(ctx context.Context, s source) (*fileBets, error) {
-	file, err := s.open()
+	file, err := s.open(ctx)
 	if err != nil {
 		return nil, failed("open_file", err)
 	}
-	f := &fileBets{agency: a, ctx: ctx, name: s.String(), file: file, rows: newRows(file)}
+	f := &fileBets{agency: a, ctx: ctx, source: s, file: file, rows: newRows(file)}
 	f.entry.slip.Agency = strconv.Itoa(a.config.ID)
 	return f, nil
 }
@@ -107,53 +82,43 @@ func (f *fileBets) next() (*entry, error) {
 	for {
 		err := f.rows.next(&f.row)
 		if err == io.EOF {
-			f.agency.reportSkips(f.name)
 			return nil, io.EOF
 		}
 		if _, bad := err.(badRow); err != nil && !bad {
-			return nil, failed("read_file", fmt.Errorf("read %s: %w", f.name, err))
+			return nil, failed("read_file", fmt.Errorf("read %s: %w", f.source, err))
 		}
 		if err == nil {
 			slip := &f.entry.slip
 			slip.FirstName, slip.LastName = f.row.fields[0], f.row.fields[1]
 			slip.Document, slip.Birthdate, slip.Number = f.row.fields[2], f.row.fields[3], f.row.fields[4]
-			if f.entry.bet, err = slip.Bet(); err == nil {
+			if f.entry.row, err = slip.AppendRow(f.entry.row[:0]); err == nil {
 				return &f.entry, nil
 			}
 		}
-		bad := &RowError{File: f.name, Line: f.row.line, Err: err}
-		if !f.agency.config.SkipInvalid {
-			return nil, failed("read_file", bad)
+		if err = f.note(err); err != nil {
+			return nil, err
 		}
-		f.agency.skip(bad)
 	}
+}
+
+// note notes that the row is no valid bet. The error is one of a file in which
+// no row can be one.
+func (f *fileBets) note(reason error) error {
+	if f.invalid.count == 0 {
+		if found := fileFormat(f.rows.head); found != "" {
+			return failed("read_file", fmt.Errorf("%s %s", f.source, found))
+		}
+	}
+	f.invalid.count++
+	if len(f.invalid.first) < maxReported {
+		f.invalid.first = append(f.invalid.first, &RowError{File: f.source.String(), Line: f.row.line, Err: explain(&f.row, reason)})
+	}
+	return nil
 }
 
 func (f *fileBets) close() {
 	_ = f.file.Close() // it was only read
-	f.agency.logClosing(f.ctx, "close_file").Str("file", f.name).Send()
-}
-
-// skip counts and reports a row that is left out.
-func (a *agency) skip(bad *RowError) {
-	if bad.Line <= a.skips.line {
-		return // seen when the file was read before
-	}
-	a.skips.line = bad.Line
-	if a.skips.rows++; a.skips.rows > maxReported {
-		return
-	}
-	a.step(a.log.Warn(), "invalid_row", "fail").Str("file", bad.File).Int("line", bad.Line).
-		Str("reason", bad.Err.Error()).Send()
-}
-
-// reportSkips reports how many rows were left out of the whole file.
-func (a *agency) reportSkips(file string) {
-	if a.skips.rows == 0 || a.skips.total {
-		return
-	}
-	a.skips.total = true
-	a.step(a.log.Warn(), "skip_invalid", "success").Str("file", file).Int("skipped", a.skips.rows).Send()
+	f.agency.logClosing(f.ctx, "close_file").Str("file", f.source.String()).Send()
 }
 
 // repeated are so many copies of one bet.
@@ -163,11 +128,11 @@ type repeated struct {
 }
 
 func newRepeated(slip lottery.Slip, amount int) (*repeated, error) {
-	bet, err := slip.Bet()
+	row, err := slip.AppendRow(nil)
 	if err != nil {
 		return nil, err
 	}
-	return &repeated{entry{slip, bet}, amount}, nil
+	return &repeated{entry{slip, row}, amount}, nil
 }
 
 func (r *repeated) next() (*entry, error) {

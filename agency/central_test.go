@@ -363,3 +363,13 @@ func (f *fake) wantUnfinished() {
 		f.t.Error("FINISHED was said")
 	}
 }
+
+// wantUncalled fails the test when the agency has connected.
+func (f *fake) wantUncalled() {
+	f.t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.conns > 0 {
+		f.t.Errorf("the central was called %d times, and has %d bets", f.conns, len(f.ends))
+	}
+}

@@ -55,8 +55,12 @@ type Config struct {
 	// An existing central always gets one at a time (ModeBatch).
 	Window int
 	// SkipInvalid has rows that are no valid bet reported and left out.
-	// Otherwise the first one ends the run (ModeBatch).
+	// Otherwise they end the run before anything is sent (ModeBatch).
 	SkipInvalid bool
+	// AllowEmpty has a file without a bet finished with none. Otherwise it
+	// ends the run: most such files are of another format, or not yet copied
+	// (ModeBatch).
+	AllowEmpty bool
 
 	// RequireResume has a central that does not answer RESUME count as one
 	// that is out of order. Otherwise it is taken for an existing central, and
@@ -78,6 +82,9 @@ type Config struct {
 	ConnectLimit   int
 	ConnectTimeout time.Duration
 
+	// Total, if there is one, is told how many bets there are in all, before
+	// the first is sent (not in ModeEcho).
+	Total func(bets uint64)
 	// Progress, if there is one, is told how far the run is, in the place of
 	// the log lines about each answer (not in ModeEcho, which stores nothing):
 	// with the bets that the central has, first as soon as that is known, and

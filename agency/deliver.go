@@ -12,10 +12,12 @@ import (
 // betting is what an agency sends to the central, and how.
 type betting struct {
 	name   string // of where the bets come from, for errors
+	total  uint64 // bets in all
 	open   func() (bets, error)
-	single bool // in a BET frame each, not in batches
-	amount int  // bets in a batch, at most
-	window int  // batches that may wait for their answer
+	verify func(sent *counted) error // before FINISHED, that these were the bets
+	single bool                      // in a BET frame each, not in batches
+	amount int                       // bets in a batch, at most
+	window int                       // batches that may wait for their answer
 
 	action   string             // of the log line about an answer
 	answered func(span)         // logs that bets are acknowledged
@@ -53,6 +55,9 @@ func (a *agency) converse(l *link, b *betting) error {
 	sent := newCounted(bets)
 	total, err := a.sendAll(l, b, sent)
 	bets.close()
+	if err == nil {
+		err = b.verify(sent)
+	}
 	if err != nil {
 		return err
 	}

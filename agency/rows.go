@@ -24,6 +24,8 @@ const (
 type row struct {
 	line   int // of the file, from 1, on which it begins
 	fields [columns]string
+	count  int    // of fields, also of those beyond columns
+	text   string // all of it with its line end, or what there is of it
 }
 
 // badRow says why something is no row.
@@ -32,15 +34,24 @@ type badRow string
 func (e badRow) Error() string { return string(e) }
 
 const (
-	unclosed   badRow = "a quote is not closed"
 	strayQuote badRow = "a quote inside a field that does not begin with one"
 	afterQuote badRow = "text after a closing quote"
+	secondMark badRow = "a byte order mark that is not at the beginning of the file, as joined files have it: take it out"
+	middleEnd  badRow = "a Ctrl-Z (0x1A), which ended files in DOS, in the middle of the file: take it out"
 )
+
+// unclosedQuote is for the quote at an index of a row that begins on this line.
+func unclosedQuote(text string, at, line int) badRow {
+	begin, _, _ := strings.Cut(text[at+1:], "\n")
+	return badRow(fmt.Sprintf("the quote before %.20q in line %d is not closed", begin, line+strings.Count(text[:at], "\n")))
+}
 
 // rows cuts a file into rows, in constant memory. It reads CSV as RFC 4180 has
 // it and Python's csv module writes it: lines end in LF or CR LF, the last one
 // may lack its end, and a field in quotes may hold commas, doubled quotes and
-// line breaks. A byte order mark at the beginning and empty lines are skipped.
+// line breaks. A byte order mark at the beginning is skipped, and so are a
+// Ctrl-Z at the end and lines of nothing but spaces, tabs and commas, which is
+// what spreadsheets leave of empty cells.
 //
 // It reads into text, a block at a time: the fields are parts of it, so a row
 // without doubled quotes costs no memory of its own.
@@ -48,6 +59,7 @@ type rows struct {
 	source io.Reader
 	buffer []byte
 	text   string // what was read and is not yet cut
+	head   string // what was read first, for fileFormat
 	ended  bool   // there is nothing more to read
 	begun  bool
 	line   int // how many lines were cut
@@ -68,25 +80,62 @@ func (rs *rows) next(r *row) error {
 		r.line = rs.line + 1
 		window := rs.text[:min(len(rs.text), maxRow)]
 		n, err := r.cut(window, rs.ended && len(window) == len(rs.text))
-		if n > 0 {
-			rs.line += strings.Count(window[:n], "\n")
-			rs.text = rs.text[n:]
-			return err
-		}
-		if len(rs.text) < maxRow && !rs.ended {
+		if n == 0 && len(rs.text) < maxRow && !rs.ended {
 			if err := rs.fill(); err != nil {
 				return err
 			}
 			continue
 		}
-		if err == nil {
-			err = badRow(fmt.Sprintf("the row has more than %d bytes", maxRow))
+		if n == 0 {
+			r.text = window
+			if err == nil {
+				err = badRow(fmt.Sprintf("the row has more than %d bytes", maxRow))
+			}
+			if dropErr := rs.dropLine(); dropErr != nil {
+				return dropErr
+			}
+			return err
 		}
-		if dropErr := rs.dropLine(); dropErr != nil {
-			return dropErr
+		r.text = window[:n]
+		rs.line += strings.Count(r.text, "\n")
+		rs.text = rs.text[n:]
+		switch {
+		case strings.HasPrefix(r.text, byteOrderMark):
+			return secondMark
+		case strings.HasSuffix(trimLineEnd(r.text), dosEnd):
+			if err = rs.cutDOSEnd(r); err == io.EOF {
+				return io.EOF
+			}
 		}
-		return err
+		if !isBlank(r.text) {
+			return err
+		}
 	}
+}
+
+// dosEnd is Ctrl-Z, with which DOS ended files.
+const dosEnd = "\x1a"
+
+// cutDOSEnd takes the Ctrl-Z off a row that is the last one. The error is
+// io.EOF when nothing else is on it, or that of the row.
+func (rs *rows) cutDOSEnd(r *row) error {
+	switch end := rs.skipEmpty(); {
+	case end == nil:
+		return middleEnd
+	case end != io.EOF:
+		return end
+	}
+	r.text = strings.TrimRight(trimLineEnd(r.text), dosEnd) // CP/M filled the last block with it
+	if isBlank(r.text) {
+		return io.EOF
+	}
+	_, err := r.cut(r.text, true)
+	return err
+}
+
+// isBlank tells whether a row is of nothing but spaces, tabs and commas.
+func isBlank(text string) bool {
+	return text == "" || strings.IndexByte(", \t", text[0]) >= 0 && strings.Trim(text, ", \t\r\n") == ""
 }
 
 // skipEmpty takes empty lines off the text, which then is not empty.
@@ -140,7 +189,7 @@ func (rs *rows) fill() error {
 	}
 	rs.text = string(rs.buffer[:size])
 	if !rs.begun {
-		rs.begun = true
+		rs.begun, rs.head = true, rs.text
 		rs.text = strings.TrimPrefix(rs.text, byteOrderMark)
 	}
 	return nil
@@ -160,27 +209,28 @@ func (r *row) cut(text string, ended bool) (int, error) {
 		return r.cutQuoted(text, ended)
 	}
 	line = trimLineEnd(line)
-	count := 0
-	for more := true; more; count++ {
+	r.count = 0
+	for more := true; more; r.count++ {
 		var field string
 		field, line, more = strings.Cut(line, ",")
-		if count < columns {
-			r.fields[count] = field
+		if r.count < columns {
+			r.fields[r.count] = field
 		}
 	}
-	return size, checkCount(count)
+	return size, checkCount(r.count)
 }
 
 // cutQuoted is cut for a row with quotes.
 func (r *row) cutQuoted(text string, ended bool) (int, error) {
-	at := 0
-	for count := 1; ; count++ {
+	at, quote := 0, 0
+	for r.count = 1; ; r.count++ {
 		var field string
 		if strings.HasPrefix(text[at:], `"`) {
 			end, doubled := closingQuote(text, at+1)
 			if end < 0 || end+1 == len(text) && !ended {
-				return 0, unclosed
+				return 0, unclosedQuote(text, at, r.line)
 			}
+			quote = at
 			field = text[at+1 : end]
 			if doubled {
 				field = strings.ReplaceAll(field, `""`, `"`)
@@ -203,8 +253,8 @@ func (r *row) cutQuoted(text string, ended bool) (int, error) {
 				return endOfLine(text, at, ended), strayQuote
 			}
 		}
-		if count <= columns {
-			r.fields[count-1] = field
+		if r.count <= columns {
+			r.fields[r.count-1] = field
 		}
 		switch rest := text[at:]; {
 		case strings.HasPrefix(rest, ","):
@@ -218,10 +268,14 @@ func (r *row) cutQuoted(text string, ended bool) (int, error) {
 			at++
 		case strings.HasPrefix(rest, "\r\n"):
 			at += 2
+		case strings.IndexByte(text[quote:at], '\n') >= 0:
+			// What closes it is most likely the next quote that opens. Only
+			// the first line is lost then.
+			return endOfLine(text, 0, ended), unclosedQuote(text, quote, r.line)
 		default:
 			return endOfLine(text, at, ended), afterQuote
 		}
-		return at, checkCount(count)
+		return at, checkCount(r.count)
 	}
 }
 
@@ -261,5 +315,9 @@ func checkCount(fields int) error {
 	if fields == columns {
 		return nil
 	}
-	return badRow(fmt.Sprintf("the row has %d fields, expected %d: %s", fields, columns, headings))
+	s := "s"
+	if fields == 1 {
+		s = ""
+	}
+	return badRow(fmt.Sprintf("the row has %d field%s, expected %d: %s", fields, s, columns, headings))
 }

@@ -53,7 +53,18 @@ func TestRows(t *testing.T) {
 		{"quotes", "\"a\",\"b\",\"c\",\"d\",\"e\"\r\n\"a\",b,c,d,\"e\"\n\"a\",b,c,d,\"e\"\r", []string{"1: " + abcde, "2: " + abcde, "3: " + abcde}},
 		{"quoted", "\"a,\"\"x\"\"\",\"\",\"\"\"\",d,e\n", []string{`1: ["a,\"x\"" "" "\"" "d" "e"]`}},
 		{"line break in quotes", "\"a\nx\r\ny\",b,c,d,e\na,b,c,d,e", []string{`1: ["a\nx\r\ny" "b" "c" "d" "e"]`, "4: " + abcde}},
-		{"empty fields", ",,,,\n", []string{`1: ["" "" "" "" ""]`}},
+		{"empty cells", "a,b,c,d,e\n,,,,\r\n,,\n \t\na,b,c,d,e\n,,,,", []string{"1: " + abcde, "5: " + abcde}},
+		{"one field that is not empty", ",,,,e\n", []string{`1: ["" "" "" "" "e"]`}},
+		{"Ctrl-Z at the end", "a,b,c,d,e\r\n\x1a", []string{"1: " + abcde}},
+		{"Ctrl-Z and empty lines at the end", "a,b,c,d,e\r\n\x1a\r\n\n", []string{"1: " + abcde}},
+		{"Ctrl-Z behind the last row", "a,b,c,d,e\x1a", []string{"1: " + abcde}},
+		{"Ctrl-Z behind a quoted row", `a,b,c,d,"e"` + "\x1a\n", []string{"1: " + abcde}},
+		{"several Ctrl-Z", "a,b,c,d,e\r\n\x1a\x1a\x1a", []string{"1: " + abcde}},
+		{"several Ctrl-Z behind the last row", "a,b,c,d,e\x1a\x1a", []string{"1: " + abcde}},
+		{"only Ctrl-Z", "\x1a", nil},
+		{"Ctrl-Z in the middle", "a,b,c,d,e\n\x1a\na,b,c,d,e\x1a\na,b,c,d,e", []string{"1: " + abcde, "2: " + string(middleEnd), "3: " + string(middleEnd), "4: " + abcde}},
+		{"marks in the middle", "\uFEFF\uFEFFa,b,c,d,e\n\uFEFF\"a\",b,c,d,e\na,b,c,d,e", []string{"1: " + string(secondMark), "2: " + string(secondMark), "3: " + abcde}},
+		{"spaces are part of the field", " a,b , c,d,e\n", []string{`1: [" a" "b " " c" "d" "e"]`}},
 		{"CR within", "a\rx,b,c,d,e\n", []string{`1: ["a\rx" "b" "c" "d" "e"]`}},
 		{"few", "a,b,c,d\na,b,c,d,e", []string{"1: " + checkCount(4).Error(), "2: " + abcde}},
 		{"many", "\"a\",b,c,d,e,f,g\na,b,c,d,e", []string{"1: " + checkCount(7).Error(), "2: " + abcde}},
@@ -61,10 +72,12 @@ func TestRows(t *testing.T) {
 		{"stray quote at the end", "a,b,c,d,e\"", []string{"1: " + string(strayQuote)}},
 		{"after a quote", "\"a\"x,b,c,d,e\na,b,c,d,e", []string{"1: " + string(afterQuote), "2: " + abcde}},
 		{"CR after a quote", "\"a\"\rx,b,c,d,e\na,b,c,d,e", []string{"1: " + string(afterQuote), "2: " + abcde}},
-		{"not closed", "a,b,c,d,e\na,\"b,c,d,e\na,b,c,d,e\n", []string{"1: " + abcde, "2: " + string(unclosed), "3: " + abcde}},
-		{"not closed at the end", "a,b,c,d,\"e", []string{"1: " + string(unclosed)}},
+		{"not closed", "a,b,c,d,e\na,\"b,c,d,e\na,b,c,d,e\n", []string{"1: " + abcde, "2: " + notClosed("b,c,d,e", 2), "3: " + abcde}},
+		{"not closed at the end", "a,b,c,d,\"e", []string{"1: " + notClosed("e", 1)}},
+		{"not closed on a later line", "\"a\nx\",\"b,c,d,e\n", []string{"1: " + notClosed("b,c,d,e", 2), "2: " + string(strayQuote)}},
+		{"closed by the next one that opens", "a,\"b,c,d,e\na,b,c,d,e\na,\"b\",c,d,e\n", []string{"1: " + notClosed("b,c,d,e", 1), "2: " + abcde, "3: " + abcde}},
 		{"not closed within a row's length", "\"a,b,c,d,e\n" + strings.Repeat("a,b,c,d,e\n", 500) + "\"",
-			append(append([]string{"1: " + string(unclosed)}, numbered(2, 500, abcde)...), fmt.Sprint("502: ", unclosed))},
+			append(append([]string{"1: " + notClosed("a,b,c,d,e", 1)}, numbered(2, 500, abcde)...), "502: "+notClosed("", 502))},
 		{"too long", long + ",b,c,d,e\na,b,c,d,e", []string{"1: the row has more than 4096 bytes", "2: " + abcde}},
 		{"much too long", strings.Repeat(long, 100) + "\na,b,c,d,e", []string{"1: the row has more than 4096 bytes", "2: " + abcde}},
 		{"too long at the end", strings.Repeat(long, 100), []string{"1: the row has more than 4096 bytes"}},
@@ -86,6 +99,10 @@ func TestRows(t *testing.T) {
 			}
 		})
 	}
+}
+
+func notClosed(text string, line int) string {
+	return fmt.Sprintf("the quote before %q in line %d is not closed", text, line)
 }
 
 func numbered(first, count int, text string) (all []string) {

@@ -1,21 +1,28 @@
 package agency
 
 import (
-	"archive/zip"
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"strings"
+	"time"
 )
 
-// source is where an agency's bets are: a file, or an entry of a zip.
+// source is where an agency's bets are: a file, or an entry of a zip, as it
+// was when it was found.
 type source struct {
-	path  string
-	entry string // in the zip, or empty
+	path     string
+	entry    string // in the zip, or empty
+	size     int64  // of the file, or the zip
+	modified time.Time
+	unpacked uint64 // bytes of the entry
+	kept     []byte // the entry, once it was read, if it is small; see maxKept
+
+	passed []error // why zips that come before or after it are not used
 }
 
 // String names the file, and the zip around it.
@@ -27,74 +34,85 @@ func (s source) String() string {
 }
 
 // findSource finds the file of an agency in a folder: agency-N.csv itself, or
-// else the first zip, by name, that holds one. Folders within a zip do not
-// matter.
+// else the first zip, by name, that has one.
 func findSource(folder string, agency int) (source, error) {
 	name := fmt.Sprintf("agency-%d.csv", agency)
 	plain := filepath.Join(folder, name)
-	switch info, err := os.Stat(plain); {
-	case err == nil && !info.IsDir():
-		return source{path: plain}, nil
-	case err == nil:
-		return source{}, fmt.Errorf("%s is a folder, expected a file", plain)
-	case !errors.Is(err, fs.ErrNotExist):
+	s, err := newSource(plain)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return s, err
+	}
+	// Whoever made the link did not mean the zip beside it.
+	if target, err := os.Readlink(plain); err == nil {
+		return source{}, fmt.Errorf("%s is a link to %s, which does not exist: put the file there, or take the link away", plain, target)
+	}
+	return findZipped(folder, name)
+}
+
+// newSource returns the regular file at path. It is read several times, which
+// a pipe cannot be.
+func newSource(path string) (source, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
 		return source{}, err
+	case info.IsDir():
+		return source{}, fmt.Errorf("%s is a folder, expected a file", path)
+	case !info.Mode().IsRegular():
+		return source{}, fmt.Errorf("%s is no regular file (%v), expected one: it is read more than once", path, info.Mode())
 	}
-	files, err := os.ReadDir(folder) // in the order of their names
-	if err != nil {
-		return source{}, fmt.Errorf("look for %s: %w", name, err)
-	}
-	for _, file := range files {
-		if file.IsDir() || !strings.EqualFold(filepath.Ext(file.Name()), ".zip") {
-			continue
-		}
-		s := source{path: filepath.Join(folder, file.Name())}
-		if s.entry, err = findEntry(s.path, name); err != nil {
-			return source{}, fmt.Errorf("look for %s in %s: %w", name, s.path, err)
-		}
-		if s.entry != "" {
-			return s, nil
-		}
-	}
-	return source{}, fmt.Errorf("no %s in the folder %s, and none in a .zip there", name, folder)
+	return source{path: path, size: info.Size(), modified: info.ModTime()}, nil
 }
 
-// findEntry returns the first entry of the zip that has the name in whatever
-// folder, or an empty text.
-func findEntry(archive, name string) (string, error) {
-	r, err := zip.OpenReader(archive)
-	if err != nil {
-		return "", err
+const afterChange = "wait until it is copied whole, and start the agency again"
+
+// unchanged returns an error when the file is not what it was when it was
+// found.
+func (s source) unchanged() error {
+	switch now, err := newSource(s.path); {
+	case err != nil:
+		return fmt.Errorf("%s has changed since the agency began to read it: %w", s.path, err)
+	case now.size != s.size:
+		return fmt.Errorf("%s has changed since the agency began to read it, from %d bytes to %d: %s", s.path, s.size, now.size, afterChange)
+	case !now.modified.Equal(s.modified):
+		return fmt.Errorf("%s has changed since the agency began to read it, it was written at %s: %s",
+			s.path, now.modified.Format(time.RFC3339Nano), afterChange)
 	}
-	defer r.Close()
-	for _, f := range r.File {
-		if path.Base(f.Name) == name && !f.FileInfo().IsDir() {
-			return f.Name, nil
-		}
-	}
-	return "", nil
+	return nil
 }
 
-// open opens the source for reading from its beginning.
-func (s source) open() (io.ReadCloser, error) {
-	if s.entry == "" {
-		return os.Open(s.path)
+// open opens the source for reading from its beginning, until ctx ends.
+func (s source) open(ctx context.Context) (file io.ReadCloser, err error) {
+	switch {
+	case s.entry == "":
+		file, err = os.Open(s.path)
+	case s.kept != nil:
+		file = io.NopCloser(bytes.NewReader(s.kept))
+	default:
+		file, err = openZipped(s.path, s.entry)
 	}
-	archive, err := zip.OpenReader(s.path)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", s.path, err)
+		return nil, errors.Join(s.unchanged(), err)
 	}
-	file, err := archive.Open(s.entry)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", s, err), archive.Close())
-	}
-	return zipped{file, archive}, nil
+	return &guarded{file, ctx, s}, nil
 }
 
-// zipped is an open entry of a zip.
-type zipped struct {
-	fs.File
-	archive *zip.ReadCloser
+// guarded is an open source that fails once the file has changed, or the
+// context ended.
+type guarded struct {
+	io.ReadCloser
+	ctx    context.Context
+	source source
 }
 
-func (z zipped) Close() error { return errors.Join(z.File.Close(), z.archive.Close()) }
+func (g *guarded) Read(b []byte) (int, error) {
+	if err := g.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := g.ReadCloser.Read(b)
+	// After the reading: what was read is then of the file as it was.
+	if changed := g.source.unchanged(); changed != nil {
+		return 0, changed
+	}
+	return n, err
+}

@@ -12,61 +12,125 @@ import (
 )
 
 // zipOf returns a zip with one entry.
-func zipOf(t *testing.T, entry, content string) []byte {
+func zipOf(t testing.TB, entry, content string) []byte {
+	t.Helper()
+	return zipWith(t, zip.FileHeader{Name: entry, Method: zip.Deflate}, content)
+}
+
+// zipWith returns a zip with one entry for each pair of header and content.
+func zipWith(t testing.TB, pairs ...any) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
-	f, err := w.Create(entry)
-	if err == nil {
-		_, err = io.WriteString(f, content)
+	for i := 0; i < len(pairs); i += 2 {
+		header, content := pairs[i].(zip.FileHeader), pairs[i+1].(string)
+		create := w.CreateHeader
+		if header.Flags&1 != 0 || header.Method > zip.Deflate {
+			header.CompressedSize64, header.UncompressedSize64 = uint64(len(content)), uint64(len(content))
+			create = w.CreateRaw
+		}
+		f, err := create(&header)
+		if err == nil {
+			_, err = io.WriteString(f, content)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err = errors.Join(err, w.Close()); err != nil {
+	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
 }
 
 func TestFindSource(t *testing.T) {
-	zipped := func(entry, content string) string { return string(zipOf(t, entry, content)) }
+	named := func(name string) zip.FileHeader { return zip.FileHeader{Name: name} }
+	zipped := func(pairs ...any) string { return string(zipWith(t, pairs...)) }
+	ours := named("agency-1.csv")
 	tests := []struct {
-		name  string
-		files map[string]string
-		path  string // below the folder
-		entry string
-		says  string
+		name   string
+		files  map[string]string // what begins with -> is a link
+		path   string            // below the folder
+		entry  string
+		passed string   // why a zip was passed over
+		says   []string // the error
 	}{
-		{"plain", map[string]string{"agency-1.csv": "x"}, "agency-1.csv", "", ""},
-		{"plain before zip", map[string]string{"agency-1.csv": "x", "a.zip": zipped("agency-1.csv", "no")}, "agency-1.csv", "", ""},
-		{"zip", map[string]string{"a.zip": zipped("agency-1.csv", "x")}, "a.zip", "agency-1.csv", ""},
-		{"first zip that has it", map[string]string{
-			"a.zip": zipped("agency-11.csv", "no"), "b.ZIP": zipped("agency-1.csv", "x"), "c.zip": zipped("agency-1.csv", "no"),
-		}, "b.ZIP", "agency-1.csv", ""},
-		{"folder in a zip", map[string]string{"a.zip": zipped("bets/agency-1.csv", "x")}, "a.zip", "bets/agency-1.csv", ""},
-		{"nothing", map[string]string{"agency-2.csv": "no", "a.zip": zipped("agency-2.csv", "no")}, "", "", "no agency-1.csv in the folder "},
-		{"no zip at all", map[string]string{"a.zip": "no zip"}, "", "", "a.zip: zip: not a valid zip file"},
+		{name: "plain", files: map[string]string{"agency-1.csv": "x"}, path: "agency-1.csv"},
+		{name: "plain before zip", files: map[string]string{"agency-1.csv": "x", "a.zip": zipped(ours, "no")}, path: "agency-1.csv"},
+		{name: "link", files: map[string]string{"x.csv": "x", "agency-1.csv": "->x.csv"}, path: "agency-1.csv"},
+		{name: "dangling link", files: map[string]string{"a.zip": zipped(ours, "no"), "agency-1.csv": "->absent.csv"},
+			says: []string{"agency-1.csv is a link to absent.csv, which does not exist"}},
+		{name: "link to itself", files: map[string]string{"a.zip": zipped(ours, "no"), "agency-1.csv": "->agency-1.csv"},
+			says: []string{"too many levels of symbolic links"}},
+		{name: "link to a folder", files: map[string]string{"a.zip": zipped(ours, "no"), "agency-1.csv": "->."},
+			says: []string{"agency-1.csv is a folder"}},
+
+		{name: "zip", files: map[string]string{"a.zip": zipped(ours, "x")}, path: "a.zip", entry: "agency-1.csv"},
+		{name: "first zip that has it", files: map[string]string{
+			"a.zip": zipped(named("agency-11.csv"), "no"), "b.ZIP": zipped(ours, "x"), "c.zip": zipped(ours, "no"),
+		}, path: "b.ZIP", entry: "agency-1.csv", passed: "c.zip is not used: "},
+		{name: "folder in a zip", files: map[string]string{"a.zip": zipped(named("bets/"), "", named("bets/agency-1.csv"), "x")},
+			path: "a.zip", entry: "bets/agency-1.csv"},
+		{name: "folder of the same name", files: map[string]string{"a.zip": zipped(named("agency-1.csv/"), "", named("agency-1.csv/agency-1.csv"), "x")},
+			path: "a.zip", entry: "agency-1.csv/agency-1.csv"},
+		{name: "dot", files: map[string]string{"a.zip": zipped(named("./agency-1.csv"), "x")}, path: "a.zip", entry: "./agency-1.csv"},
+		{name: "backslash", files: map[string]string{"a.zip": zipped(named(`datos\agency-1.csv`), "x")}, path: "a.zip", entry: `datos\agency-1.csv`},
+		{name: "root", files: map[string]string{"a.zip": zipped(named("/agency-1.csv"), "x")}, path: "a.zip", entry: "/agency-1.csv"},
+		{name: "macOS", files: map[string]string{"a.zip": zipped(
+			ours, "x", named("__MACOSX/agency-1.csv"), "no", named("__MACOSX/._agency-1.csv"), "no", named("bets/._agency-1.csv"), "no")},
+			path: "a.zip", entry: "agency-1.csv"},
+		{name: "AppleDouble beside it", files: map[string]string{"._a.zip": "no zip", "a.zip": zipped(ours, "x")}, path: "a.zip", entry: "agency-1.csv"},
+		{name: "broken zip before it", files: map[string]string{"a.zip": "no zip", "b.zip": zipped(ours, "x")},
+			path: "b.zip", entry: "agency-1.csv", passed: "a.zip: zip: not a valid zip file"},
+		{name: "broken zip behind it", files: map[string]string{"a.zip": zipped(ours, "x"), "b.zip": "no zip"},
+			path: "a.zip", entry: "agency-1.csv", passed: "b.zip: zip: not a valid zip file"},
+		{name: "dangling zip beside it", files: map[string]string{"a.zip": "->absent", "b.zip": zipped(ours, "x")},
+			path: "b.zip", entry: "agency-1.csv", passed: "a.zip is not used: "},
+
+		{name: "nothing", files: map[string]string{"agency-2.csv": "no", "a.zip": zipped(named("agency-2.csv"), "no")},
+			says: []string{"no agency-1.csv in the folder "}},
+		{name: "no zip at all", files: map[string]string{"a.zip": "no zip"}, says: []string{"a.zip: zip: not a valid zip file"}},
+		{name: "several", files: map[string]string{"a.zip": zipped(named("2025/agency-1.csv"), "no", named(`2026\agency-1.csv`), "no")},
+			says: []string{"a.zip has 2 files agency-1.csv, expected one: ", `"2025/agency-1.csv"`, `2026\\agency-1.csv`}},
+		{name: "the same twice", files: map[string]string{"a.zip": zipped(ours, "no", ours, "no")}, says: []string{"2 files agency-1.csv"}},
+		{name: "password", files: map[string]string{"a.zip": zipped(zip.FileHeader{Name: "agency-1.csv", Flags: 1}, "no"), "b.zip": zipped(ours, "no")},
+			says: []string{"agency-1.csv in ", "a.zip is encrypted", "without a password"}},
+		{name: "method", files: map[string]string{"a.zip": zipped(zip.FileHeader{Name: "agency-1.csv", Method: 9}, "no")},
+			says: []string{"method 9, expected Deflate (8)"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			folder := t.TempDir()
 			for name, content := range test.files {
-				if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o644); err != nil {
+				err := error(nil)
+				if target, link := strings.CutPrefix(content, "->"); link {
+					err = os.Symlink(target, filepath.Join(folder, name))
+				} else {
+					err = os.WriteFile(filepath.Join(folder, name), []byte(content), 0o644)
+				}
+				if err != nil {
 					t.Fatal(err)
 				}
 			}
 			s, err := findSource(folder, 1)
-			if test.says != "" {
-				if err == nil || !contains(err, test.says) || !contains(err, folder) {
-					t.Fatalf("the error is %v, expected %q and the folder", err, test.says)
+			if test.says != nil {
+				for _, says := range append(test.says, folder) {
+					if err == nil || !contains(err, says) {
+						t.Errorf("the error is %v, expected %q", err, says)
+					}
 				}
 				return
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := (source{filepath.Join(folder, test.path), test.entry}); s != want {
-				t.Errorf("found %+v, expected %+v", s, want)
+			if s.path != filepath.Join(folder, test.path) || s.entry != test.entry {
+				t.Errorf("found %q in %s, expected %q in %s", s.entry, s.path, test.entry, test.path)
 			}
-			r, err := s.open()
+			if passed := errors.Join(s.passed...); (passed != nil) != (test.passed != "") || passed != nil && !contains(passed, test.passed) {
+				t.Errorf("passed over: %v, expected %q", passed, test.passed)
+			}
+			r, err := s.open(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -114,8 +178,34 @@ func TestZip(t *testing.T) {
 		archive := zipOf(t, "agency-1.csv", strings.Join(rows, "\n"))
 		archive[len("PK....")+80] ^= 0xff // in the compressed rows
 		central, log, path, err := run(t, archive)
-		wantFailure(t, log, err, "read_file", "agency-1.csv in "+path)
-		central.wantUnfinished()
+		wantFailure(t, log, err, "read_file", "agency-1.csv in "+path, "copy it again; nothing was sent")
+		central.wantUncalled()
+	})
+	t.Run("damaged, only the checksum tells", func(t *testing.T) {
+		archive := zipWith(t, zip.FileHeader{Name: "agency-1.csv", Method: zip.Store}, strings.Join(sampleRows(5000), "\n"))
+		archive[bytes.Index(archive, []byte("30904468"))]++ // still a DNI
+		central, log, path, err := run(t, archive)
+		wantFailure(t, log, err, "read_file", "agency-1.csv in "+path, "checksum", "copy it again")
+		central.wantUncalled()
+	})
+	t.Run("a broken one beside it", func(t *testing.T) {
+		central := &fake{knowsResume: true}
+		config := batchConfig(t, central.start(t), nil)
+		config.DataDir = t.TempDir()
+		for name, content := range map[string][]byte{"a.zip": []byte("no zip"), "b.zip": zipOf(t, "agency-1.csv", strings.Join(rows, "\n"))} {
+			if err := os.WriteFile(filepath.Join(config.DataDir, name), content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		log, err := runAgency(t, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		central.wantStored(rows)
+		log.wantNoFail(t)
+		if got := log.with("action: open_file | result: in_progress | client_id: 1 | reason: a.zip is not used: "); len(got) != 1 {
+			t.Errorf("no warning of the broken zip in %q", log.all())
+		}
 	})
 }
 

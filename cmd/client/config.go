@@ -51,6 +51,7 @@ type config struct {
 	batchWindow int    // batches sent ahead of their answers
 	needResume  bool   // a central that does not know RESUME is out of order
 	skipInvalid bool   // rows that are no valid bet are counted and left out
+	allowEmpty  bool   // a file without a bet is finished with none
 
 	retryPeriod    time.Duration // between two queries that were answered RETRY
 	retryLimit     int           // such queries until it gives up
@@ -143,7 +144,11 @@ func table(c *config) *settings.Set {
 	}, settings.Int(1, maxWindow))
 	settings.Add(s, &c.skipInvalid, settings.Setting{
 		Key: "batch.skipInvalid", Flag: "skip-invalid", Env: "CLI_BATCH_SKIPINVALID", Default: "false",
-		About: "count and report rows that are no valid bet, and go on",
+		About: "leave out rows that are no valid bet, and report them; else nothing is sent while there is one",
+	}, settings.Bool())
+	settings.Add(s, &c.allowEmpty, settings.Setting{
+		Key: "batch.allowEmpty", Flag: "allow-empty", Env: "CLI_BATCH_ALLOWEMPTY", Default: "false",
+		About: "finish with no bets when the file has none; else that is a failure",
 	}, settings.Bool())
 
 	settings.Add(s, &c.needResume, settings.Setting{

@@ -47,7 +47,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	lines := logline.New(show.log(), c.logFormat)
 	log := lines.Logger(c.logLevel)
 	c.report(log)
-	show.watch(ctx, &a, log)
+	show.watch(&a, log)
 	err = agency.Run(ctx, a, log)
 	stopped := errors.Is(err, agency.ErrStopped)
 	if stopped {
@@ -55,7 +55,6 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		err = nil
 	}
 	// The bar's last state comes below the last line.
-	show.unwatch() // which may log, too
 	known := !stopped && winnersKnown(err)
 	output := errors.Join(lines.Close(), show.close())
 	if stopped && errors.Is(output, syscall.EIO) {
@@ -105,6 +104,7 @@ func (c *config) agency() agency.Config {
 		BatchMaxAmount: c.batchMax,
 		Window:         c.batchWindow,
 		SkipInvalid:    c.skipInvalid,
+		AllowEmpty:     c.allowEmpty,
 		RequireResume:  c.needResume,
 		LogAnswers:     c.progress == progressLines,
 		Bet: lottery.Slip{

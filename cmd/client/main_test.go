@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -141,9 +143,10 @@ func TestRunWinners(t *testing.T) {
 // Pauses between batches that take long in all are said, others are not.
 func TestLongPausesAreSaid(t *testing.T) {
 	for name, test := range map[string]struct {
-		bets, batch int
-		period      time.Duration
-		want        string // what is said, or empty
+		bets   uint64
+		batch  int
+		period time.Duration
+		want   string // what is said, or empty
 	}{
 		"none":                 {1000, 10, 0, ""},
 		"a minute":             {70, 10, 10 * time.Second, ""},
@@ -155,11 +158,13 @@ func TestLongPausesAreSaid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			lines := logline.New(&out, logline.Text)
-			c := config{id: 1, mode: modeBatch, logFormat: logline.Text, batchMax: test.batch, loopPeriod: test.period, dataDir: betsFolder(t, test.bets)}
+			c := config{id: 1, mode: modeBatch, logFormat: logline.Text, batchMax: test.batch, loopPeriod: test.period}
 			show := newScreen(c, &out)
 			a := c.agency()
-			show.watch(t.Context(), &a, lines.Logger(zerolog.InfoLevel))
-			show.counting.Wait()
+			show.watch(&a, lines.Logger(zerolog.InfoLevel))
+			if a.Total != nil {
+				a.Total(test.bets)
+			}
 			if err := errors.Join(show.close(), lines.Close()); err != nil {
 				t.Fatal(err)
 			}
@@ -185,6 +190,38 @@ func TestRunWithoutUsableConfig(t *testing.T) {
 			code, lines, stderr := runClient(t, t.Context(), test.environ...)
 			if code != 2 || len(lines) > 0 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, test.says) {
 				t.Errorf("exit code %d, lines %q, %q on standard error", code, lines, stderr)
+			}
+		})
+	}
+}
+
+// A file without a valid bet is a failure, wherever nothing else was asked for.
+func TestRunEmpty(t *testing.T) {
+	for name, test := range map[string]struct {
+		file    string
+		environ []string
+		code    int
+		says    string
+	}{
+		"empty":                 {"", nil, exitFailure, "has no row"},
+		"empty, allowed":        {"", []string{"CLI_BATCH_ALLOWEMPTY=true"}, exitDone, ""},
+		"invalid":               {"no bet\n", []string{"CLI_BATCH_SKIPINVALID=true"}, exitFailure, "no row is a valid bet"},
+		"invalid, allowed":      {"no bet\n", []string{"CLI_BATCH_SKIPINVALID=true", "CLI_BATCH_ALLOWEMPTY=true"}, exitDone, ""},
+		"invalid, not left out": {"no bet\n", []string{"CLI_BATCH_ALLOWEMPTY=true"}, exitFailure, "line 1: the row has 1 field"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			if err := os.WriteFile(filepath.Join(folder, "agency-1.csv"), []byte(test.file), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			environ := append(test.environ, "CLI_ID=1", "CLI_DATA_DIR="+folder, "CLI_SERVER_ADDRESS="+newCentral(t).serve())
+			code, lines, stderr := runClient(t, t.Context(), environ...)
+			if code != test.code || (stderr != "") != (test.says != "") || !strings.Contains(stderr, test.says) {
+				t.Errorf("exit code %d, expected %d; %q on standard error, expected %q", code, test.code, stderr, test.says)
+			}
+			finished := strings.Contains(strings.Join(lines, "\n"), "action: finished | result: success")
+			if finished != (test.code == exitDone) {
+				t.Errorf("finished is %v in\n%s", finished, strings.Join(lines, "\n"))
 			}
 		})
 	}

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"io"
 	"math"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -24,15 +22,12 @@ type screen struct {
 	bars     *progress.Bars
 	bar      *progress.Bar
 	winners  winnerList
-
-	stopCounting context.CancelFunc
-	counting     sync.WaitGroup
 }
 
 // newScreen finds out whether there is a bar. Only bets have one, and below
 // lines for machines there is none.
 func newScreen(c config, out io.Writer) *screen {
-	s := &screen{config: c, out: out, stopCounting: func() {}}
+	s := &screen{config: c, out: out}
 	if c.noProgress || c.progress == progressOff || c.logFormat != logline.Text || c.mode == modeEcho || c.mode == modeWinners {
 		return s
 	}
@@ -51,10 +46,9 @@ func (s *screen) log() io.Writer {
 	return s.bars
 }
 
-// watch has the run tell what is to be seen. Where there is a bar, or where the
-// pauses between batches may take long, the bets are counted beside it, which
-// ends with ctx, or with unwatch.
-func (s *screen) watch(ctx context.Context, a *agency.Config, log zerolog.Logger) {
+// watch has the run tell what is to be seen, and how long the pauses between
+// batches take where that is long.
+func (s *screen) watch(a *agency.Config, log zerolog.Logger) {
 	if s.config.winners {
 		a.Winners = s.winners.add
 		if s.bars == nil {
@@ -65,29 +59,23 @@ func (s *screen) watch(ctx context.Context, a *agency.Config, log zerolog.Logger
 	if s.bars == nil && !paused {
 		return
 	}
-	if s.bars != nil {
-		a.Progress = func(stored uint64, all bool) {
-			s.bar.Set(stored)
-			if all {
-				s.bar.Finish()
-			}
-		}
-	}
-	ctx, s.stopCounting = context.WithCancel(ctx)
-	counted := *a
-	s.counting.Go(func() {
-		// What is wrong with the file is the run's to tell.
-		total, err := agency.CountBets(ctx, counted)
-		if err != nil {
-			return
-		}
+	a.Total = func(total uint64) {
 		if s.bars != nil {
 			s.bar.SetTotal(total)
 		}
 		if paused {
-			logPauses(log, counted, total)
+			logPauses(log, *a, total)
 		}
-	})
+	}
+	if s.bars == nil {
+		return
+	}
+	a.Progress = func(stored uint64, all bool) {
+		s.bar.Set(stored)
+		if all {
+			s.bar.Finish()
+		}
+	}
 }
 
 const (
@@ -110,12 +98,6 @@ func logPauses(log zerolog.Logger, c agency.Config, bets uint64) {
 	log.Info().Str("action", "loop_period").Str("result", "in_progress").Int("client_id", c.ID).
 		Stringer("period", c.LoopPeriod).Uint64("batches", batches).Stringer("pauses", pauses).
 		Str("note", "about so long does the agency pause between its batches in all; loop.period 0 sends them without pauses").Send()
-}
-
-// unwatch ends what watch has begun.
-func (s *screen) unwatch() {
-	s.stopCounting()
-	s.counting.Wait()
 }
 
 // close leaves the bar as it is then on the terminal, if there is one.

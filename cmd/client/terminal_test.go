@@ -262,7 +262,7 @@ func TestFailureUnderBar(t *testing.T) {
 			t.Errorf("exit code %d", code)
 		}
 		wantScreen(t, lines, configured, begun, `ERROR    action: read_file \| result: fail .*`,
-			`agency 1 \[-+\]  100 bets .*stopped`, `client: .*line 101.*`)
+			`agency 1 \[-+\]  0 bets .*stopped`, `client: .*line 101.*`)
 	})
 }
 

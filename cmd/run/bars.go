@@ -51,9 +51,9 @@ func openBars(s *screen, data string, agencies int) *bars {
 func (b *bars) count(ctx context.Context, data string) {
 	all, known := uint64(0), true
 	for id := 1; id <= b.agencies; id++ {
-		// The environment may tell the agencies to leave out invalid rows.
-		// If it does not, the total of a file with such rows is never reached.
-		config := client.Config{ID: id, Mode: client.ModeBatch, DataDir: data, SkipInvalid: true}
+		// The environment may tell the agencies to leave out invalid rows, or
+		// all. If it does not, the total of such a file is never reached.
+		config := client.Config{ID: id, Mode: client.ModeBatch, DataDir: data, SkipInvalid: true, AllowEmpty: true}
 		total, err := client.CountBets(ctx, config)
 		all, known = all+total, known && err == nil
 		if err == nil && !b.together() {
