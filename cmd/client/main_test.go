@@ -4,8 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"loteria/agency"
 	"loteria/internal/logline"
 )
 
@@ -148,32 +149,54 @@ func TestLongPausesAreSaid(t *testing.T) {
 		period time.Duration
 		want   string // what is said, or empty
 	}{
-		"none":                 {1000, 10, 0, ""},
 		"a minute":             {70, 10, 10 * time.Second, ""},
 		"more":                 {71, 10, 10 * time.Second, "period: 10s | batches: 8 | pauses: 1m10s"},
 		"one batch":            {10, 10, 24 * time.Hour, ""},
 		"no bets":              {0, 10, 24 * time.Hour, ""},
 		"frames are the limit": {1000, 100_000, time.Minute, "period: 1m0s | batches: 8 | pauses: 7m0s"},
+		"for ever":             {math.MaxUint64 / 2, 1, 24 * time.Hour, "period: 24h0m0s | batches: 9223372036854775807 | pauses: 1281023h53m38s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			lines := logline.New(&out, logline.Text)
-			c := config{id: 1, mode: modeBatch, logFormat: logline.Text, batchMax: test.batch, loopPeriod: test.period}
-			show := newScreen(c, &out)
-			a := c.agency()
-			show.watch(&a, lines.Logger(zerolog.InfoLevel))
-			if a.Total != nil {
-				a.Total(test.bets)
-			}
-			if err := errors.Join(show.close(), lines.Close()); err != nil {
+			logPauses(lines.Logger(zerolog.InfoLevel), agency.Config{ID: 1, BatchMaxAmount: test.batch, LoopPeriod: test.period}, test.bets)
+			if err := lines.Close(); err != nil {
 				t.Fatal(err)
 			}
 			said := out.String()
-			if test.want == "" && said != "" || !strings.Contains(said, test.want) ||
-				test.want != "" && !strings.Contains(said, "action: loop_period | result: in_progress | client_id: 1 | ") {
+			if test.want == "" && said != "" ||
+				test.want != "" && !strings.Contains(said, "action: loop_period | result: in_progress | client_id: 1 | "+test.want+" | ") {
 				t.Errorf("the log says %q, expected %q", said, test.want)
 			}
 		})
+	}
+}
+
+// stopper ends a run when its output has a text.
+type stopper struct {
+	bytes.Buffer
+	text string
+	stop func()
+}
+
+func (s *stopper) Write(p []byte) (int, error) {
+	n, err := s.Buffer.Write(p)
+	if strings.Contains(s.String(), s.text) {
+		s.stop()
+	}
+	return n, err
+}
+
+// A run says so by itself, before it has got far.
+func TestRunWithLongPauses(t *testing.T) {
+	c := newCentral(t)
+	environ := []string{"CLI_ID=1", "CLI_LOOP_PERIOD=24h", "CLI_BATCH_MAXAMOUNT=10", "CLI_SERVER_ADDRESS=" + c.serve(), "CLI_DATA_DIR=" + betsFolder(t, 15)}
+	inFolder(t, "")
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	out := &stopper{text: "action: loop_period | result: in_progress", stop: stop}
+	if code := run(ctx, nil, environ, out, io.Discard); code != exitDone || !strings.Contains(out.String(), out.text) {
+		t.Errorf("exit code %d, and the log is\n%s", code, out)
 	}
 }
 
