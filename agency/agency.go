@@ -107,8 +107,8 @@ func (a *agency) playFile(ctx context.Context) error {
 	return a.play(ctx, &betting{
 		name:     source.String(),
 		total:    survey.bets,
-		open:     func() (bets, error) { return a.openFile(ctx, source) },
-		verify:   func(sent *counted) error { return survey.verify(source, sent) },
+		open:     func() (bets, error) { return a.openFile(ctx, survey.source) },
+		verify:   survey.verify,
 		amount:   a.config.BatchMaxAmount,
 		window:   a.config.Window,
 		action:   batchProcessed,

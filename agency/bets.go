@@ -18,10 +18,10 @@ type bets interface {
 }
 
 // entry is a valid bet: as it was written, which is how it is sent, and as it
-// was judged, which is how it is stored.
+// is stored.
 type entry struct {
 	slip lottery.Slip
-	bet  lottery.Bet
+	row  []byte
 }
 
 // counted are bets that are counted as they are taken, with the digest of their
@@ -30,7 +30,6 @@ type counted struct {
 	bets
 	count uint64
 	rows  *xxhash.Digest
-	row   []byte
 }
 
 func newCounted(bets bets) *counted { return &counted{bets: bets, rows: xxhash.New()} }
@@ -39,8 +38,7 @@ func (c *counted) next() (*entry, error) {
 	e, err := c.bets.next()
 	if err == nil {
 		c.count++
-		c.row = e.bet.AppendRow(c.row[:0])
-		_, _ = c.rows.Write(c.row) // never fails
+		_, _ = c.rows.Write(e.row) // never fails
 	}
 	return e, err
 }
@@ -93,7 +91,7 @@ func (f *fileBets) next() (*entry, error) {
 			slip := &f.entry.slip
 			slip.FirstName, slip.LastName = f.row.fields[0], f.row.fields[1]
 			slip.Document, slip.Birthdate, slip.Number = f.row.fields[2], f.row.fields[3], f.row.fields[4]
-			if f.entry.bet, err = slip.Bet(); err == nil {
+			if f.entry.row, err = slip.AppendRow(f.entry.row[:0]); err == nil {
 				return &f.entry, nil
 			}
 		}
@@ -130,11 +128,11 @@ type repeated struct {
 }
 
 func newRepeated(slip lottery.Slip, amount int) (*repeated, error) {
-	bet, err := slip.Bet()
+	row, err := slip.AppendRow(nil)
 	if err != nil {
 		return nil, err
 	}
-	return &repeated{entry{slip, bet}, amount}, nil
+	return &repeated{entry{slip, row}, amount}, nil
 }
 
 func (r *repeated) next() (*entry, error) {

@@ -186,6 +186,9 @@ var codePage850 = map[byte]rune{
 	0x81: 'ü', 0x82: 'é', 0x90: 'É', 0xa0: 'á', 0xa1: 'í', 0xa2: 'ó', 0xa3: 'ú', 0xa4: 'ñ', 0xa5: 'Ñ', 0xb5: 'Á', 0xd6: 'Í', 0xe0: 'Ó', 0xe9: 'Ú',
 }
 
+// maxContext is how many letters before a byte are shown.
+const maxContext = 20
+
 // explainBytes is for a name that is not UTF-8: it tells which letter another
 // encoding has for the first byte that is not.
 func explainBytes(name string) string {
@@ -210,7 +213,9 @@ func explainBytes(name string) string {
 	if !unicode.IsLetter(letter) {
 		return fmt.Sprintf("its byte 0x%02X is of another encoding, %s", b, saveAsUTF8)
 	}
-	return fmt.Sprintf("its byte 0x%02X is %q in %s, as in %q: %s", b, letter, encoding, name[:at]+string(letter), saveAsUTF8)
+	before := []rune(name[:at])
+	before = before[max(0, len(before)-maxContext):]
+	return fmt.Sprintf("its byte 0x%02X is %q in %s, as in %q: %s", b, letter, encoding, string(before)+string(letter), saveAsUTF8)
 }
 
 // explainNumber is for a document or number; example is one as it should be.

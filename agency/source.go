@@ -1,6 +1,7 @@
 package agency
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,8 @@ type source struct {
 	entry    string // in the zip, or empty
 	size     int64  // of the file, or the zip
 	modified time.Time
+	unpacked uint64 // bytes of the entry
+	kept     []byte // the entry, once it was read, if it is small; see maxKept
 
 	passed []error // why zips that come before or after it are not used
 }
@@ -80,9 +83,12 @@ func (s source) unchanged() error {
 
 // open opens the source for reading from its beginning, until ctx ends.
 func (s source) open(ctx context.Context) (file io.ReadCloser, err error) {
-	if s.entry == "" {
+	switch {
+	case s.entry == "":
 		file, err = os.Open(s.path)
-	} else {
+	case s.kept != nil:
+		file = io.NopCloser(bytes.NewReader(s.kept))
+	default:
 		file, err = openZipped(s.path, s.entry)
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 // survey is what the first reading of an agency's file has found out: which
 // bets it is going to send.
 type survey struct {
+	source source // to be read again
 	bets   uint64
 	digest uint64 // as in counted
 }
@@ -24,6 +25,12 @@ func (a *agency) survey(ctx context.Context, s source) (survey, error) {
 		return survey{}, err
 	}
 	defer file.close()
+	var keep keeper
+	if s.entry != "" && s.unpacked <= maxKept {
+		// Package zip reads no more of an entry than it is said to have.
+		keep = keeper{file.rows.source, make([]byte, 0, s.unpacked)}
+		file.rows.source = &keep
+	}
 	bets := newCounted(file)
 	for err == nil {
 		_, err = bets.next()
@@ -31,7 +38,8 @@ func (a *agency) survey(ctx context.Context, s source) (survey, error) {
 	if err != io.EOF {
 		return survey{}, err
 	}
-	found := survey{bets.count, bets.digest()}
+	s.kept = keep.kept
+	found := survey{s, bets.count, bets.digest()}
 	invalid := &file.invalid
 	if a.config.SkipInvalid && (found.bets > 0 || a.config.AllowEmpty) {
 		a.reportInvalid(invalid)
@@ -69,11 +77,11 @@ func (a *agency) reportInvalid(rows *invalidRows) {
 
 // verify fails unless the file is still what it was when it was surveyed, and
 // just those bets were sent.
-func (sv survey) verify(s source, sent *counted) error {
-	err := s.unchanged()
+func (sv *survey) verify(sent *counted) error {
+	err := sv.source.unchanged()
 	if err == nil && (sent.count != sv.bets || sent.digest() != sv.digest) {
 		err = fmt.Errorf("%s has changed: %d bets were read from it with digest %016x, and then %d with digest %016x; %s",
-			s, sv.bets, sv.digest, sent.count, sent.digest(), afterChange)
+			sv.source, sv.bets, sv.digest, sent.count, sent.digest(), afterChange)
 	}
 	if err != nil {
 		return failed("read_file", err)

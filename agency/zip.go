@@ -40,7 +40,7 @@ func findZipped(folder, name string) (source, error) {
 		}
 		s, err := newSource(filepath.Join(folder, file.Name()))
 		if err == nil {
-			s.entry, err = findEntry(s.path, name)
+			err = s.findEntry(name)
 		}
 		switch {
 		case err != nil && found.path == "" && errors.As(err, new(entryError)):
@@ -67,12 +67,12 @@ func findZipped(folder, name string) (source, error) {
 	return found, nil
 }
 
-// findEntry returns the entry of the zip that has the name in whatever folder,
-// as the zip writes it, or an empty text.
-func findEntry(archive, name string) (string, error) {
-	r, err := zip.OpenReader(archive)
+// findEntry finds the entry of the zip that has the name, in whatever folder.
+// It remains without one when there is none.
+func (s *source) findEntry(name string) error {
+	r, err := zip.OpenReader(s.path)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer r.Close()
 	var found []*zip.File
@@ -85,11 +85,12 @@ func findEntry(archive, name string) (string, error) {
 	}
 	switch {
 	case len(found) == 0:
-		return "", nil
+		return nil
 	case len(found) > 1:
-		return "", severalEntries(archive, name, found)
+		return severalEntries(s.path, name, found)
 	}
-	return found[0].Name, checkEntry(archive, found[0])
+	s.entry, s.unpacked = found[0].Name, found[0].UncompressedSize64
+	return checkEntry(s.path, found[0])
 }
 
 func severalEntries(archive, name string, found []*zip.File) error {
@@ -155,3 +156,19 @@ func (z zipped) Read(b []byte) (int, error) {
 }
 
 func (z zipped) Close() error { return errors.Join(z.ReadCloser.Close(), z.archive.Close()) }
+
+// maxKept is how many bytes an entry has at most that is kept between its two
+// readings: to unpack it costs as much as to read its rows.
+const maxKept = 4 << 20
+
+// keeper is a reader of an entry that keeps what it has read.
+type keeper struct {
+	io.Reader
+	kept []byte
+}
+
+func (k *keeper) Read(b []byte) (int, error) {
+	n, err := k.Reader.Read(b)
+	k.kept = append(k.kept, b[:n]...)
+	return n, err
+}

@@ -18,6 +18,19 @@ func (s *Slip) plain() (agency, number int, ok bool) {
 	return agency, number, ok && number <= MaxNumber
 }
 
+// AppendRow validates the slip and appends the row of its bet, as Bet and the
+// bet's AppendRow do. With the error, a *Refusal, dst comes back as it was.
+func (s *Slip) AppendRow(dst []byte) ([]byte, error) {
+	if _, _, plain := s.plain(); plain {
+		return s.appendPlain(dst), nil
+	}
+	bet, err := s.Bet()
+	if err != nil {
+		return dst, err
+	}
+	return bet.AppendRow(dst), nil
+}
+
 // appendPlain appends the row of a slip that is plain.
 func (s *Slip) appendPlain(dst []byte) []byte {
 	dst = append(append(dst, s.Agency...), ',')

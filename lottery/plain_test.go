@@ -1,6 +1,7 @@
 package lottery
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -27,6 +28,14 @@ func checkPlain(t interface {
 		if got, want := string(slip.appendPlain(nil)), string(bet.AppendRow(nil)); got != want {
 			t.Errorf("%+q: the plain row is %q, expected %q", slip, got, want)
 		}
+	}
+	row, rowErr := slip.AppendRow([]byte("x"))
+	want := "x"
+	if err == nil {
+		want = string(bet.AppendRow([]byte("x")))
+	}
+	if string(row) != want || fmt.Sprint(rowErr) != fmt.Sprint(err) {
+		t.Errorf("%+q: the row is %q (%v), expected %q (%v)", slip, row, rowErr, want, err)
 	}
 	text := strings.Join([]string{slip.Agency, slip.FirstName, slip.LastName, slip.Document, slip.Birthdate, slip.Number}, ",")
 	checkPlainRow(t, text)
