@@ -71,6 +71,8 @@ func nulFormat(head string) string {
 	half := len(head) / 2
 	many := func(n int) bool { return half > 0 && n > half/2 }
 	switch {
+	case many(zeros[0]) && many(zeros[1]) && head[0] != 0: // some rows, and nothing behind them
+		return ""
 	case many(zeros[0]) && many(zeros[1]):
 		return "has zero bytes instead of text: it is damaged or not yet copied; copy it again"
 	case many(zeros[1]):
@@ -107,6 +109,8 @@ func explain(r *row, reason error) error {
 	hint := ""
 	var refusal *lottery.Refusal
 	switch {
+	case strings.IndexByte(r.text, 0) >= 0:
+		hint = "there are zero bytes in it, as in a file that is not copied whole: copy it again"
 	case errors.As(reason, &refusal):
 		hint = explainBet(r, refusal.Code)
 	case reason == strayQuote:

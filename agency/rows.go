@@ -36,7 +36,7 @@ func (e badRow) Error() string { return string(e) }
 const (
 	strayQuote badRow = "a quote inside a field that does not begin with one"
 	afterQuote badRow = "text after a closing quote"
-	secondMark badRow = "a byte order mark in the middle of the file, as joined files have it: take it out"
+	secondMark badRow = "a byte order mark that is not at the beginning of the file, as joined files have it: take it out"
 	middleEnd  badRow = "a Ctrl-Z (0x1A), which ended files in DOS, in the middle of the file: take it out"
 )
 
@@ -125,7 +125,7 @@ func (rs *rows) cutDOSEnd(r *row, err error) error {
 	case end != io.EOF:
 		return end
 	}
-	r.text = strings.TrimSuffix(trimLineEnd(r.text), dosEnd)
+	r.text = strings.TrimRight(trimLineEnd(r.text), dosEnd) // CP/M filled the last block with it
 	if isBlank(r.text) {
 		return io.EOF
 	}

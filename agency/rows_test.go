@@ -59,6 +59,8 @@ func TestRows(t *testing.T) {
 		{"Ctrl-Z and empty lines at the end", "a,b,c,d,e\r\n\x1a\r\n\n", []string{"1: " + abcde}},
 		{"Ctrl-Z behind the last row", "a,b,c,d,e\x1a", []string{"1: " + abcde}},
 		{"Ctrl-Z behind a quoted row", `a,b,c,d,"e"` + "\x1a\n", []string{"1: " + abcde}},
+		{"several Ctrl-Z", "a,b,c,d,e\r\n\x1a\x1a\x1a", []string{"1: " + abcde}},
+		{"several Ctrl-Z behind the last row", "a,b,c,d,e\x1a\x1a", []string{"1: " + abcde}},
 		{"only Ctrl-Z", "\x1a", nil},
 		{"Ctrl-Z in the middle", "a,b,c,d,e\n\x1a\na,b,c,d,e\x1a\na,b,c,d,e", []string{"1: " + abcde, "2: " + string(middleEnd), "3: " + string(middleEnd), "4: " + abcde}},
 		{"marks in the middle", "\uFEFF\uFEFFa,b,c,d,e\n\uFEFF\"a\",b,c,d,e\na,b,c,d,e", []string{"1: " + string(secondMark), "2: " + string(secondMark), "3: " + abcde}},

@@ -1,7 +1,9 @@
 package agency
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -250,6 +252,36 @@ func TestFileChangesInSurvey(t *testing.T) {
 	if n, err := r.Read(make([]byte, 100)); n != 0 || err == nil || !contains(err, "has changed") {
 		t.Errorf("read %d bytes, %v", n, err)
 	}
+}
+
+// A stop ends the first reading, too, and is no failure.
+func TestStoppedInSurvey(t *testing.T) {
+	central := &fake{knowsResume: true}
+	config := batchConfig(t, central.start(t), sampleRows(3))
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	log := newRecord()
+	if err := testAgency(config, log).run(ctx); err != ErrStopped {
+		t.Errorf("the error is %v", err)
+	}
+	log.wantNoFail(t)
+	central.wantUncalled()
+}
+
+// An entry that has more bytes than the zip says is no way to make the agency
+// keep them.
+func TestZipSaysLess(t *testing.T) {
+	content := strings.Join(sampleRows(3000), "\n")
+	archive := zipOf(t, "agency-1.csv", content)
+	header := bytes.LastIndex(archive, []byte("PK\x01\x02")) // of the directory, APPNOTE 4.3.12
+	binary.LittleEndian.PutUint32(archive[header+24:], 1000)
+	config := batchConfig(t, "127.0.0.1:1", nil)
+	config.DataDir = t.TempDir()
+	if err := os.WriteFile(filepath.Join(config.DataDir, "a.zip"), archive, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	log, err := runAgency(t, config)
+	wantFailure(t, log, err, "read_file", "agency-1.csv in ")
 }
 
 // What a survey costs: a fraction of what sending does.
