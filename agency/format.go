@@ -115,7 +115,7 @@ func explain(r *row, reason error) error {
 		hint = explainBet(r, refusal.Code)
 	case reason == strayQuote:
 		hint = "quote the whole field, without a space before it, and double the quotes in it"
-	case r.count != columns:
+	case reason == checkCount(r.count):
 		hint = explainCount(r)
 	}
 	if hint == "" {
@@ -134,7 +134,7 @@ func explainCount(r *row) string {
 	switch {
 	case strings.Contains(text, byteOrderMark):
 		return "there is a byte order mark in it, as joined files have it: put a line break in its place"
-	case strings.Contains(text, "\r"):
+	case strings.Contains(strings.ReplaceAll(text, "\r\n", ""), "\r"):
 		return "there is a carriage return (CR) without a line feed (LF) in it, expected CR LF or LF"
 	case r.count > columns && strings.HasSuffix(text, strings.Repeat(",", r.count-columns)):
 		return "there are empty fields at its end: take them away"

@@ -120,7 +120,9 @@ func TestRowHints(t *testing.T) {
 		{"number with a dot", "Ana,Ruiz,30904465,1999-03-17,7.574", "write it with digits alone: 7574"},
 		{"space behind a number", "Ana,Ruiz,30904465,1999-03-17,7574 ", "spaces around it"},
 		{"space before a quote", `Ana, "Ruiz",30904465,1999-03-17,7574`, "without a space before it"},
-		{"unclosed quote", `Ana,"Ruiz,30904465,1999-03-17,7574`, `the quote before "Ruiz,30904465,1999-0" in line 3 is not closed`},
+		{"unclosed quote", `Ana,"Ruiz,30904465,1999-03-17,7574`, `the quote before "Ruiz,30904465,1999-0" in line 3 is not closed; nothing was sent`},
+		{"unclosed quote, many semicolons", `Ana,"Ruiz;;;;;;,30904465,1999-03-17,7574`, "in line 3 is not closed; nothing was sent"},
+		{"quoted line break in a short row", "Ana,\"Ruiz\r\nPaz\",30904465,1999-03-17", "birthdate, number; nothing was sent"},
 		{"quoted line break", "Ana,\"Ruiz\nPaz\",30904465,1999-03-17,7574", "is one missing?"},
 	}
 	for _, test := range tests {
