@@ -41,7 +41,7 @@ func (a *agency) transfer(l *link, b *betting, bets bets, stored uint64) (total 
 	}
 	// What is wrong with the bets counts for more than a connection that was
 	// lost at the same time: the next one would end there too.
-	if sendErr := <-sent; err == nil || isLost(err) && sendErr != nil {
+	if sendErr := <-sent; err == nil || isLost(err) && sendErr != nil && !isLost(sendErr) {
 		err = sendErr
 	}
 	return s.position, err
