@@ -103,7 +103,7 @@ func (rs *rows) next(r *row) error {
 		case strings.HasPrefix(r.text, byteOrderMark):
 			return secondMark
 		case strings.HasSuffix(trimLineEnd(r.text), dosEnd):
-			if err = rs.cutDOSEnd(r, err); err == io.EOF {
+			if err = rs.cutDOSEnd(r); err == io.EOF {
 				return io.EOF
 			}
 		}
@@ -118,7 +118,7 @@ const dosEnd = "\x1a"
 
 // cutDOSEnd takes the Ctrl-Z off a row that is the last one. The error is
 // io.EOF when nothing else is on it, or that of the row.
-func (rs *rows) cutDOSEnd(r *row, err error) error {
+func (rs *rows) cutDOSEnd(r *row) error {
 	switch end := rs.skipEmpty(); {
 	case end == nil:
 		return middleEnd
@@ -129,7 +129,7 @@ func (rs *rows) cutDOSEnd(r *row, err error) error {
 	if isBlank(r.text) {
 		return io.EOF
 	}
-	_, err = r.cut(r.text, true)
+	_, err := r.cut(r.text, true)
 	return err
 }
 

@@ -12,13 +12,13 @@ import (
 )
 
 // zipOf returns a zip with one entry.
-func zipOf(t *testing.T, entry, content string) []byte {
+func zipOf(t testing.TB, entry, content string) []byte {
 	t.Helper()
 	return zipWith(t, zip.FileHeader{Name: entry, Method: zip.Deflate}, content)
 }
 
 // zipWith returns a zip with one entry for each pair of header and content.
-func zipWith(t *testing.T, pairs ...any) []byte {
+func zipWith(t testing.TB, pairs ...any) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)

@@ -284,18 +284,30 @@ func TestZipSaysLess(t *testing.T) {
 	wantFailure(t, log, err, "read_file", "agency-1.csv in ")
 }
 
-// What a survey costs: a fraction of what sending does.
+// What the first reading costs, of as many bets as the largest agency of the
+// project's data has.
 func BenchmarkSurvey(b *testing.B) {
 	content := strings.Join(sampleRows(26_936), "\r\n")
-	folder := b.TempDir()
-	if err := os.WriteFile(filepath.Join(folder, "agency-1.csv"), []byte(content), 0o644); err != nil {
-		b.Fatal(err)
-	}
-	b.SetBytes(int64(len(content)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := CountBets(b.Context(), Config{ID: 1, Mode: ModeBatch, DataDir: folder}); err != nil {
-			b.Fatal(err)
-		}
+	for name, write := range map[string]func(folder string) error{
+		"csv": func(folder string) error {
+			return os.WriteFile(filepath.Join(folder, "agency-1.csv"), []byte(content), 0o644)
+		},
+		"zip": func(folder string) error {
+			return os.WriteFile(filepath.Join(folder, "a.zip"), zipOf(b, "agency-1.csv", content), 0o644)
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			config := Config{ID: 1, Mode: ModeBatch, DataDir: b.TempDir()}
+			if err := write(config.DataDir); err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(int64(len(content)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := CountBets(b.Context(), config); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -126,6 +128,38 @@ func TestRunWithoutUsableConfig(t *testing.T) {
 			code, lines, stderr := runClient(t, t.Context(), test.environ...)
 			if code != 2 || len(lines) > 0 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, test.says) {
 				t.Errorf("exit code %d, lines %q, %q on standard error", code, lines, stderr)
+			}
+		})
+	}
+}
+
+// A file without a valid bet is a failure, wherever nothing else was asked for.
+func TestRunEmpty(t *testing.T) {
+	for name, test := range map[string]struct {
+		file    string
+		environ []string
+		code    int
+		says    string
+	}{
+		"empty":                 {"", nil, exitFailure, "has no row"},
+		"empty, allowed":        {"", []string{"CLI_BATCH_ALLOWEMPTY=true"}, exitDone, ""},
+		"invalid":               {"no bet\n", []string{"CLI_BATCH_SKIPINVALID=true"}, exitFailure, "no row is a valid bet"},
+		"invalid, allowed":      {"no bet\n", []string{"CLI_BATCH_SKIPINVALID=true", "CLI_BATCH_ALLOWEMPTY=true"}, exitDone, ""},
+		"invalid, not left out": {"no bet\n", []string{"CLI_BATCH_ALLOWEMPTY=true"}, exitFailure, "line 1: the row has 1 field"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			if err := os.WriteFile(filepath.Join(folder, "agency-1.csv"), []byte(test.file), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			environ := append(test.environ, "CLI_ID=1", "CLI_DATA_DIR="+folder, "CLI_SERVER_ADDRESS="+newCentral(t).serve())
+			code, lines, stderr := runClient(t, t.Context(), environ...)
+			if code != test.code || (stderr != "") != (test.says != "") || !strings.Contains(stderr, test.says) {
+				t.Errorf("exit code %d, expected %d; %q on standard error, expected %q", code, test.code, stderr, test.says)
+			}
+			finished := strings.Contains(strings.Join(lines, "\n"), "action: finished | result: success")
+			if finished != (test.code == exitDone) {
+				t.Errorf("finished is %v in\n%s", finished, strings.Join(lines, "\n"))
 			}
 		})
 	}
