@@ -106,7 +106,7 @@ func (f *fileBets) next() (*entry, error) {
 func (f *fileBets) note(reason error) error {
 	if f.invalid.count == 0 {
 		if found := fileFormat(f.rows.head); found != "" {
-			return failed("read_file", fmt.Errorf("%s %s; nothing was sent", f.source, found))
+			return failed("read_file", fmt.Errorf("%s %s", f.source, found))
 		}
 	}
 	f.invalid.count++

@@ -178,7 +178,7 @@ func TestZip(t *testing.T) {
 		archive := zipOf(t, "agency-1.csv", strings.Join(rows, "\n"))
 		archive[len("PK....")+80] ^= 0xff // in the compressed rows
 		central, log, path, err := run(t, archive)
-		wantFailure(t, log, err, "read_file", "agency-1.csv in "+path)
+		wantFailure(t, log, err, "read_file", "agency-1.csv in "+path, "copy it again; nothing was sent")
 		central.wantUncalled()
 	})
 	t.Run("damaged, only the checksum tells", func(t *testing.T) {

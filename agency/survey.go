@@ -36,7 +36,7 @@ func (a *agency) survey(ctx context.Context, s source) (survey, error) {
 		_, err = bets.next()
 	}
 	if err != io.EOF {
-		return survey{}, err
+		return survey{}, fmt.Errorf("%w; nothing was sent", err)
 	}
 	s.kept = keep.kept
 	found := survey{s, bets.count, bets.digest()}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -149,7 +150,7 @@ type zipped struct {
 
 func (z zipped) Read(b []byte) (int, error) {
 	n, err := z.ReadCloser.Read(b)
-	if errors.Is(err, zip.ErrChecksum) {
+	if err != nil && err != io.EOF && !errors.As(err, new(*fs.PathError)) {
 		err = fmt.Errorf("%w: the zip is damaged, copy it again", err)
 	}
 	return n, err
