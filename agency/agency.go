@@ -28,6 +28,7 @@ type agency struct {
 	log     zerolog.Logger
 	backoff backoff
 	quiet   time.Duration // see resume
+	settle  time.Duration // see awaitSettled
 
 	central  central
 	closings int    // on RESUME, of a central of which nothing else is known
@@ -59,6 +60,7 @@ func newAgency(config Config, log zerolog.Logger) *agency {
 		log:     log,
 		backoff: backoff{first: firstPause, longest: longestPause},
 		quiet:   quietTime,
+		settle:  settleTime,
 	}
 }
 
@@ -101,6 +103,9 @@ func (a *agency) playFile(ctx context.Context) error {
 	}
 	step(a.log.Info(), "batch_processing_start", "success").Send()
 	survey, err := a.survey(ctx, source)
+	if err == nil {
+		err = a.awaitSettled(ctx, source)
+	}
 	if err != nil {
 		return err
 	}
