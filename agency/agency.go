@@ -29,6 +29,7 @@ type agency struct {
 	backoff backoff
 	quiet   time.Duration // see resume
 	remind  reminder
+	settle  time.Duration // see awaitSettled
 
 	rotation rotation
 	central  central
@@ -62,6 +63,7 @@ func newAgency(config Config, log zerolog.Logger) *agency {
 		backoff: backoff{first: firstPause, longest: longestPause},
 		quiet:   quietTime,
 		remind:  reminder{first: firstReminder, every: nextReminder},
+		settle:  settleTime,
 
 		closings: map[string]int{},
 	}
@@ -114,6 +116,9 @@ func (a *agency) playFile(ctx context.Context) error {
 	}
 	step(a.log.Info(), "batch_processing_start", "success").Send()
 	survey, err := a.survey(ctx, source)
+	if err == nil {
+		err = a.awaitSettled(ctx, source)
+	}
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -65,6 +66,36 @@ func (a *agency) survey(ctx context.Context, s source) (survey, error) {
 		return found, nil
 	}
 	return survey{}, failed("read_file", fmt.Errorf("%w; nothing was sent", err))
+}
+
+// A file that was written a moment ago may be one that is still being copied:
+// it counts as whole when nothing was written for settleTime, more than what the
+// coarsest file system (FAT, 2 s) rounds times to. It is looked at every
+// settlePoll.
+const (
+	settleTime = 2500 * time.Millisecond
+	settlePoll = 50 * time.Millisecond
+)
+
+// awaitSettled waits until the file was not written for a while, and fails when
+// it is.
+func (a *agency) awaitSettled(ctx context.Context, s source) error {
+	// At most so long, too, where the clock of the file is ahead.
+	wait := min(a.settle-time.Since(s.modified), a.settle)
+	if wait <= 0 {
+		return nil
+	}
+	a.step(a.log.Info(), "read_file", "in_progress").Str("file", s.String()).
+		Str("reason", fmt.Sprintf("it was just written: waiting %v to see whether it is still being copied", wait.Round(time.Millisecond))).Send()
+	for end := time.Now().Add(wait); time.Now().Before(end); {
+		if err := sleep(ctx, settlePoll); err != nil {
+			return err
+		}
+		if err := s.unchanged(); err != nil {
+			return failed("read_file", fmt.Errorf("%w; nothing was sent", err))
+		}
+	}
+	return nil
 }
 
 // reportInvalid logs the first rows that are no valid bets.

@@ -254,6 +254,69 @@ func TestFileChangesInSurvey(t *testing.T) {
 	}
 }
 
+// A file that was just written is watched for a while before it is sent: it may
+// still be copied.
+func TestFileSettles(t *testing.T) {
+	rows := sampleRows(3)
+	written := func(ago, settle time.Duration) (*fake, *agency, *record, string) {
+		central := &fake{knowsResume: true}
+		config := batchConfig(t, central.start(t), rows)
+		file := filepath.Join(config.DataDir, "agency-1.csv")
+		if err := os.Chtimes(file, time.Time{}, time.Now().Add(-ago)); err != nil {
+			t.Fatal(err)
+		}
+		log := newRecord()
+		a := testAgency(config, log)
+		a.settle = settle
+		return central, a, log, file
+	}
+	for name, test := range map[string]struct {
+		ago, settle time.Duration
+		waits       int
+	}{
+		"long ago":      {2 * time.Hour, time.Hour, 0},
+		"just now":      {0, 20 * time.Millisecond, 1},
+		"in the future": {-time.Hour, 20 * time.Millisecond, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			central, a, log, _ := written(test.ago, test.settle)
+			if err := a.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			central.wantStored(rows)
+			log.wantNoFail(t)
+			// A loaded machine may let the time pass by itself.
+			if waits := len(log.with("action: read_file | result: in_progress")); waits > test.waits {
+				t.Errorf("waited %d times, expected %d", waits, test.waits)
+			}
+		})
+	}
+	t.Run("still being copied", func(t *testing.T) {
+		central, a, log, file := written(0, time.Hour)
+		ended := make(chan error, 1)
+		go func() { ended <- a.run(t.Context()) }()
+		log.await(t, "action: read_file | result: in_progress")
+		if err := os.WriteFile(file, []byte("Ana,Paz,1,2000-01-01,5\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		wantFailure(t, log, <-ended, "read_file", file+" has changed since the agency began to read it", "; nothing was sent")
+		central.wantUncalled()
+	})
+	t.Run("stopped", func(t *testing.T) {
+		central, a, log, _ := written(0, time.Hour)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- a.run(ctx) }()
+		log.await(t, "action: read_file | result: in_progress")
+		stop()
+		if err := <-ended; err != ErrStopped {
+			t.Errorf("the error is %v", err)
+		}
+		log.wantNoFail(t)
+		central.wantUncalled()
+	})
+}
+
 // A stop ends the first reading, too, and is no failure.
 func TestStoppedInSurvey(t *testing.T) {
 	central := &fake{knowsResume: true}
