@@ -65,7 +65,9 @@ func serveLogged(c config, stdout io.Writer) (err error) {
 		}
 	}()
 	signal.Ignore(syscall.SIGPIPE) // losing the log's reader must not end a lottery
-	return serve(signals.Context(), c, log, log.Output(writer.NonBlocking()), writer.Journal(c.logLevel))
+	ctx := signals.Context()
+	context.AfterFunc(ctx, writer.Hurry)
+	return serve(ctx, c, log, log.Output(writer.NonBlocking()), writer.Journal(c.logLevel))
 }
 
 // serve opens the contest and serves it until ctx is done or the ledger fails.
