@@ -18,7 +18,7 @@ import (
 // to. Whoever has to log waits when too much is unread.
 func TestStopWhileNobodyReadsTheLog(t *testing.T) {
 	const each = 100 // batches in the window
-	p := launch(t, "--expected-agencies", "1", "--log-level", "DEBUG", "--fsync", "never")
+	p := launch(t, "--expected-agencies", "1", "--log-level", "DEBUG", "--fsync", "never", "--shutdown-timeout", "20s")
 	var batch codec.Batch
 	for i := range 200 {
 		batch.Slips = append(batch.Slips, lottery.Slip{Agency: "1", FirstName: "A", LastName: "B", Document: strconv.Itoa(i + 1), Birthdate: "2000-01-01", Number: "1"})
