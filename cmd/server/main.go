@@ -21,6 +21,8 @@ import (
 	"loteria/cmd/internal/settings"
 	"loteria/cmd/internal/signals"
 	"loteria/internal/logline"
+	"loteria/lottery"
+	"loteria/lottery/csvledger"
 	"loteria/reactor"
 )
 
@@ -65,7 +67,9 @@ func serveLogged(c config, stdout io.Writer) (err error) {
 		}
 	}()
 	signal.Ignore(syscall.SIGPIPE) // losing the log's reader must not end a lottery
-	return serve(signals.Context(), c, log, log.Output(writer.NonBlocking()), writer.Journal(c.logLevel))
+	ctx := signals.Context()
+	context.AfterFunc(ctx, writer.Hurry)
+	return serve(ctx, c, log, log.Output(writer.NonBlocking()), writer.Journal(c.logLevel))
 }
 
 // serve opens the contest and serves it until ctx is done or the ledger fails.
@@ -78,8 +82,15 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 
 	shown, closeAdmin := newAdmin(c, log)
 	defer closeAdmin()
-	ledger, contest, err := openContest(c, log, shown.Committed)
-	if err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := newStop(ctx, c.shutdownTimeout)
+	var ledger *csvledger.Ledger
+	var contest *lottery.Contest
+	if err := stop.wait("the opening of the contest", func() (err error) {
+		ledger, contest, err = openContest(c, log, shown.Committed)
+		return err
+	}); err != nil {
 		return err
 	}
 	connections, err := limitConnections(c.maxConnections, c.eventLoops())
@@ -116,9 +127,6 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 	shown.HinderedBy(ledger.Unsaved)
 	shown.Watch(contest, ledger.Durable, server)
 
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := newStop(ctx, c.shutdownTimeout)
 	var watching sync.WaitGroup
 	// From here on there may be a draw, which the server logs.
 	watching.Go(func() {

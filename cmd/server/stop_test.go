@@ -3,9 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+	"loteria/lottery/csvledger"
 )
 
 // What hangs does not keep a stop longer than it may take, and the error says
@@ -46,5 +51,23 @@ func TestStopBeginsWhenItIsAskedFor(t *testing.T) {
 	case <-s.over:
 		t.Error("it is over before it began")
 	case <-time.After(2 * minStop):
+	}
+}
+
+// A stop while the contest is opened, on a disk that hangs, is bounded, too.
+func TestStopWhileTheContestIsOpened(t *testing.T) {
+	folder := t.TempDir()
+	state := filepath.Join(folder, csvledger.StateFile)
+	if err := unix.Mkfifo(state, 0o600); err != nil { // who reads it waits for a writer
+		t.Skip(err)
+	}
+	p := begin(t, "--storage-dir", folder, "--shutdown-timeout", "0s", "--log-level", "DEBUG")
+	p.await("action: config")
+	p.signal(syscall.SIGTERM)
+	if code := p.end(); code != 1 {
+		t.Errorf("exit code %d, expected 1", code)
+	}
+	if said := p.stderr.String(); !strings.Contains(said, "the opening of the contest has not ended") {
+		t.Errorf("it says %q, expected is what has not ended", said)
 	}
 }

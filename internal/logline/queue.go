@@ -24,7 +24,7 @@ func (w *Writer) enqueue(text []byte, mayWait bool) error {
 	}
 	w.mu.Lock()
 	for !w.fits(text) && !w.stopped && !w.stuck {
-		if !mayWait {
+		if !mayWait || w.hurried {
 			w.dropped += max(1, bytes.Count(text, []byte("\n")))
 			w.mu.Unlock()
 			return nil

@@ -42,7 +42,8 @@ const (
 	// nobody logs.
 	retryDelay = time.Second
 	// closeLimit bounds how long Close waits for a reader of the log who has
-	// stopped reading: less than any sensible grace period of a stop.
+	// stopped reading, and after Hurry everybody else: twice that is less than any
+	// sensible grace period of a stop.
 	closeLimit = 3 * time.Second
 )
 
@@ -85,6 +86,7 @@ type Writer struct {
 	closing  bool
 	stopped  bool // the goroutine has ended
 	stuck    bool // Close gave up on the goroutine
+	hurried  bool // nobody waits for room any more
 	err      error
 
 	direct sync.Mutex // serialises writes after Close
@@ -149,6 +151,19 @@ func (w *Writer) write(event []byte, mayWait bool) (int, error) {
 		text = appendLine(w.appendTime(nil), event)
 	}
 	return len(event), w.enqueue(text, mayWait)
+}
+
+// Hurry is called when a stop begins, whose end must not depend on a reader of
+// the log who has stopped reading: in three seconds from now nobody waits for
+// room any more. From then on lines for which there is none are dropped and
+// counted, as those of NonBlocking are.
+func (w *Writer) Hurry() {
+	time.AfterFunc(closeLimit, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.hurried = true
+		w.room.Broadcast()
+	})
 }
 
 // Close writes everything that is waiting and ends the goroutine. It may be

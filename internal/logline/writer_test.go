@@ -286,6 +286,34 @@ func TestFailingWriterDisturbsNobody(t *testing.T) {
 	}
 }
 
+// A stop does not wait for who has stopped reading the log: neither what waits
+// for room already, nor what comes later.
+func TestHurry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := newGate()
+		w := small(out, Text)
+		fill(w, bigEvent())
+		var waiting sync.WaitGroup
+		waiting.Go(func() { _, _ = w.Write(bigEvent()) })
+		synctest.Wait()
+		start := time.Now()
+		w.Hurry()
+		waiting.Wait()
+		if took := time.Since(start); took != closeLimit {
+			t.Errorf("a line waits for %v, expected %v", took, closeLimit)
+		}
+		_, _ = w.Write(bigEvent()) // at once, or this deadlocks
+		close(out.open)
+		synctest.Wait()
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(out.buf.String(), "dropped_lines: 2") {
+			t.Error("the lines that did not wait are not accounted for")
+		}
+	})
+}
+
 func TestCloseGivesUpOnAStuckWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newGate()

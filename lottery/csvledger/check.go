@@ -51,6 +51,9 @@ func Check(folder string) (Report, error) {
 			report.Agencies = append(report.Agencies, AgencyReport{i + 1, a.Bets, a.Digest.Sum64(), len(a.Winners)})
 		}
 	}
+	if err == nil {
+		err = saved.checkDrawn(report.Path, found.whole)
+	}
 	return report, err
 }
 

@@ -112,8 +112,11 @@ func openFile(path, statePath string) (f *os.File, readOnly, err error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		// What is wrong with the state is told when the bets are locked.
-		if saved, _ := loadState(statePath); saved.LedgerBytes > 0 {
+		switch saved, _ := loadState(statePath); {
+		case saved.LedgerBytes > 0:
 			return nil, nil, fmt.Errorf("the ledger %s is missing, %d bytes of it were on disk: restore it as docs/operators.md says", path, saved.LedgerBytes)
+		case saved.hasEndings(): // how much was on disk is not known without syncs
+			return nil, nil, fmt.Errorf("the ledger %s is missing, and agencies have finished: restore it as docs/operators.md says", path)
 		}
 		f, err = os.OpenFile(path, flags|os.O_CREATE, 0o644)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS):
@@ -169,6 +172,9 @@ func (l *Ledger) load(f *os.File, agencies int) error {
 		return fmt.Errorf("the contest's state %s is missing, and %s has %d bets: "+withoutState, l.state.path, l.path, found.rows, "")
 	case found.rows == 0 && !saved.hasEndings() && saved.Agencies != agencies:
 		isNew = true // it is of no use to anybody: its terms may be others
+	}
+	if err := saved.checkDrawn(l.path, found.whole); err != nil {
+		return err
 	}
 	if isNew {
 		deadline := saved.Deadline

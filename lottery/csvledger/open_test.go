@@ -87,6 +87,48 @@ func TestBetsAreMissing(t *testing.T) {
 	openContest(t, folder, 2)
 }
 
+// TestBetsOfFinishedAgenciesAreMissing takes bets.csv away where contest.json
+// does not say how long it was. Agencies that have finished would not bet again.
+func TestBetsOfFinishedAgenciesAreMissing(t *testing.T) {
+	for _, state := range []string{
+		`{"agencies":2,"finished":[1],"phase":"betting"}`,
+		`{"agencies":2,"finished":[],"missing":[2],"phase":"betting"}`,
+		`{"agencies":2,"finished":[1,2],"phase":"drawing"}`,
+		`{"agencies":2,"finished":[1,2],"phase":"drawn"}`,
+	} {
+		folder := t.TempDir()
+		files := map[string]string{StateFile: state}
+		writeFolder(t, folder, files)
+		for _, option := range []Option{WithReopen(), WithoutSync()} {
+			refusesToOpen(t, folder, []string{filepath.Join(folder, LedgerFile), "is missing", "docs/operators.md"}, option)
+		}
+		checkFolder(t, folder, files)
+	}
+}
+
+// TestBetsAddedAfterTheDraw adds a row to the bets of a contest that is drawn.
+// Nobody wins with it.
+func TestBetsAddedAfterTheDraw(t *testing.T) {
+	folder := t.TempDir()
+	c := openContest(t, folder, 2)
+	c.MustStore(newBatch(t, samples(1, 0, 6)...))
+	c.MustFinish(1, 2)
+	c.CheckDraw(true, winnersOf(samples(1, 0, 6)...), nil)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, LedgerFile)
+	rows := readFile(t, path)
+	writeFile(t, path, rows+rowsOf(sample(2, 0)))
+	words := []string{path, "draw", fmt.Sprint(len(rows)), "docs/operators.md"}
+	refusesToOpen(t, folder, words)
+	if _, err := Check(folder); err == nil || !strings.Contains(err.Error(), "draw") {
+		t.Errorf("a check says %v", err)
+	}
+	writeFile(t, path, rows)
+	openContest(t, folder, 2).CheckDraw(true, winnersOf(samples(1, 0, 6)...), nil)
+}
+
 // TestDeadlineIsInTheState has a deadline come and stay, and a state from before
 // there were any.
 func TestDeadlineIsInTheState(t *testing.T) {

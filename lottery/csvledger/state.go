@@ -46,6 +46,16 @@ func newState(endings []lottery.Ending, drawn bool) state {
 
 func (s *state) hasEndings() bool { return len(s.Finished)+len(s.Missing) > 0 }
 
+// checkDrawn returns an error when rows were added to the ledger after the draw:
+// they would win, or change what an agency is told that it has bet.
+func (s *state) checkDrawn(path string, whole int64) error {
+	if s.Phase != lottery.Drawn || s.LedgerBytes <= 0 || whole <= s.LedgerBytes {
+		return nil
+	}
+	return fmt.Errorf("the ledger %s has %d bytes of rows, and the draw was made from the first %d: somebody else has added to it since: "+
+		"restore it as docs/operators.md says", path, whole, s.LedgerBytes)
+}
+
 // endings returns how the betting of each of the expected agencies has
 // ended, when the state can be that of their contest.
 func (s *state) endings(expected int) ([]lottery.Ending, error) {
