@@ -45,6 +45,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 
 	show := newScreen(c, stdout)
 	lines := logline.New(show.log(), c.logFormat)
+	defer context.AfterFunc(ctx, lines.Hurry)() // a stop does not wait for a reader of the log who has stopped reading
 	log := lines.Logger(c.logLevel)
 	c.report(log)
 	show.watch(&a, log)
