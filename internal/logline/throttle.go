@@ -13,8 +13,11 @@ import (
 // the end of the second says how many there were.
 const (
 	throttlePeriod = time.Second
-	maxRepeats     = 20  // lines of one kind that are written in a period
-	maxWritten     = 512 // lines of all kinds, as one who floods may have many addresses
+	maxRepeats     = 20 // lines of one kind that are written in a period
+	// maxWritten bounds the lines of all kinds with one result, as one who floods
+	// may have many addresses. It is the only bound of those that say success:
+	// whoever tries the echo by hand or with a script counts its lines.
+	maxWritten = 512
 	// maxKinds bounds the kinds that are told apart in a period. Beyond it those
 	// of one action and result are one kind, without code and address.
 	maxKinds = 256
@@ -34,15 +37,15 @@ type throttle struct {
 	mu    sync.Mutex
 	began time.Time // of the current period
 	kinds map[kind]repeats
-	total int         // lines that were written
-	timer *time.Timer // ends a period in which lines were suppressed
+	total map[string]int // lines that were written, by result
+	timer *time.Timer    // ends a period in which lines were suppressed
 	armed bool
 }
 
 // newThrottle returns a throttle that calls tell at the end of each period in
 // which lines were suppressed.
 func newThrottle(tell func()) *throttle {
-	t := &throttle{kinds: make(map[kind]repeats), timer: time.AfterFunc(throttlePeriod, tell)}
+	t := &throttle{kinds: make(map[kind]repeats), total: make(map[string]int), timer: time.AfterFunc(throttlePeriod, tell)}
 	t.timer.Stop()
 	return t
 }
@@ -60,11 +63,15 @@ func (t *throttle) allow(k kind, bets int) bool {
 		k.code, k.ip = "", ""
 		r = t.kinds[k]
 	}
-	isWritten := r.written < maxRepeats && t.total < maxWritten
+	most := maxRepeats
+	if k.result == "success" {
+		most = maxWritten
+	}
+	isWritten := r.written < most && t.total[k.result] < maxWritten
 	switch {
 	case isWritten:
 		r.written++
-		t.total++
+		t.total[k.result]++
 	case r.suppressed == 0:
 		r.suppressed, r.bets = 1, bets
 	default:
@@ -98,7 +105,8 @@ func (t *throttle) end(tell func(kind, repeats)) {
 
 func (t *throttle) begin(now time.Time) {
 	clear(t.kinds)
-	t.began, t.total = now, 0
+	clear(t.total)
+	t.began = now
 }
 
 // tellSuppressed accounts in the log for the lines that were suppressed:

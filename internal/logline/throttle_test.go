@@ -38,8 +38,9 @@ func expectLogged(t *testing.T, out *bytes.Buffer, want map[string]int) {
 	}
 }
 
-// Of what strangers can cause, twenty lines alike are written in a second. The
-// others are counted, and told when it ends, also when nothing more comes.
+// Of what strangers can cause, twenty lines alike are written in a second, of
+// those that say success more. The others are counted, and told when it ends,
+// also when nothing more comes.
 func TestRepeatedLinesAreCounted(t *testing.T) {
 	refusal := func(action string, bets int, code, ip string) func(*Journal) []byte {
 		return func(j *Journal) []byte { return j.AppendRefusal(nil, action, bets, code, ip, io.ErrUnexpectedEOF) }
@@ -48,22 +49,23 @@ func TestRepeatedLinesAreCounted(t *testing.T) {
 	for name, test := range map[string]struct {
 		line         func(*Journal) []byte
 		text, summed string
+		most         int // lines in a second
 	}{
 		"a batch": {refusal("apuesta_recibida", 3, "bad_number", "10.0.0.1"),
 			"ERROR    action: apuesta_recibida | result: fail | cantidad: 3 | code: bad_number | ip: 10.0.0.1 | error: unexpected EOF",
-			"ERROR    action: apuesta_recibida | result: fail | cantidad: 12 | code: bad_number | ip: 10.0.0.1 | suppressed_lines: 4"},
+			"ERROR    action: apuesta_recibida | result: fail | cantidad: 12 | code: bad_number | ip: 10.0.0.1 | suppressed_lines: 4", maxRepeats},
 		"an empty batch": {refusal("apuesta_recibida", 0, "empty_batch", "10.0.0.1"),
 			"ERROR    action: apuesta_recibida | result: fail | cantidad: 0 | code: empty_batch | ip: 10.0.0.1 | error: unexpected EOF",
-			"ERROR    action: apuesta_recibida | result: fail | cantidad: 0 | code: empty_batch | ip: 10.0.0.1 | suppressed_lines: 4"},
+			"ERROR    action: apuesta_recibida | result: fail | cantidad: 0 | code: empty_batch | ip: 10.0.0.1 | suppressed_lines: 4", maxRepeats},
 		"another request": {refusal("resume", -1, "storage", "::1"),
 			"ERROR    action: resume | result: fail | code: storage | ip: ::1 | error: unexpected EOF",
-			"ERROR    action: resume | result: fail | code: storage | ip: ::1 | suppressed_lines: 4"},
+			"ERROR    action: resume | result: fail | code: storage | ip: ::1 | suppressed_lines: 4", maxRepeats},
 		"no frame": {refusal("receive_frame", -1, "", "10.0.0.1"),
 			"ERROR    action: receive_frame | result: fail | ip: 10.0.0.1 | error: unexpected EOF",
-			"ERROR    action: receive_frame | result: fail | ip: 10.0.0.1 | suppressed_lines: 4"},
+			"ERROR    action: receive_frame | result: fail | ip: 10.0.0.1 | suppressed_lines: 4", maxRepeats},
 		"an echo": {echo,
 			"INFO     action: receive_message | result: success | ip: 10.0.0.1 | msg: hola",
-			"INFO     action: receive_message | result: success | ip: 10.0.0.1 | suppressed_lines: 4"},
+			"INFO     action: receive_message | result: success | ip: 10.0.0.1 | suppressed_lines: 4", maxWritten},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -71,32 +73,32 @@ func TestRepeatedLinesAreCounted(t *testing.T) {
 				w := New(&out, Text)
 				j := w.Journal(zerolog.InfoLevel)
 				for round := 1; round <= 2; round++ { // in each second anew
-					for i := range maxRepeats + 4 {
-						if i == maxRepeats+2 {
+					for i := range test.most + 4 {
+						if i == test.most+2 {
 							time.Sleep(throttlePeriod / 2) // it is still the same
 						}
 						j.TryWrite(test.line(j))
 					}
 					time.Sleep(throttlePeriod)
 					synctest.Wait()
-					expectLogged(t, &out, map[string]int{test.text: round * maxRepeats, test.summed: round})
+					expectLogged(t, &out, map[string]int{test.text: round * test.most, test.summed: round})
 				}
 				j.TryWrite(test.line(j))
 				time.Sleep(2 * throttlePeriod)
 				synctest.Wait()
-				expectLogged(t, &out, map[string]int{test.text: 2*maxRepeats + 1, test.summed: 2})
-				for range maxRepeats + 4 {
+				expectLogged(t, &out, map[string]int{test.text: 2*test.most + 1, test.summed: 2})
+				for range test.most + 4 {
 					j.TryWrite(test.line(j))
 				}
 				if err := w.Close(); err != nil { // in the middle of a second
 					t.Fatal(err)
 				}
-				expectLogged(t, &out, map[string]int{test.text: 3*maxRepeats + 1, test.summed: 3})
-				for range maxRepeats + 4 {
+				expectLogged(t, &out, map[string]int{test.text: 3*test.most + 1, test.summed: 3})
+				for range test.most + 4 {
 					j.TryWrite(test.line(j))
 				}
 				time.Sleep(2 * throttlePeriod)
-				expectLogged(t, &out, map[string]int{test.text: 3*maxRepeats + 1, test.summed: 3})
+				expectLogged(t, &out, map[string]int{test.text: 3*test.most + 1, test.summed: 3})
 			})
 		})
 	}
@@ -151,6 +153,27 @@ func TestOthersAreLogged(t *testing.T) {
 		}
 		if !strings.Contains(out.String(), `"cantidad":19960,"code":"bad_number","ip":"10.0.0.1","suppressed_lines":9980}`) {
 			t.Errorf("the sum is not in\n%s", &out)
+		}
+	})
+}
+
+// A flood that is refused takes no line from those that say success.
+func TestEchoesBesideAFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		w := New(&out, Text)
+		j := w.Journal(zerolog.InfoLevel)
+		for i := range 10 * maxWritten {
+			j.TryWrite(j.AppendRefusal(nil, "receive_frame", -1, "", fmt.Sprint("10.1.", i/256, ".", i%256), nil))
+		}
+		for range maxWritten {
+			j.TryWrite(j.AppendEcho(nil, "10.0.0.1", []byte("hola")))
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(out.String(), "msg: hola\n"); n != maxWritten {
+			t.Errorf("%d echoes are logged, expected %d", n, maxWritten)
 		}
 	})
 }
