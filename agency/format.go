@@ -234,9 +234,9 @@ func explainNumber(text, example string) string {
 	switch {
 	case strings.TrimSpace(text) != text && onlyDigits(strings.TrimSpace(text)):
 		return "there are spaces around it, which are part of the field: take them away"
-	case cut && onlyDigits(whole) && decimals != "" && strings.Trim(decimals, "0") == "" && len(decimals) < 3:
+	case cut && onlyDigits(whole) && len(whole) <= lottery.MaxDocument && decimals != "" && strings.Trim(decimals, "0") == "" && len(decimals) < 3:
 		return fmt.Sprintf("a spreadsheet has made it a decimal: write %s", whole)
-	case onlyDigits(bare) && bare != text:
+	case onlyDigits(bare) && len(bare) <= lottery.MaxDocument && bare != text:
 		return fmt.Sprintf("write it with digits alone: %s", bare)
 	case strings.ContainsAny(text, "eE") && onlyDigits(strings.Map(dropExponent, text)):
 		return fmt.Sprintf("a spreadsheet has rounded it: format the column as whole numbers, like %s", example)

@@ -236,6 +236,7 @@ func FuzzFile(f *testing.F) {
 		"", text, "\uFEFF" + text, text + ",,,,\r\n\x1a", strings.ReplaceAll(text, ",", ";"), strings.ReplaceAll(text, "\r\n", "\r"),
 		inUTF16(binary.LittleEndian, text), inUTF16(binary.BigEndian, "\uFEFF"+text), inLatin1(strings.ReplaceAll(text, "Ñ", "ñ")),
 		"Ana,\"Ruiz\n" + text, "\"Ana \"\"x\"\"\",\"Paz, h.\",1,2000-01-01,0005", "Ana,Ruiz,30.904.465,17/03/1999,7574.0\n", "a,b,,,\n",
+		"a,b," + strings.Repeat("6", 2000) + ".,2000-01-01,1\n",
 	} {
 		f.Add([]byte(seed))
 	}
