@@ -194,6 +194,8 @@ func StartQuietCentral(ctx context.Context, bin, folder string, agencies int) (*
 func startCentral(ctx context.Context, bin, folder string, agencies, port int, ready Ready, args ...string) (*Server, error) {
 	args = append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--storage-dir", ".", "--contest=", "--admin=",
 		"--expected-agencies", strconv.Itoa(agencies),
+		// All agencies are at one address, however few open files there may be.
+		"--max-connections-per-address", "1000000",
 		// The generator connects as fast as it can. What does not fit the
 		// backlog is tried again a second later.
 		"--listen-backlog", "4096"}, args...)
