@@ -170,7 +170,7 @@ func (s *Server) drain() error {
 	}
 	for s.busy.get() > 0 {
 		if !inTime(s.quiet) {
-			return s.late(fmt.Sprintf("%d requests have no answer, and their agencies send them again", s.frames.get()))
+			return s.late(fmt.Sprintf("requests without an answer: %d, which their agencies send again", s.frames.get()))
 		}
 	}
 	if s.lottery.Phase() == lottery.Drawing && !inTime(s.lottery.Drawn()) {
