@@ -164,7 +164,7 @@ func openLedger(b *testing.B, folder string, options ...csvledger.Option) *csvle
 	b.Helper()
 	ledger, err := csvledger.Open(folder, 1, options...)
 	if err == nil {
-		_, err = ledger.Begin(func(int, lottery.Ending, *lottery.Account) {})
+		_, err = ledger.Begin(lottery.Events{Ended: func(int, lottery.Ending, *lottery.Account) {}})
 	}
 	if err != nil {
 		b.Fatal(err)
@@ -225,7 +225,7 @@ func BenchmarkRecovery(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		stored, err := ledger.Begin(func(int, lottery.Ending, *lottery.Account) {})
+		stored, err := ledger.Begin(lottery.Events{Ended: func(int, lottery.Ending, *lottery.Account) {}})
 		if err == nil {
 			err = ledger.Close()
 		}

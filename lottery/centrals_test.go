@@ -18,6 +18,14 @@ import (
 // What follows has several contests on one ledger, as several centrals do, and
 // a ledger that is not always there.
 
+// onMemories runs a test on a ledger that knows all accounts, and on one that
+// knows none before it is claimed.
+func onMemories(t *testing.T, test func(*testing.T, *ledgertest.Memory)) {
+	for _, lazy := range []bool{false, true} {
+		t.Run(fmt.Sprintf("lazy=%t", lazy), func(t *testing.T) { test(t, &ledgertest.Memory{Lazy: lazy}) })
+	}
+}
+
 // central opens one more contest on the memory.
 func central(t testing.TB, m *ledgertest.Memory, agencies int) *ledgertest.Contest {
 	t.Helper()
@@ -47,9 +55,10 @@ func checkUnavailable(t testing.TB, err error) {
 
 // TestAgencyMoves has an agency go from central to central. The one that it has
 // left takes nothing for it until it comes back and says RESUME.
-func TestAgencyMoves(t *testing.T) {
-	var m ledgertest.Memory
-	one, two := central(t, &m, 2), central(t, &m, 2)
+func TestAgencyMoves(t *testing.T) { onMemories(t, testAgencyMoves) }
+
+func testAgencyMoves(t *testing.T, m *ledgertest.Memory) {
+	one, two := central(t, m, 2), central(t, m, 2)
 	centrals := []*ledgertest.Contest{one, two}
 	stored := 0
 	for round := range 6 {
@@ -71,7 +80,7 @@ func TestAgencyMoves(t *testing.T) {
 	two.MustFinish(2)
 	checkResume(t, one, 1, stored)
 	one.MustFinish(1)
-	for _, c := range append(centrals, central(t, &m, 2)) {
+	for _, c := range append(centrals, central(t, m, 2)) {
 		c.CheckDraw(true, winnersOf(samples(1, 0, stored)...), winnersOf(samples(2, 0, 6)...))
 		c.CheckStoreRefused(newBatch(t, sample(1, stored)), lottery.DrawDone)
 		c.MustFinish(1, 2)
@@ -81,9 +90,10 @@ func TestAgencyMoves(t *testing.T) {
 // TestAgencyMovesInFlight has an agency go to another central while bets are on
 // their way from the first: those that are not stored are refused, also the
 // ones that come later, and RESUME tells what is stored.
-func TestAgencyMovesInFlight(t *testing.T) {
-	var m ledgertest.Memory
-	one, two := central(t, &m, 1), central(t, &m, 1)
+func TestAgencyMovesInFlight(t *testing.T) { onMemories(t, testAgencyMovesInFlight) }
+
+func testAgencyMovesInFlight(t *testing.T, m *ledgertest.Memory) {
+	one, two := central(t, m, 1), central(t, m, 1)
 	resume := m.Stall()
 	const batches = 20
 	told := make(chan error, batches)
@@ -120,9 +130,10 @@ func TestAgencyMovesInFlight(t *testing.T) {
 // TestUnavailable interrupts the ledger under a batch, which is stored
 // nevertheless, or is not. RESUME tells, when the ledger is back.
 func TestUnavailable(t *testing.T) {
-	for _, keeps := range []bool{false, true} {
-		t.Run(fmt.Sprintf("keeps=%t", keeps), func(t *testing.T) {
-			var m ledgertest.Memory
+	for i := range 4 {
+		keeps, lazy := i%2 > 0, i/2 > 0
+		t.Run(fmt.Sprintf("keeps=%t, lazy=%t", keeps, lazy), func(t *testing.T) {
+			m := ledgertest.Memory{Lazy: lazy}
 			c := central(t, &m, 1)
 			c.MustStore(newBatch(t, samples(1, 0, 5)...))
 			restore := m.Interrupt(keeps)
@@ -150,9 +161,10 @@ func TestUnavailable(t *testing.T) {
 // TestUnavailableWithoutResume is an agency that never says RESUME, but tries
 // its batch again until it is stored: at least once.
 func TestUnavailableWithoutResume(t *testing.T) {
-	for _, keeps := range []bool{false, true} {
-		t.Run(fmt.Sprintf("keeps=%t", keeps), func(t *testing.T) {
-			var m ledgertest.Memory
+	for i := range 4 {
+		keeps, lazy := i%2 > 0, i/2 > 0
+		t.Run(fmt.Sprintf("keeps=%t, lazy=%t", keeps, lazy), func(t *testing.T) {
+			m := ledgertest.Memory{Lazy: lazy}
 			c := central(t, &m, 1)
 			restore := m.Interrupt(keeps)
 			for range 3 {
@@ -170,7 +182,7 @@ func TestUnavailableWithoutResume(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 			all := samples(1, 0, 5)
-			if keeps {
+			if keeps && !lazy { // else nothing is tried before the account is known
 				all = append(all, all...)
 			}
 			if got, want := m.Rows(1), rowsOf(all...); got != want {
@@ -184,9 +196,10 @@ func TestUnavailableWithoutResume(t *testing.T) {
 
 // TestUnavailableInFlight interrupts the ledger under the first of several
 // batches. Those behind it are answered the same, although the ledger is back.
-func TestUnavailableInFlight(t *testing.T) {
-	var m ledgertest.Memory
-	c := central(t, &m, 1)
+func TestUnavailableInFlight(t *testing.T) { onMemories(t, testUnavailableInFlight) }
+
+func testUnavailableInFlight(t *testing.T, m *ledgertest.Memory) {
+	c := central(t, m, 1)
 	resume, restore := m.Stall(), m.Interrupt(false)
 	const batches = 3
 	told := make(chan error, batches)
@@ -219,9 +232,10 @@ func TestUnavailableInFlight(t *testing.T) {
 // TestUnavailableFinish interrupts the ledger under a FINISHED, which is stored
 // nevertheless, or is not.
 func TestUnavailableFinish(t *testing.T) {
-	for _, keeps := range []bool{false, true} {
-		t.Run(fmt.Sprintf("keeps=%t", keeps), func(t *testing.T) {
-			var m ledgertest.Memory
+	for i := range 4 {
+		keeps, lazy := i%2 > 0, i/2 > 0
+		t.Run(fmt.Sprintf("keeps=%t, lazy=%t", keeps, lazy), func(t *testing.T) {
+			m := ledgertest.Memory{Lazy: lazy}
 			one, two := central(t, &m, 2), central(t, &m, 2)
 			one.MustFinish(2)
 			one.MustStore(newBatch(t, samples(1, 0, 5)...))
@@ -254,9 +268,10 @@ func TestUnavailableFinish(t *testing.T) {
 
 // TestDrawWithoutElsewhere ends the betting of agencies by a central that does
 // not know of all their bets.
-func TestDrawWithoutElsewhere(t *testing.T) {
-	var m ledgertest.Memory
-	one, two := central(t, &m, 3), central(t, &m, 3)
+func TestDrawWithoutElsewhere(t *testing.T) { onMemories(t, testDrawWithoutElsewhere) }
+
+func testDrawWithoutElsewhere(t *testing.T, m *ledgertest.Memory) {
+	one, two := central(t, m, 3), central(t, m, 3)
 	checkResume(t, one, 1, 0)
 	one.MustStore(newBatch(t, samples(1, 0, 6)...))
 	one.MustStore(newBatch(t, samples(2, 0, 3)...))
@@ -289,13 +304,14 @@ func TestDrawWithoutElsewhere(t *testing.T) {
 type neverEnds struct{ lottery.Ledger }
 
 func (l neverEnds) End(agency int, after lottery.Mark, how lottery.Ending, done func(error)) {
-	l.Claim(agency, after, func(*lottery.Account, error) { done(lottery.ErrMoved) })
+	l.Claim(agency, after, false, func(*lottery.Account, error) { done(lottery.ErrMoved) })
 }
 
 // TestDrawWithoutGivesUp ends the betting of an agency that goes on elsewhere
 // again and again.
-func TestDrawWithoutGivesUp(t *testing.T) {
-	var m ledgertest.Memory
+func TestDrawWithoutGivesUp(t *testing.T) { onMemories(t, testDrawWithoutGivesUp) }
+
+func testDrawWithoutGivesUp(t *testing.T, m *ledgertest.Memory) {
 	ledger, err := m.Open(1)
 	if err != nil {
 		t.Fatal(err)
@@ -305,9 +321,10 @@ func TestDrawWithoutGivesUp(t *testing.T) {
 	c.MustStore(newBatch(t, sample(1, 0))) // it is not closed
 }
 
-func TestDrawWithoutUnavailable(t *testing.T) {
-	var m ledgertest.Memory
-	c := central(t, &m, 2)
+func TestDrawWithoutUnavailable(t *testing.T) { onMemories(t, testDrawWithoutUnavailable) }
+
+func testDrawWithoutUnavailable(t *testing.T, m *ledgertest.Memory) {
+	c := central(t, m, 2)
 	c.MustStore(newBatch(t, samples(1, 0, 6)...))
 	restore := m.Interrupt(false)
 	checkUnavailable(t, c.DrawWithout(1, 2))
@@ -346,43 +363,45 @@ func TestDrawIsTriedAgain(t *testing.T) {
 
 // TestDrawnLate opens a contest in which the last agency has ended its betting
 // and nobody has made the draw.
-func TestDrawnLate(t *testing.T) {
-	var m ledgertest.Memory
+func TestDrawnLate(t *testing.T) { onMemories(t, testDrawnLate) }
+
+func testDrawnLate(t *testing.T, m *ledgertest.Memory) {
 	ledger, err := m.Open(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ledger.Begin(func(int, lottery.Ending, *lottery.Account) {}); err != nil {
+	if _, err = ledger.Begin(lottery.Events{Ended: func(int, lottery.Ending, *lottery.Account) {}}); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error)
-	ledger.End(1, 0, lottery.Missing, func(err error) { ended <- err })
+	ledger.Claim(1, 0, false, func(stored *lottery.Account, err error) {
+		ledger.End(1, stored.Mark, lottery.Missing, func(err error) { ended <- err })
+	})
 	if err := errors.Join(<-ended, ledger.Close()); err != nil {
 		t.Fatal(err)
 	}
 
+	// The ledger is not available: the contest is there, and draws when it is.
 	restore := m.Interrupt(false)
-	if ledger, err = m.Open(1); err != nil {
-		t.Fatal(err)
-	}
-	_, err = lottery.NewContest(ledger)
-	checkUnavailable(t, err)
-	if _, err := ledger.Append(lottery.Stretch{Agency: 1}, 0, func(error) {}); !errors.Is(err, lottery.ErrClosed) {
-		t.Errorf("the ledger of a contest that could not be opened gives %v", err)
-	}
+	waits := central(t, m, 1)
+	waits.CheckPhase(lottery.Drawing)
 	restore()
-	for _, late := range []bool{true, false} {
-		c := central(t, &m, 1)
-		if c.CheckDraw(true, nil); c.DrawnLate() != late {
-			t.Errorf("drawn late: %t, want %t", c.DrawnLate(), late)
+	for i, want := range []bool{true, false, false} {
+		c := waits
+		if i > 0 {
+			c = central(t, m, 1)
+		}
+		if c.CheckDraw(true, nil); c.DrawnLate() != want {
+			t.Errorf("contest %d: drawn late: %t, want %t", i, c.DrawnLate(), want)
 		}
 	}
 }
 
 // TestDead has the ledger die under a batch.
-func TestDead(t *testing.T) {
-	var m ledgertest.Memory
-	c := central(t, &m, 2)
+func TestDead(t *testing.T) { onMemories(t, testDead) }
+
+func testDead(t *testing.T, m *ledgertest.Memory) {
+	c := central(t, m, 2)
 	c.MustStore(newBatch(t, samples(1, 0, 5)...))
 	m.Break()
 	checkRefused(t, c.TryStore(newBatch(t, samples(1, 5, 5)...)), lottery.Storage)
@@ -448,12 +467,13 @@ func TestKnownAfterFinished(t *testing.T) {
 // TestManyCentrals has agencies send their bets in windows, to one central
 // after the other, while the ledger comes and goes. All of them are stored once
 // and in order, and every central has the same winners.
-func TestManyCentrals(t *testing.T) {
+func TestManyCentrals(t *testing.T) { onMemories(t, testManyCentrals) }
+
+func testManyCentrals(t *testing.T, m *ledgertest.Memory) {
 	const agencies, bets, centrals = 4, 120, 3
-	var m ledgertest.Memory
 	var all []*ledgertest.Contest
 	for range centrals {
-		all = append(all, central(t, &m, agencies))
+		all = append(all, central(t, m, agencies))
 	}
 	var wg sync.WaitGroup
 	for agency := 1; agency <= agencies; agency++ {
@@ -488,7 +508,7 @@ func TestManyCentrals(t *testing.T) {
 		}
 		winners = append(winners, winnersOf(samples(agency, 0, bets)...))
 	}
-	for _, c := range append(all, central(t, &m, agencies)) {
+	for _, c := range append(all, central(t, m, agencies)) {
 		c.CheckDraw(true, winners...)
 	}
 }

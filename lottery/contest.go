@@ -37,6 +37,8 @@ type Contest struct {
 	betting   atomic.Int32 // agencies whose betting has not ended
 	drawn     chan struct{}
 	drawnLate bool // the draw was made while the contest was opened
+	shared    bool // other centrals may write, too
+	used      bool // somebody had bet, or ended its betting, when the contest was opened
 
 	// admissions are kept for the next ones, so that in steady state none is made.
 	admissions sync.Pool
@@ -51,6 +53,12 @@ type account struct {
 	lost     error     // why the ledger may not have kept all that was admitted, until a claim tells
 	claims   int       // that are on their way to the ledger
 	lastSeen time.Time // when the agency last asked for something
+
+	asked   uint64     // requests that might have to wait, so far
+	waiting []*request // for a claim that tells what is stored, in the order in which they were asked for
+
+	seen   uint64 // bets that are stored, as a shared ledger tells now and then
+	seenBy string // the central that stored the last of them
 }
 
 // Writer is who may write for an agency: whoever has resumed it last. Resume
@@ -68,14 +76,21 @@ func NewContest(ledger Ledger) (*Contest, error) {
 		a.complete = a.end
 		return a
 	}
-	ready := make(chan struct{}) // endings that come while this goes on wait for it
-	stored, err := ledger.Begin(func(agency int, how Ending, stored *Account) {
-		<-ready
-		c.ended(agency, how, stored)
+	ready := make(chan struct{}) // events that come while this goes on wait for it
+	stored, err := ledger.Begin(Events{
+		Ended: func(agency int, how Ending, stored *Account) {
+			<-ready
+			c.ended(agency, how, stored)
+		},
+		Seen: func(agency int, bets uint64, central string) {
+			<-ready
+			c.accounts[agency-1].see(bets, central)
+		},
 	})
 	if err != nil {
 		return nil, errors.Join(err, ledger.Close())
 	}
+	c.shared, c.used = stored.Shared, stored.Used
 	now := time.Now()
 	c.accounts = make([]account, len(stored.Accounts))
 	for i := range c.accounts {
@@ -88,11 +103,19 @@ func NewContest(ledger Ledger) (*Contest, error) {
 	phase := c.Phase()
 	close(ready)
 	switch {
+	case c.shared && (stored.Drawn || phase == Drawing):
+		// The winners are still to be told, and the ledger may not be available: that
+		// keeps no central from being there.
+		c.drawnLate = !stored.Drawn
+		c.draw()
 	case stored.Drawn:
 		close(c.drawn)
 	case phase == Drawing:
 		c.drawnLate = true
-		if err := wait(c.ledger.Draw); err != nil {
+		err := wait(func(done func(error)) {
+			c.ledger.Draw(func(winners [][]string, err error) { done(err) })
+		})
+		if err != nil {
 			return nil, errors.Join(fmt.Errorf("make the draw: %w", err), ledger.Close())
 		}
 		close(c.drawn)
@@ -134,6 +157,9 @@ func (c *Contest) Store(batch *Batch, from Writer, done func(error)) error {
 	if err := a.admits(batch.agency, from, batch.positionKnown); err != nil {
 		return err
 	}
+	if a.stored.Unknown || len(a.waiting) > 0 {
+		return c.storeLater(batch, a, from, done)
+	}
 	isGap := batch.positionKnown && batch.position > a.stored.Bets
 	known := 0 // how many bets of the batch are stored already
 	if batch.positionKnown && !isGap {
@@ -149,6 +175,15 @@ func (c *Contest) Store(batch *Batch, from Writer, done func(error)) error {
 	}
 	batch.known = known
 	rows := batch.from(known)
+	if c.shared && from == 0 {
+		return c.appendAnywhere(a, rows.clone(), done)
+	}
+	return c.append(a, rows, done)
+}
+
+// append has the ledger store rows that are to follow all others. The caller
+// holds the lock.
+func (c *Contest) append(a *account, rows Stretch, done func(error)) error {
 	admitted := c.admissions.Get().(*admission)
 	admitted.account, admitted.done = a, done
 	mark, err := c.ledger.Append(rows, a.stored.Mark, admitted.complete)
@@ -168,6 +203,8 @@ func (a *account) admits(agency int, from Writer, positionKnown bool) error {
 		return refuse(Fenced, "agency %d has resumed on another connection: say RESUME to go on", agency)
 	case from == 0 && positionKnown:
 		return refuse(Fenced, "agency %d has not said RESUME: without that, no position is taken", agency)
+	case from == 0 && a.stored.Resumed && a.stored.Ended == Open:
+		return refuse(Fenced, "agency %d has resumed at another central: say RESUME to go on", agency)
 	}
 	return nil
 }
@@ -204,7 +241,7 @@ func (a *account) lose(err error) error {
 // The caller holds the lock.
 func (c *Contest) refuseLost(agency int, a *account) error {
 	if errors.Is(a.lost, ErrUnavailable) && a.claims == 0 {
-		c.claim(agency, a, func(*Account, error) {})
+		c.claim(agency, a, false, func(*Account, error) {})
 	}
 	return failure(a.lost)
 }
@@ -237,7 +274,7 @@ func (c *Contest) Resume(agency int, done func(bets, digest uint64, err error)) 
 	a.lastSeen = time.Now()
 	a.writer++
 	bets, digest := a.stored.Bets, a.stored.Digest.Sum64()
-	c.claim(agency, a, func(stored *Account, err error) {
+	c.claim(agency, a, true, func(stored *Account, err error) {
 		if stored != nil {
 			bets, digest = stored.Bets, stored.Digest.Sum64()
 		}
@@ -247,21 +284,25 @@ func (c *Contest) Resume(agency int, done func(bets, digest uint64, err error)) 
 }
 
 // claim makes the contest the agency's writer, and its account what is stored.
-// The caller holds the lock.
-func (c *Contest) claim(agency int, a *account, done func(stored *Account, err error)) {
+// What waits for that goes on. The caller holds the lock.
+func (c *Contest) claim(agency int, a *account, resumed bool, done func(stored *Account, err error)) {
 	mark := a.stored.Mark
 	a.claims++
-	c.ledger.Claim(agency, mark, func(stored *Account, err error) {
+	c.ledger.Claim(agency, mark, resumed, func(stored *Account, err error) {
 		a.mu.Lock()
 		a.claims--
 		switch {
 		case err != nil:
-		case stored != nil && a.stored.Ended == Open:
+		case stored != nil && (a.stored.Ended == Open || a.stored.Unknown):
 			a.replace(stored)
 		case stored == nil && a.stored.Mark == mark: // nothing was admitted since
-			a.lost = nil
+			a.lost, a.stored.Unknown = nil, false
 		}
+		failed := c.proceed(agency, a, err)
 		a.mu.Unlock()
+		for _, tell := range failed {
+			tell()
+		}
 		done(stored, err)
 	})
 }
@@ -269,9 +310,17 @@ func (c *Contest) claim(agency int, a *account, done func(stored *Account, err e
 // replace puts what the ledger has in place of what was believed. How the
 // betting has ended is told by ended alone. The caller holds the lock.
 func (a *account) replace(stored *Account) {
+	how := a.stored.Ended
 	a.ending, a.lost = stored.Ended != Open, nil
 	a.stored = *stored
-	a.stored.Ended = Open
+	a.stored.Ended = how
+}
+
+// see takes in how many bets of the agency are stored, by whatever central.
+func (a *account) see(bets uint64, central string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.seen, a.seenBy = bets, central
 }
 
 // Tally is what an agency says that it has bet, as far as it says so.
@@ -295,14 +344,32 @@ func (c *Contest) Finish(agency int, from Writer, said Tally, done func(error)) 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.lastSeen = time.Now()
+	a.asked++
+	r := &request{number: a.asked, done: done}
+	r.do = func() error { return c.tryFinish(agency, a, from, said, r) }
+	return r.do()
+}
+
+// tryFinish does a request to finish. The caller holds the lock.
+func (c *Contest) tryFinish(agency int, a *account, from Writer, said Tally, r *request) error {
 	if err := a.admits(agency, from, false); err != nil {
 		return err
+	}
+	if a.stored.Unknown || len(a.waiting) > 0 {
+		c.await(agency, a, r)
+		return nil
 	}
 	if a.lost != nil && !a.ending && a.stored.Ended == Open {
 		return c.refuseLost(agency, a)
 	}
 	if a.stored.Ended != Missing {
-		if err := a.compare(agency, said); err != nil {
+		err := a.compare(agency, said)
+		if err != nil && c.shared && from == 0 && r.claims == 0 {
+			a.stored.Unknown = true // it may have gone on at another central
+			c.await(agency, a, r)
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -310,14 +377,18 @@ func (c *Contest) Finish(agency int, from Writer, said Tally, done func(error)) 
 		a.mu.Lock()
 		how := a.stored.Ended
 		if errors.Is(err, ErrMoved) {
+			if c.shared && c.again(agency, a, r, err) {
+				a.mu.Unlock()
+				return
+			}
 			err = a.lose(err)
 		}
 		a.mu.Unlock()
 		if err == nil && how == Missing {
-			done(c.tooLate(agency, Missing))
+			r.done(c.tooLate(agency, Missing))
 			return
 		}
-		done(failure(err))
+		r.done(failure(err))
 	})
 	return nil
 }
@@ -383,10 +454,6 @@ func (c *Contest) DrawWithout(agencies ...int) error {
 	return err
 }
 
-// maxClaims is how often DrawWithout claims an agency that goes on betting at
-// another central.
-const maxClaims = 10
-
 func (c *Contest) endWithout(agency int) error {
 	a := &c.accounts[agency-1]
 	for range maxClaims {
@@ -401,7 +468,7 @@ func (c *Contest) endWithout(agency int) error {
 		err = wait(func(done func(error)) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			c.claim(agency, a, func(_ *Account, err error) { done(err) })
+			c.claim(agency, a, false, func(_ *Account, err error) { done(err) })
 		})
 		if err != nil {
 			return failure(err)
@@ -431,14 +498,25 @@ func (c *Contest) ended(agency int, how Ending, stored *Account) {
 // draw makes the draw durable, and then known. All accounts are closed and
 // durable, so their winners are final.
 func (c *Contest) draw() {
-	c.ledger.Draw(func(err error) {
+	c.ledger.Draw(func(winners [][]string, err error) {
 		switch {
 		case err == nil:
+			c.know(winners)
 			close(c.drawn)
 		case errors.Is(err, ErrUnavailable):
 			time.AfterFunc(drawRetry, c.draw) // a closed ledger ends that
 		}
 	})
+}
+
+// know takes in the winners of each agency, unless the accounts have them.
+func (c *Contest) know(winners [][]string) {
+	for i := range winners {
+		a := &c.accounts[i]
+		a.mu.Lock()
+		a.stored.Winners = winners[i]
+		a.mu.Unlock()
+	}
 }
 
 // Winners returns the documents of the agency's winning bets, in the order of
@@ -477,10 +555,11 @@ func (c *Contest) Agencies() int { return len(c.accounts) }
 // Standing is how far an agency is.
 type Standing struct {
 	Agency   int
-	Bets     uint64    // admitted so far
-	LastSeen time.Time // when it last asked for something, or when the contest was opened
+	Bets     uint64    // admitted so far, or stored by others as far as that is known
+	LastSeen time.Time // when it last asked for something here, or when the contest was opened
 	Ended    Ending    // how its betting has
 	Winners  int       // of its bets; 0 until the draw is done
+	Central  string    // of a shared ledger: the name of the central that stored the last bets, or empty
 }
 
 // Standings returns how far every agency is, ascending.
@@ -490,13 +569,22 @@ func (c *Contest) Standings() []Standing {
 	for i := range c.accounts {
 		a := &c.accounts[i]
 		a.mu.Lock()
-		standings[i] = Standing{Agency: i + 1, Bets: a.stored.Bets, LastSeen: a.lastSeen, Ended: a.stored.Ended}
+		standings[i] = Standing{Agency: i + 1, Bets: a.bets(), LastSeen: a.lastSeen, Ended: a.stored.Ended, Central: a.seenBy}
 		if drawn {
 			standings[i].Winners = len(a.stored.Winners)
 		}
 		a.mu.Unlock()
 	}
 	return standings
+}
+
+// bets returns how many bets of the agency there are, as far as that is known.
+// The caller holds the lock.
+func (a *account) bets() uint64 {
+	if a.stored.Unknown || a.lost != nil {
+		return a.seen
+	}
+	return max(a.stored.Bets, a.seen)
 }
 
 // Awaited returns the agencies whose betting has not ended, ascending.

@@ -25,11 +25,9 @@ import (
 // wait for a callback, so it must return soon; it may call what does not wait.
 // Only Begin and Close wait for a disk or a network.
 type Ledger interface {
-	// Begin is called first and once: it returns what is stored, and has ended
-	// called from then on for each agency whose betting ends, when that is
-	// durable. stored is nil when the agency's mark is the one that End was
-	// called with here; else it is what the agency's account has become.
-	Begin(ended func(agency int, how Ending, stored *Account)) (Stored, error)
+	// Begin is called first and once: it returns what is stored, and has the
+	// events told from then on.
+	Begin(Events) (Stored, error)
 
 	// Append takes rows of an agency, whose mark has to be after, and returns
 	// its next mark at once. done is called when they are durable, with nil, or
@@ -41,19 +39,21 @@ type Ledger interface {
 
 	// Claim makes the caller the agency's only writer, whoever that was, and
 	// tells when that is so and everything that was appended before is durable.
+	// resumed says that the agency has said RESUME, which a shared ledger keeps.
 	// stored is nil when the mark is still after; else it is what the agency's
 	// account has become, and the caller's own. Neither a claim nor an end
 	// changes the mark.
-	Claim(agency int, after Mark, done func(stored *Account, err error))
+	Claim(agency int, after Mark, resumed bool, done func(stored *Account, err error))
 
 	// End ends the agency's betting: no rows are taken any more. The first
 	// ending stands; done is called when one is durable, after ended. One that
 	// was unavailable may still come.
 	End(agency int, after Mark, how Ending, done func(error))
 
-	// Draw notes that the draw is made. It follows the last ending, and may be
-	// asked for again.
-	Draw(done func(error))
+	// Draw notes that the draw is made, and tells the documents of the bets that
+	// have won, of agency i+1 and in their order; nil means that the accounts have
+	// them. It follows the last ending, and may be asked for again.
+	Draw(done func(winners [][]string, err error))
 
 	// Terms returns the contest's terms as they are known by now, after Begin.
 	// How many agencies there are does not change.
@@ -84,9 +84,21 @@ var (
 // ErrClosed is what a closed ledger answers.
 var ErrClosed = errors.New("the ledger is closed")
 
+// Events is what a ledger tells of the contest, wherever that was asked for.
+type Events struct {
+	// Ended is called for each agency whose betting ends, when that is durable.
+	// stored is nil when the agency's mark is the one that End was called with
+	// here; else it is what the agency's account has become.
+	Ended func(agency int, how Ending, stored *Account)
+
+	// Seen is called by a shared ledger, now and then, for agencies that bet: so
+	// many bets are stored, the last of them by the central of that name.
+	Seen func(agency int, bets uint64, central string)
+}
+
 // Mark is a place in the rows of one agency, as a ledger counts them; that of
 // rows that failed is never the agency's. Only whether two marks of one agency
-// are the same means something.
+// are the same means something. A ledger with unknown accounts never gives 0.
 type Mark uint64
 
 // Stretch is rows of one agency that stand next to each other.
@@ -111,9 +123,14 @@ const (
 type Account struct {
 	Bets    uint64
 	Digest  xxhash.Digest // XXH64 with seed 0 of the rows, in order
-	Winners []string      // documents of the bets that have won, in their order
+	Winners []string      // documents of the bets that have won, in their order, unless Draw tells them
 	Ended   Ending
 	Mark    Mark // after the last row
+	Resumed bool // the agency has said RESUME at some central, as far as a shared ledger knows
+
+	// Unknown is set when the ledger has not looked yet: only Ended is right. A
+	// claim tells the account.
+	Unknown bool
 }
 
 // NewAccount returns the account of an agency of which nothing is stored.
@@ -130,6 +147,8 @@ func (a *Account) Add(s *Stretch) {
 type Stored struct {
 	Accounts []Account // of agency i+1
 	Drawn    bool
+	Shared   bool // other centrals may write, too
+	Used     bool // an agency has bet, or ended its betting, though its account may be unknown
 }
 
 // Commit is what a ledger has made durable at once.

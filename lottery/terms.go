@@ -60,6 +60,9 @@ func inZone(t, other time.Time) string { return t.In(other.Location()).Format(ti
 
 // isUnused reports whether nobody has bet, nor ended its betting.
 func (c *Contest) isUnused() bool {
+	if c.used {
+		return false
+	}
 	for _, s := range c.Standings() {
 		if s.Bets > 0 || s.Ended != Open {
 			return false

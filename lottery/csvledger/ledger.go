@@ -91,8 +91,8 @@ func newLedger(path string, f file, size int64, places []place) *Ledger {
 }
 
 // Begin implements lottery.Ledger.
-func (l *Ledger) Begin(ended func(agency int, how lottery.Ending, stored *lottery.Account)) (lottery.Stored, error) {
-	l.state.ended = ended
+func (l *Ledger) Begin(events lottery.Events) (lottery.Stored, error) {
+	l.state.ended = events.Ended
 	stored := l.stored
 	l.stored = lottery.Stored{} // it is the contest's
 	return stored, nil
@@ -131,7 +131,7 @@ func (l *Ledger) unusable() error {
 // Claim implements lottery.Ledger. There is no other writer: the folder is
 // locked. Who has lost count has the agency's rows read again, and everybody
 // waits for that.
-func (l *Ledger) Claim(agency int, after lottery.Mark, done func(*lottery.Account, error)) {
+func (l *Ledger) Claim(agency int, after lottery.Mark, _ bool, done func(*lottery.Account, error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.places[agency-1]
@@ -180,10 +180,10 @@ func (l *Ledger) End(agency int, after lottery.Mark, how lottery.Ending, done fu
 }
 
 // Draw implements lottery.Ledger.
-func (l *Ledger) Draw(done func(error)) {
+func (l *Ledger) Draw(done func([][]string, error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.await(0, nil, l.state.draw, done)
+	l.await(0, nil, l.state.draw, func(err error) { done(nil, err) })
 }
 
 // Terms implements lottery.Ledger.

@@ -287,7 +287,7 @@ func TestClaimErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 			claimed := make(chan error, 1)
-			l.Claim(1, 3, func(stored *lottery.Account, err error) {
+			l.Claim(1, 3, false, func(stored *lottery.Account, err error) {
 				if stored != nil {
 					t.Errorf("an account of %d bets was told", stored.Bets)
 				}

@@ -190,7 +190,7 @@ func TestRecoverBlocks(t *testing.T) {
 	checkFile(t, path, rows)
 	for i := range counts { // who has lost count is told the same
 		claimed := make(chan struct{})
-		l.Claim(i+1, 1<<40, func(stored *lottery.Account, err error) {
+		l.Claim(i+1, 1<<40, false, func(stored *lottery.Account, err error) {
 			if err != nil || stored.Bets != counts[i] || stored.Digest.Sum64() != digests[i].Sum64() || !slices.Equal(stored.Winners, winners[i]) {
 				t.Errorf("agency %d: the account told is %+v, %v", i+1, stored, err)
 			}

@@ -120,7 +120,7 @@ func TestTamperingBeforeTheDraw(t *testing.T) {
 	if err := os.Truncate(filepath.Join(folder, LedgerFile), 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := wait(l.Draw); !errors.Is(err, errChanged) {
+	if err := wait(func(done func(error)) { l.Draw(func(_ [][]string, err error) { done(err) }) }); !errors.Is(err, errChanged) {
 		t.Errorf("the draw gives %v, want %v", err, errChanged)
 	}
 	if l.Close(); strings.Contains(readFile(t, l.state.path), "drawn") {
@@ -193,7 +193,7 @@ func TestSymbolicLinks(t *testing.T) {
 
 func begun(t *testing.T, l *Ledger) lottery.Stored {
 	t.Helper()
-	stored, err := l.Begin(func(int, lottery.Ending, *lottery.Account) {})
+	stored, err := l.Begin(lottery.Events{Ended: func(int, lottery.Ending, *lottery.Account) {}})
 	if err != nil {
 		t.Fatal(err)
 	}

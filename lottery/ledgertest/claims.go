@@ -46,7 +46,7 @@ func testClaimWaits(t *testing.T, storage *Storage) {
 	resume()
 	checkInOrder(t, answers)
 	late.check(nil)
-	checkAccount(t, 1, late.stored, lottery.Open, Bets(1, 0, 15))
+	s.checkAccount(1, late.stored, lottery.Open, Bets(1, 0, 15))
 	if late.stored.Mark != answers[2].mark {
 		t.Errorf("the account's mark is %d, the agency's %d", late.stored.Mark, answers[2].mark)
 	}
@@ -71,7 +71,7 @@ func testClaimStored(t *testing.T, storage *Storage) {
 	for _, wrong := range []lottery.Mark{none, marks[0], marks[2], last + 1<<40} {
 		a := s.claim(1, wrong)
 		a.check(nil)
-		checkAccount(t, 1, a.stored, lottery.Open, Bets(1, 0, 20))
+		s.checkAccount(1, a.stored, lottery.Open, Bets(1, 0, 20))
 		if a.stored.Mark != last {
 			t.Errorf("the account's mark is %d, want %d", a.stored.Mark, last)
 		}
@@ -85,12 +85,12 @@ func testClaimStored(t *testing.T, storage *Storage) {
 	a.stored.Add(&rows)
 	b := s.tryAppend(rows, a.stored.Mark)
 	b.check(nil)
-	checkAccount(t, 1, a.stored, lottery.Open, Bets(1, 0, 25)) // the digest goes on
+	s.checkAccount(1, a.stored, lottery.Open, Bets(1, 0, 25)) // the digest goes on
 
 	s.end(1, b.mark, lottery.Missing).check(nil)
 	c := s.claim(1, none)
 	c.check(nil)
-	checkAccount(t, 1, c.stored, lottery.Missing, Bets(1, 0, 25))
+	s.checkAccount(1, c.stored, lottery.Missing, Bets(1, 0, 25))
 	if c := s.claim(1, b.mark); c.wait() != nil || c.stored != nil {
 		t.Errorf("the end has changed the mark: %v, and an account: %t", c.err, c.stored != nil)
 	}
@@ -127,7 +127,7 @@ func testFence(t *testing.T, storage *Storage) {
 			t.Fatalf("turn %d: an account is told: %t", turn, a.stored != nil)
 		}
 		if a.stored != nil {
-			checkAccount(t, 1, a.stored, lottery.Open, Bets(1, 0, stored))
+			s.checkAccount(1, a.stored, lottery.Open, Bets(1, 0, stored))
 			*mark = a.stored.Mark
 		}
 		for range turn { // the first one writes nothing
@@ -195,7 +195,7 @@ func testFenceInFlight(t *testing.T, storage *Storage) {
 		}
 	}
 	if claim.stored != nil {
-		checkAccount(t, 1, claim.stored, lottery.Open, Bets(1, 0, int(claim.stored.Bets)))
+		b.checkAccount(1, claim.stored, lottery.Open, Bets(1, 0, int(claim.stored.Bets)))
 		if claim.stored.Bets != uint64(stored) {
 			t.Errorf("answered are %d bets, after the claim there are %d", stored, claim.stored.Bets)
 		}

@@ -1,6 +1,7 @@
 package ledgertest
 
 import (
+	"slices"
 	"sync"
 	"testing"
 
@@ -34,10 +35,10 @@ func testEnd(t *testing.T, storage *Storage) {
 	}
 	s.appends(4, 0, 2, marks[3]) // the others go on
 	s = s.reopen()
-	checkAccount(t, 1, &s.stored.Accounts[0], lottery.Finished, Bets(1, 0, 6))
-	checkAccount(t, 2, &s.stored.Accounts[1], lottery.Missing, Bets(2, 0, 6))
-	checkAccount(t, 3, &s.stored.Accounts[2], lottery.Missing, nil)
-	checkAccount(t, 4, &s.stored.Accounts[3], lottery.Open, Bets(4, 0, 2))
+	s.checkAccount(1, s.account(1), lottery.Finished, Bets(1, 0, 6))
+	s.checkAccount(2, s.account(2), lottery.Missing, Bets(2, 0, 6))
+	s.checkAccount(3, s.account(3), lottery.Missing, nil)
+	s.checkAccount(4, s.account(4), lottery.Open, Bets(4, 0, 2))
 	s.tryAppend(Stretch(Bets(2, 6, 1)...), s.mark(2)).check(lottery.ErrMoved)
 	s.end(2, s.mark(2), lottery.Finished).check(nil)
 	s.checkEnded(2, lottery.Open, nil) // what Begin has returned is not told
@@ -66,7 +67,7 @@ func testEndWaits(t *testing.T, storage *Storage) {
 	s.checkEnded(1, lottery.Finished, end)
 	s.checkEnded(1, lottery.Finished, again)
 	s = s.reopen()
-	checkAccount(t, 1, &s.stored.Accounts[0], lottery.Finished, Bets(1, 0, 10))
+	s.checkAccount(1, s.account(1), lottery.Finished, Bets(1, 0, 10))
 }
 
 // testEndIsCompared ends betting after marks that are not the agency's.
@@ -87,7 +88,7 @@ func testEndIsCompared(t *testing.T, storage *Storage) {
 	a.check(nil)
 	s.checkEnded(1, lottery.Finished, a)
 	s = s.reopen()
-	checkAccount(t, 1, &s.stored.Accounts[0], lottery.Finished, Bets(1, 0, 9))
+	s.checkAccount(1, s.account(1), lottery.Finished, Bets(1, 0, 9))
 }
 
 // testEndsAtOnce ends the betting of many agencies at once, of each several
@@ -120,7 +121,7 @@ func testEndsAtOnce(t *testing.T, storage *Storage) {
 	endings := s.endings
 	s = s.reopen()
 	for i := range agencies {
-		checkAccount(t, i+1, &s.stored.Accounts[i], endings[i+1].how, Bets(i+1, 0, i+1))
+		s.checkAccount(i+1, s.account(i+1), endings[i+1].how, Bets(i+1, 0, i+1))
 	}
 }
 
@@ -151,19 +152,41 @@ func testEndIsToldToAll(t *testing.T, storage *Storage) {
 			t.Errorf("%d: the end of agency %d is told as %d, an account: %t", i, test.agency, told.how, told.stored != nil)
 		}
 		if test.bets != nil {
-			checkAccount(t, test.agency, told.stored, test.how, test.bets)
+			test.s.checkAccount(test.agency, told.stored, test.how, test.bets)
 		}
 	}
 	b.tryAppend(Stretch(Bets(1, 7, 1)...), one).check(lottery.ErrMoved)
 	b.end(1, b.mark(1), lottery.Missing).check(nil) // the first one stands
 	// Each may make the draw.
-	a.draw().check(nil)
-	b.draw().check(nil)
+	a.checkDraw(Bets(1, 0, 7), Bets(2, 0, 9))
+	b.checkDraw(Bets(1, 0, 7), Bets(2, 0, 9))
 	c := open(t, storage, 2)
-	checkAccount(t, 1, &c.stored.Accounts[0], lottery.Finished, Bets(1, 0, 7))
-	checkAccount(t, 2, &c.stored.Accounts[1], lottery.Missing, Bets(2, 0, 9))
+	c.checkAccount(1, c.account(1), lottery.Finished, Bets(1, 0, 7))
+	c.checkAccount(2, c.account(2), lottery.Missing, Bets(2, 0, 9))
 	if !c.stored.Drawn {
 		t.Error("the draw is not stored")
+	}
+}
+
+// checkDraw makes the draw. It tells the winners of the bets, of agency i+1,
+// when the accounts do not have them.
+func (s *subject) checkDraw(bets ...[]lottery.Bet) {
+	s.t.Helper()
+	a := s.draw()
+	a.check(nil)
+	if !s.storage.Lazy {
+		if a.winners != nil {
+			s.t.Errorf("the draw tells the winners %q, which the accounts have", a.winners)
+		}
+		return
+	}
+	if len(a.winners) != len(bets) {
+		s.t.Fatalf("the draw tells the winners of %d agencies, want %d", len(a.winners), len(bets))
+	}
+	for i := range bets {
+		if want := Winners(bets[i]...); !slices.Equal(a.winners[i], want) {
+			s.t.Errorf("the winners of agency %d are %q, want %q", i+1, a.winners[i], want)
+		}
 	}
 }
 
@@ -182,14 +205,14 @@ func testDraw(t *testing.T, storage *Storage) {
 		t.Error("nobody has made the draw, and it is stored")
 	}
 	for range 2 {
-		s.draw().check(nil)
-		s.draw().check(nil)
+		s.checkDraw(Bets(1, 0, 5), nil)
+		s.checkDraw(Bets(1, 0, 5), nil)
 		s = s.reopen()
 		if !s.stored.Drawn {
 			t.Error("the draw is not stored")
 		}
 	}
-	checkAccount(t, 1, &s.stored.Accounts[0], lottery.Finished, Bets(1, 0, 5))
-	checkAccount(t, 2, &s.stored.Accounts[1], lottery.Missing, nil)
+	s.checkAccount(1, s.account(1), lottery.Finished, Bets(1, 0, 5))
+	s.checkAccount(2, s.account(2), lottery.Missing, nil)
 	s.tryAppend(Stretch(Bets(1, 5, 1)...), s.mark(1)).check(lottery.ErrMoved)
 }

@@ -16,7 +16,7 @@ func testBegin(t *testing.T, storage *Storage) {
 			t.Error("a new contest is drawn")
 		}
 		// https://github.com/Cyan4973/xxHash: XXH64 of no bytes, seed 0.
-		if digest := s.stored.Accounts[2].Digest.Sum64(); digest != 0xef46db3751d8e999 {
+		if digest := s.account(3).Digest.Sum64(); digest != 0xef46db3751d8e999 {
 			t.Errorf("without bets the digest is %x", digest)
 		}
 		if err := s.Err(); err != nil {
@@ -42,10 +42,10 @@ func testRestart(t *testing.T, storage *Storage) {
 		s = s.reopen()
 		s.checkStored(all[:]...)
 		for i := range all { // they are the caller's own, and go on
-			account := s.stored.Accounts[i]
+			account := *s.account(i + 1)
 			more := Stretch(Bets(i+1, len(all[i]), 3)...)
 			account.Add(&more)
-			checkAccount(t, i+1, &account, lottery.Open, append(all[i], Bets(i+1, len(all[i]), 3)...))
+			s.checkAccount(i+1, &account, lottery.Open, append(all[i], Bets(i+1, len(all[i]), 3)...))
 		}
 	}
 }
@@ -94,8 +94,8 @@ func testClose(t *testing.T, storage *Storage) {
 		t.Errorf("a closed ledger counts as dead of %v", err)
 	}
 	s = open(t, storage, 2)
-	checkAccount(t, 1, &s.stored.Accounts[0], lottery.Open, Bets(1, 0, 15))
-	checkAccount(t, 2, &s.stored.Accounts[1], lottery.Missing, nil)
+	s.checkAccount(1, s.account(1), lottery.Open, Bets(1, 0, 15))
+	s.checkAccount(2, s.account(2), lottery.Missing, nil)
 	if s.stored.Drawn {
 		t.Error("a draw was made after the end")
 	}
@@ -107,8 +107,9 @@ func testCloseWithWaiters(t *testing.T, storage *Storage) {
 		t.Skip("this ledger cannot be stalled")
 	}
 	s := open(t, storage, 2)
+	mark, other := s.mark(1), s.mark(2)
 	resume := s.stall()
-	first := s.tryAppend(Stretch(Bets(1, 0, 3)...), s.mark(1))
+	first := s.tryAppend(Stretch(Bets(1, 0, 3)...), mark)
 	first.checkWaits()
 	second := s.tryAppend(Stretch(Bets(1, 3, 3)...), first.mark)
 	end := s.end(1, second.mark, lottery.Finished)
@@ -123,7 +124,7 @@ func testCloseWithWaiters(t *testing.T, storage *Storage) {
 		closing--
 	case <-time.After(20 * time.Millisecond):
 	}
-	late := []*answer{s.tryAppend(Stretch(Bets(2, 0, 1)...), s.mark(2)), s.claim(2, s.mark(2)), s.end(2, s.mark(2), lottery.Missing)}
+	late := []*answer{s.tryAppend(Stretch(Bets(2, 0, 1)...), other), s.claim(2, other), s.end(2, other, lottery.Missing)}
 	resume()
 	for range closing {
 		if err := <-closed; err != nil {
@@ -135,8 +136,8 @@ func testCloseWithWaiters(t *testing.T, storage *Storage) {
 		a.check(lottery.ErrClosed)
 	}
 	s = open(t, storage, 2)
-	checkAccount(t, 1, &s.stored.Accounts[0], lottery.Finished, Bets(1, 0, 6))
-	checkAccount(t, 2, &s.stored.Accounts[1], lottery.Open, nil)
+	s.checkAccount(1, s.account(1), lottery.Finished, Bets(1, 0, 6))
+	s.checkAccount(2, s.account(2), lottery.Open, nil)
 }
 
 // testUnavailable interrupts the storage. What is answered ErrUnavailable is
@@ -191,8 +192,8 @@ func testUnavailable(t *testing.T, storage *Storage) {
 	restore()
 	s.draw().check(nil)
 	s = s.reopen()
-	checkAccount(t, 1, &s.stored.Accounts[0], told.how, Bets(1, 0, bets))
-	checkAccount(t, 2, &s.stored.Accounts[1], lottery.Finished, nil)
+	s.checkAccount(1, s.account(1), told.how, Bets(1, 0, bets))
+	s.checkAccount(2, s.account(2), lottery.Finished, nil)
 	if !s.stored.Drawn {
 		t.Error("the draw is not stored")
 	}
@@ -220,7 +221,7 @@ func testDead(t *testing.T, storage *Storage) {
 		t.Skip("this ledger does not die")
 	}
 	s := open(t, storage, 3)
-	one, two := s.appends(1, 0, 5, s.mark(1)), s.appends(2, 0, 5, s.mark(2))
+	one, two, three := s.appends(1, 0, 5, s.mark(1)), s.appends(2, 0, 5, s.mark(2)), s.mark(3)
 	storage.Break()
 	var resume func()
 	if storage.Stall != nil {
@@ -244,8 +245,8 @@ func testDead(t *testing.T, storage *Storage) {
 	if s.Err() == nil {
 		t.Error("a dead ledger does not say why")
 	}
-	answers = append(answers, s.tryAppend(Stretch(Bets(3, 0, 1)...), s.mark(3)), s.tryAppend(lottery.Stretch{Agency: 1}, one),
-		s.claim(2, two), s.claim(2, 1<<40), s.end(3, s.mark(3), lottery.Finished), s.end(1, one, lottery.Finished), s.draw())
+	answers = append(answers, s.tryAppend(Stretch(Bets(3, 0, 1)...), three), s.tryAppend(lottery.Stretch{Agency: 1}, one),
+		s.claim(2, two), s.claim(2, 1<<40), s.end(3, three, lottery.Finished), s.end(1, one, lottery.Finished), s.draw())
 	for i, a := range answers {
 		if err := a.wait(); !deadly(err) || !is(err, s.Err()) {
 			t.Errorf("call %d, %s, of a dead ledger gives %v, want %v", i, a.what, err, s.Err())
@@ -264,11 +265,11 @@ func testDead(t *testing.T, storage *Storage) {
 	}
 	s = open(t, storage, 3)
 	for i, bets := range []uint64{5, 5, 0} { // or more, that was not answered
-		got := &s.stored.Accounts[i]
+		got := s.account(i + 1)
 		if got.Bets < bets {
 			t.Errorf("agency %d had %d bets, %d are left", i+1, bets, got.Bets)
 		}
-		checkAccount(t, i+1, got, lottery.Open, Bets(i+1, 0, int(got.Bets)))
+		s.checkAccount(i+1, got, lottery.Open, Bets(i+1, 0, int(got.Bets)))
 	}
 }
 

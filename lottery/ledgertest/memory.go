@@ -15,6 +15,10 @@ import (
 // ledger, and the ground for tests of what stands on one. The zero value holds
 // nothing.
 type Memory struct {
+	// Lazy has ledgers know an account only when it is claimed, and the winners
+	// only with the draw.
+	Lazy bool
+
 	mu       sync.Mutex
 	agencies []memoryAgency
 	drawn    bool
@@ -43,11 +47,13 @@ var errBroken = errors.New("the memory is broken")
 func (m *Memory) Open(agencies int) (*MemoryLedger, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	isUsed := slices.ContainsFunc(m.agencies, func(a memoryAgency) bool { return a.account.Bets > 0 || a.account.Ended != lottery.Open })
+	isUsed := slices.ContainsFunc(m.agencies, func(a memoryAgency) bool { return a.isUsed() })
 	if !isUsed && len(m.ledgers) == 0 && len(m.agencies) != agencies {
 		m.agencies = make([]memoryAgency, agencies)
 		for i := range m.agencies {
 			m.agencies[i].account = lottery.NewAccount()
+			m.marks++
+			m.agencies[i].account.Mark = m.marks
 		}
 	}
 	if len(m.agencies) != agencies {
@@ -99,6 +105,7 @@ func (m *Memory) Storage() *Storage {
 	return &Storage{
 		Open:      func(agencies int) (lottery.Ledger, error) { return m.Open(agencies) },
 		Shared:    true,
+		Lazy:      m.Lazy,
 		Stall:     m.Stall,
 		Interrupt: func() func() { return m.Interrupt(false) },
 		Break:     m.Break,
@@ -119,7 +126,7 @@ func (m *Memory) await() {
 // asked for, in that order.
 type MemoryLedger struct {
 	memory *Memory
-	ended  func(agency int, how lottery.Ending, stored *lottery.Account)
+	events lottery.Events
 
 	claims []int // of agency i+1, as known here
 
@@ -135,26 +142,36 @@ type MemoryLedger struct {
 var _ lottery.Ledger = (*MemoryLedger)(nil)
 
 // Begin implements lottery.Ledger.
-func (l *MemoryLedger) Begin(ended func(agency int, how lottery.Ending, stored *lottery.Account)) (lottery.Stored, error) {
+func (l *MemoryLedger) Begin(events lottery.Events) (lottery.Stored, error) {
 	m := l.memory
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	l.ended = ended
+	l.events = events
 	m.ledgers = append(m.ledgers, l)
-	stored := lottery.Stored{Accounts: make([]lottery.Account, len(m.agencies)), Drawn: m.drawn}
+	stored := lottery.Stored{Accounts: make([]lottery.Account, len(m.agencies)), Drawn: m.drawn, Shared: true}
 	l.claims = make([]int, len(m.agencies))
 	for i := range m.agencies {
-		stored.Accounts[i], l.claims[i] = *m.agencies[i].copy(), m.agencies[i].claims
+		a := &m.agencies[i]
+		stored.Used = stored.Used || a.isUsed()
+		if m.Lazy {
+			stored.Accounts[i], l.claims[i] = lottery.Account{Ended: a.account.Ended, Unknown: true}, -1
+		} else {
+			stored.Accounts[i], l.claims[i] = *m.copy(a), a.claims
+		}
 	}
 	return stored, nil
 }
 
 // copy returns the account, to be kept.
-func (a *memoryAgency) copy() *lottery.Account {
+func (m *Memory) copy(a *memoryAgency) *lottery.Account {
 	account := a.account
-	account.Winners = slices.Clone(account.Winners)
+	if account.Winners = slices.Clone(account.Winners); m.Lazy {
+		account.Winners = nil
+	}
 	return &account
 }
+
+func (a *memoryAgency) isUsed() bool { return a.account.Bets > 0 || a.account.Ended != lottery.Open }
 
 // enqueue has f called after what was asked for before, with the reason why
 // nothing can be done any more, or nil.
@@ -266,13 +283,14 @@ func (l *MemoryLedger) die() error {
 }
 
 // Claim implements lottery.Ledger.
-func (l *MemoryLedger) Claim(agency int, after lottery.Mark, done func(*lottery.Account, error)) {
+func (l *MemoryLedger) Claim(agency int, after lottery.Mark, resumed bool, done func(*lottery.Account, error)) {
 	var stored *lottery.Account
 	l.do(agency, func(a *memoryAgency) error {
 		a.claims++
+		a.account.Resumed = a.account.Resumed || resumed
 		l.claims[agency-1] = a.claims
 		if a.account.Mark != after {
-			stored = a.copy()
+			stored = l.memory.copy(a)
 		}
 		return nil
 	}, func(err error) {
@@ -295,10 +313,10 @@ func (l *MemoryLedger) End(agency int, after lottery.Mark, how lottery.Ending, d
 		}
 		a.account.Ended, news = how, true
 		for _, other := range m.ledgers {
-			if stored := a.copy(); other != l {
+			if stored := m.copy(a); other != l {
 				other.enqueue(func(err error) {
 					if err == nil {
-						other.ended(agency, how, stored)
+						other.events.Ended(agency, how, stored)
 					}
 				})
 			}
@@ -306,15 +324,25 @@ func (l *MemoryLedger) End(agency int, after lottery.Mark, how lottery.Ending, d
 		return nil
 	}, func(err error) {
 		if news {
-			l.ended(agency, how, nil)
+			l.events.Ended(agency, how, nil)
 		}
 		done(err)
 	})
 }
 
 // Draw implements lottery.Ledger.
-func (l *MemoryLedger) Draw(done func(error)) {
-	l.do(1, func(*memoryAgency) error { l.memory.drawn = true; return nil }, done)
+func (l *MemoryLedger) Draw(done func([][]string, error)) {
+	m := l.memory
+	var winners [][]string
+	l.do(1, func(*memoryAgency) error {
+		m.drawn = true
+		if m.Lazy {
+			for i := range m.agencies {
+				winners = append(winners, slices.Clone(m.agencies[i].account.Winners))
+			}
+		}
+		return nil
+	}, func(err error) { done(winners, err) })
 }
 
 // Terms implements lottery.Ledger.

@@ -18,6 +18,10 @@ type Storage struct {
 	// Shared storage can have several ledgers open at once.
 	Shared bool
 
+	// Lazy ledgers know an account only when it is claimed, and the winners only
+	// with the draw.
+	Lazy bool
+
 	// What a storage cannot do is nil.
 
 	// Stall has nothing become durable until resume is called.
@@ -108,6 +112,7 @@ type answer struct {
 	mark    lottery.Mark     // that Append has returned
 	refused bool             // by an error that Append has returned
 	stored  *lottery.Account // that Claim has told
+	winners [][]string       // that Draw has told
 	err     error
 	times   int
 	order   int           // of all callbacks
@@ -123,17 +128,28 @@ func open(t *testing.T, storage *Storage, agencies int) *subject {
 	}
 	s := &subject{Ledger: l, t: t, storage: storage, endings: map[int]ending{}}
 	t.Cleanup(s.close)
-	s.stored, err = l.Begin(func(agency int, how lottery.Ending, stored *lottery.Account) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.told++
-		s.endings[agency] = ending{how, stored, s.endings[agency].times + 1, s.told}
+	s.stored, err = l.Begin(lottery.Events{
+		Ended: func(agency int, how lottery.Ending, stored *lottery.Account) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.told++
+			s.endings[agency] = ending{how, stored, s.endings[agency].times + 1, s.told}
+		},
+		Seen: func(int, uint64, string) {},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(s.stored.Accounts) != agencies {
 		t.Fatalf("the ledger has %d accounts, want %d", len(s.stored.Accounts), agencies)
+	}
+	if s.stored.Shared != storage.Shared {
+		t.Errorf("the ledger is shared: %t, want %t", s.stored.Shared, storage.Shared)
+	}
+	for i := range s.stored.Accounts {
+		if s.stored.Accounts[i].Unknown != storage.Lazy {
+			t.Fatalf("the account of agency %d is unknown: %t", i+1, s.stored.Accounts[i].Unknown)
+		}
 	}
 	return s
 }
@@ -216,7 +232,7 @@ func (s *subject) claim(agency int, after lottery.Mark) *answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.expect("Claim", agency)
-	s.Claim(agency, after, func(stored *lottery.Account, err error) { s.tell(a, stored, err) })
+	s.Claim(agency, after, false, func(stored *lottery.Account, err error) { s.tell(a, stored, err) })
 	return a
 }
 
@@ -232,7 +248,10 @@ func (s *subject) draw() *answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.expect("Draw", 0)
-	s.Draw(func(err error) { s.tell(a, nil, err) })
+	s.Draw(func(winners [][]string, err error) {
+		a.winners = winners
+		s.tell(a, nil, err)
+	})
 	return a
 }
 
@@ -281,14 +300,17 @@ func (s *subject) checkEnded(agency int, how lottery.Ending, before *answer) {
 }
 
 // checkAccount compares an account with the bets that should be stored.
-func checkAccount(t *testing.T, agency int, got *lottery.Account, ended lottery.Ending, bets []lottery.Bet) {
-	t.Helper()
+func (s *subject) checkAccount(agency int, got *lottery.Account, ended lottery.Ending, bets []lottery.Bet) {
+	s.t.Helper()
 	if got == nil {
-		t.Fatalf("agency %d: there is no account", agency)
+		s.t.Fatalf("agency %d: there is no account", agency)
 	}
 	want := Account(bets...)
+	if s.storage.Lazy { // the draw tells them
+		want.Winners = got.Winners
+	}
 	if got.Bets != want.Bets || got.Digest.Sum64() != want.Digest.Sum64() || !slices.Equal(got.Winners, want.Winners) || got.Ended != ended {
-		t.Fatalf("agency %d: stored are %d bets, digest %x, winners %q, ended %d; want %d, %x, %q, %d", agency,
+		s.t.Fatalf("agency %d: stored are %d bets, digest %x, winners %q, ended %d; want %d, %x, %q, %d", agency,
 			got.Bets, got.Digest.Sum64(), got.Winners, got.Ended, want.Bets, want.Digest.Sum64(), want.Winners, ended)
 	}
 }
@@ -298,8 +320,30 @@ func checkAccount(t *testing.T, agency int, got *lottery.Account, ended lottery.
 func (s *subject) checkStored(bets ...[]lottery.Bet) {
 	s.t.Helper()
 	for i := range bets {
-		checkAccount(s.t, i+1, &s.stored.Accounts[i], lottery.Open, bets[i])
+		s.checkAccount(i+1, s.account(i+1), lottery.Open, bets[i])
 	}
 }
 
-func (s *subject) mark(agency int) lottery.Mark { return s.stored.Accounts[agency-1].Mark }
+// account returns what is stored of an agency, as Begin has returned it or, if it
+// was not known then, the first claim since.
+func (s *subject) account(agency int) *lottery.Account {
+	s.t.Helper()
+	a := &s.stored.Accounts[agency-1]
+	if a.Unknown {
+		claim := s.claim(agency, 0)
+		claim.check(nil)
+		if claim.stored == nil {
+			s.t.Fatalf("agency %d: a claim does not tell an account that is unknown", agency)
+		}
+		if a.Ended != lottery.Open && claim.stored.Ended != a.Ended {
+			s.t.Errorf("agency %d: its end is %d, Begin has told %d", agency, claim.stored.Ended, a.Ended)
+		}
+		*a = *claim.stored
+	}
+	return a
+}
+
+func (s *subject) mark(agency int) lottery.Mark {
+	s.t.Helper()
+	return s.account(agency).Mark
+}

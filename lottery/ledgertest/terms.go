@@ -19,7 +19,7 @@ func testTerms(t *testing.T, storage *Storage) {
 	for _, agencies := range []int{2, 4} {
 		l, err := storage.Open(agencies)
 		if err == nil {
-			_, err = l.Begin(func(int, lottery.Ending, *lottery.Account) {})
+			_, err = l.Begin(lottery.Events{})
 			_ = l.Close()
 		}
 		if err == nil {

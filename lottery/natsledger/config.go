@@ -1,0 +1,82 @@
+package natsledger
+
+import (
+	"time"
+
+	"github.com/rs/zerolog"
+	"loteria/lottery"
+)
+
+// The defaults of a Config.
+const (
+	DefaultReplicas = 3
+	DefaultMaxBytes = 8 << 30 // of the stream: about 100 million bets
+	DefaultPatience = 15 * time.Second
+)
+
+// Config says where a contest is kept, and by whom it is used. Servers, Contest
+// and Agencies have to be given.
+type Config struct {
+	Servers  []string // host:port of the NATS servers; one that answers is enough
+	Contest  string   // its name: letters, digits, -, _ and .
+	Agencies int      // that are expected
+	Central  string   // the name of this central, for those who look; may be empty
+
+	Replicas int   // of the stream, when it is made: 1, 3 or 5; 0 is DefaultReplicas
+	MaxBytes int64 // of the stream, when it is made; 0 is DefaultMaxBytes
+
+	CredsFile string // credentials of NATS (JWT and seed); may be empty
+	CAFile    string // certificates, PEM, that the servers' are checked with; empty is the system's, where a server wants TLS
+	CertFile  string // this client's certificate, PEM; with KeyFile
+	KeyFile   string
+
+	// Patience is how long a call waits for an answer of the servers until it is
+	// told lottery.ErrUnavailable; 0 is DefaultPatience. The ledger goes on trying.
+	Patience time.Duration
+
+	Committed func(lottery.Commit) // is told of each message that is stored; may be nil
+	Log       zerolog.Logger       // of connections, leaders, and what is wrong with the stream
+}
+
+// Health is how the servers are, as far as it is known.
+type Health struct {
+	Server   string    // that this central is connected to; empty when to none
+	Leader   string    // of the stream; empty when there is none, or it is not known
+	Replicas []Replica // of the stream, the leader among them
+	Messages uint64    // in the stream
+	Bytes    uint64    // likewise
+	MaxBytes int64     // that it may have; 0 is without a limit
+	Asked    time.Time // when the stream's leader last answered
+	InFlight int       // bytes of messages that are published and not acknowledged
+	Problem  error     // why nothing is taken at the moment, or nil: no quorum, a stream with holes, a full one
+}
+
+// Replica is one server's copy of the stream.
+type Replica struct {
+	Server  string
+	Current bool          // it has all that the leader has
+	Offline bool          // the leader does not hear from it
+	Lag     uint64        // operations that it is behind
+	Active  time.Duration // since the leader last heard from it
+	Damaged bool          // as a leader it has served a stream with holes: its folder has to be emptied
+}
+
+// Report is what a contest's stream holds.
+type Report struct {
+	Stream   string
+	Terms    lottery.Terms
+	Messages uint64
+	Rows     uint64
+	Bytes    uint64         // of the rows
+	Agencies []AgencyReport // those with bets, or whose betting has ended
+	Drawn    bool
+}
+
+// AgencyReport is what a stream holds of one agency.
+type AgencyReport struct {
+	Agency  int
+	Bets    uint64
+	Digest  uint64 // XXH64 of its rows, as RESUME_POINT has it
+	Winners int
+	Ended   lottery.Ending
+}
