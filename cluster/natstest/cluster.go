@@ -92,6 +92,12 @@ func build(t testing.TB, n int, make1 func(c *Cluster, i int) backend) *Cluster 
 			}
 		}
 	}
+	// The first election comes at once. If it finds no route it is repeated
+	// after some 5 s: so the routes wait until all servers are there.
+	var flow []func()
+	for i := range n {
+		flow = append(flow, each(c.routes[i], (*proxy).stall))
+	}
 	errs := make(chan error, n)
 	for i, s := range c.servers {
 		s.backend = make1(c, i)
@@ -101,6 +107,9 @@ func build(t testing.TB, n int, make1 func(c *Cluster, i int) backend) *Cluster 
 		if err := <-errs; err != nil {
 			t.Error(err)
 		}
+	}
+	for _, f := range flow {
+		f()
 	}
 	if t.Failed() {
 		t.FailNow()

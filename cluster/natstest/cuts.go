@@ -111,6 +111,9 @@ func (c *Cluster) routesOf(i int) []*proxy {
 func each(proxies []*proxy, how func(*proxy) func()) func() {
 	var ends []func()
 	for _, p := range proxies {
+		if p == nil {
+			continue
+		}
 		ends = append(ends, how(p))
 	}
 	return func() {

@@ -147,7 +147,7 @@ func (p *proxy) accept() {
 func (p *proxy) open() *link {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.cuts > 0 || p.target == "" {
+	if p.closed || p.cuts > 0 || p.target == "" && p.stalls == 0 {
 		return nil
 	}
 	l := &link{}
