@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"time"
@@ -15,9 +16,10 @@ import (
 )
 
 const (
-	waitTime = 60 * time.Second      // for what a cluster does by itself
-	askTime  = 2 * time.Second       // for one question to one server
-	askAgain = 25 * time.Millisecond // between two questions
+	waitTime  = 60 * time.Second      // for what a cluster does by itself
+	askTime   = 2 * time.Second       // for one question to one server
+	askAgain  = 25 * time.Millisecond // between two questions
+	maxAnswer = 4 << 20               // bytes of an answer from a monitoring port
 )
 
 // WaitReady waits until the meta leader is elected and knows every running
@@ -34,8 +36,8 @@ func (c *Cluster) ready(ctx context.Context) error {
 	}
 	var last error
 	for _, i := range reachable {
-		info, err := c.jsz(ctx, i)
-		if err != nil {
+		var info server.JSInfo
+		if err := c.monitor(ctx, i, "/jsz", &info); err != nil {
 			last = err
 			continue
 		}
@@ -60,30 +62,33 @@ func (c *Cluster) ready(ctx context.Context) error {
 	return errors.Join(errors.New("no meta leader"), last)
 }
 
-// jsz asks a server's monitoring port for the state of its JetStream
-// (https://docs.nats.io/running-a-nats-service/nats_admin/monitoring, /jsz).
-func (c *Cluster) jsz(ctx context.Context, i int) (*server.JSInfo, error) {
+// monitor asks a server's monitoring port, and reads the answer into what is
+// given (https://docs.nats.io/running-a-nats-service/nats_admin/monitoring).
+func (c *Cluster) monitor(ctx context.Context, i int, path string, into any) error {
 	_, at, _ := c.servers[i].look()
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.monitor+"/jsz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.monitor+path, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	request.Close = true
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("%s: %w", c.Name(i), err)
 	}
 	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("%s: %s: %w", c.Name(i), path, err)
+	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: /jsz: status %s", c.Name(i), response.Status)
+		return fmt.Errorf("%s: %s: status %s: %s", c.Name(i), path, response.Status, body)
 	}
-	info := new(server.JSInfo)
-	if err := json.NewDecoder(response.Body).Decode(info); err != nil {
-		return nil, fmt.Errorf("%s: /jsz: %w", c.Name(i), err)
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("%s: %s: %w", c.Name(i), path, err)
 	}
-	return info, nil
+	return nil
 }
 
 // StreamLeader waits until the stream has a leader, and returns its number; -1
@@ -111,10 +116,16 @@ func (c *Cluster) leader(info *jetstream.StreamInfo) int {
 	if info.Cluster == nil {
 		return -1
 	}
-	return slices.IndexFunc(c.servers, func(n *node) bool { return n.name == info.Cluster.Leader })
+	return c.index(info.Cluster.Leader)
 }
 
-// WaitCurrent waits until all replicas of the stream have all of it.
+// index returns the number of the server with a name, or -1.
+func (c *Cluster) index(name string) int {
+	return slices.IndexFunc(c.servers, func(n *node) bool { return n.name == name })
+}
+
+// WaitCurrent waits until all replicas of the stream have all of it, and all
+// of their servers run and know its leader.
 func (c *Cluster) WaitCurrent(stream string) {
 	c.t.Helper()
 	c.wait("all replicas of "+stream+" current", func(ctx context.Context) error {
@@ -122,22 +133,60 @@ func (c *Cluster) WaitCurrent(stream string) {
 		if err != nil {
 			return err
 		}
-		if c.leader(info) < 0 {
+		leader := c.leader(info)
+		if leader < 0 {
 			return errors.New("no leader")
 		}
-		if info.Cluster == nil {
-			return nil
+		replicas := []int{leader}
+		if info.Cluster != nil {
+			for _, r := range info.Cluster.Replicas {
+				if !r.Current || r.Offline || r.Lag > 0 {
+					return fmt.Errorf("%s: current %t, offline %t, lag %d", r.Name, r.Current, r.Offline, r.Lag)
+				}
+				replicas = append(replicas, c.index(r.Name))
+			}
 		}
-		if want := info.Config.Replicas - 1; len(info.Cluster.Replicas) != want {
-			return fmt.Errorf("%d followers, want %d", len(info.Cluster.Replicas), want)
+		if want := info.Config.Replicas; len(replicas) != want {
+			return fmt.Errorf("%d replicas, want %d", len(replicas), want)
 		}
-		for _, r := range info.Cluster.Replicas {
-			if !r.Current || r.Offline || r.Lag > 0 {
-				return fmt.Errorf("%s: current %t, offline %t, lag %d", r.Name, r.Current, r.Offline, r.Lag)
+		// For 2 s the leader takes a server that has died for current.
+		for _, i := range replicas {
+			if err := c.hasAll(ctx, i, stream, leader, info.State.LastSeq); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
+}
+
+// hasAll asks a server itself how far it is with a stream.
+func (c *Cluster) hasAll(ctx context.Context, i int, stream string, leader int, last uint64) error {
+	if i < 0 || !c.Running(i) {
+		return errors.New("a replica's server does not run")
+	}
+	var health server.HealthStatus
+	if err := c.monitor(ctx, i, "/healthz", &health); err != nil {
+		return err
+	}
+	var info server.JSInfo
+	if err := c.monitor(ctx, i, "/jsz?accounts=true&streams=true", &info); err != nil {
+		return err
+	}
+	for _, account := range info.AccountDetails {
+		for _, s := range account.Streams {
+			if s.Name != stream {
+				continue
+			}
+			if len(c.servers) > 1 && (s.Cluster == nil || s.Cluster.Leader != c.Name(leader)) {
+				return fmt.Errorf("%s does not follow %s", c.Name(i), c.Name(leader))
+			}
+			if s.State.LastSeq < last {
+				return fmt.Errorf("%s is at %d of %d", c.Name(i), s.State.LastSeq, last)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("%s has no stream %s", c.Name(i), stream)
 }
 
 // MoveLeader makes a server the leader of a stream.
