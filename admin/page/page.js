@@ -137,15 +137,15 @@ function showAgency(agency, i, state, seconds) {
   put(parts.name, numbers.format(agency.agency));
   put(parts.badge, say("states." + agency.state));
   const notes = [];
+  if (state.elsewhere > 0 && agency.central) {
+    notes.push(say("at_central", { central: agency.central }));
+  }
   const silence = (Date.parse(state.now) - Date.parse(agency.heard)) / 1000;
   if (state.phase === "betting" && (agency.state === "sending" || agency.state === "awaited") && silence >= silentAfter) {
     notes.push(say("silent", { time: ago(silence) }));
   }
   if (agency.refused > 0) {
     notes.push(say("refused", { n: agency.refused }));
-  }
-  if (state.elsewhere > 0 && agency.central) {
-    notes.push(say("at_central", { central: agency.central }));
   }
   if (state.ledger.kind === "nats" && state.phase === "drawn" && agency.state === "finished") {
     notes.push(say("not_told_here"));
@@ -276,9 +276,11 @@ function showLedger(state) {
   mark(byId("ledger-server"), ledger.server || say("ledger_none"), !ledger.server);
   mark(byId("ledger-leader"), ledger.leader || say("ledger_none"), !ledger.leader);
   const current = ledger.replicas.filter((replica) => replica.current).length;
-  mark(byId("ledger-current"), say("of", { n: current, max: ledger.replicas.length }), 2 * current <= ledger.replicas.length);
+  const all = ledger.replicas.length; // 0 when it is not known
+  mark(byId("ledger-current"), all > 0 ? say("of", { n: current, max: all }) : "–", all > 0 && 2 * current <= all);
   const isFull = ledger.limit > 0 && ledger.bytes >= fullAt * ledger.limit;
-  mark(byId("ledger-bytes"), ledger.limit > 0 ? say("of", { n: bytes(ledger.bytes), max: bytes(ledger.limit) }) : bytes(ledger.bytes), isFull);
+  const stored = ledger.limit > 0 ? say("of", { n: bytes(ledger.bytes), max: bytes(ledger.limit) }) : bytes(ledger.bytes);
+  mark(byId("ledger-bytes"), ledger.asked ? stored : "–", isFull);
   put(byId("ledger-in-flight"), bytes(ledger.in_flight));
   const list = byId("replicas");
   while (list.children.length > ledger.replicas.length) {
