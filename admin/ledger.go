@@ -35,7 +35,7 @@ type LedgerHealth struct {
 	Limit    int64           `json:"limit"`    // of bytes; without one it is not above 0
 	InFlight int             `json:"in_flight"`
 	Asked    time.Time       `json:"asked,omitzero"`    // when the leader last told all that
-	Problem  string          `json:"problem,omitempty"` // why nothing is stored at the moment
+	Problem  string          `json:"problem,omitempty"` // what is wrong, such as why nothing is stored
 }
 
 // LedgerReplica is one server's copy of a stream.
@@ -44,7 +44,7 @@ type LedgerReplica struct {
 	Current bool   `json:"current"` // it has all that the leader has
 	Offline bool   `json:"offline"` // the leader does not hear from it
 	Lag     uint64 `json:"lag"`     // operations that it is behind
-	Damaged bool   `json:"damaged"` // it has served a stream with holes
+	Damaged bool   `json:"damaged"` // it lacks messages that it should have
 }
 
 // HealthBy has the server show a ledger in NATS, and how it is. It is called
@@ -88,11 +88,11 @@ var (
 	ledgerCurrent     = describe("ledger_replica_current", "Whether the server's copy has all that the leader has.", "server")
 	ledgerLag         = describe("ledger_replica_lag", "Operations that the server's copy is behind the leader.", "server")
 	ledgerOffline     = describe("ledger_replica_offline", "Whether the leader does not hear from the server.", "server")
-	ledgerDamaged     = describe("ledger_replica_damaged", "Whether the server has served a stream with holes.", "server")
+	ledgerDamaged     = describe("ledger_replica_damaged", "Whether the server lacks messages that it should have.", "server")
 	ledgerMessages    = describe("ledger_messages", "Messages in the ledger's stream.")
 	ledgerLimit       = describe("ledger_bytes_limit", "Size that the ledger's stream may have; missing when it has no limit.")
 	ledgerInFlight    = describe("ledger_in_flight_bytes", "Messages that this central has published and that are not acknowledged.")
-	ledgerProblem     = describe("ledger_problem", "Whether something keeps the ledger from storing; /api/state says what.")
+	ledgerProblem     = describe("ledger_problem", "Whether something is wrong with the ledger; /api/state says what.")
 	ledgerAskedAt     = describe("ledger_asked_timestamp_seconds", "When the stream's leader last said how the ledger is; missing before.")
 	ledgerDescriptors = []*prometheus.Desc{
 		ledgerConnected, ledgerLeader, ledgerReplicas, ledgerAllCurrent, ledgerCurrent, ledgerLag, ledgerOffline, ledgerDamaged,
