@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,6 +30,7 @@ type Ledger struct {
 	js      jetstream.JetStream
 	reader  *reader
 	watch   *watch
+	server  atomic.Pointer[server]
 	inbox   string // answers come to inbox.token
 	answers *nats.Subscription
 	prefix  string // of the ids of messages
@@ -131,6 +133,7 @@ func open(ctx context.Context, c Config, conn *nats.Conn, gone <-chan struct{}) 
 		l.cancel()
 		return nil, err
 	}
+	l.noteServer()
 	conn.SetReconnectHandler(func(*nats.Conn) { l.reconnected() })
 	conn.SetDisconnectErrHandler(func(_ *nats.Conn, err error) { l.disconnected(err) })
 	return l, nil
