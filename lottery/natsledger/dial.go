@@ -11,7 +11,7 @@ import (
 )
 
 // metadataAgencies is where a stream's metadata have the number of agencies.
-const metadataAgencies = "agencies"
+const metadataAgencies = "loteria-agencies"
 
 const (
 	dialTime      = 2 * time.Second // for one server to take a connection
