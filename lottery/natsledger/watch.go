@@ -79,10 +79,8 @@ type todo struct {
 
 // newWatch returns a watch over a stream as it is known from info.
 func newWatch(r *reader, info *jetstream.StreamInfo) *watch {
-	w := &watch{created: info.Created, wakes: make(chan struct{}, 1), damaged: make(map[string]uint64), shown: make(map[string]string)}
-	copied := *r
-	copied.missed = w.lacks
-	w.reader = &copied
+	w := &watch{reader: r, created: info.Created, wakes: make(chan struct{}, 1), damaged: make(map[string]uint64), shown: make(map[string]string)}
+	r.missed = w.lacks
 	w.stored(info.State.LastSeq)
 	return w
 }
