@@ -126,7 +126,7 @@ func open(ctx context.Context, c Config, conn *nats.Conn, gone <-chan struct{}) 
 		ended: make([]*lottery.Account, c.Agencies), heard: time.Now(), drawing: make(turn, 1), deadlines: make(turn, 1),
 	}
 	l.idle.L = &l.mu
-	l.reader = &reader{js: js, stream: l.stream, agencies: c.Agencies, log: c.Log}
+	l.reader = newReader(js, l.stream, c.Agencies, c.Log)
 	l.watch = newWatch(l.reader, info)
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	if l.answers, err = conn.Subscribe(l.inbox+".*", l.receive); err != nil {
