@@ -3,6 +3,7 @@ package natsledger
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"loteria/lottery"
 )
@@ -21,3 +22,11 @@ func (l *Ledger) Stream() string { return "" }
 
 // Health returns how the servers are. It waits for nothing.
 func (l *Ledger) Health() Health { return Health{} }
+
+// TermsError says that a contest was begun with other terms.
+type TermsError struct{ Stored, Asked lottery.Terms }
+
+// Error names both.
+func (e *TermsError) Error() string {
+	return fmt.Sprintf("the contest was begun with %d agencies, not with %d", e.Stored.Agencies, e.Asked.Agencies)
+}
