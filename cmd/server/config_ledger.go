@@ -202,6 +202,10 @@ func parseOrigin(text string) (o origin, err error) {
 		return o, err
 	}
 	if strings.Contains(text, "://") {
+		o.servers.hasUser = strings.Contains(text, "@") // whatever else is wrong must not be shown
+		if o.servers.hasUser {
+			return o, nil
+		}
 		return o, errors.New("not a folder")
 	}
 	o.folder = text
