@@ -85,6 +85,10 @@ func TestImportAndBack(t *testing.T) {
 			if checked, _ := do(t, 0, with(args, "--check")...); !strings.Contains(checked, fmt.Sprintf(": %d rows, ", test.bets)) || !strings.HasSuffix(checked, "nothing is damaged") {
 				t.Errorf("the check says %s", checked)
 			}
+			c.WaitCurrent("loteria-" + args[3])
+			if checked, _ := do(t, 0, with(args, "--check")...); strings.Count(checked, " is whole") != 3 {
+				t.Errorf("the check does not tell of three copies: %s", checked)
+			}
 			want := read(t, filepath.Join(source, csvledger.LedgerFile))
 			exported := filepath.Join(t.TempDir(), "bets.csv")
 			do(t, 0, with(args, "--export", exported)...)

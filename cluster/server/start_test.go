@@ -68,18 +68,11 @@ func TestStartBeforeNATS(t *testing.T) {
 	p := begin(t, args...)
 	_, admin, _ := strings.Cut(p.await("action: admin_listen | result: success"), "address: ")
 	p.await("action: open_contest | result: in_progress | servers: 127.0.0.1:")
-	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503} {
-		response, err := http.Get("http://" + admin + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, response.Body)
-		response.Body.Close()
-		if response.StatusCode != want {
-			t.Errorf("%s answers %d, expected %d", path, response.StatusCode, want)
+	for path, want := range map[string]string{"/healthz": "200", "/readyz": "503", "/api/state": `"kind":"nats"`} {
+		if got := get(t, "http://"+admin+path); !strings.Contains(got, want) {
+			t.Errorf("%s answers %s, expected %s", path, got, want)
 		}
 	}
-	http.DefaultClient.CloseIdleConnections()
 	stopped := begin(t, args...)
 	stopped.await("action: open_contest | result: in_progress")
 	stopped.stop()
@@ -89,7 +82,32 @@ func TestStartBeforeNATS(t *testing.T) {
 	heal()
 	address := p.listens()
 	exchange(t, address, []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) { // the leader is asked each second
+		got := get(t, "http://"+admin+"/api/state")
+		if strings.Contains(got, `"leader":"`+c.Name(0)+`"`) && !strings.Contains(got, "waited for") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the state does not tell of the leader: %s", got)
+		}
+	}
 	p.stop()
+}
+
+// get returns the code and the body of an answer.
+func get(t *testing.T, url string) string {
+	t.Helper()
+	defer http.DefaultClient.CloseIdleConnections()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%d %s", response.StatusCode, body)
 }
 
 // Without servers, what is done once fails at once.

@@ -237,3 +237,11 @@ func (c config) centralName() string {
 	}
 	return string(name)
 }
+
+// sharedName is centralName where there are others, or empty.
+func (c config) sharedName() string {
+	if !c.ledger.areGiven() {
+		return ""
+	}
+	return c.centralName()
+}
