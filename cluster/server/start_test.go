@@ -31,10 +31,10 @@ func on(c *natstest.Cluster) []string {
 func with(args []string, more ...string) []string { return append(args[:len(args):len(args)], more...) }
 
 var (
-	slip     = lottery.Slip{Agency: "1", FirstName: "Santiago", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "7574"}
-	stored   = &codec.Success{Document: "30904465", Number: "7574"}
-	finished = &codec.Success{Finished: true}
-	told     = &codec.Winners{Documents: []string{"30904465"}}
+	slip   = lottery.Slip{Agency: "1", FirstName: "Santiago", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "7574"}
+	stored = &codec.Success{Document: "30904465", Number: "7574"}
+
+	told = &codec.Winners{Documents: []string{"30904465"}}
 )
 
 // A contest has its terms from the central that begins it.
