@@ -33,8 +33,7 @@ func with(args []string, more ...string) []string { return append(args[:len(args
 var (
 	slip   = lottery.Slip{Agency: "1", FirstName: "Santiago", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "7574"}
 	stored = &codec.Success{Document: "30904465", Number: "7574"}
-
-	told = &codec.Winners{Documents: []string{"30904465"}}
+	told   = &codec.Winners{Documents: []string{"30904465"}}
 )
 
 // A contest has its terms from the central that begins it.
