@@ -27,7 +27,7 @@ func during(t *testing.T, c *natstest.Cluster, agencies, count int, f func(stop 
 		writers.Go(func() {
 			s := []*central{a, b}[i%2]
 			w := writer{agency: i + 1, window: 4}
-			w.write(t, count, 7, one(s))
+			w.write(t, count, 3, one(s))
 		})
 	}
 	breaker.Go(func() { f(stop) })
@@ -64,16 +64,21 @@ func during(t *testing.T, c *natstest.Cluster, agencies, count int, f func(stop 
 func TestConnectionsDrop(t *testing.T) {
 	c := natstest.Start(t, 1)
 	r := natstest.Rand(t)
-	during(t, c, 3, 400, func(stop <-chan struct{}) {
+	drops := 0
+	during(t, c, 16, 600, func(stop <-chan struct{}) {
 		for {
 			select {
 			case <-stop:
 				return
-			case <-time.After(time.Duration(100+r.IntN(150)) * time.Millisecond):
+			case <-time.After(time.Duration(20+r.IntN(200)) * time.Millisecond):
 				c.DropAllClients()
+				drops++
 			}
 		}
 	})
+	if drops < 5 {
+		t.Errorf("the connections were dropped %d times, which shows nothing", drops)
+	}
 }
 
 // TestTheLeaderIsKilledWhileAgenciesBet kills the stream's leader once.
@@ -134,3 +139,49 @@ func TestCloseWithoutServers(t *testing.T) {
 
 // lastStream returns the name of the stream of the last contest.
 func lastStream() string { return "loteria-test_2e" + strconv.Itoa(int(contests.Load())) }
+
+// TestOneServerIsCutOff isolates the server that the centrals are connected to.
+// They go to another one.
+func TestOneServerIsCutOff(t *testing.T) {
+	c := natstest.Start(t, 3)
+	during(t, c, 4, 2000, func(<-chan struct{}) {
+		heal := c.Isolate(0)
+		time.Sleep(8 * time.Second)
+		heal()
+	})
+}
+
+// TestNoticesAfterAnInterruption cuts one of two centrals off while the other
+// ends the betting of agencies and sets the deadline.
+func TestNoticesAfterAnInterruption(t *testing.T) {
+	c := natstest.Start(t, 3)
+	config := config(c, 3)
+	config.Servers = c.URLs()[:1]
+	a := openCentral(t, config)
+	config.Servers = c.URLs()[1:]
+	b := openCentral(t, config)
+	b.mustEnd(1)
+	heal := c.CutClients(0)
+	b.mustEnd(2)
+	deadline := time.Now().Add(time.Hour)
+	for await(t, "a deadline", func(done func(error)) { b.SetDeadline(time.Time{}, deadline, done) }) != nil {
+	}
+	heal()
+	b.mustEnd(3)
+	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		a.mu.Lock()
+		told := len(a.ended)
+		a.mu.Unlock()
+		if told == 3 && a.Terms().Deadline.Equal(deadline) {
+			break
+		}
+		if time.Since(begun) > answerTime {
+			t.Fatalf("%d of 3 ends were told, the deadline is %v", told, a.Terms().Deadline)
+		}
+	}
+	for agency := range 3 {
+		if a.ended[agency+1] != 1 {
+			t.Errorf("the end of agency %d was told %d times", agency+1, a.ended[agency+1])
+		}
+	}
+}

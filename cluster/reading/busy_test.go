@@ -32,7 +32,7 @@ func TestReadWhileSomebodyWrites(t *testing.T) {
 	})
 	var exports []string
 	last := uint64(0)
-	for range 20 {
+	for range 8 {
 		var export bytes.Buffer
 		report, err := natsledger.Export(patient(t), conf, &export)
 		if err != nil {
@@ -57,10 +57,11 @@ func TestReadWhileSomebodyWrites(t *testing.T) {
 // The leader dies in the middle of an export: the rest comes from the others,
 // each row once. The server whose consumer is read may be the one that dies.
 func TestReadWhileServersDie(t *testing.T) {
+	t.Parallel()
 	c := natstest.Start(t, 3)
 	w := newWriter(t, c, 10)
 	conf := config(t, c, 10)
-	whole(w, 1000)
+	whole(w, 300)
 	c.WaitCurrent(stream)
 	leader := c.StreamLeader(patient(t), stream)
 	var export bytes.Buffer
@@ -82,7 +83,7 @@ func TestReadWhileServersDie(t *testing.T) {
 	})
 	killing.Wait()
 	if err != nil || export.String() != w.export.String() || len(report.Damaged) > 0 {
-		t.Errorf("%d bytes, want %d; %+v, %v", export.Len(), w.export.Len(), report, err)
+		t.Errorf("%d bytes, want %d; damaged %v, %v", export.Len(), w.export.Len(), report.Damaged, err)
 	}
 	// Without a quorum nobody knows whether that is all.
 	c.Kill((leader + 1) % 3)

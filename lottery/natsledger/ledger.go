@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,6 +30,7 @@ type Ledger struct {
 	js      jetstream.JetStream
 	reader  *reader
 	watch   *watch
+	server  atomic.Pointer[server]
 	inbox   string // answers come to inbox.token
 	answers *nats.Subscription
 	prefix  string // of the ids of messages
@@ -124,13 +126,14 @@ func open(ctx context.Context, c Config, conn *nats.Conn, gone <-chan struct{}) 
 		ended: make([]*lottery.Account, c.Agencies), heard: time.Now(), drawing: make(turn, 1), deadlines: make(turn, 1),
 	}
 	l.idle.L = &l.mu
-	l.reader = &reader{js: js, stream: l.stream, agencies: c.Agencies, log: c.Log}
+	l.reader = newReader(js, l.stream, c.Agencies, c.Log)
 	l.watch = newWatch(l.reader, info)
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	if l.answers, err = conn.Subscribe(l.inbox+".*", l.receive); err != nil {
 		l.cancel()
 		return nil, err
 	}
+	l.noteServer()
 	conn.SetReconnectHandler(func(*nats.Conn) { l.reconnected() })
 	conn.SetDisconnectErrHandler(func(_ *nats.Conn, err error) { l.disconnected(err) })
 	return l, nil

@@ -96,8 +96,8 @@ func isHopeless(err error) bool {
 	case 10052, // a configuration that they do not take
 		10065, // subjects that another stream has
 		10074, // more replicas than one server can have
-		10047, // more storage than there is
-		10023, 10028:
+		10028, // more memory than the account has
+		10047: // more storage than a server has
 		return true
 	}
 	return false

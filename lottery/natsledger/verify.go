@@ -24,7 +24,7 @@ type verifier struct {
 	deadline deadlineSeen
 	drawn    uint64 // sequence number of the draw, or 0
 	body     []byte // its body, with rows
-	messages uint64
+	messages uint64 // that it has let through
 	rows     uint64
 	bytes    uint64
 }
@@ -56,7 +56,6 @@ func newVerifier(stream string, agencies int, withRows bool) *verifier {
 // message takes the next message. bets is false unless it holds rows; the
 // stretch shares the memory of the payload. The error is a *DamageError.
 func (v *verifier) message(sequence uint64, subject string, header nats.Header, payload []byte) (s lottery.Stretch, bets bool, err error) {
-	v.messages++
 	kinds, number, err := v.subject(subject)
 	if err == nil {
 		switch kinds {
@@ -72,6 +71,9 @@ func (v *verifier) message(sequence uint64, subject string, header nats.Header, 
 	}
 	if damage, ok := err.(*DamageError); ok {
 		damage.Stream, damage.Sequence, damage.Agency = v.stream, sequence, number
+	}
+	if err == nil {
+		v.messages++
 	}
 	return s, s.Bets > 0, err
 }
