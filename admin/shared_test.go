@@ -277,8 +277,9 @@ func TestLedgerState(t *testing.T) {
 	c.tell(sick())
 	c.await("the problem is seen", func() bool { return c.state().Ledger.Problem == sick().Problem })
 
-	folder := start(t, 1)
-	if _, _, body := folder.get("/api/state"); !strings.Contains(body, `"ledger":{"kind":"folder"}`) {
+	folder := show(t, 1, func(config *Config) { config.Central = "a" })
+	folder.open(t.TempDir(), folder.admin.Observer())
+	if _, _, body := folder.get("/api/state"); !strings.Contains(body, `"ledger":{"kind":"folder"}`) || strings.Contains(body, `"central"`) {
 		t.Errorf("with a folder the state is %s", body)
 	}
 }

@@ -11,8 +11,7 @@ import (
 type State struct {
 	Now      time.Time  `json:"now"`
 	Started  time.Time  `json:"started"`
-	Contest  string     `json:"contest"`           // its name; may be empty
-	Central  string     `json:"central,omitempty"` // the name of this one
+	Contest  string     `json:"contest"` // its name; may be empty
 	Ready    bool       `json:"ready"`
 	Status   Status     `json:"status"`
 	Reason   string     `json:"reason,omitempty"` // of a status that needs one
@@ -29,7 +28,8 @@ type State struct {
 	Rate     float64 `json:"rate"`     // bets per second, in the last second; with a shared ledger in the last five
 	Winners  *int    `json:"winners"`  // of all agencies; null before the draw
 
-	Elsewhere int `json:"elsewhere"` // agencies that last bet at another central
+	Central   string `json:"central,omitempty"` // the name of this one, with a ledger in NATS
+	Elsewhere int    `json:"elsewhere"`         // agencies that last bet at another central
 
 	Agencies []Agency `json:"agencies"` // the first ones, or those from ?from= on, so many at most
 	More     int      `json:"more"`     // agencies after the last one in the list
@@ -97,7 +97,6 @@ func (s *Server) state(rates rates) (state State, standings []lottery.Standing) 
 		Now:      time.Now(),
 		Started:  s.started,
 		Contest:  s.config.Contest,
-		Central:  s.config.Central,
 		Ready:    now.ready,
 		Status:   now.status,
 		Phase:    Starting,
@@ -109,6 +108,9 @@ func (s *Server) state(rates rates) (state State, standings []lottery.Standing) 
 		Refusals: make(map[lottery.Code]uint64),
 		Problems: s.tally.problems.all(),
 		Tick:     rates.tick,
+	}
+	if state.Ledger.Kind == NATS {
+		state.Central = s.config.Central
 	}
 	if now.reason != nil {
 		state.Reason = now.reason.Error()

@@ -297,8 +297,9 @@ function showLedger(state) {
     put(item.querySelector(".badge"), say("replicas." + words, { n: replica.lag }));
   });
   const age = (Date.parse(state.now) - Date.parse(ledger.asked)) / 1000;
-  byId("ledger-age").hidden = !(age >= agedAfter);
-  put(byId("ledger-age"), age >= agedAfter ? say("ledger_age", { time: ago(age) }) : "");
+  const isAged = age >= agedAfter || age >= 1 && !ledger.leader; // without a leader nobody knows better
+  byId("ledger-age").hidden = !isAged;
+  put(byId("ledger-age"), isAged ? say("ledger_age", { time: ago(age) }) : "");
 }
 
 function show(state) {
