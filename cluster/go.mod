@@ -10,7 +10,7 @@ require (
 	github.com/spf13/pflag v1.1.0
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sync v0.23.0
-	loteria v0.0.0-00010101000000-000000000000
+	loteria v0.0.0
 )
 
 require (
