@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -32,6 +33,8 @@ const (
 	waitTime = 60 * time.Second // for what the servers do by themselves
 	askTime  = 2 * time.Second  // for one question
 	askAgain = 20 * time.Millisecond
+
+	maxReason = 1 << 10 // bytes of an error's text
 )
 
 // Servers are three NATS servers with JetStream, configured as
@@ -260,7 +263,8 @@ func (s *Servers) healthy(ctx context.Context, i int) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s is not healthy: %s", s.nodes[i].name, response.Status)
+		why, _ := io.ReadAll(io.LimitReader(response.Body, maxReason)) // as far as it comes
+		return fmt.Errorf("%s is not healthy: %s %s", s.nodes[i].name, response.Status, why)
 	}
 	return nil
 }
