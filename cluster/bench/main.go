@@ -61,7 +61,7 @@ func names() (all []string) {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	l := &lab{ctx: ctx, news: stderr}
-	flags := pflag.NewFlagSet("bench", pflag.ContinueOnError)
+	flags := pflag.NewFlagSet("bench-cluster", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&l.bin, "bin", "bin", "folder of the programs server and nats-server")
 	flags.StringVar(&l.config, "config", "deploy/nats/nats.conf", "configuration of the NATS servers")
@@ -78,20 +78,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "Measures centrals on NATS servers against their goals.\n\n%s", flags.FlagUsages())
 		return exitOK
 	case err != nil:
-		fmt.Fprintf(stderr, "bench: %v (see --help)\n", err)
+		fmt.Fprintf(stderr, "bench-cluster: %v (see --help)\n", err)
 		return exitUsage
 	case l.rounds < 1 || l.kills < 1 || l.duration <= 0 || l.scale < 1 || l.scale > maxScale || flags.NArg() > 0:
-		fmt.Fprintf(stderr, "bench: --rounds, --kills and --duration are positive, --scale is 1 to %d, and there are no arguments (see --help)\n", maxScale)
+		fmt.Fprintf(stderr, "bench-cluster: --rounds, --kills and --duration are positive, --scale is 1 to %d, and there are no arguments (see --help)\n", maxScale)
 		return exitUsage
 	}
 	for _, name := range *only {
 		if !slices.Contains(names(), name) {
-			fmt.Fprintf(stderr, "bench: --only has %q, expected some of %s\n", name, strings.Join(names(), ", "))
+			fmt.Fprintf(stderr, "bench-cluster: --only has %q, expected some of %s\n", name, strings.Join(names(), ", "))
 			return exitUsage
 		}
 	}
 	if err := l.measure(*only, stdout); err != nil {
-		fmt.Fprintf(stderr, "bench: %v\n", err)
+		fmt.Fprintf(stderr, "bench-cluster: %v\n", err)
 		return exitFailure
 	}
 	return exitOK
