@@ -32,7 +32,7 @@ const (
 
 	waitTime = 60 * time.Second // for what the servers do by themselves
 	askTime  = 2 * time.Second  // for one question
-	askAgain = 20 * time.Millisecond
+	askAgain = 50 * time.Millisecond
 
 	maxReason = 1 << 10 // bytes of an error's text
 )
