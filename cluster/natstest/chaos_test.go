@@ -35,8 +35,8 @@ func TestTheLeaderIsKilled(t *testing.T) {
 			t.Errorf("%s still leads", c.Name(now))
 		}
 		c.Restart(old)
+		c.MoveLeader(stream, old) // waits until it has caught up
 		c.WaitCurrent(stream)
-		c.MoveLeader(stream, old)
 		whole(t, js, 20)
 	})
 }

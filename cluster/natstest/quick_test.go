@@ -23,7 +23,13 @@ func TestOneServerKeepsItsStreamOverARestart(t *testing.T) {
 	c.Kill(0)
 	c.Restart(0)
 	publishMany(t, js, 20, 30)
-	whole(t, js, 30)
+	resume := c.Pause(0)
+	c.Kill(0)
+	c.Restart(0)
+	publishMany(t, js, 30, 40)
+	resume() // too late, and means nothing to the server that runs now
+	publishMany(t, js, 40, 50)
+	whole(t, js, 50)
 }
 
 // Three servers without a follower, then without two, then with one whose

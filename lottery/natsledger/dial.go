@@ -7,7 +7,7 @@ import (
 )
 
 // metadataAgencies is where a stream's metadata have the number of agencies.
-const metadataAgencies = "agencies"
+const metadataAgencies = "loteria-agencies"
 
 // dial connects to one of the servers. It tries again until ctx is done, unless
 // a server answers that it does not let this client in.

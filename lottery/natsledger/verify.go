@@ -80,6 +80,14 @@ func found(expected, format string, args ...any) error {
 	return &DamageError{Found: fmt.Sprintf(format, args...), Expected: expected}
 }
 
+// strange is the error for a message that decode refuses.
+func strange(err error) error {
+	if h, ok := err.(*headerError); ok {
+		return found(h.want, "the header %s is %.40q", h.name, h.value)
+	}
+	return found("a message of a central", "%v", err)
+}
+
 // subject splits a subject into what it is for, and the agency, if it has one.
 func (v *verifier) subject(subject string) (what string, agency int, err error) {
 	rest, ok := strings.CutPrefix(subject, v.stream+".")
@@ -102,7 +110,7 @@ func (v *verifier) link(agency int, sequence uint64, header nats.Header, payload
 	c := &v.chains[agency-1]
 	m, err := decode(header, payload)
 	if err != nil {
-		return s, found("a message of a central", "%v", err)
+		return s, strange(err)
 	}
 	switch {
 	case m.kind == kindEnded:
@@ -172,7 +180,7 @@ func (v *verifier) notice(agency int, sequence uint64, header nats.Header, paylo
 	m, err := decode(header, payload)
 	switch {
 	case err != nil:
-		return found("a message of a central", "%v", err)
+		return strange(err)
 	case m.kind != kindEnded || len(payload) > 0:
 		return found("ended, without bets", "a message of the kind %s with %d bytes", m.kind, len(payload))
 	case c.closed == 0:

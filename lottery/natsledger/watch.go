@@ -53,12 +53,15 @@ type watch struct {
 
 // problem is a state in which not all is well. Its text may have numbers that
 // change, its name has not.
-type problem struct{ name, text string }
+type problem struct {
+	name, text string
+	mild       bool // the ledger goes on
+}
 
 func (p *problem) Error() string { return p.text }
 
 func trouble(name, format string, args ...any) *problem {
-	return &problem{name, fmt.Sprintf(format, args...)}
+	return &problem{name: name, text: fmt.Sprintf(format, args...)}
 }
 
 // scrubbing is the reading of one server's copy.
@@ -228,7 +231,11 @@ func (w *watch) show(action, server string, wrong *problem) {
 	w.shown[action+" "+server] = name
 	line := w.log.Info().Str("action", action).Str("result", "success")
 	if wrong != nil {
-		line = w.log.Error().Str("action", action).Str("result", "fail").Err(wrong)
+		line = w.log.Error()
+		if wrong.mild {
+			line = w.log.Warn()
+		}
+		line = line.Str("action", action).Str("result", "fail").Err(wrong)
 	}
 	if server != "" {
 		line = line.Str("server", server)
@@ -259,9 +266,13 @@ func (w *watch) note(info *jetstream.StreamInfo, leader string, now time.Time) {
 		var state *problem
 		switch {
 		case r.Offline:
+			w.scrub.next = time.Time{} // it may come back with an empty folder
 			state = trouble("offline", "the leader does not hear from it")
 		case !r.Current:
 			state = trouble("behind", "it is behind the leader")
+		}
+		if state != nil {
+			state.mild = true
 		}
 		w.show("stream_replica", r.Server, state)
 	}
@@ -298,6 +309,9 @@ func (w *watch) lesser(info *jetstream.StreamInfo) *problem {
 	var near *problem
 	if limit > 0 && float64(bytes) >= nearlyFull*float64(limit) {
 		near = trouble("nearly full", "the stream %s has %d of the %d bytes that it may have: raise its limit as docs/cluster.md says", w.stream, bytes, limit)
+	}
+	if near != nil {
+		near.mild = true
 	}
 	w.show("stream_full", "", near)
 	switch {
