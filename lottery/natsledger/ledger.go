@@ -71,6 +71,8 @@ type Ledger struct {
 	drawn    []byte // the draw message's body, when there is one
 	lastSeen uint64 // sequence number of the last notice
 
+	consumers map[uint64]context.CancelFunc // what ends with the connection
+
 	heard    time.Time // when anything was last answered
 	forced   time.Time // when the ledger last asked for another connection
 	troubles troubles
@@ -118,7 +120,7 @@ func open(ctx context.Context, c Config, conn *nats.Conn, gone <-chan struct{}) 
 		config: c, stream: streamName(c.Contest), log: c.Log, conn: conn, gone: gone, js: js,
 		inbox: nats.NewInbox(), prefix: rand.Text(),
 		failed: make(chan struct{}), wake: make(chan struct{}, 1), tellUp: make(chan struct{}, 1),
-		chains: make([]*chain, c.Agencies), busy: map[*chain]struct{}{}, parcels: map[string]*parcel{},
+		chains: make([]*chain, c.Agencies), busy: map[*chain]struct{}{}, parcels: map[string]*parcel{}, consumers: map[uint64]context.CancelFunc{},
 		ended: make([]*lottery.Account, c.Agencies), heard: time.Now(), drawing: make(turn, 1), deadlines: make(turn, 1),
 	}
 	l.idle.L = &l.mu

@@ -277,7 +277,13 @@ func (l *Ledger) reconnected() {
 	}
 }
 
+// disconnected ends what read from the connection: it begins again on the next.
 func (l *Ledger) disconnected(err error) {
+	l.mu.Lock()
+	for _, cancel := range l.consumers {
+		cancel()
+	}
+	l.mu.Unlock()
 	if l.ctx.Err() == nil {
 		l.log.Warn().Str("action", "connect_ledger").Str("result", "in_progress").AnErr("reason", err).Send()
 	}
