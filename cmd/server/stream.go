@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -17,6 +18,15 @@ import (
 // importPatience is how long an import waits for NATS: it has nobody to tell to
 // come again, and begins anew when it fails.
 const importPatience = 2 * time.Minute
+
+const (
+	// reachTime bounds how long one server is waited for by what reads a stream once.
+	reachTime = 2 * time.Second
+	// readPatience is how long a stream that is read may give nothing.
+	readPatience = time.Minute
+)
+
+var errStuck = fmt.Errorf("NATS has given nothing for %v: has the stream a leader?", readPatience)
 
 // stream keeps a contest on NATS servers.
 type stream struct{ config natsledger.Config }
@@ -86,12 +96,41 @@ func (s stream) checkFiles() error {
 	return nil
 }
 
+// reach returns an error unless a server accepts connections. Who asks for
+// something once wants to know that, a central waits.
+func (s stream) reach(ctx context.Context) error {
+	dialer := net.Dialer{Timeout: reachTime}
+	var failures []string
+	for _, server := range s.config.Servers {
+		conn, err := dialer.DialContext(ctx, "tcp", server)
+		if err == nil {
+			return conn.Close()
+		}
+		failures = append(failures, err.Error())
+	}
+	return fmt.Errorf("no NATS server can be reached: %s", strings.Join(failures, "; "))
+}
+
 func (s stream) read(ctx context.Context, visit func(lottery.Stretch) error) (report, error) {
 	r := report{place: "the contest on " + s.servers(), state: "none"}
 	if err := s.checkFiles(); err != nil {
 		return r, err
 	}
-	found, err := natsledger.Read(ctx, s.config, visit)
+	if err := s.reach(ctx); err != nil {
+		return r, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stuck := time.AfterFunc(readPatience, func() { cancel(errStuck) })
+	defer stuck.Stop()
+	found, err := natsledger.Read(ctx, s.config, func(rows lottery.Stretch) error {
+		stuck.Stop() // who takes the rows may have to wait
+		defer stuck.Reset(readPatience)
+		return visit(rows)
+	})
+	if err != nil && errors.Is(context.Cause(ctx), errStuck) {
+		err = fmt.Errorf("%w: %w", errStuck, err)
+	}
 	if found.Stream != "" {
 		r.place = fmt.Sprintf("%s on %s", found.Stream, s.servers())
 	}
@@ -152,6 +191,9 @@ func (s stream) empty() (target, error) {
 
 func (s *stagedStream) open(ctx context.Context, agencies int) (lottery.Ledger, error) {
 	s.config.Agencies = agencies
+	if err := s.reach(ctx); err != nil {
+		return nil, err
+	}
 	l, err := s.openLedger(ctx)
 	if other := (*natsledger.TermsError)(nil); errors.As(err, &other) {
 		return nil, fmt.Errorf("%w: it is of %d agencies, the source of %d", errNotEmpty, other.Stored.Agencies, agencies)
