@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,25 +15,33 @@ import (
 	"loteria/bench/generator"
 )
 
-// programs builds what is measured, and returns its folder.
-func programs(t *testing.T) string {
-	t.Helper()
-	bin := t.TempDir()
-	for _, of := range []struct{ module, program string }{{"../..", "./cmd/server"}, {".", "github.com/nats-io/nats-server/v2"}} {
-		build := exec.Command("go", "build", "-trimpath", "-o", bin+"/", of.program)
-		build.Dir = of.module
+// bin is the folder of the programs that are measured.
+var bin string
+
+// TestMain builds them.
+func TestMain(m *testing.M) {
+	var err error
+	if bin, err = os.MkdirTemp("", "bench-"); err != nil {
+		panic(err)
+	}
+	for module, program := range map[string]string{"../..": "./cmd/server", ".": "github.com/nats-io/nats-server/v2"} {
+		build := exec.Command("go", "build", "-trimpath", "-o", bin+"/", program)
+		build.Dir = module
 		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the Makefile has it
 		if output, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, output)
+			os.RemoveAll(bin)
+			panic(fmt.Sprintf("%v\n%s", err, output))
 		}
 	}
-	return bin
+	code := m.Run()
+	os.RemoveAll(bin)
+	os.Exit(code)
 }
 
 // The table of a short run has each goal with what was measured; whether it is
 // met is not for a test to say. What takes long is in the long form.
 func TestBench(t *testing.T) {
-	bin, folder := programs(t), t.TempDir()
+	folder := t.TempDir()
 	goals, expected := "throughput,stored,winners,size,folder", 12
 	if os.Getenv("CHAOS") != "" {
 		goals, expected = strings.Join(names(), ","), 17
@@ -69,7 +78,7 @@ func TestBench(t *testing.T) {
 // more than 8. That leaves room for what else comes.
 func TestImageIsSmall(t *testing.T) {
 	const most = 20e6
-	size, err := programSize(filepath.Join(programs(t), "server"))
+	size, err := programSize(filepath.Join(bin, "server"))
 	if err != nil {
 		t.Fatal(err)
 	}
