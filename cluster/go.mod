@@ -3,12 +3,18 @@ module loteria/cluster
 go 1.26.0
 
 require (
+	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.55.0
+	github.com/rs/zerolog v1.35.1
+	github.com/spf13/pflag v1.1.0
 	go.uber.org/goleak v1.3.0
+	golang.org/x/sync v0.23.0
+	loteria v0.0.0
 )
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.2.0 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
@@ -27,9 +33,3 @@ require (
 replace loteria => ../
 
 tool github.com/nats-io/nats-server/v2
-
-require (
-	github.com/cespare/xxhash/v2 v2.3.0
-	github.com/rs/zerolog v1.35.1
-	loteria v0.0.0
-)
