@@ -138,7 +138,7 @@ func TestOtherStreams(t *testing.T) {
 			config := config(c, 2)
 			stream := jetstream.StreamConfig{
 				Name: lastStream(), Subjects: []string{lastStream() + ".>"}, Discard: jetstream.DiscardNew, MaxBytes: 1 << 20,
-				AllowAtomicPublish: true, Metadata: map[string]string{"agencies": "2"},
+				AllowAtomicPublish: true, Metadata: map[string]string{"loteria-agencies": "2"},
 			}
 			test.change(&stream)
 			if _, err := js.CreateStream(context.Background(), stream); err != nil {
