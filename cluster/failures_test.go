@@ -75,7 +75,7 @@ func TestConnectionsDrop(t *testing.T) {
 	r := natstest.Rand(t)
 	drops := 0
 	during(t, c, 8, 400, func(_ string, stop <-chan struct{}) {
-		for {
+		for drops < 50 {
 			select {
 			case <-stop:
 				return
