@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"unsafe"
 
 	"loteria/lottery"
 )
@@ -54,9 +53,9 @@ func recoverLedger(f *os.File, size, durable int64, visit func(lottery.Stretch) 
 	return found, nil
 }
 
-// readAccounts recovers the ledger in f and returns the accounts of its
-// agencies; the highest may be most.
-func readAccounts(f *os.File, durable int64, most int) (accounts []lottery.Account, found recovery, err error) {
+// readAccounts recovers the ledger in f, calls visit for its stretches in order,
+// and returns the accounts of its agencies; the highest may be most.
+func readAccounts(f *os.File, durable int64, most int, visit func(lottery.Stretch) error) (accounts []lottery.Account, found recovery, err error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return nil, found, err
@@ -71,7 +70,7 @@ func readAccounts(f *os.File, durable int64, most int) (accounts []lottery.Accou
 		a := &accounts[s.Agency-1]
 		a.Add(&s)
 		a.Mark += lottery.Mark(s.Bets)
-		return nil
+		return visit(s)
 	})
 	return accounts, found, err
 }
@@ -172,17 +171,13 @@ func (b *parsedBlock) memory() []byte {
 
 func (b *parsedBlock) parse() {
 	b.stretches, b.reason = b.stretches[:0], ""
-	text := unsafe.String(unsafe.SliceData(b.text), len(b.text)) // no bet outlives the block
-	for start, rest := 0, b.text; len(rest) > 0; {
-		var row []byte
-		row, rest = cutRow(rest)
-		bet, err := lottery.ParseRow(text[start : start+len(row)])
-		if err != nil {
-			b.reason = err.Error()
-			return
-		}
-		b.add(&bet, start, len(row))
-		start += len(row)
+	start := 0
+	err := lottery.ParseRows(b.text, func(bet lottery.Bet, size int) {
+		b.add(&bet, start, size)
+		start += size
+	})
+	if err != nil {
+		b.reason = err.Error()
 	}
 }
 

@@ -1,0 +1,85 @@
+package natsledger
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	seenPeriod = time.Second
+	seenFactor = 20 // times as long as it took to look at all agencies is waited for the next time
+	goneLooks  = 5  // seconds in a row that the stream must be gone, before the ledger is dead
+)
+
+// troubles are what the ledger has found wrong by itself. The watch over the
+// stream finds the rest.
+type troubles struct {
+	full     error // the stream takes no more; until something is stored
+	stumbled error // an answer that should not be; likewise
+	foreign  error // a message that no ledger has written; for good
+	draw     error // the draw that is stored is another one; for good
+}
+
+func (t *troubles) first() error { return cmp.Or(t.draw, t.full, t.foreign, t.stumbled) }
+
+// Health returns how the servers are. It waits for nothing.
+func (l *Ledger) Health() Health {
+	h := l.watch.state()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h.InFlight = l.inFlight
+	h.Problem = cmp.Or(l.err, l.troubles.draw, h.Problem, l.troubles.first())
+	if h.Problem == nil && !l.conn.IsConnected() {
+		h.Problem = errors.New("no connection to any of the NATS servers")
+	}
+	return h
+}
+
+// observe tells what other centrals have stored, until the ledger lets go.
+func (l *Ledger) observe() {
+	known := make([]seen, l.config.Agencies)
+	var last uint64
+	var next time.Time
+	gone := 0
+	for {
+		select {
+		case <-l.ctx.Done():
+			return
+		case <-time.After(seenPeriod):
+		}
+		problem := l.watch.gone()
+		if gone++; problem == nil {
+			gone = 0
+		}
+		if gone >= goneLooks {
+			l.mu.Lock()
+			l.die(fmt.Errorf("%w; take it back from a backup, or begin another contest", problem))
+			l.mu.Unlock()
+			return
+		}
+		stored := l.watch.known.Load()
+		if stored == last || time.Now().Before(next) || l.watch.blockedBy() != nil {
+			continue
+		}
+		begun := time.Now()
+		ctx, cancel := context.WithTimeout(l.ctx, beginTime)
+		if l.tellSeen(ctx, known) == nil {
+			last = stored
+		}
+		cancel()
+		next = time.Now().Add(seenFactor * time.Since(begun))
+	}
+}
+
+// gone returns that the stream was deleted, or made again, or nil.
+func (w *watch) gone() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.blocked != nil && (w.blocked.name == "deleted" || w.blocked.name == "another") {
+		return w.blocked
+	}
+	return nil
+}
