@@ -256,3 +256,95 @@ func TestTheLotteryIsFasterThanTheLoop(t *testing.T) {
 		}
 	})
 }
+
+// nth has one batch fail with the error, which is told when tell says so.
+func nth(n int32, err error, when func(tell func())) *hooked {
+	var batches atomic.Int32
+	return &hooked{done: func(call string, _ int, stored error, tell func(error)) {
+		if call == callStore && batches.Add(1) == n {
+			when(func() { tell(err) })
+		} else {
+			tell(stored)
+		}
+	}}
+}
+
+// What came with one read is answered each for itself, also when a RESUME comes
+// between a batch that fails and one that is stored.
+func TestAResumeBetweenBatches(t *testing.T) {
+	slips := losers(1, 2)
+	c := start(t, 1, nil, nth(1, errUnavailable, func(tell func()) { tell() }).wrap)
+	p := c.dial()
+	p.send(append(append(betFrame(slips[0]), resumeFrame(1)...), betFrame(slips[1])...))
+	p.expect(retryFrame)
+	p.receive()
+	p.expect(successFrame(slips[1]))
+}
+
+// A bet that the ledger has lost later is not overtaken either.
+func TestNothingOvertakesABetThatWasLost(t *testing.T) {
+	slips := losers(1, 5)
+	for what, test := range map[string]struct {
+		err    error
+		answer []byte
+	}{
+		"retry":  {errUnavailable, retryFrame},
+		"fenced": {errFenced, errorFrame(lottery.Fenced, noSlip)},
+	} {
+		t.Run(what, func(t *testing.T) {
+			g, slow := newGate(), newGate()
+			told := make(chan struct{}, 1)
+			c := start(t, 1, nil, func(l Lottery) Lottery {
+				lost := nth(2, test.err, func(tell func()) { // on the ledger's goroutine, like all of these
+					tell()
+					told <- struct{}{}
+				}).wrap(l)
+				return nth(1, nil, func(tell func()) { slow.hold(tell) }).wrap(lost)
+			})
+			defer g.open()
+			defer slow.open()
+			p := c.dial()
+			p.send(betFrame(slips[0]))
+			slow.wait(t, 1)
+			p.send(betFrame(slips[1]))
+			await(t, told, "the second bet is not told")
+			p.send(betFrame(slips[2]), finishedFrame(1))
+			c.awaitFrames(p, 4)
+			slow.open()
+			p.expect(successFrame(slips[0]), test.answer, test.answer, test.answer)
+
+			p.send(betFrame(slips[3])) // all was answered
+			p.expect(successFrame(slips[3]))
+		})
+		t.Run(what+" before RESUME", func(t *testing.T) {
+			late := newGate()
+			c := start(t, 1, nil, nth(1, test.err, func(tell func()) { late.hold(tell) }).wrap)
+			defer late.open()
+			p := c.dial()
+			p.send(betFrame(slips[0]))
+			late.wait(t, 1)
+			p.send(resumeFrame(1))
+			c.awaitFrames(p, 2)
+			late.open() // it is told when a RESUME was taken already
+			p.expect(test.answer)
+			p.receive()
+			p.send(betFrame(slips[1]), betFrame(slips[2]))
+			p.expect(successFrame(slips[1]), successFrame(slips[2]))
+		})
+		t.Run(what+" of the writer", func(t *testing.T) {
+			c := start(t, 1, nil, nth(2, test.err, func(tell func()) { tell() }).wrap)
+			p := c.dial()
+			p.send(resumeFrame(1))
+			p.receive()
+			p.send(betFrame(slips[0]))
+			p.expect(successFrame(slips[0]))
+			p.send(betFrame(slips[1]))
+			p.expect(test.answer)
+			p.send(betFrame(slips[2]), finishedFrame(1)) // until it says RESUME
+			p.expect(test.answer, test.answer)
+			p.send(resumeFrame(1), betFrame(slips[3]))
+			p.receive()
+			p.expect(successFrame(slips[3]))
+		})
+	}
+}

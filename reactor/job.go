@@ -134,6 +134,7 @@ func (j *job) unwait() { j.waiting.Add(-1) }
 // stored is the completion of a batch.
 func (j *job) stored(err error) {
 	if err != nil {
+		j.session.losses.note(j.number, err)
 		j.failure.CompareAndSwap(nil, &err)
 		j.failed.Add(1)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"loteria/codec"
 	"loteria/lottery"
@@ -139,9 +140,52 @@ func (s *session) store(o outcome) {
 // lose notes that a bet was not taken that its agency will send again. What the
 // connection has sent after it must not overtake it.
 func (s *session) lose(err error) {
-	if code, _ := refusal(err); code == Retry || code == lottery.Fenced {
+	if isAgain(err) {
 		s.lost = err
 	}
+}
+
+// isAgain reports whether an agency sends again what was refused so.
+func isAgain(err error) bool {
+	code, _ := refusal(err)
+	return code == Retry || code == lottery.Fenced
+}
+
+// losses tells a loop that a bet was not taken which was admitted before. Whoever
+// completes the bet notes it.
+type losses struct {
+	last atomic.Pointer[loss]
+}
+
+type loss struct {
+	job uint64 // its number
+	err error
+}
+
+// note notes that a bet of a job was not taken.
+func (l *losses) note(job uint64, err error) {
+	if !isAgain(err) {
+		return
+	}
+	news := &loss{job, err}
+	for {
+		last := l.last.Load()
+		if last != nil && last.job > job || l.last.CompareAndSwap(last, news) {
+			return
+		}
+	}
+}
+
+// take returns why a bet was not taken since it was called last, or nil. Only
+// jobs from a number on count.
+func (l *losses) take(from uint64) error {
+	if l.last.Load() == nil { // as nearly always
+		return nil
+	}
+	if last := l.last.Swap(nil); last != nil && last.job >= from {
+		return last.err
+	}
+	return nil
 }
 
 // finish ends the betting of the agency. What came before has a job of its own:
@@ -170,8 +214,12 @@ func (s *session) finish(size int) {
 	s.conclude(o)
 }
 
-// resume makes the connection the agency's writer, and asks how far that is.
+// resume makes the connection the agency's writer, and asks how far that is. Bets
+// before it have another job: that they fail says nothing of bets after it.
 func (s *session) resume(size int) {
+	if s.open != nil && s.open.admitted > 0 {
+		s.send()
+	}
 	j := s.openJob()
 	o := outcome{kind: codec.TypeResume, bytes: size, answer: new(answer)}
 	agency, err := s.bindAgency(s.shard.resume.Agency)
@@ -185,7 +233,7 @@ func (s *session) resume(size int) {
 		if err != nil {
 			j.unwait()
 		} else {
-			s.writer, s.lost = writer, nil
+			s.writer, s.lost, s.resumed = writer, nil, j.number
 		}
 	}
 	o.err, o.agency = err, s.agency

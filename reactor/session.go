@@ -41,9 +41,11 @@ type session struct {
 	parked bool // the last job is a query that waits for the draw
 	behind behind
 
-	agency int            // the first one named, or 0
-	writer lottery.Writer // what its last RESUME has made it, or 0
-	lost   error          // why a bet was not taken, when those after it must not be either
+	agency  int            // the first one named, or 0
+	writer  lottery.Writer // what its last RESUME has made it, or 0
+	lost    error          // why a bet was not taken, when those after it must not be either
+	losses  losses         // bets that were not taken after all, since the loop last looked
+	resumed uint64         // number of the job of its last RESUME: losses before it count no more
 
 	lastSeen time.Time // when something came in last
 	since    time.Time // when the first byte of what is not complete came in
@@ -124,6 +126,9 @@ func (s *session) request(frame codec.Frame) {
 	server := s.shard.server
 	config, size := &server.config, len(frame.Payload)
 	frames, waiting := s.frames.get(), server.waiting.get()+frameCost+size
+	if err := s.losses.take(s.resumed); err != nil {
+		s.lost = err
+	}
 	if frames == 0 && s.writer == 0 {
 		s.lost = nil
 	}
