@@ -27,8 +27,12 @@ func newSharing(opts options, bin, ledger string, number int) *central {
 	if number > 1 {
 		page = ""
 	}
-	return makeCentral(opts, bin, name, "--ledger", ledger, "--contest", clusterContest,
+	c := makeCentral(opts, bin, name, "--ledger", ledger, "--contest", clusterContest,
 		"--central", strings.ReplaceAll(name, " ", "-"), "--admin="+page)
+	// On a busy machine a server lags, or elects a leader. What matters is
+	// compared at the end.
+	c.passing = []string{"stream_replica", "stream_problem"}
+	return c
 }
 
 func makeCentral(opts options, bin, name string, args ...string) *central {

@@ -16,6 +16,7 @@ var clusterArgs = append(stubArgs, "--cluster", "nats.conf")
 
 func TestCluster(t *testing.T) {
 	stage(t)
+	t.Setenv(stubVar, "central-1 sees a lag") // which is nobody's fault
 	alive := watch(t)
 	var stdout, stderr bytes.Buffer
 	if code := run(clusterArgs, &stdout, &stderr, nil); code != exitOK {
@@ -26,6 +27,7 @@ func TestCluster(t *testing.T) {
 		"nats 1     ready\n", "nats 2     ready\n", "nats 3     ready\n",
 		"central 1  listening on 127.0.0.1:", "central 2  listening on 127.0.0.1:",
 		"central    every agency has finished, the draw is done\n",
+		"central 1  action: stream_replica | result: fail | error: it is behind the leader\n",
 		"agency 1   1 winner\n", "agency 2   0 winners\n",
 		"run        every central tells the same winners\n",
 		dir + "/export.csv has 4 rows, each agency's those of its file, in their order.\n",
@@ -51,6 +53,7 @@ func TestClusterFails(t *testing.T) {
 		{"a server dies", "nats 2 dies", nil, "nats 2 exited with code 1 before it was to stop", "nats-server: no such file\n"},
 		{"a server is never ready", "nats 3 is silent", []string{"--timeout", "1s"}, "nats 3 was not ready within 1s", ""},
 		{"a server does not stop", "nats 1 is stubborn", nil, "nats 1 did not stop within 300ms of SIGTERM", "nats 1     did not stop and was killed\n"},
+		{"a line says fail", "central-2 grumbles", nil, "central 2 logged 1 line with result: fail", ""},
 		{"a central tells something else", "central-2 tells nobody", nil, "central 2 tells agency 1 0 winners, which was told 1 winner before", ""},
 		{"the export fails", "export fails", nil, "export exited with code 1", "server: a message is missing\n"},
 		{"the export lacks a row", "export loses a row", nil, "export.csv", ""},

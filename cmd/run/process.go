@@ -31,6 +31,8 @@ type process struct {
 	// read takes in a line that is a record, and says what is new in it. It may
 	// be nil.
 	read func(record, event) (news string, err error)
+	// passing are actions that may fail for a moment without anybody's fault.
+	passing []string
 	// judge says what is wrong with the end of a process that nobody told to
 	// stop, or "".
 	judge func() string

@@ -321,7 +321,11 @@ func (r *round) take(ev event) {
 	if !ok {
 		return
 	}
-	if rec.result == "fail" {
+	switch {
+	case rec.result != "fail":
+	case slices.Contains(p.passing, rec.action):
+		r.screen.say(p.who, message(ev.line))
+	default:
 		if p.fails++; p.fails <= maxFailLines {
 			r.screen.alarm(p.who, message(ev.line))
 		}

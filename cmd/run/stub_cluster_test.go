@@ -73,6 +73,12 @@ func stubSharing(listener net.Listener, expected int, name string) {
 			for strings.Count(strings.Join(sharedRows(), ""), "end\n") < expected {
 				time.Sleep(time.Millisecond)
 			}
+			if misbehave(name, "sees a lag") {
+				logLine("action: stream_replica | result: fail | error: it is behind the leader")
+			}
+			if misbehave(name, "grumbles") {
+				logLine("action: ledger_failed | result: fail | error: it is gone")
+			}
 			once.Do(stubDrawn)
 			fmt.Fprintln(conn, strings.Count(string(rows), ",7574\r\n"))
 		}()
