@@ -64,7 +64,7 @@ func testMain(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-var ownNames = regexp.MustCompile(`(?m)^(server|client\d+|` + network + `|` + volume + `)$`)
+var ownNames = regexp.MustCompile(`(?m)^(server|client\d+|` + network + `|` + volume + `|(nats|central|agency)-\d|` + clusterProject + `_\w.*)$`)
 
 // lookForOthers returns an error when there is no engine, and when there is
 // something under the project's names that these tests would destroy.
