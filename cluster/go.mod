@@ -3,15 +3,20 @@ module loteria/cluster
 go 1.26.0
 
 require (
+	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/nats-io/jwt/v2 v2.8.2
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.55.0
 	github.com/nats-io/nkeys v0.4.16
+	github.com/rs/zerolog v1.35.1
 	github.com/spf13/pflag v1.1.0
 	go.uber.org/goleak v1.3.0
+	golang.org/x/sync v0.24.0
+	loteria v0.0.0
 )
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.2.0 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/fxamacker/cbor/v2 v2.9.0 // indirect
 	github.com/go-logr/logr v1.4.2 // indirect
@@ -46,10 +51,7 @@ replace loteria => ../
 tool github.com/nats-io/nats-server/v2
 
 require (
-	github.com/cespare/xxhash/v2 v2.3.0
-	github.com/rs/zerolog v1.35.1
 	k8s.io/api v0.34.1
 	k8s.io/apimachinery v0.34.1
-	loteria v0.0.0
 	sigs.k8s.io/yaml v1.6.0
 )

@@ -202,6 +202,10 @@ func parseOrigin(text string) (o origin, err error) {
 		return o, err
 	}
 	if strings.Contains(text, "://") {
+		o.servers.hasUser = strings.Contains(text, "@") // whatever else is wrong must not be shown
+		if o.servers.hasUser {
+			return o, nil
+		}
 		return o, errors.New("not a folder")
 	}
 	o.folder = text
@@ -232,4 +236,12 @@ func (c config) centralName() string {
 		}
 	}
 	return string(name)
+}
+
+// sharedName is centralName where there are others, or empty.
+func (c config) sharedName() string {
+	if !c.ledger.areGiven() {
+		return ""
+	}
+	return c.centralName()
 }
