@@ -19,6 +19,16 @@ watch: build ## the same, slowly, and with the central's page to watch it: http:
 	go build -o bin/run ./cmd/run
 	@exec bin/run --bin bin --data "$(or $(DATA),.data)" --admin "$(or $(ADMIN),127.0.0.1:8080)" --loop-period 100ms --stay
 
+.PHONY: cluster
+cluster: build bin/nats-server ## the same with three NATS servers that keep the bets of two centrals (DATA=folder for other data)
+	go build -o bin/run ./cmd/run
+	@exec bin/run --bin bin --data "$(or $(DATA),.data)" --cluster deploy/nats/nats.conf
+
+# Go itself knows when there is something to do.
+.PHONY: bin/nats-server
+bin/nats-server:
+	cd cluster && CGO_ENABLED=0 go build -trimpath -o ../bin/nats-server github.com/nats-io/nats-server/v2
+
 .PHONY: build
 build: ## bin/server and bin/client, static
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/server ./cmd/client
