@@ -62,6 +62,9 @@ func TestAnEndThatWasNotAvailable(t *testing.T) {
 	config := config(c, 1)
 	config.Patience = 500 * time.Millisecond
 	contest := openContest(t, config)
+	if _, _, err := contest.TryResume(1); err != nil {
+		t.Fatal(err)
+	}
 	resume := c.StallAllClients()
 	for range 2 { // the second one is not even tried
 		if err := contest.DrawWithout(1); !errors.Is(err, lottery.ErrUnavailable) {
