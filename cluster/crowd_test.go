@@ -83,6 +83,6 @@ func TestAllResumeAtOnce(t *testing.T) {
 	claimed.Wait()
 	t.Logf("%d agencies have resumed after %v", agencies, time.Since(begun))
 	if lost := log.count("slow consumer") + log.count(`"action":"connect_ledger","result":"in_progress"`); lost > 0 {
-		t.Errorf("what the servers answer was too much for the connection:\n%s", log.String())
+		t.Errorf("what the servers answer was too much for the connection: %d lines say so", lost)
 	}
 }

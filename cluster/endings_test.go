@@ -53,10 +53,10 @@ func TestTheDrawIsMadeWithoutAnAgencyAfterAnOutage(t *testing.T) {
 	}
 }
 
-// TestAnEndThatWasNotAvailable has an operator end the betting of an agency
-// while no server answers. When they do again the agency, which was not ended,
-// may bet.
-func TestAnEndThatWasNotAvailable(t *testing.T) {
+// TestAnEndThatWasNotTried has an operator end the betting of an agency while no
+// server answers, and something else of the agency is on its way. When they
+// answer again the agency, which was not ended, may bet.
+func TestAnEndThatWasNotTried(t *testing.T) {
 	t.Parallel()
 	c := natstest.Start(t, 1)
 	config := config(c, 1)
@@ -66,10 +66,11 @@ func TestAnEndThatWasNotAvailable(t *testing.T) {
 		t.Fatal(err)
 	}
 	resume := c.StallAllClients()
-	for range 2 { // the second one is not even tried
-		if err := contest.DrawWithout(1); !errors.Is(err, lottery.ErrUnavailable) {
-			t.Errorf("without servers the answer is %v, want %v", err, lottery.ErrUnavailable)
-		}
+	if _, _, err := contest.TryResume(1); !errors.Is(err, lottery.ErrUnavailable) {
+		t.Errorf("without servers the answer is %v, want %v", err, lottery.ErrUnavailable)
+	}
+	if err := contest.DrawWithout(1); !errors.Is(err, lottery.ErrUnavailable) {
+		t.Errorf("without servers the answer is %v, want %v", err, lottery.ErrUnavailable)
 	}
 	resume()
 	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
@@ -81,9 +82,11 @@ func TestAnEndThatWasNotAvailable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ended := len(contest.Awaited()) == 0
-	err := contest.TryStore(ledgertest.Batch(t, ledgertest.Bets(1, 0, 1)...))
-	if !ended && err != nil {
+	if err := contest.TryStore(ledgertest.Batch(t, ledgertest.Bets(1, 0, 1)...)); err != nil {
 		t.Errorf("the agency has not ended, and its bet is refused: %v", err)
 	}
+	if err := contest.TryFinish(1, 1, true); err != nil {
+		t.Error(err)
+	}
+	contest.CheckDraw(true, ledgertest.Winners(ledgertest.Bets(1, 0, 1)...))
 }

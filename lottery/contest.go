@@ -422,13 +422,18 @@ func (a *account) compare(agency int, said Tally) error {
 }
 
 // end has the ledger end the agency's betting. An end that is not refused may
-// still come. The caller holds the lock.
+// still come: of a shared ledger only a claim tells, as of rows that may not have
+// been kept. The caller holds the lock.
 func (c *Contest) end(agency int, a *account, how Ending, done func(error)) {
 	a.ending = true
 	c.ledger.End(agency, a.stored.Mark, how, func(err error) {
-		if errors.Is(err, ErrMoved) {
+		isUnknown := c.shared && errors.Is(err, ErrUnavailable) // it may not even have been tried
+		if isUnknown || errors.Is(err, ErrMoved) {
 			a.mu.Lock()
 			a.ending = false
+			if isUnknown {
+				a.lose(err)
+			}
 			a.mu.Unlock()
 		}
 		done(err)
@@ -477,9 +482,11 @@ func (c *Contest) endWithout(agency int) error {
 			defer a.mu.Unlock()
 			c.end(agency, a, Missing, done)
 		})
-		if !errors.Is(err, ErrMoved) {
+		if !errors.Is(err, ErrMoved) && !(c.shared && errors.Is(err, ErrUnavailable)) {
 			return failure(err)
 		}
+		// An agency that never comes claims nothing, and without a claim the ledger
+		// may stay as it is.
 		err = wait(func(done func(error)) {
 			a.mu.Lock()
 			defer a.mu.Unlock()

@@ -125,12 +125,12 @@ func winnersSize(winners []string) (size int) {
 	return size
 }
 
-// maxRows returns how many bytes of rows a message may hold: the servers' limit
-// is for headers and rows together.
+// maxRows returns how many bytes of rows a message may hold: the limits of the
+// servers and of the stream are for headers and rows together.
 func (l *Ledger) maxRows() int {
 	most := l.server.Load().maxPayload
-	if most == 0 {
-		return maxRows
+	if l.maxMessage > 0 {
+		most = min(most, l.maxMessage)
 	}
 	return max(min(maxRows, most-headerRoom), lottery.MaxRow)
 }

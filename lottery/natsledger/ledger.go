@@ -35,6 +35,8 @@ type Ledger struct {
 	answers *nats.Subscription
 	prefix  string // of the ids of messages
 
+	maxMessage int // bytes of a message that the stream takes; 0 and less are without a limit
+
 	ctx     context.Context // done when the ledger lets go
 	cancel  context.CancelFunc
 	workers sync.WaitGroup // goroutines that end with ctx
@@ -120,7 +122,7 @@ func open(ctx context.Context, c Config, conn *nats.Conn, gone <-chan struct{}) 
 	}
 	l := &Ledger{
 		config: c, stream: streamName(c.Contest), log: c.Log, conn: conn, gone: gone, js: js,
-		inbox: nats.NewInbox(), prefix: rand.Text(),
+		inbox: nats.NewInbox(), prefix: rand.Text(), maxMessage: int(info.Config.MaxMsgSize),
 		failed: make(chan struct{}), wake: make(chan struct{}, 1), tellUp: make(chan struct{}, 1),
 		chains: make([]*chain, c.Agencies), busy: map[*chain]struct{}{}, parcels: map[string]*parcel{}, consumers: map[uint64]context.CancelFunc{},
 		ended: make([]*lottery.Account, c.Agencies), heard: time.Now(), drawing: make(turn, 1), deadlines: make(turn, 1),

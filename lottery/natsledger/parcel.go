@@ -292,16 +292,20 @@ func (l *Ledger) reconnected() {
 // connection for it may take as long as a write to its socket.
 type server struct {
 	name       string // empty when there is none
-	maxPayload int    // bytes of a message; 0 is not known
+	maxPayload int    // bytes of a message that each one so far takes
 }
 
 func (l *Ledger) noteServer() {
-	l.server.Store(&server{name: l.conn.ConnectedServerName(), maxPayload: int(l.conn.MaxPayload())})
+	now := server{name: l.conn.ConnectedServerName(), maxPayload: int(l.conn.MaxPayload())}
+	if last := l.server.Load(); last != nil {
+		now.maxPayload = min(now.maxPayload, last.maxPayload)
+	}
+	l.server.Store(&now)
 }
 
 // disconnected ends what read from the connection: it begins again on the next.
 func (l *Ledger) disconnected(err error) {
-	l.server.Store(&server{})
+	l.server.Store(&server{maxPayload: l.server.Load().maxPayload}) // what is made meanwhile has to fit
 	l.mu.Lock()
 	for _, cancel := range l.consumers {
 		cancel()
