@@ -83,10 +83,10 @@ func TestAnEndThatWasNotTried(t *testing.T) {
 		}
 	}
 	if err := contest.TryStore(ledgertest.Batch(t, ledgertest.Bets(1, 0, 1)...)); err != nil {
-		t.Errorf("the agency has not ended, and its bet is refused: %v", err)
+		t.Fatalf("the agency has not ended, and its bet is refused: %v", err)
 	}
 	if err := contest.TryFinish(1, 1, true); err != nil {
-		t.Error(err)
+		t.Fatal(err)
 	}
 	contest.CheckDraw(true, ledgertest.Winners(ledgertest.Bets(1, 0, 1)...))
 }
