@@ -59,10 +59,12 @@ type Ledger struct {
 	ready  []*chain            // those that wait to publish, first come, first served
 	ids    uint64              // given away so far, of messages and questions
 
-	parcels  map[string]*parcel // what waits for an answer, by its token
-	outbox   []*parcel          // what is to be sent again, or first
-	inFlight int                // bytes of messages that are published and not acknowledged
-	wake     chan struct{}      // the publisher has something to do
+	parcels   map[string]*parcel // what waits for an answer, by its token
+	outbox    []*parcel          // what is to be sent again, or first
+	asking    int                // questions under way
+	questions []*parcel          // that are to be asked when there are few enough
+	inFlight  int                // bytes of messages that are published and not acknowledged
+	wake      chan struct{}      // the publisher has something to do
 
 	tells  []func() // callbacks that are due, in their order
 	tellUp chan struct{}

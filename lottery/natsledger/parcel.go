@@ -22,6 +22,7 @@ const (
 	forcePeriod  = 5 * time.Second        // between two such tries
 	beginTime    = time.Minute
 	closeTime    = 5 * time.Second
+	maxAsking    = 16              // questions at once: an answer may be as long as the longest message, and a third more
 	writeTimeout = 2 * time.Second // of the connection's socket
 )
 
@@ -33,6 +34,8 @@ type parcel struct {
 	reply    func(*nats.Msg) // takes in an answer; the caller holds the lock
 	batch    func(id string) // numbers msgs before they are sent; nil unless they are an atomic batch
 	question *parcel         // that asks what has become of it
+	asks     bool            // it is a question
+	asking   bool            // it is one of those that are under way
 
 	tries   int
 	silent  int       // tries in a row without an answer
@@ -57,9 +60,19 @@ func (l *Ledger) address(p *parcel) {
 // drop forgets a parcel. The caller holds the lock.
 func (l *Ledger) drop(p *parcel) {
 	p.dropped = true
+	l.asked(p)
 	delete(l.parcels, p.token)
 	if p.question != nil {
 		l.drop(p.question)
+	}
+}
+
+// asked makes room for another question. The caller holds the lock.
+func (l *Ledger) asked(p *parcel) {
+	if p.asking {
+		p.asking = false
+		l.asking--
+		l.wakeUp()
 	}
 }
 
@@ -69,7 +82,11 @@ func (l *Ledger) post(p *parcel) {
 		return
 	}
 	p.queued, p.waiting, p.resting = true, false, false
-	l.outbox = append(l.outbox, p)
+	if p.asks && !p.asking {
+		l.questions = append(l.questions, p)
+	} else {
+		l.outbox = append(l.outbox, p)
+	}
 	l.wakeUp()
 }
 
@@ -170,6 +187,18 @@ func (l *Ledger) nextParcel() *parcel {
 		}
 	}
 	l.outbox = nil
+	for len(l.questions) > 0 && l.asking < maxAsking {
+		p := l.questions[0]
+		l.questions = l.questions[1:]
+		if p.queued = false; !p.dropped {
+			p.asking = true
+			l.asking++
+			return p
+		}
+	}
+	if len(l.questions) == 0 {
+		l.questions = nil
+	}
 	if l.watch.blockedBy() != nil {
 		return nil // the sweep wakes the publisher when that is over
 	}
@@ -404,11 +433,12 @@ func (l *Ledger) getSubject() string { return "$JS.API.STREAM.MSG.GET." + l.stre
 // the lock, and answer is called with it.
 func (l *Ledger) get(request getRequest, answer func(*storedMessage, error)) *parcel {
 	body, _ := json.Marshal(request) // never fails
-	p := &parcel{msgs: []*nats.Msg{{Subject: l.getSubject(), Data: body}}}
+	p := &parcel{asks: true, msgs: []*nats.Msg{{Subject: l.getSubject(), Data: body}}}
 	p.reply = func(reply *nats.Msg) {
 		var response getResponse
 		s, err := response.read(reply.Data)
 		if err != nil || l.watch.blockedBy() != nil {
+			l.asked(p) // others may have an answer
 			l.later(p, againDelay)
 			return
 		}
