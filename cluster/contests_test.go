@@ -18,8 +18,8 @@ import (
 
 // isPassing reports whether an agency comes again after an error.
 func isPassing(err error) bool {
-	refusal := (*lottery.Refusal)(nil)
-	return errors.Is(err, lottery.ErrUnavailable) || errors.As(err, &refusal) && refusal.Code == lottery.Fenced
+	refusal := (*lottery.Refusal)(nil) // a gap is behind a batch that was not available
+	return errors.Is(err, lottery.ErrUnavailable) || errors.As(err, &refusal) && (refusal.Code == lottery.Fenced || refusal.Code == lottery.Gap)
 }
 
 // agency is one of a test, which says RESUME at a central by chance after each
@@ -114,7 +114,7 @@ func (a *agency) send(c *lottery.Contest, writer lottery.Writer, count int) (end
 		err  error
 	}
 	answers := make(chan answer, window)
-	sent, flying := a.answered, 0
+	sent, flying, lost := a.answered, 0, count+1
 	refused := func(err error) {
 		failed = true
 		ended = ended || isOver(err)
@@ -142,7 +142,8 @@ func (a *agency) send(c *lottery.Contest, writer lottery.Writer, count int) (end
 			switch {
 			case got.err != nil:
 				refused(got.err)
-			case failed:
+				lost = min(lost, got.upTo)
+			case got.upTo > lost:
 				a.t.Errorf("agency %d: a batch is stored after one that was not", a.number)
 			default:
 				a.answered = got.upTo
