@@ -86,6 +86,9 @@ func (l *Ledger) launch(c *chain) *flight {
 	}
 	f.reply = func(reply *nats.Msg) { l.landed(f, reply) }
 	l.inFlight += f.bytes
+	if f.isEnd() {
+		l.ending++
+	}
 	c.flight = f
 	l.address(&f.parcel)
 	return f
@@ -223,6 +226,9 @@ func (l *Ledger) landed(f *flight, reply *nats.Msg) {
 func (l *Ledger) settle(f *flight) {
 	l.drop(&f.parcel)
 	l.inFlight -= f.bytes
+	if f.isEnd() {
+		l.ending--
+	}
 	f.chain.flight = nil
 	l.wakeUp()
 }

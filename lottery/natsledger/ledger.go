@@ -53,11 +53,13 @@ type Ledger struct {
 	err    error // that the ledger died of
 	events lottery.Events
 
-	chains []*chain            // of agency i+1; nil until it is first spoken of
-	busy   map[*chain]struct{} // those with anything queued or on its way
-	idle   sync.Cond           // busy has become empty, or there is nothing left to tell
-	ready  []*chain            // those that wait to publish, first come, first served
-	ids    uint64              // given away so far, of messages and questions
+	chains    []*chain            // of agency i+1; nil until it is first spoken of
+	busy      map[*chain]struct{} // those with anything queued or on its way
+	idle      sync.Cond           // busy has become empty, or there is nothing left to tell
+	ready     []*chain            // those that wait to publish, first come, first served
+	readyEnds []*chain            // those of them whose turn has come, with an end while there are enough of these
+	ending    int                 // ends under way
+	ids       uint64              // given away so far, of messages and questions
 
 	parcels   map[string]*parcel // what waits for an answer, by its token
 	outbox    []*parcel          // what is to be sent again, or first

@@ -23,6 +23,7 @@ const (
 	beginTime    = time.Minute
 	closeTime    = 5 * time.Second
 	maxAsking    = 16              // questions at once: an answer may be as long as the longest message, and a third more
+	maxEnding    = 16              // ends at once: for each nats-server makes a store of its own on its disk, which takes some 10 ms
 	writeTimeout = 2 * time.Second // of the connection's socket
 )
 
@@ -202,9 +203,17 @@ func (l *Ledger) nextParcel() *parcel {
 	if l.watch.blockedBy() != nil {
 		return nil // the sweep wakes the publisher when that is over
 	}
+	for n := maxEnding - l.ending; n > 0 && len(l.readyEnds) > 0; n-- {
+		l.ready = append(l.ready, l.readyEnds[0])
+		l.readyEnds = l.readyEnds[1:]
+	}
 	for len(l.ready) > 0 && l.inFlight+maxRows+headerRoom <= maxInFlight {
 		c := l.ready[0]
 		l.ready = l.ready[1:]
+		if l.ending >= maxEnding && len(c.ops) > 0 && c.ops[0].kind == opEnd {
+			l.readyEnds = append(l.readyEnds, c)
+			continue
+		}
 		if f := l.launch(c); f != nil {
 			if f.isEnd() {
 				f.batch = f.number
@@ -214,6 +223,9 @@ func (l *Ledger) nextParcel() *parcel {
 	}
 	if len(l.ready) == 0 {
 		l.ready = nil
+	}
+	if len(l.readyEnds) == 0 {
+		l.readyEnds = nil
 	}
 	return nil
 }
@@ -271,7 +283,11 @@ func (l *Ledger) sweepOnce(now time.Time) (silent bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, p := range l.parcels {
-		if p.waiting && now.Sub(p.sent) > attemptTime {
+		late := attemptTime
+		if now.Sub(l.heard) < attemptTime { // they are slow, and more to do makes them slower
+			late <<= min(p.silent, 3)
+		}
+		if p.waiting && now.Sub(p.sent) > late {
 			p.silent++
 			silent = silent || p.silent >= 2
 			l.post(p)
@@ -282,7 +298,7 @@ func (l *Ledger) sweepOnce(now time.Time) (silent bool) {
 			l.giveUp(c)
 		}
 	}
-	if len(l.ready) > 0 {
+	if len(l.ready)+len(l.readyEnds) > 0 {
 		l.wakeUp()
 	}
 	if !silent || now.Sub(l.heard) < silenceTime || now.Sub(l.forced) < forcePeriod {
