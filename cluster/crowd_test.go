@@ -36,7 +36,7 @@ func (b *safeBuffer) count(text string) int {
 // client for a subscription (64 MiB each).
 func TestAllResumeAtOnce(t *testing.T) {
 	t.Parallel()
-	const agencies = 600
+	const agencies = 400
 	c := natstest.Start(t, 1)
 	config := config(c, agencies)
 	config.MaxBytes, config.Patience = 1<<30, answerTime

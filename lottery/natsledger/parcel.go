@@ -1,6 +1,7 @@
 package natsledger
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -441,10 +442,21 @@ func (r *getResponse) read(data []byte) (*storedMessage, error) {
 	return s, nil
 }
 
+// withoutBody cuts the body of the message out of an answer. It may be most of
+// the answer, and to parse it takes milliseconds. The servers write it behind
+// all that matters here (nats-server, StoredMsg), and no text before can hold
+// what is looked for, as JSON escapes its quotes.
+func withoutBody(answer []byte) []byte {
+	if i := bytes.Index(answer, []byte(`,"data":"`)); i >= 0 {
+		return append(answer[:i:i], "}}"...)
+	}
+	return answer
+}
+
 // getSubject is where the stream's leader is asked for a message.
 func (l *Ledger) getSubject() string { return "$JS.API.STREAM.MSG.GET." + l.stream }
 
-// get asks for a message, again and again until there is an answer, unless it is
+// get asks for a message, without its body, again and again until there is an answer, unless it is
 // dropped. The answer is nil when there is no such message. The caller holds
 // the lock, and answer is called with it.
 func (l *Ledger) get(request getRequest, answer func(*storedMessage, error)) *parcel {
@@ -452,7 +464,7 @@ func (l *Ledger) get(request getRequest, answer func(*storedMessage, error)) *pa
 	p := &parcel{asks: true, msgs: []*nats.Msg{{Subject: l.getSubject(), Data: body}}}
 	p.reply = func(reply *nats.Msg) {
 		var response getResponse
-		s, err := response.read(reply.Data)
+		s, err := response.read(withoutBody(reply.Data))
 		if err != nil || l.watch.blockedBy() != nil {
 			l.asked(p) // others may have an answer
 			l.later(p, againDelay)
