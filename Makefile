@@ -27,6 +27,7 @@ build: ## bin/server and bin/client, static
 test: ## every test that needs no container engine, with the race detector
 	go test -race -timeout 20m ./...
 	cd bench/peers && go test -timeout 20m ./...
+	cd cluster && go test -race -timeout 20m ./...
 
 COUNT ?= 6
 
@@ -44,6 +45,7 @@ bench: build ## measures the parts (run/bench.txt, for benchstat), the peers and
 .PHONY: chaos
 chaos: ## the long forms of the tests with power cuts, kills, cut connections and hostile peers
 	CHAOS=1 go test -count=1 -timeout 60m -v -run 'PowerCut|Fault|Full|Kills|Cuts|Rivals|Hostile' ./lottery/csvledger ./cmd
+	cd cluster && CHAOS=1 go test -count=1 -timeout 60m -v ./...
 
 FUZZTIME ?= 10m
 
@@ -64,6 +66,7 @@ lint: ## gofmt, vet, staticcheck, and shellcheck where it is installed
 	$(STATICCHECK) ./...
 	$(STATICCHECK) -tags e2e ./deploy/e2e
 	cd bench/peers && go vet ./... && $$(go -C ../.. tool -n staticcheck) ./...
+	cd cluster && go vet ./... && $$(go -C .. tool -n staticcheck) ./...
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "shellcheck is not installed: skipped"; fi
 
 .PHONY: pictures

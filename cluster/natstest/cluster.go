@@ -1,0 +1,267 @@
+package natstest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+const (
+	central      = "central"
+	operator     = "operator"
+	operatorPass = "operator-of-tests"
+
+	// deadAddress is what servers tell of themselves to other servers. Nothing
+	// listens there, so that no server finds a way past the proxies.
+	deadAddress = "127.0.0.1:1"
+)
+
+// Cluster is one NATS server or three, with proxies between them and in front
+// of them.
+type Cluster struct {
+	t       testing.TB
+	servers []*node
+	clients []*proxy   // one before each server
+	routes  [][]*proxy // from the first to the second; nil from one to itself
+}
+
+// backend is a server that runs in one way or the other. Its calls are made
+// one at a time.
+type backend interface {
+	// start returns when the server takes connections, with its addresses.
+	start() (addresses, error)
+	stop() error
+	kill() error
+	// pause and resume return false if the server cannot be stopped alone, so
+	// that its connections have to be stalled.
+	pause() (bool, error)
+	resume() error
+}
+
+// addresses are where a running server listens, as host:port.
+type addresses struct{ client, cluster, monitor string }
+
+type state int
+
+const (
+	down state = iota
+	running
+	paused
+)
+
+// node is one server of a cluster.
+type node struct {
+	name string
+	dir  string // StoreDir
+	backend
+
+	mu       sync.Mutex // held while the server starts and stops
+	seen     sync.Mutex // guards what is below
+	state    state
+	at       addresses
+	isolated int
+}
+
+func (n *node) set(s state, at addresses) {
+	n.seen.Lock()
+	defer n.seen.Unlock()
+	n.state, n.at = s, at
+}
+
+func (n *node) look() (state, addresses, int) {
+	n.seen.Lock()
+	defer n.seen.Unlock()
+	return n.state, n.at, n.isolated
+}
+
+// build makes n servers with their proxies, and starts them.
+func build(t testing.TB, n int, make1 func(c *Cluster, i int) backend) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t}
+	t.TempDir() // its removal has to come after close
+	t.Cleanup(c.close)
+	for i := range n {
+		c.servers = append(c.servers, &node{name: fmt.Sprintf("nats-%d", i), dir: t.TempDir()})
+		c.clients = append(c.clients, c.newProxy())
+		c.routes = append(c.routes, make([]*proxy, n))
+		for j := range n {
+			if i != j {
+				c.routes[i][j] = c.newProxy()
+			}
+		}
+	}
+	// The first election comes at once. If it finds no route it is repeated
+	// after some 5 s: so the routes wait until all servers are there.
+	var flow []func()
+	for i := range n {
+		flow = append(flow, each(c.routes[i], (*proxy).stall))
+	}
+	errs := make(chan error, n)
+	for i, s := range c.servers {
+		s.backend = make1(c, i)
+		go func() { errs <- c.start(i) }()
+	}
+	for range n {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	for _, f := range flow {
+		f()
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+	c.WaitReady()
+	return c
+}
+
+func (c *Cluster) newProxy() *proxy {
+	c.t.Helper()
+	p, err := newProxy()
+	if err != nil {
+		c.t.Fatalf("a proxy: %v", err)
+	}
+	return p
+}
+
+// Size returns the number of servers.
+func (c *Cluster) Size() int { return len(c.servers) }
+
+// Name returns the server's name, as stream infos have it.
+func (c *Cluster) Name(i int) string { return c.servers[i].name }
+
+// URLs returns where clients connect: one address for each server, which stay
+// the same over restarts.
+func (c *Cluster) URLs() []string { return c.urls("") }
+
+// OperatorURLs are URLs for a user that may delete and change streams.
+func (c *Cluster) OperatorURLs() []string { return c.urls(operator + ":" + operatorPass + "@") }
+
+func (c *Cluster) urls(user string) []string {
+	urls := make([]string, 0, len(c.clients))
+	for _, p := range c.clients {
+		urls = append(urls, "nats://"+user+p.address())
+	}
+	return urls
+}
+
+// Running returns true if the server is neither down nor paused.
+func (c *Cluster) Running(i int) bool {
+	s, _, _ := c.servers[i].look()
+	return s == running
+}
+
+// Stop ends a server in an orderly way.
+func (c *Cluster) Stop(i int) {
+	c.t.Helper()
+	c.end(i, "stop", func(n *node) error { return n.stop() })
+}
+
+// Kill ends a server without a word to anyone. A paused one can be killed too.
+func (c *Cluster) Kill(i int) {
+	c.t.Helper()
+	c.end(i, "kill", func(n *node) error {
+		defer c.silence(i)()
+		return n.kill()
+	})
+}
+
+func (c *Cluster) end(i int, how string, end func(*node) error) {
+	c.t.Helper()
+	n := c.servers[i]
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s, _, _ := n.look(); s == down || s == paused && how == "stop" {
+		c.t.Fatalf("%s %s: it does not run", how, n.name)
+	}
+	if err := end(n); err != nil {
+		c.t.Fatalf("%s %s: %v", how, n.name, err)
+	}
+	n.set(down, addresses{})
+	c.point(i, addresses{})
+}
+
+// Restart starts a server that is down, and returns when it takes connections.
+// It may not know a leader by then: WaitReady and WaitCurrent wait for that.
+func (c *Cluster) Restart(i int) {
+	c.t.Helper()
+	if err := c.start(i); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *Cluster) start(i int) error {
+	n := c.servers[i]
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s, _, _ := n.look(); s != down {
+		return fmt.Errorf("start %s: it runs already", n.name)
+	}
+	at, err := n.start()
+	if err != nil {
+		return fmt.Errorf("start %s: %w", n.name, err)
+	}
+	n.set(running, at)
+	c.point(i, at)
+	return nil
+}
+
+// point leads the proxies to where the server is now.
+func (c *Cluster) point(i int, at addresses) {
+	c.clients[i].point(at.client)
+	for from := range c.servers {
+		if from != i {
+			c.routes[from][i].point(at.cluster)
+		}
+	}
+}
+
+// Wipe empties the folder of a server that is down.
+func (c *Cluster) Wipe(i int) {
+	c.t.Helper()
+	n := c.servers[i]
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s, _, _ := n.look(); s != down {
+		c.t.Fatalf("wipe %s: it runs", n.name)
+	}
+	entries, err := os.ReadDir(n.dir)
+	if err != nil {
+		c.t.Fatalf("wipe %s: %v", n.name, err)
+	}
+	for _, e := range entries {
+		if err := os.RemoveAll(filepath.Join(n.dir, e.Name())); err != nil {
+			c.t.Fatalf("wipe %s: %v", n.name, err)
+		}
+	}
+}
+
+// close ends everything. Servers are killed: nobody needs their folders now.
+func (c *Cluster) close() {
+	var ends sync.WaitGroup
+	for i, n := range c.servers {
+		ends.Go(func() {
+			defer c.silence(i)()
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			if s, _, _ := n.look(); s == down {
+				return
+			}
+			if err := n.kill(); err != nil {
+				c.t.Errorf("the end of %s: %v", n.name, err)
+			}
+		})
+	}
+	ends.Wait()
+	for i := range c.clients {
+		c.clients[i].close()
+		for _, p := range c.routes[i] {
+			if p != nil {
+				p.close()
+			}
+		}
+	}
+}
