@@ -2,6 +2,7 @@ package chaos_test
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -30,38 +31,56 @@ type crowd struct {
 	stuck bool
 }
 
-// sender is one agency.
+// sender is one agency, or one of two that go by its number.
 type sender struct {
-	crowd  *crowd
-	agency int
-	rng    *rand.Rand
-	bets   []lottery.Bet
-	sums   []uint64 // digests: sums[n] of the first n bets
-	digest *xxhash.Digest
+	crowd    *crowd
+	agency   int
+	centrals []*slot // that it goes to
+	rng      *rand.Rand
+	bets     []lottery.Bet
+	sums     []uint64 // digests: sums[n] of the first n bets
+	digest   *xxhash.Digest
+	total    int                // bets of its file; 0 is without a limit, until it is told to finish
+	change   func(*lottery.Bet) // what its bets have of their own; may be nil
+	isRival  bool
 
 	// What follows is guarded by crowd.mu.
 	acked    int  // bets
 	answers  int  // good ones
 	refusals int  // and others
 	finished bool // FINISHED was acknowledged
+	beaten   bool // a rival's bets are stored
 }
 
-var errDied = errors.New("the central has died")
+var (
+	errDied   = errors.New("the central has died")
+	errBeaten = errors.New("the central has other bets")
+)
 
 func newCrowd(t *testing.T, s *storage, rng *rand.Rand) *crowd {
+	c := emptyCrowd(t, s)
+	for i := range s.agencies {
+		c.join(&sender{agency: i + 1, centrals: s.centrals}, rng.Uint64())
+	}
+	return c
+}
+
+func emptyCrowd(t *testing.T, s *storage) *crowd {
 	c := &crowd{t: t, storage: s, finish: make(chan struct{}), given: make(chan struct{})}
 	c.moved = sync.NewCond(&c.mu)
-	for i := range s.agencies {
-		a := &sender{crowd: c, agency: i + 1, rng: rand.New(rand.NewPCG(rng.Uint64(), uint64(i))), digest: xxhash.New()}
-		a.sums = []uint64{a.digest.Sum64()}
-		c.senders = append(c.senders, a)
-		c.running.Go(a.run)
-	}
 	t.Cleanup(func() {
 		c.giveUp()
 		c.running.Wait()
 	})
 	return c
+}
+
+// join has a sender begin.
+func (c *crowd) join(a *sender, seed uint64) {
+	a.crowd, a.rng, a.digest = c, rand.New(rand.NewPCG(seed, uint64(len(c.senders)))), xxhash.New()
+	a.sums = []uint64{a.digest.Sum64()}
+	c.senders = append(c.senders, a)
+	c.running.Go(a.run)
 }
 
 func (c *crowd) giveUp() {
@@ -106,7 +125,7 @@ func (c *crowd) awaitAnswers(what string, n int) {
 	c.mu.Unlock()
 	c.await(what, func() bool {
 		for i, a := range c.senders {
-			if a.answers < before[i]+n {
+			if a.answers < before[i]+n && !a.finished && !a.beaten {
 				return false
 			}
 		}
@@ -120,7 +139,7 @@ func (c *crowd) awaitEnd() {
 	c.t.Helper()
 	c.await("all agencies to finish", func() bool {
 		for _, a := range c.senders {
-			if !a.finished {
+			if !a.finished && !a.beaten {
 				return false
 			}
 		}
@@ -136,17 +155,15 @@ func (a *sender) run() {
 			return
 		default:
 		}
-		l := a.crowd.storage.centrals[a.rng.IntN(len(a.crowd.storage.centrals))].now()
+		l := a.centrals[a.rng.IntN(len(a.centrals))].now()
 		done, err := a.visit(l)
 		a.note(func() {
-			if done {
-				a.finished = true
-			}
+			a.finished, a.beaten = done, err == errBeaten
 			if err != nil {
 				a.refusals++
 			}
 		})
-		if done {
+		if done || err == errBeaten {
 			return
 		}
 		if err != nil {
@@ -183,18 +200,26 @@ func (a *sender) visit(l *life) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	ending := false
-	select {
-	case <-a.crowd.finish:
-		ending = true
-	default:
-	}
-	if !ending || stored < len(a.bets) {
-		return false, a.send(l, writer, stored, ending)
+	end := a.end()
+	if stored < end {
+		return false, a.send(l, writer, stored, end)
 	}
 	said := lottery.Tally{Bets: uint64(stored), HasBets: true, Digest: a.sums[stored], HasDigest: true}
 	err = l.wait(func(done func(error)) error { return l.contest.Finish(a.agency, writer, said, done) })
 	return err == nil, err
+}
+
+// end returns how many bets the agency's file has.
+func (a *sender) end() int {
+	select {
+	case <-a.crowd.finish:
+		return len(a.bets)
+	default:
+	}
+	if a.total > 0 {
+		return a.total
+	}
+	return math.MaxInt
 }
 
 // resume says RESUME, and compares the answer with what the agency knows.
@@ -211,7 +236,12 @@ func (a *sender) resume(l *life) (stored int, writer lottery.Writer, err error) 
 		return 0, 0, err
 	}
 	stored = int(bets)
+	if a.isRival {
+		a.make(stored)
+	}
 	switch {
+	case a.isRival && digest != a.sums[stored]:
+		return 0, 0, errBeaten
 	case stored < a.acked:
 		a.crowd.t.Errorf("agency %d: RESUME tells %d bets, %d are acknowledged", a.agency, stored, a.acked)
 		a.crowd.giveUp()
@@ -227,9 +257,8 @@ func (a *sender) resume(l *life) (stored int, writer lottery.Writer, err error) 
 	return stored, writer, nil
 }
 
-// send sends what the central does not have yet, and new bets unless the agency
-// is at its end.
-func (a *sender) send(l *life, writer lottery.Writer, next int, ending bool) error {
+// send sends what the central does not have yet, up to the end of the file.
+func (a *sender) send(l *life, writer lottery.Writer, next, end int) error {
 	window, batches := 1+a.rng.IntN(8), 1+a.rng.IntN(30)
 	type pending struct {
 		end  int
@@ -247,10 +276,7 @@ func (a *sender) send(l *life, writer lottery.Writer, next int, ending bool) err
 		}
 	}
 	for range batches {
-		n := 1 + a.rng.IntN(4)
-		if ending {
-			n = min(n, len(a.bets)-next)
-		}
+		n := min(1+a.rng.IntN(4), end-next)
 		if n == 0 {
 			break
 		}
@@ -280,6 +306,9 @@ func (a *sender) make(n int) {
 		return
 	}
 	for _, bet := range ledgertest.Bets(a.agency, len(a.bets), n-len(a.bets)) {
+		if a.change != nil {
+			a.change(&bet)
+		}
 		a.bets = append(a.bets, bet)
 		_, _ = a.digest.Write(bet.AppendRow(nil))
 		a.sums = append(a.sums, a.digest.Sum64())
