@@ -30,3 +30,9 @@ require (
 replace loteria => ../
 
 tool github.com/nats-io/nats-server/v2
+
+require (
+	github.com/cespare/xxhash/v2 v2.3.0
+	github.com/rs/zerolog v1.35.1
+	loteria v0.0.0
+)

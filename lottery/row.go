@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unsafe"
 )
 
 const (
@@ -61,6 +62,24 @@ func ParseRow(row string) (Bet, error) {
 		return bet, nil
 	}
 	return parseAny(text)
+}
+
+// ParseRows reads rows that stand one after the other, and calls visit with each
+// bet and the length of its row. The bet's texts are only valid until visit
+// returns. The error says why the first row that is none is none: ParseRows goes no
+// further.
+func ParseRows(rows []byte, visit func(bet Bet, size int)) error {
+	text := unsafe.String(unsafe.SliceData(rows), len(rows))
+	for len(text) > 0 {
+		size := strings.IndexByte(text, '\n') + 1
+		bet, err := ParseRow(text[:size])
+		if err != nil {
+			return err
+		}
+		visit(bet, size)
+		text = text[size:]
+	}
+	return nil
 }
 
 // parseAny is ParseRow of a row without its line ending.

@@ -2,6 +2,7 @@ package lottery
 
 import (
 	_ "embed"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -103,4 +104,27 @@ func FuzzRow(f *testing.F) {
 			t.Fatalf("%q was read as %+v, which is no valid bet: %v", row, bet, err)
 		}
 	})
+}
+
+func TestParseRows(t *testing.T) {
+	const one, two = "1,Ana,Paz,007,2000-02-29,42\r\n", "2,\"a,b\",Paz,8,2000-02-29,7574\r\n"
+	tests := []struct {
+		rows  string
+		sizes []int
+		fails bool
+	}{
+		{"", nil, false},
+		{one + two + one, []int{len(one), len(two), len(one)}, false},
+		{one + two[:len(two)-1], []int{len(one)}, true},
+		{one + "\r\n" + two, []int{len(one)}, true},
+		{one + "\n", []int{len(one)}, true},
+		{"x" + one + two, nil, true},
+	}
+	for _, test := range tests {
+		var sizes []int
+		err := ParseRows([]byte(test.rows), func(_ Bet, size int) { sizes = append(sizes, size) })
+		if !slices.Equal(sizes, test.sizes) || (err != nil) != test.fails {
+			t.Errorf("%q: rows of %v bytes, %v; want %v, an error: %t", test.rows, sizes, err, test.sizes, test.fails)
+		}
+	}
 }

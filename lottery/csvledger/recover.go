@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"unsafe"
 
 	"loteria/lottery"
 )
@@ -172,17 +171,13 @@ func (b *parsedBlock) memory() []byte {
 
 func (b *parsedBlock) parse() {
 	b.stretches, b.reason = b.stretches[:0], ""
-	text := unsafe.String(unsafe.SliceData(b.text), len(b.text)) // no bet outlives the block
-	for start, rest := 0, b.text; len(rest) > 0; {
-		var row []byte
-		row, rest = cutRow(rest)
-		bet, err := lottery.ParseRow(text[start : start+len(row)])
-		if err != nil {
-			b.reason = err.Error()
-			return
-		}
-		b.add(&bet, start, len(row))
-		start += len(row)
+	start := 0
+	err := lottery.ParseRows(b.text, func(bet lottery.Bet, size int) {
+		b.add(&bet, start, size)
+		start += size
+	})
+	if err != nil {
+		b.reason = err.Error()
 	}
 }
 

@@ -70,6 +70,14 @@ type Report struct {
 	Bytes    uint64         // of the rows
 	Agencies []AgencyReport // those with bets, or whose betting has ended
 	Drawn    bool
+	Damaged  []Copy // servers that turned out to lack messages, which others had
+	Copies   []Copy // every server whose copy was read on its own, by Check
+}
+
+// Copy is one server's copy of a stream, as far as it was read.
+type Copy struct {
+	Server  string
+	Missing uint64 // sequence number of the first message that it lacks; 0 is none
 }
 
 // AgencyReport is what a stream holds of one agency.

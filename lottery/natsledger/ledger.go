@@ -2,22 +2,326 @@ package natsledger
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
+	"strconv"
+	"sync"
+	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
 	"loteria/lottery"
 )
 
 // Ledger is a lottery.Ledger in a stream.
-type Ledger struct{ lottery.Ledger }
+//
+// One mutex guards what it knows; it is never held while a callback or the
+// network is waited for. Three goroutines do the work: the publisher sends what
+// is to be stored, the subscription of the inbox takes in the answers, and the
+// teller calls back. Others follow what every central has to know, and look
+// after what got no answer.
+type Ledger struct {
+	config  Config
+	stream  string
+	created time.Time // when the stream was, which tells it from another of its name
+	log     zerolog.Logger
+	conn    *nats.Conn
+	gone    <-chan struct{} // closed when the connection is
+	js      jetstream.JetStream
+	inbox   string // answers come to inbox.token
+	answers *nats.Subscription
+	prefix  string // of the ids of messages
 
-var errNotBuilt = errors.New("natsledger: still to be built")
+	ctx     context.Context // done when the ledger lets go
+	cancel  context.CancelFunc
+	workers sync.WaitGroup // goroutines that end with ctx
+	callers sync.WaitGroup // goroutines that a call has started: the draw, a deadline
+	failed  chan struct{}
+	closing sync.Once
+
+	drawing   turn // of the one draw that goes on
+	deadlines turn
+
+	mu     sync.Mutex
+	begun  bool
+	closed bool
+	err    error // that the ledger died of
+	events lottery.Events
+
+	chains []*chain            // of agency i+1; nil until it is first spoken of
+	busy   map[*chain]struct{} // those with anything queued or on its way
+	idle   sync.Cond           // busy has become empty, or there is nothing left to tell
+	ready  []*chain            // those that wait to publish, first come, first served
+	ids    uint64              // given away so far, of messages and questions
+
+	parcels  map[string]*parcel // what waits for an answer, by its token
+	outbox   []*parcel          // what is to be sent again, or first
+	inFlight int                // bytes of messages that are published and not acknowledged
+	wake     chan struct{}      // the publisher has something to do
+
+	tells  []func() // callbacks that are due, in their order
+	tellUp chan struct{}
+	spoken bool // the teller is in a callback
+	over   bool // the ledger is closed, and its goroutines have ended
+
+	ended    []*lottery.Account // of agency i+1, when its betting has ended
+	deadline time.Time
+	deadSeq  uint64 // of the message that has set the deadline
+	drawn    []byte // the draw message's body, when there is one
+	lastSeen uint64 // sequence number of the last notice
+
+	heard    time.Time // when anything was last answered
+	forced   time.Time // when the ledger last asked for another connection
+	troubles troubles
+	look     look // what the stream's leader last said
+}
+
+// limits of what a ledger keeps and asks at once.
+const (
+	maxRows     = 256 << 10 // bytes of rows in one message
+	maxWinners  = 16 << 10  // bytes of winners in one message: all headers end at 64 KiB
+	headerRoom  = maxWinners + 2<<10
+	maxInFlight = 24 << 20 // bytes of messages that are published and not acknowledged
+)
+
+var _ lottery.Ledger = (*Ledger)(nil)
 
 // Open opens the contest, which it begins when there is none. It waits for the
-// servers until ctx is done.
-func Open(ctx context.Context, c Config) (*Ledger, error) { return nil, errNotBuilt }
+// servers until ctx is done; what no waiting mends, as wrong credentials, is an
+// error at once. Other terms than the contest's are a *TermsError.
+func Open(ctx context.Context, c Config) (*Ledger, error) {
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	conn, gone, err := connect(ctx, &c)
+	if err != nil {
+		return nil, err
+	}
+	l, err := open(ctx, c, conn, gone)
+	if err != nil {
+		closeConn(conn, gone)
+		return nil, err
+	}
+	return l, nil
+}
+
+func open(ctx context.Context, c Config, conn *nats.Conn, gone <-chan struct{}) (*Ledger, error) {
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return nil, err
+	}
+	info, err := openStream(ctx, js, &c)
+	if err != nil {
+		return nil, err
+	}
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails
+	l := &Ledger{
+		config: c, stream: streamName(c.Contest), created: info.Created, log: c.Log, conn: conn, gone: gone, js: js,
+		inbox: nats.NewInbox(), prefix: hex.EncodeToString(random[:]),
+		failed: make(chan struct{}), wake: make(chan struct{}, 1), tellUp: make(chan struct{}, 1),
+		chains: make([]*chain, c.Agencies), busy: map[*chain]struct{}{}, parcels: map[string]*parcel{},
+		ended: make([]*lottery.Account, c.Agencies), heard: time.Now(), drawing: make(turn, 1), deadlines: make(turn, 1),
+	}
+	l.idle.L = &l.mu
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.look.take(info)
+	if l.answers, err = conn.Subscribe(l.inbox+".*", l.receive); err != nil {
+		l.cancel()
+		return nil, err
+	}
+	conn.SetReconnectHandler(func(*nats.Conn) { l.reconnected() })
+	conn.SetDisconnectErrHandler(func(_ *nats.Conn, err error) { l.disconnected(err) })
+	return l, nil
+}
 
 // Stream returns the name of the contest's stream.
-func (l *Ledger) Stream() string { return "" }
+func (l *Ledger) Stream() string { return l.stream }
 
-// Health returns how the servers are. It waits for nothing.
-func (l *Ledger) Health() Health { return Health{} }
+// Begin implements lottery.Ledger.
+func (l *Ledger) Begin(events lottery.Events) (lottery.Stored, error) {
+	ctx, cancel := context.WithTimeout(l.ctx, beginTime)
+	defer cancel()
+	if err := l.readNotices(ctx); err != nil {
+		return lottery.Stored{}, err
+	}
+	used, err := l.readUsed(ctx)
+	if err != nil {
+		return lottery.Stored{}, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return lottery.Stored{}, lottery.ErrClosed
+	}
+	stored := lottery.Stored{Accounts: make([]lottery.Account, l.config.Agencies), Shared: true, Drawn: l.drawn != nil, Used: used}
+	for i := range stored.Accounts {
+		stored.Accounts[i].Unknown = true
+		if e := l.ended[i]; e != nil {
+			stored.Accounts[i].Ended, stored.Used = e.Ended, true
+		}
+	}
+	l.begun, l.events = true, events
+	for _, work := range []func(){l.publish, l.callBack, l.sweep, l.follow, l.watch} {
+		l.workers.Go(work)
+	}
+	return stored, nil
+}
+
+// refusal returns why nothing is taken any more, or nil. The caller holds the
+// lock.
+func (l *Ledger) refusal() error {
+	if l.err == nil && l.closed {
+		return lottery.ErrClosed
+	}
+	return l.err
+}
+
+// chainOf returns the agency's chain. The caller holds the lock.
+func (l *Ledger) chainOf(agency int) *chain {
+	c := l.chains[agency-1]
+	if c == nil {
+		c = &chain{agency: agency, subject: betsSubject(l.stream, agency)}
+		l.chains[agency-1] = c
+	}
+	return c
+}
+
+// Append implements lottery.Ledger. Rows that one message does not hold are
+// several messages.
+func (l *Ledger) Append(rows lottery.Stretch, after lottery.Mark, done func(error)) (lottery.Mark, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.refusal(); err != nil {
+		return 0, err
+	}
+	c := l.chainOf(rows.Agency)
+	switch {
+	case c.failed != nil:
+		return 0, c.failed
+	case !c.tailKnown || after != c.tail.mark():
+		return 0, lottery.ErrMoved
+	}
+	by := time.Now().Add(l.config.Patience)
+	if rows.Bets == 0 {
+		l.push(c, op{kind: opSync, after: after, by: by, done: done})
+		return after, nil
+	}
+	parts, err := split(rows, l.maxRows())
+	if err != nil {
+		return 0, err
+	}
+	for i := range parts {
+		part := &parts[i]
+		o := op{kind: opAppend, after: c.tail.mark(), by: by, bets: part.Bets, bytes: len(part.Rows), winners: part.Winners}
+		if i == len(parts)-1 {
+			o.done = done
+		}
+		c.copy(part)
+		o.mark = c.tail.mark()
+		c.ops = append(c.ops, o)
+	}
+	l.start(c)
+	return c.tail.mark(), nil
+}
+
+// Claim implements lottery.Ledger.
+func (l *Ledger) Claim(agency int, after lottery.Mark, resumed bool, done func(*lottery.Account, error)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.refusal(); err != nil {
+		l.tell(func() { done(nil, err) })
+		return
+	}
+	l.push(l.chainOf(agency), op{kind: opClaim, after: after, by: time.Now().Add(l.config.Patience), resumed: resumed, claimed: done})
+}
+
+// End implements lottery.Ledger.
+func (l *Ledger) End(agency int, after lottery.Mark, how lottery.Ending, done func(error)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err := l.refusal()
+	c := l.chainOf(agency)
+	if err == nil && l.ended[agency-1] == nil {
+		err = c.failed
+	}
+	if err != nil {
+		l.tell(func() { done(err) })
+		return
+	}
+	l.push(c, op{kind: opEnd, after: after, by: time.Now().Add(l.config.Patience), how: how, done: done})
+}
+
+// Failed implements lottery.Ledger.
+func (l *Ledger) Failed() <-chan struct{} { return l.failed }
+
+// Err implements lottery.Ledger.
+func (l *Ledger) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// die has the ledger fail for good. The caller holds the lock.
+func (l *Ledger) die(err error) {
+	if l.err != nil {
+		return
+	}
+	l.err = err
+	close(l.failed)
+	l.log.Error().Str("action", "ledger_failed").Str("result", "fail").Str("stream", l.stream).Err(err).Send()
+	for c := range l.busy {
+		if c.flight != nil {
+			l.settle(c.flight)
+		}
+		l.refuseAll(c, err)
+	}
+}
+
+// Close implements lottery.Ledger. What was appended becomes durable, or is
+// answered when its time is over.
+func (l *Ledger) Close() error {
+	l.closing.Do(func() {
+		l.mu.Lock()
+		l.closed = true
+		begun := l.begun
+		for begun && l.waited() {
+			l.idle.Wait()
+		}
+		l.mu.Unlock()
+		l.callers.Wait()
+		l.mu.Lock()
+		for begun && len(l.tells) > 0 || l.spoken {
+			l.idle.Wait()
+		}
+		l.mu.Unlock()
+		l.cancel()
+		l.workers.Wait()
+		_ = l.answers.Unsubscribe() // the connection goes anyway
+		closeConn(l.conn, l.gone)
+		l.callRest()
+	})
+	return l.Err()
+}
+
+// waited reports whether anybody still waits for an answer. The caller holds
+// the lock.
+func (l *Ledger) waited() bool {
+	for c := range l.busy {
+		if len(c.ops) > 0 || c.flight != nil && len(c.flight.ops) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// id returns a new id. The caller holds the lock.
+func (l *Ledger) id() string {
+	l.ids++
+	return l.prefix + "-" + strconv.FormatUint(l.ids, 36)
+}
+
+var errOtherStream = errors.New("the stream of the contest was deleted, or another one has its name now: " +
+	"what was stored is no longer there; take the contest back from a backup, or begin another")

@@ -2,14 +2,148 @@ package natsledger
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"loteria/lottery"
 )
 
-// Read reads a whole contest, also while centrals write to it: it calls visit for
-// the stretches in the order of the stream, whose memory is only theirs until it
-// returns. It checks each agency's chain, count and digest, and that nothing is
-// missing. The error is a *DamageError, or what reading or visit gave.
+// Read reads a whole contest, also while centrals write to it: up to the message
+// that is the last when it begins. It calls visit for the stretches in the order of
+// the stream, whose memory is only theirs until it returns.
+//
+// It checks that no message is missing, each agency's chain, counts, rows and
+// digest, and the draw. What one server lacks is read from another one, and such
+// servers are in the report. The error is a *DamageError when no server has a
+// message, or when one is not as a central writes it; else what visit gave, or why
+// the stream cannot be read by the time that ctx ends. The report is of what came
+// before an error.
 func Read(ctx context.Context, c Config, visit func(lottery.Stretch) error) (Report, error) {
-	return Report{}, errNotBuilt
+	r, terms, leave, err := openReader(ctx, c)
+	if err != nil {
+		return Report{Stream: streamName(c.Contest)}, err
+	}
+	defer leave()
+	return r.read(ctx, terms, visit)
+}
+
+// Export writes the rows of a contest as bets.csv has them, in the order of the
+// stream. It is Read in all else.
+func Export(ctx context.Context, c Config, w io.Writer) (Report, error) {
+	return Read(ctx, c, func(s lottery.Stretch) error {
+		_, err := w.Write(s.Rows)
+		return err
+	})
+}
+
+// Check is Read of every server's copy, one after the other, without giving the
+// rows to anyone. The error is a *DamageError also when one server alone lacks
+// something. Servers that cannot be read are not in the report's list.
+func Check(ctx context.Context, c Config) (Report, error) {
+	r, terms, leave, err := openReader(ctx, c)
+	if err != nil {
+		return Report{Stream: streamName(c.Contest)}, err
+	}
+	defer leave()
+	report, err := r.read(ctx, terms, func(lottery.Stretch) error { return nil })
+	if err != nil {
+		return report, err
+	}
+	info, err := r.info(ctx)
+	if err != nil {
+		return report, err
+	}
+	var damage error
+	for _, server := range r.serversOf(info) {
+		_, err := r.readAll(ctx, server, newVerifier(r.stream, r.agencies, true), nil)
+		var lacks *DamageError
+		switch {
+		case err == nil:
+			report.Copies = append(report.Copies, Copy{Server: server})
+		case errors.As(err, &lacks):
+			report.Copies = append(report.Copies, Copy{Server: server, Missing: lacks.Sequence})
+			damage = errors.Join(damage, err)
+		default:
+			return report, err
+		}
+	}
+	return report, damage
+}
+
+// read reads all.
+func (r *reader) read(ctx context.Context, terms lottery.Terms, visit func(lottery.Stretch) error) (Report, error) {
+	v := newVerifier(r.stream, terms.Agencies, true)
+	damaged, err := r.readAll(ctx, "", v, visit)
+	report := v.report()
+	report.Terms.Agencies = terms.Agencies
+	for _, server := range slices.Sorted(maps.Keys(damaged)) {
+		report.Damaged = append(report.Damaged, Copy{server, damaged[server]})
+	}
+	return report, err
+}
+
+// readAll gives all messages of the stream to a verifier, and the stretches to
+// visit, which may be nil. Server is whose copy alone is read, or empty. It returns
+// the servers that lack messages, with the first of these.
+func (r *reader) readAll(ctx context.Context, server string, v *verifier, visit func(lottery.Stretch) error) (map[string]uint64, error) {
+	s := scan{reader: r, headersOnly: !v.withRows, server: server}
+	s.visit = func(sequence uint64, msg jetstream.Msg) error {
+		stretch, bets, err := v.message(sequence, msg.Subject(), msg.Headers(), msg.Data())
+		if err != nil || !bets || visit == nil {
+			return err
+		}
+		return visit(stretch)
+	}
+	err := s.run(ctx)
+	if err == nil {
+		err = v.finish(s.last)
+	}
+	return s.damaged, err
+}
+
+// report returns what was seen.
+func (v *verifier) report() Report {
+	report := Report{Stream: v.stream, Terms: lottery.Terms{Agencies: len(v.chains), Deadline: v.deadline.time},
+		Messages: v.messages, Rows: v.rows, Bytes: v.bytes, Drawn: v.drawn > 0}
+	for i := range v.chains {
+		if c := &v.chains[i]; c.bets > 0 || c.ended != lottery.Open {
+			report.Agencies = append(report.Agencies, AgencyReport{i + 1, c.bets, c.digest.Sum64(), len(c.winners), c.ended})
+		}
+	}
+	return report
+}
+
+// openReader connects to the servers and finds the stream, whose number of
+// agencies it has to know. leave ends the connection.
+func openReader(ctx context.Context, c Config) (r *reader, terms lottery.Terms, leave func(), err error) {
+	conn, err := dial(ctx, c)
+	if err != nil {
+		return nil, terms, nil, err
+	}
+	defer func() {
+		if err != nil {
+			conn.Close()
+		}
+	}()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return nil, terms, nil, err
+	}
+	r = &reader{js: js, stream: streamName(c.Contest), log: c.Log}
+	info, err := r.info(ctx)
+	if err != nil {
+		return nil, terms, nil, err
+	}
+	text := info.Config.Metadata[metadataAgencies]
+	if terms.Agencies, err = strconv.Atoi(text); err != nil || terms.Agencies < 1 {
+		err = &DamageError{Stream: r.stream, Found: fmt.Sprintf("the number of agencies %.40q in its metadata", text), Expected: "a contest's stream"}
+		return nil, terms, nil, err
+	}
+	r.agencies = terms.Agencies
+	return r, terms, conn.Close, nil
 }

@@ -1,0 +1,388 @@
+package natsledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	attemptTime  = 1500 * time.Millisecond // that an answer may take before the same is sent again
+	sweepPeriod  = 50 * time.Millisecond
+	againDelay   = 100 * time.Millisecond // when there is no leader, or it is not known who leads
+	crowdDelay   = 250 * time.Millisecond // when too much is queued at the servers
+	fullDelay    = 500 * time.Millisecond // when the stream is full
+	damageDelay  = 500 * time.Millisecond // when it has holes
+	silenceTime  = 2 * attemptTime        // without any answer, after which another server is tried
+	forcePeriod  = 5 * time.Second        // between two such tries
+	beginTime    = time.Minute
+	closeTime    = 5 * time.Second
+	writeTimeout = 2 * time.Second // of the connection's socket
+)
+
+// parcel is what is sent until its answer is good enough: a message to store, or
+// a question. Each time the same is sent, and the answer to any of them counts.
+type parcel struct {
+	token    string
+	msgs     []*nats.Msg
+	reply    func(*nats.Msg) // takes in an answer; the caller holds the lock
+	batch    func(id string) // numbers msgs before they are sent; nil unless they are an atomic batch
+	question *parcel         // that asks what has become of it
+
+	tries   int
+	silent  int       // tries in a row without an answer
+	first   time.Time // when it was first sent
+	sent    time.Time // when it was last sent
+	waiting bool      // for an answer
+	queued  bool      // in the outbox
+	dropped bool
+}
+
+func (p *parcel) settled() bool { return p.dropped }
+
+// address gives a parcel its token and registers it. The caller holds the lock.
+func (l *Ledger) address(p *parcel) {
+	l.ids++
+	p.token = strconv.FormatUint(l.ids, 36)
+	l.parcels[p.token] = p
+	p.msgs[len(p.msgs)-1].Reply = l.inbox + "." + p.token
+}
+
+// drop forgets a parcel. The caller holds the lock.
+func (l *Ledger) drop(p *parcel) {
+	p.dropped = true
+	delete(l.parcels, p.token)
+	if p.question != nil {
+		l.drop(p.question)
+	}
+}
+
+// post has a parcel sent. The caller holds the lock.
+func (l *Ledger) post(p *parcel) {
+	if p.dropped || p.queued {
+		return
+	}
+	p.queued, p.waiting, p.question = true, false, nil
+	l.outbox = append(l.outbox, p)
+	l.wakeUp()
+}
+
+// later has a parcel sent again after a while. The caller holds the lock.
+func (l *Ledger) later(p *parcel, delay time.Duration) {
+	p.waiting = false
+	time.AfterFunc(delay, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.post(p)
+	})
+}
+
+// stumble notes an answer that should not be, and tries again.
+func (l *Ledger) stumble(p *parcel, err error) {
+	if l.troubles.stumbled == nil || l.troubles.stumbled.Error() != err.Error() {
+		l.log.Error().Str("action", "publish").Str("result", "in_progress").Str("stream", l.stream).Err(err).Send()
+	}
+	l.troubles.stumbled = err
+	l.later(p, againDelay)
+}
+
+func (l *Ledger) wakeUp() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// publish sends what waits, until the ledger lets go.
+func (l *Ledger) publish() {
+	for {
+		l.mu.Lock()
+		p := l.next(time.Now())
+		id := ""
+		if p != nil && p.batch != nil {
+			id = l.id()
+		}
+		l.mu.Unlock()
+		if p == nil {
+			select {
+			case <-l.wake:
+				continue
+			case <-l.ctx.Done():
+				return
+			}
+		}
+		if id != "" {
+			p.batch(id)
+		}
+		if err := l.send(p); err != nil {
+			l.mu.Lock()
+			if p.waiting {
+				l.later(p, againDelay)
+			}
+			if errors.Is(err, nats.ErrMaxPayload) {
+				l.troubles.stumbled = fmt.Errorf("the servers take at most %d bytes in a message (max_payload), which is too little", l.conn.MaxPayload())
+			}
+			l.mu.Unlock()
+		}
+	}
+}
+
+func (l *Ledger) send(p *parcel) error {
+	for _, msg := range p.msgs {
+		if err := l.conn.PublishMsg(msg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// next returns what is to be sent next, or nil. The caller holds the lock.
+func (l *Ledger) next(now time.Time) *parcel {
+	p := l.nextParcel()
+	if p == nil {
+		return nil
+	}
+	if p.tries == 0 {
+		p.first = now
+	}
+	p.tries++
+	p.sent, p.waiting = now, true
+	return p
+}
+
+func (l *Ledger) nextParcel() *parcel {
+	for len(l.outbox) > 0 {
+		p := l.outbox[0]
+		l.outbox = l.outbox[1:]
+		if p.queued = false; !p.dropped {
+			return p
+		}
+	}
+	l.outbox = nil
+	if l.troubles.damage() != nil {
+		return nil // the sweep wakes the publisher when that is over
+	}
+	for len(l.ready) > 0 && l.inFlight+maxRows+headerRoom <= maxInFlight {
+		c := l.ready[0]
+		l.ready = l.ready[1:]
+		if f := l.launch(c); f != nil {
+			if f.isEnd() {
+				f.batch = f.number
+			}
+			return &f.parcel
+		}
+	}
+	if len(l.ready) == 0 {
+		l.ready = nil
+	}
+	return nil
+}
+
+// receive takes in an answer of the servers.
+func (l *Ledger) receive(reply *nats.Msg) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.parcels[strings.TrimPrefix(reply.Subject, l.inbox+".")]
+	if p == nil {
+		return
+	}
+	if isNoResponders(reply) { // there is no leader
+		if p.waiting {
+			l.later(p, againDelay)
+		}
+		return
+	}
+	l.heard = time.Now()
+	p.silent = 0
+	p.reply(reply)
+}
+
+// isNoResponders reports whether a server says that nobody listens
+// (https://docs.nats.io/nats-concepts/core-nats/reqreply#no-responders).
+func isNoResponders(reply *nats.Msg) bool {
+	return len(reply.Data) == 0 && reply.Header.Get("Status") == "503"
+}
+
+// sweep looks after what has no answer, until the ledger lets go.
+func (l *Ledger) sweep() {
+	ticker := time.NewTicker(sweepPeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-l.ctx.Done():
+			return
+		case now := <-ticker.C:
+			if l.sweepOnce(now) {
+				l.log.Warn().Str("action", "reconnect").Str("result", "in_progress").Str("server", l.conn.ConnectedUrlRedacted()).
+					Msg("the servers do not answer")
+				_ = l.conn.ForceReconnect() // an error says that it is closed
+			}
+		}
+	}
+}
+
+// sweepOnce sends again what is late and gives up what is too late. It reports
+// whether another server should be tried.
+func (l *Ledger) sweepOnce(now time.Time) (silent bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.parcels {
+		if p.waiting && now.Sub(p.sent) > attemptTime {
+			p.silent++
+			silent = silent || p.silent >= 2
+			l.post(p)
+		}
+	}
+	for c := range l.busy {
+		if o := c.head(); o != nil && now.After(o.by) {
+			l.giveUp(c)
+		}
+	}
+	if len(l.ready) > 0 {
+		l.wakeUp()
+	}
+	if !silent || now.Sub(l.heard) < silenceTime || now.Sub(l.forced) < forcePeriod {
+		return false
+	}
+	l.forced = now
+	return true
+}
+
+// head returns the call that has waited longest, or nil.
+func (c *chain) head() *op {
+	switch {
+	case c.flight != nil && len(c.flight.ops) > 0:
+		return &c.flight.ops[0]
+	case len(c.ops) > 0:
+		return &c.ops[0]
+	}
+	return nil
+}
+
+// reconnected sends again what may be lost.
+func (l *Ledger) reconnected() {
+	l.log.Info().Str("action", "connect_ledger").Str("result", "success").Str("server", l.conn.ConnectedUrlRedacted()).Send()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.heard = time.Now()
+	for _, p := range l.parcels {
+		if p.waiting {
+			l.post(p)
+		}
+	}
+}
+
+func (l *Ledger) disconnected(err error) {
+	if l.ctx.Err() == nil {
+		l.log.Warn().Str("action", "connect_ledger").Str("result", "in_progress").AnErr("reason", err).Send()
+	}
+}
+
+// acknowledgement is the answer to a message
+// (https://docs.nats.io/reference/reference-protocols/nats_api_reference).
+type acknowledgement struct {
+	Stream string       `json:"stream"`
+	Seq    uint64       `json:"seq"`
+	Error  *serverError `json:"error"`
+}
+
+type serverError struct {
+	Code        int    `json:"err_code"`
+	Description string `json:"description"`
+}
+
+func (a *acknowledgement) read(data []byte) error {
+	if err := json.Unmarshal(data, a); err != nil {
+		return err
+	}
+	if a.Error == nil && a.Seq == 0 {
+		return fmt.Errorf("%.80q has neither a sequence number nor an error", data)
+	}
+	return nil
+}
+
+// last returns the sequence number that a wrong one was compared with.
+func (e *serverError) last() (uint64, bool) {
+	_, number, _ := strings.Cut(e.Description, ": ")
+	last, err := strconv.ParseUint(number, 10, 64)
+	return last, err == nil
+}
+
+// getRequest asks the stream's leader for a message
+// (https://docs.nats.io/reference/reference-protocols/nats_api_reference#fetching-from-a-stream-by-sequence).
+type getRequest struct {
+	Seq     uint64 `json:"seq,omitempty"` // this one, or the first one from it on
+	LastFor string `json:"last_by_subj,omitempty"`
+	NextFor string `json:"next_by_subj,omitempty"`
+}
+
+// storedMessage is a message as the leader has it.
+type storedMessage struct {
+	seq     uint64
+	subject string
+	header  nats.Header
+	data    []byte
+}
+
+// getResponse is the answer.
+type getResponse struct {
+	Error   *serverError `json:"error"`
+	Message *struct {
+		Subject string `json:"subject"`
+		Seq     uint64 `json:"seq"`
+		Header  []byte `json:"hdrs"`
+		Data    []byte `json:"data"`
+	} `json:"message"`
+}
+
+// read returns the message, or nil when there is none.
+func (r *getResponse) read(data []byte) (*storedMessage, error) {
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, err
+	}
+	switch {
+	case r.Error != nil && r.Error.Code == codeNoMessage:
+		return nil, nil
+	case r.Error != nil:
+		return nil, fmt.Errorf("the servers answer %d: %s", r.Error.Code, r.Error.Description)
+	case r.Message == nil:
+		return nil, fmt.Errorf("%.80q has no message", data)
+	}
+	s := &storedMessage{seq: r.Message.Seq, subject: r.Message.Subject, data: r.Message.Data}
+	if len(r.Message.Header) > 0 {
+		var err error
+		if s.header, err = nats.DecodeHeadersMsg(r.Message.Header); err != nil {
+			return s, nil // decode will say that there is none of ours
+		}
+	}
+	return s, nil
+}
+
+// getSubject is where the stream's leader is asked for a message.
+func (l *Ledger) getSubject() string { return "$JS.API.STREAM.MSG.GET." + l.stream }
+
+// get asks for a message, again and again until there is an answer, unless it is
+// dropped. The answer is nil when there is no such message. The caller holds
+// the lock, and answer is called with it.
+func (l *Ledger) get(request getRequest, answer func(*storedMessage, error)) *parcel {
+	body, _ := json.Marshal(request) // never fails
+	p := &parcel{msgs: []*nats.Msg{{Subject: l.getSubject(), Data: body}}}
+	p.reply = func(reply *nats.Msg) {
+		var response getResponse
+		s, err := response.read(reply.Data)
+		if err != nil || l.troubles.damage() != nil {
+			l.later(p, againDelay)
+			return
+		}
+		l.drop(p)
+		answer(s, nil)
+	}
+	l.address(p)
+	l.post(p)
+	return p
+}

@@ -1,0 +1,75 @@
+package natsledger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// result is what a draw makes known. It is a function of the bets, so that each
+// central makes the same.
+type result struct {
+	winners [][]string // documents, of agency i+1 and in their order
+	body    []byte     // of the message of the draw: JSON, always small
+}
+
+// drawBody is the body of the message of the draw.
+type drawBody struct {
+	Bets    uint64 `json:"bets"`
+	Winners int    `json:"winners"`
+	Digest  string `json:"xxh64"` // of "agency,document\n" of all winners, by agency and in their order
+}
+
+// result returns the result of what was seen.
+func (v *verifier) result() *result {
+	r := &result{winners: make([][]string, len(v.chains))}
+	var body drawBody
+	digest := xxhash.New()
+	for i := range v.chains {
+		c := &v.chains[i]
+		r.winners[i] = c.winners
+		body.Bets += c.bets
+		body.Winners += len(c.winners)
+		for _, document := range c.winners {
+			fmt.Fprintf(digest, "%d,%s\n", i+1, document)
+		}
+	}
+	body.Digest = hex(digest.Sum64())
+	r.body, _ = json.Marshal(body) // never fails: numbers and text
+	return r
+}
+
+// pass reads the headers of the whole stream, and returns the result of the
+// contest. All betting must have ended. Any error means that there is no result
+// yet: a message that no server has at the moment, a server that does not answer, or
+// a *DamageError for good.
+func (r *reader) pass(ctx context.Context) (*result, error) {
+	v := newVerifier(r.stream, r.agencies, false)
+	if _, err := r.readAll(ctx, "", v, nil); err != nil {
+		return nil, err
+	}
+	for i := range v.chains {
+		if v.chains[i].closed == 0 {
+			return nil, &DamageError{Stream: r.stream, Agency: i + 1, Found: "betting that has not ended", Expected: "the agency's end before the draw"}
+		}
+	}
+	return v.result(), nil
+}
+
+// Winners returns what the draw of a contest tells, once all betting has ended:
+// the documents of the bets that have won, of agency i+1 and in their order. It
+// reads the headers of the whole stream, as every central does for the draw.
+func Winners(ctx context.Context, c Config) ([][]string, error) {
+	r, _, leave, err := openReader(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	result, err := r.pass(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return result.winners, nil
+}

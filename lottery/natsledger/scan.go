@@ -1,0 +1,275 @@
+package natsledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+)
+
+const (
+	pullBytes    = 16 << 20         // that a consumer sends ahead
+	pullExpiry   = 10 * time.Second // of one request for them
+	pullBeat     = time.Second      // of a consumer that has nothing to send
+	stallTime    = 3 * time.Second  // without a message that the leader has
+	consumerTime = 10 * time.Second // until a consumer that nobody reads is removed
+	askTime      = 2 * time.Second  // for one question to the servers
+	askAgain     = 100 * time.Millisecond
+	placements   = 40 // tries to get a consumer on one of three servers: one of 10 million fails
+)
+
+// reader reads a stream.
+type reader struct {
+	js       jetstream.JetStream
+	stream   string
+	agencies int
+	log      zerolog.Logger
+	missed   func(server string, sequence uint64) // is told of servers that lack messages; may be nil
+}
+
+// scan is one walk over a stream, from its first message to the one that is the
+// last when it begins.
+//
+// A consumer reads from the copy of the server that it is on, and skips what that
+// copy lacks, or stops there, without a word. So whatever is missing is looked for
+// on the other servers, too: a message was acknowledged by most of them.
+type scan struct {
+	*reader
+	headersOnly bool
+	server      string // whose copy alone is to be read; empty is any
+	visit       func(sequence uint64, msg jetstream.Msg) error
+
+	next    uint64            // message to come
+	last    uint64            // message to come before the end
+	lacking []string          // servers that do not have the next one
+	behind  []string          // servers that may not have it yet
+	damaged map[string]uint64 // the first message that a server lacks
+}
+
+// errLag says that a server is not as far as the leader.
+var errLag = errors.New("no server that answers is as far as the leader")
+
+// run walks. The error is a *DamageError when no server has a message, else what
+// visit or ctx gave, or that the stream is not there.
+func (s *scan) run(ctx context.Context) error {
+	s.damaged = make(map[string]uint64)
+	info, err := s.info(ctx)
+	if err != nil {
+		return err
+	}
+	s.last = info.State.LastSeq
+	for s.next = 1; s.next <= s.last; {
+		if err := s.walk(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// walk goes on with one consumer, as far as that comes.
+func (s *scan) walk(ctx context.Context) error {
+	consumer, server, err := s.consumer(ctx)
+	if err != nil {
+		return err
+	}
+	if consumer == nil {
+		return s.nowhere(ctx)
+	}
+	defer s.remove(consumer)
+	messages, err := consumer.Messages(jetstream.PullMaxBytes(pullBytes), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullBeat))
+	if err != nil {
+		return s.pause(ctx, err)
+	}
+	defer messages.Stop()
+	for s.next <= s.last {
+		msg, err := messages.Next(jetstream.NextMaxWait(stallTime))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			return s.stalled(ctx, server, err)
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return err
+		}
+		switch sequence := meta.Sequence.Stream; {
+		case sequence < s.next:
+			continue
+		case sequence > s.next:
+			s.lacks(server)
+			return nil
+		}
+		if err := s.visit(s.next, msg); err != nil {
+			if damage, ok := err.(*DamageError); ok {
+				damage.Server = server
+			}
+			return err
+		}
+		s.next++
+		s.lacking, s.behind = nil, nil
+	}
+	return nil
+}
+
+// lacks notes that a server does not have the next message.
+func (s *scan) lacks(server string) {
+	s.lacking = append(s.lacking, server)
+	if _, known := s.damaged[server]; !known {
+		s.damaged[server] = s.next
+		if s.missed != nil {
+			s.missed(server, s.next)
+		}
+	}
+}
+
+// stalled is called when a consumer says nothing any more, although messages are
+// to come. Its server may be gone, behind, or damaged.
+func (s *scan) stalled(ctx context.Context, server string, cause error) error {
+	info, err := s.info(ctx)
+	if err != nil {
+		return err
+	}
+	if !errors.Is(cause, nats.ErrTimeout) || !s.isCurrent(info, server) {
+		s.behind = append(s.behind, server)
+		return nil
+	}
+	s.lacks(server)
+	return nil
+}
+
+// isCurrent tells whether the leader takes a server to have all of the stream.
+func (s *scan) isCurrent(info *jetstream.StreamInfo, server string) bool {
+	if info.Cluster == nil || info.Cluster.Leader == server {
+		return true
+	}
+	return slices.ContainsFunc(info.Cluster.Replicas, func(p *jetstream.PeerInfo) bool {
+		return p.Name == server && p.Current && !p.Offline && p.Lag == 0
+	})
+}
+
+// nowhere is called when no server that runs has the next message.
+func (s *scan) nowhere(ctx context.Context) error {
+	if len(s.lacking) == 0 || len(s.behind) > 0 {
+		s.behind = nil
+		if s.server != "" {
+			return fmt.Errorf("read stream %s from %s: %w", s.stream, s.server, errLag)
+		}
+		return s.pause(ctx, errLag)
+	}
+	slices.Sort(s.lacking)
+	return &DamageError{Stream: s.stream, Sequence: s.next, Server: strings.Join(s.lacking, ", "), Found: "no such message",
+		Expected: fmt.Sprintf("every message from 1 to %d", s.last), missing: true}
+}
+
+// pause waits before something is tried again; the error is nil unless ctx ends.
+func (s *scan) pause(ctx context.Context, cause error) error {
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("read stream %s: %w (%w)", s.stream, cause, ctx.Err())
+	case <-time.After(askAgain):
+		return nil
+	}
+}
+
+// consumer returns a consumer from the next message on, and the server that it
+// is on; nil if no server that runs is left to be asked for it. The servers place
+// a consumer by chance, so it is made again until it is where it has to be.
+func (s *scan) consumer(ctx context.Context) (jetstream.Consumer, string, error) {
+	for {
+		info, err := s.info(ctx)
+		if err != nil {
+			return nil, "", err
+		}
+		if !slices.ContainsFunc(s.serversOf(info), s.mayServe) {
+			return nil, "", nil
+		}
+		cause := errors.New("no consumer on a server that has not been asked yet")
+		for range placements {
+			var consumer jetstream.Consumer
+			consumer, cause = s.createConsumer(ctx)
+			if cause != nil {
+				break
+			}
+			server := s.js.Conn().ConnectedServerName()
+			if cluster := consumer.CachedInfo().Cluster; cluster != nil && cluster.Leader != "" {
+				server = cluster.Leader
+			}
+			if s.mayServe(server) {
+				return consumer, server, nil
+			}
+			s.remove(consumer)
+		}
+		if err := s.pause(ctx, cause); err != nil {
+			return nil, "", err
+		}
+	}
+}
+
+func (s *scan) createConsumer(ctx context.Context) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	return s.js.CreateConsumer(ctx, s.stream, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: s.next, AckPolicy: jetstream.AckNonePolicy,
+		HeadersOnly: s.headersOnly, MemoryStorage: true, Replicas: 1, InactiveThreshold: consumerTime,
+	})
+}
+
+// serversOf returns the servers that have the stream, but for those that are
+// offline.
+func (r *reader) serversOf(info *jetstream.StreamInfo) []string {
+	if info.Cluster == nil || info.Cluster.Leader == "" {
+		return []string{r.js.Conn().ConnectedServerName()}
+	}
+	servers := []string{info.Cluster.Leader}
+	for _, p := range info.Cluster.Replicas {
+		if !p.Offline {
+			servers = append(servers, p.Name)
+		}
+	}
+	return servers
+}
+
+func (s *scan) mayServe(server string) bool {
+	return (s.server == "" || s.server == server) && !slices.Contains(s.lacking, server) && !slices.Contains(s.behind, server)
+}
+
+// remove removes a consumer. If that fails the servers do so, after consumerTime.
+func (s *scan) remove(consumer jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	defer cancel()
+	_ = s.js.DeleteConsumer(ctx, s.stream, consumer.CachedInfo().Name)
+}
+
+// info asks the stream's leader until it answers. An error is that ctx has
+// ended, or that there is no such stream.
+func (r *reader) info(ctx context.Context) (*jetstream.StreamInfo, error) {
+	for {
+		info, err := r.ask(ctx)
+		if err == nil || errors.Is(err, jetstream.ErrStreamNotFound) {
+			return info, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("ask for stream %s: %w (%w)", r.stream, ctx.Err(), err)
+		case <-time.After(askAgain):
+		}
+	}
+}
+
+// ask asks the stream's leader once.
+func (r *reader) ask(ctx context.Context) (*jetstream.StreamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	stream, err := r.js.Stream(ctx, r.stream)
+	if err != nil {
+		return nil, err
+	}
+	return stream.CachedInfo(), nil
+}

@@ -1,0 +1,144 @@
+package natsledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"loteria/lottery"
+)
+
+const (
+	agenciesKey = "loteria-agencies" // in the stream's metadata: the contest's terms
+	contestKey  = "loteria-contest"
+
+	streamPause  = 250 * time.Millisecond
+	leastPayload = 32 << 10 // bytes that the servers must take in a message: what one batch of an agency needs, with headers
+)
+
+// TermsError says that a contest was begun with other terms.
+type TermsError struct {
+	Stream        string
+	Stored, Asked lottery.Terms
+}
+
+func (e *TermsError) Error() string {
+	return fmt.Sprintf("the contest in the stream %s was begun with %d expected agencies, not with %d: give it the same number, or begin another contest",
+		e.Stream, e.Stored.Agencies, e.Asked.Agencies)
+}
+
+// streamConfig is what a contest's stream has to be.
+func streamConfig(c *Config) jetstream.StreamConfig {
+	name := streamName(c.Contest)
+	return jetstream.StreamConfig{
+		Name:               name,
+		Description:        "the bets of the contest " + c.Contest,
+		Subjects:           []string{name + ".>"},
+		Storage:            jetstream.FileStorage,
+		Retention:          jetstream.LimitsPolicy,
+		Discard:            jetstream.DiscardNew,
+		MaxBytes:           c.MaxBytes,
+		Replicas:           c.Replicas,
+		Compression:        jetstream.S2Compression,
+		Duplicates:         100 * time.Millisecond, // of ids of NATS, which are not used: a server reads that long back at its start
+		DenyDelete:         true,
+		DenyPurge:          true,
+		AllowAtomicPublish: true,
+		Metadata:           map[string]string{agenciesKey: strconv.Itoa(c.Agencies), contestKey: c.Contest},
+	}
+}
+
+// openStream returns the contest's stream, which it makes when there is none. It
+// tries until ctx is done: servers that have no leader yet do not answer.
+func openStream(ctx context.Context, js jetstream.JetStream, c *Config) (*jetstream.StreamInfo, error) {
+	want := streamConfig(c)
+	for {
+		info, err := tryStream(ctx, js, want)
+		if err == nil {
+			return info, checkStream(c, js, info)
+		}
+		if isHopeless(err) {
+			return nil, fmt.Errorf("make the stream %s: %w", want.Name, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("open the stream %s at %s: %w (%w)", want.Name, js.Conn().ConnectedUrlRedacted(), err, ctx.Err())
+		case <-time.After(streamPause):
+		}
+	}
+}
+
+func tryStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
+	attempt, cancel := context.WithTimeout(ctx, attemptTime)
+	defer cancel()
+	s, err := js.Stream(attempt, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		creation, cancel := context.WithTimeout(ctx, 2*attemptTime)
+		defer cancel()
+		s, err = js.CreateStream(creation, want)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.CachedInfo(), nil
+}
+
+// isHopeless reports whether the servers will never make the stream.
+func isHopeless(err error) bool {
+	var api *jetstream.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	switch api.ErrorCode {
+	case 10052, // a configuration that they do not take
+		10065, // subjects that another stream has
+		10074, // more replicas than one server can have
+		10047, // more storage than there is
+		10023, 10028:
+		return true
+	}
+	return false
+}
+
+// checkStream compares a stream with what it has to be.
+func checkStream(c *Config, js jetstream.JetStream, info *jetstream.StreamInfo) error {
+	want, got := streamConfig(c), &info.Config
+	wrong := func(what, mend string) error {
+		return fmt.Errorf("the stream %s %s: %s", want.Name, what, mend)
+	}
+	text, found := got.Metadata[agenciesKey]
+	agencies, err := strconv.Atoi(text)
+	switch {
+	case !found || err != nil:
+		return wrong("was not made by a central", "give the contest another name, or delete that stream")
+	case agencies != c.Agencies:
+		stored := lottery.Terms{Agencies: agencies}
+		return &TermsError{Stream: want.Name, Stored: stored, Asked: lottery.Terms{Agencies: c.Agencies}}
+	case len(got.Subjects) != 1 || got.Subjects[0] != want.Subjects[0]:
+		return wrong("has the subjects "+strings.Join(got.Subjects, ", "), "it must have "+want.Subjects[0]+" alone (nats stream edit --subjects)")
+	case got.Retention != want.Retention || got.MaxAge != 0 || got.MaxMsgs > 0 || got.MaxMsgsPerSubject > 0 || got.Discard != want.Discard:
+		return wrong("may delete messages by itself", "it must keep all (retention limits, discard new, no limit of age or number of messages)")
+	case got.Storage != want.Storage:
+		return wrong("is kept in memory", "it must be on disk, which cannot be changed: begin another contest")
+	case got.AllowDirect || got.MirrorDirect:
+		return wrong("allows direct gets, which answer from a replica that may be behind", "nats stream edit --no-allow-direct")
+	case !got.AllowAtomicPublish:
+		return wrong("takes no atomic batches", "nats stream edit --allow-batch; it needs nats-server 2.12 or later")
+	case got.Sealed:
+		return wrong("is sealed", "begin another contest")
+	case got.MaxMsgSize > 0 && got.MaxMsgSize < leastPayload:
+		return wrong(fmt.Sprintf("takes at most %d bytes in a message", got.MaxMsgSize), "remove that limit (nats stream edit --max-msg-size=-1)")
+	}
+	if most := js.Conn().MaxPayload(); most < leastPayload {
+		return fmt.Errorf("the NATS server %s takes at most %d bytes in a message: max_payload must be %d or more", js.Conn().ConnectedUrlRedacted(), most, leastPayload)
+	}
+	if got.Replicas < c.Replicas {
+		c.Log.Warn().Str("action", "open_stream").Str("result", "success").Str("stream", want.Name).
+			Int("replicas", got.Replicas).Int("asked", c.Replicas).Msg("the stream has fewer replicas than asked for (nats stream edit --replicas)")
+	}
+	return nil
+}

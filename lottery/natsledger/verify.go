@@ -1,0 +1,252 @@
+package natsledger
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"loteria/lottery"
+)
+
+// verifier is given all messages of a stream in their order, and refuses the
+// first that no central can have written there. What it has seen by then is a
+// contest. Without rows it compares what the messages say of each other; with
+// rows, also whether the rows are what the messages say.
+type verifier struct {
+	stream   string
+	withRows bool
+	chains   []chainSeen // of agency i+1
+	deadline deadlineSeen
+	drawn    uint64 // sequence number of the draw, or 0
+	body     []byte // its body, with rows
+	messages uint64
+	rows     uint64
+	bytes    uint64
+}
+
+// chainSeen is what was seen of one agency.
+type chainSeen struct {
+	last    uint64 // sequence number of its last message, or 0
+	bets    uint64
+	digest  xxhash.Digest // of the rows, or as the last message says
+	winners []string
+	ended   lottery.Ending
+	closed  uint64 // sequence number of the message that closed it
+	noticed bool   // the notice of its end is there
+}
+
+type deadlineSeen struct {
+	last uint64
+	time time.Time
+}
+
+func newVerifier(stream string, agencies int, withRows bool) *verifier {
+	v := &verifier{stream: stream, withRows: withRows, chains: make([]chainSeen, agencies)}
+	for i := range v.chains {
+		v.chains[i].digest = *xxhash.New()
+	}
+	return v
+}
+
+// message takes the next message. bets is false unless it holds rows; the
+// stretch shares the memory of the payload. The error is a *DamageError.
+func (v *verifier) message(sequence uint64, subject string, header nats.Header, payload []byte) (s lottery.Stretch, bets bool, err error) {
+	v.messages++
+	kinds, number, err := v.subject(subject)
+	if err == nil {
+		switch kinds {
+		case "bets":
+			s, err = v.link(number, sequence, header, payload)
+		case "ended":
+			err = v.notice(number, sequence, header, payload)
+		case "deadline":
+			err = v.setDeadline(sequence, header, payload)
+		case "draw":
+			err = v.draw(sequence, header, payload)
+		}
+	}
+	if damage, ok := err.(*DamageError); ok {
+		damage.Stream, damage.Sequence, damage.Agency = v.stream, sequence, number
+	}
+	return s, s.Bets > 0, err
+}
+
+func found(expected, format string, args ...any) error {
+	return &DamageError{Found: fmt.Sprintf(format, args...), Expected: expected}
+}
+
+// subject splits a subject into what it is for, and the agency, if it has one.
+func (v *verifier) subject(subject string) (what string, agency int, err error) {
+	rest, ok := strings.CutPrefix(subject, v.stream+".")
+	what, text, numbered := strings.Cut(rest, ".")
+	switch {
+	case ok && !numbered && (what == "draw" || what == "deadline"):
+		return what, 0, nil
+	case ok && numbered && (what == "bets" || what == "ended"):
+		n, err := strconv.Atoi(text)
+		if err == nil && n >= 1 && n <= len(v.chains) && strconv.Itoa(n) == text {
+			return what, n, nil
+		}
+		return "", 0, found(fmt.Sprintf("agencies 1 to %d", len(v.chains)), "the subject %.80q", subject)
+	}
+	return "", 0, found("a subject of a contest", "the subject %.80q", subject)
+}
+
+// link takes a message of an agency's chain.
+func (v *verifier) link(agency int, sequence uint64, header nats.Header, payload []byte) (s lottery.Stretch, err error) {
+	c := &v.chains[agency-1]
+	m, err := decode(header, payload)
+	if err != nil {
+		return s, found("a message of a central", "%v", err)
+	}
+	switch {
+	case m.kind == kindEnded:
+		return s, found("bets, claim or closed", "a message of the kind %s", m.kind)
+	case m.expected != c.last:
+		return s, found(fmt.Sprintf("message %d, as that is the agency's last one", c.last), "it follows message %d of the agency", m.expected)
+	case c.closed > 0:
+		return s, found("nothing more of the agency", "a message of the kind %s, although message %d has ended the betting", m.kind, c.closed)
+	case m.before != c.bets:
+		return s, found(strconv.FormatUint(c.bets, 10), "%d bets before it", m.before)
+	case (m.kind == kindBets) != (m.bets > 0):
+		return s, found("bets in those of the kind bets, and only there", "a message of the kind %s with %d bets", m.kind, m.bets)
+	case len(m.winners) > m.bets:
+		return s, found("at most as many as bets", "%d winners of %d bets", len(m.winners), m.bets)
+	case m.bets == 0 && m.digest.Sum64() != c.digest.Sum64():
+		return s, found(hex(c.digest.Sum64()), "the digest %s, although it holds no bets", hex(m.digest.Sum64()))
+	}
+	if v.withRows {
+		if s, err = c.read(agency, m); err != nil {
+			return lottery.Stretch{}, err
+		}
+		v.rows, v.bytes = v.rows+uint64(s.Bets), v.bytes+uint64(len(s.Rows))
+	}
+	c.last, c.bets, c.digest, c.winners = sequence, m.after(), m.digest, append(c.winners, m.winners...)
+	if m.kind == kindClosed {
+		c.ended, c.closed = m.ended, sequence
+	}
+	return s, nil
+}
+
+// read takes the rows of a message, and compares them with what its headers say.
+func (c *chainSeen) read(agency int, m *message) (lottery.Stretch, error) {
+	s := lottery.Stretch{Agency: agency, Rows: m.rows, Winners: m.winners}
+	var stranger, winners int
+	wrong := false
+	err := lottery.ParseRows(m.rows, func(bet lottery.Bet, _ int) {
+		s.Bets++
+		if bet.Agency != agency {
+			stranger = bet.Agency
+		}
+		if bet.HasWon() {
+			wrong = wrong || winners >= len(m.winners) || m.winners[winners] != bet.Document
+			winners++
+		}
+	})
+	digest := c.digest
+	_, _ = digest.Write(m.rows) // never fails
+	switch {
+	case err != nil:
+		return s, found("rows of bets", "row %d: %v", s.Bets+1, err)
+	case stranger > 0:
+		return s, found("rows of the subject's agency", "a row of agency %d", stranger)
+	case s.Bets != m.bets:
+		return s, found(fmt.Sprintf("%d, as its header says", m.bets), "%d rows", s.Bets)
+	case winners != len(m.winners) || wrong:
+		return s, found(fmt.Sprintf("those of its %d rows that have won", winners), "%d winners in its header", len(m.winners))
+	case digest.Sum64() != m.digest.Sum64():
+		return s, found(hex(m.digest.Sum64())+", as its header says", "rows with the digest %s", hex(digest.Sum64()))
+	}
+	return s, nil
+}
+
+// notice takes the notice of an agency's end, which follows the message that
+// closed its chain.
+func (v *verifier) notice(agency int, sequence uint64, header nats.Header, payload []byte) error {
+	c := &v.chains[agency-1]
+	m, err := decode(header, payload)
+	switch {
+	case err != nil:
+		return found("a message of a central", "%v", err)
+	case m.kind != kindEnded || len(payload) > 0:
+		return found("ended, without bets", "a message of the kind %s with %d bytes", m.kind, len(payload))
+	case c.closed == 0:
+		return found("it after the agency's own message of that", "the notice that the agency's betting has ended")
+	case c.noticed:
+		return found("one", "a second notice that the agency's betting has ended")
+	case m.ended != c.ended:
+		return found(endingNames[c.ended], "an ending that is %s", endingNames[m.ended])
+	case m.after() != c.bets:
+		return found(strconv.FormatUint(c.bets, 10), "a notice with %d bets", m.after())
+	case m.digest.Sum64() != c.digest.Sum64():
+		return found(hex(c.digest.Sum64()), "a notice with the digest %s", hex(m.digest.Sum64()))
+	}
+	c.noticed = true
+	return nil
+}
+
+// setDeadline takes a message that replaces the deadline.
+func (v *verifier) setDeadline(sequence uint64, header nats.Header, payload []byte) error {
+	if err := follows(header, v.deadline.last); err != nil {
+		return err
+	}
+	v.deadline = deadlineSeen{last: sequence}
+	if !v.withRows || len(payload) == 0 {
+		return nil
+	}
+	var err error
+	if v.deadline.time, err = time.Parse(time.RFC3339Nano, string(payload)); err != nil {
+		return found("a time as RFC 3339 has it, or nothing", "the deadline %.40q", payload)
+	}
+	return nil
+}
+
+// draw takes the message of the draw.
+func (v *verifier) draw(sequence uint64, header nats.Header, payload []byte) error {
+	if v.drawn > 0 {
+		return found("one", "a second draw, after message %d", v.drawn)
+	}
+	if err := follows(header, 0); err != nil {
+		return err
+	}
+	for i := range v.chains {
+		if v.chains[i].closed == 0 {
+			return found("it after the last agency's end", "the draw, although the betting of agency %d has not ended", i+1)
+		}
+	}
+	v.drawn, v.body = sequence, bytes.Clone(payload)
+	if body := v.result().body; v.withRows && !bytes.Equal(body, payload) {
+		return found(fmt.Sprintf("%s, as the bets say", body), "the draw %.200q", payload)
+	}
+	return nil
+}
+
+// follows returns an error unless the message names that one as its subject's
+// last.
+func follows(header nats.Header, last uint64) error {
+	expected := header[jetstream.ExpectedLastSubjSeqHeader]
+	if want := strconv.FormatUint(last, 10); len(expected) != 1 || expected[0] != want {
+		return found(fmt.Sprintf("message %s, as that is its subject's last one", want), "it follows message %.40q of its subject", strings.Join(expected, ","))
+	}
+	return nil
+}
+
+// finish is called after the last message that is there. The error is a
+// *DamageError.
+func (v *verifier) finish(last uint64) error {
+	for i := range v.chains {
+		// Both come at once, but a look at the stream may fall in between.
+		if c := &v.chains[i]; c.closed > 0 && !c.noticed && c.closed != last {
+			return &DamageError{Stream: v.stream, Sequence: c.closed, Agency: i + 1,
+				Found: "the betting of the agency has ended without a notice of that", Expected: "one with it"}
+		}
+	}
+	return nil
+}
+
+func hex(digest uint64) string { return fmt.Sprintf("%016x", digest) }
