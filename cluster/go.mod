@@ -8,7 +8,7 @@ require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/rs/zerolog v1.35.1
 	go.uber.org/goleak v1.3.0
-	loteria v0.0.0-00010101000000-000000000000
+	loteria v0.0.0
 )
 
 require (
@@ -30,9 +30,3 @@ require (
 replace loteria => ../
 
 tool github.com/nats-io/nats-server/v2
-
-require (
-	github.com/cespare/xxhash/v2 v2.3.0
-	github.com/rs/zerolog v1.35.1
-	loteria v0.0.0
-)

@@ -45,6 +45,13 @@ func TestRivals(t *testing.T) {
 		}
 		c.awaitEnd()
 
+		for _, slot := range s.centrals {
+			select {
+			case <-slot.now().contest.Drawn():
+			case <-time.After(stuckTime):
+				t.Fatalf("round %d: there is no draw", round)
+			}
+		}
 		rows := s.rows()[0]
 		won := 0
 		for i, a := range c.senders {
@@ -78,7 +85,7 @@ func TestWithoutResume(t *testing.T) {
 	rng := natstest.Rand(t)
 	s := (&storage{t: t, cluster: natstest.Start(t, 1), contest: "without-resume", agencies: 3}).begin(2)
 	c := emptyCrowd(t, s)
-	const batches = 60
+	const batches = 30
 	for agency := 1; agency <= s.agencies; agency++ {
 		a := &sender{agency: agency, crowd: c}
 		c.senders = append(c.senders, a)

@@ -1,3 +1,0 @@
-package chaos_test
-
-func removePrograms() {}
