@@ -123,7 +123,9 @@ func TestDamagedContents(t *testing.T) {
 		{"an earlier message", link(func(m *nats.Msg) { delete(m.Header, "Nats-Expected-Last-Subject-Sequence") }), 2, "the header Nats-Expected-Last", byHeaders},
 		{"too many bets in the header", link(header("Bets", "121")), 2, "120 rows", byRows},
 		{"no bets in the header", link(header("Bets", "0")), 2, "kind bets with 0 bets", byHeaders},
-		{"a digest", func(w *writer) { forge(w, 2, 120, header("Digest", w.link(2, "claim", "", 0, nil).Header["Digest"][0])) }, 2, "rows with the digest", byRows},
+		{"a digest", func(w *writer) {
+			forge(w, 2, 120, header("Digest", w.link(2, "claim", "", 0, nil).Header["Digest"][0]))
+		}, 2, "rows with the digest", byRows},
 		{"no digest", link(header("Digest", "AAAA")), 2, "the header Digest", byHeaders},
 		{"no winners", link(func(m *nats.Msg) { delete(m.Header, "Winners") }), 2, "0 winners in its header", byRows},
 		{"another winner", link(header("Winners", "1")), 2, "1 winners in its header", byRows},

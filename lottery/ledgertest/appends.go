@@ -333,7 +333,7 @@ func testLikeMemory(t *testing.T, storage *Storage) {
 		}
 		a, b := answers[0], answers[1]
 		if !is(a.err, b.err) || (a.stored == nil) != (b.stored == nil) {
-			t.Fatalf("call %d, %s of agency %d: %v and %+v; in memory %v and %+v", call, a.what, i+1, a.err, a.stored, b.err, b.stored)
+			t.Fatalf("call %d, %s of agency %d, %d rows, mark %d of %d: %v and %+v; in memory %v and %+v", call, a.what, i+1, size, n, len(marks[0][i]), a.err, a.stored, b.err, b.stored)
 		}
 		switch {
 		case a.err == nil && what < 12 && size > 0:

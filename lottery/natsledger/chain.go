@@ -179,12 +179,16 @@ func (l *Ledger) await(c *chain) {
 	}
 }
 
-// rest lets go of what an idle chain does not need.
+// rest lets go of what an idle chain does not need, and of the mark of rows that
+// were refused.
 func (l *Ledger) rest(c *chain) {
 	if len(c.ops) == 0 {
 		c.ops, c.rows = nil, nil
 		if c.flight == nil && c.load == nil {
 			delete(l.busy, c)
+			if c.known && c.failed == nil {
+				c.tail, c.tailKnown = c.end.place, true
+			}
 		}
 	}
 	if l.closed {

@@ -52,6 +52,7 @@ func connect(ctx context.Context, c *Config) (*nats.Conn, <-chan struct{}, error
 	}
 	refused := &dialer{failures: map[string]error{}}
 	gone := make(chan struct{})
+	closed := sync.OnceFunc(func() { close(gone) })
 	options := append(files,
 		nats.Name(cmp.Or(c.Central, "central")),
 		nats.MaxReconnects(-1),
@@ -64,7 +65,7 @@ func connect(ctx context.Context, c *Config) (*nats.Conn, <-chan struct{}, error
 		nats.Timeout(connectTime),
 		nats.FlusherTimeout(writeTimeout),
 		nats.SetCustomDialer(refused),
-		nats.ClosedHandler(sync.OnceFunc(func() { close(gone) })),
+		nats.ClosedHandler(func(*nats.Conn) { closed() }),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
 			line := c.Log.Warn().Str("action", "connect_ledger").Str("result", "fail")
 			if s != nil {

@@ -94,15 +94,12 @@ func (l *Ledger) call(one turn, do func(context.Context) func(error), refuse fun
 
 // draw returns the winners, once the draw is stored.
 func (l *Ledger) draw(ctx context.Context) ([][]string, error) {
-	r, err := l.pass(ctx)
+	r, err := l.watch.reader.pass(ctx)
 	if err != nil {
 		return nil, err
 	}
-	l.mu.Lock()
-	damage := l.troubles.damage()
-	l.mu.Unlock()
-	if damage != nil {
-		return nil, damage
+	if err := l.watch.blockedBy(); err != nil {
+		return nil, err
 	}
 	for {
 		s, err := l.getNow(ctx, getRequest{LastFor: drawSubject(l.stream)})

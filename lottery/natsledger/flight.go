@@ -229,11 +229,12 @@ func (l *Ledger) settle(f *flight) {
 
 // stored takes in that a message is stored. The caller holds the lock.
 func (l *Ledger) stored(f *flight, seq uint64) {
-	if err := l.troubles.damage(); err != nil { // it is not told before the stream is whole
+	if err := l.watch.blockedBy(); err != nil { // it is not told before the stream is whole
 		l.later(&f.parcel, damageDelay)
 		return
 	}
 	l.settle(f)
+	l.watch.stored(seq)
 	l.troubles.full, l.troubles.stumbled = nil, nil
 	c := f.chain
 	c.end = f.link

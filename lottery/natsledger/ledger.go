@@ -3,8 +3,6 @@ package natsledger
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
-	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -25,11 +23,12 @@ import (
 type Ledger struct {
 	config  Config
 	stream  string
-	created time.Time // when the stream was, which tells it from another of its name
 	log     zerolog.Logger
 	conn    *nats.Conn
 	gone    <-chan struct{} // closed when the connection is
 	js      jetstream.JetStream
+	reader  *reader
+	watch   *watch
 	inbox   string // answers come to inbox.token
 	answers *nats.Subscription
 	prefix  string // of the ids of messages
@@ -75,7 +74,6 @@ type Ledger struct {
 	heard    time.Time // when anything was last answered
 	forced   time.Time // when the ledger last asked for another connection
 	troubles troubles
-	look     look // what the stream's leader last said
 }
 
 // limits of what a ledger keeps and asks at once.
@@ -116,18 +114,17 @@ func open(ctx context.Context, c Config, conn *nats.Conn, gone <-chan struct{}) 
 	if err != nil {
 		return nil, err
 	}
-	var random [8]byte
-	_, _ = rand.Read(random[:]) // never fails
 	l := &Ledger{
-		config: c, stream: streamName(c.Contest), created: info.Created, log: c.Log, conn: conn, gone: gone, js: js,
-		inbox: nats.NewInbox(), prefix: hex.EncodeToString(random[:]),
+		config: c, stream: streamName(c.Contest), log: c.Log, conn: conn, gone: gone, js: js,
+		inbox: nats.NewInbox(), prefix: rand.Text(),
 		failed: make(chan struct{}), wake: make(chan struct{}, 1), tellUp: make(chan struct{}, 1),
 		chains: make([]*chain, c.Agencies), busy: map[*chain]struct{}{}, parcels: map[string]*parcel{},
 		ended: make([]*lottery.Account, c.Agencies), heard: time.Now(), drawing: make(turn, 1), deadlines: make(turn, 1),
 	}
 	l.idle.L = &l.mu
+	l.reader = &reader{js: js, stream: l.stream, agencies: c.Agencies, log: c.Log}
+	l.watch = newWatch(l.reader, info)
 	l.ctx, l.cancel = context.WithCancel(context.Background())
-	l.look.take(info)
 	if l.answers, err = conn.Subscribe(l.inbox+".*", l.receive); err != nil {
 		l.cancel()
 		return nil, err
@@ -164,7 +161,7 @@ func (l *Ledger) Begin(events lottery.Events) (lottery.Stored, error) {
 		}
 	}
 	l.begun, l.events = true, events
-	for _, work := range []func(){l.publish, l.callBack, l.sweep, l.follow, l.watch} {
+	for _, work := range []func(){l.publish, l.callBack, l.sweep, l.follow, l.observe, func() { l.watch.run(l.ctx) }} {
 		l.workers.Go(work)
 	}
 	return stored, nil
@@ -322,6 +319,3 @@ func (l *Ledger) id() string {
 	l.ids++
 	return l.prefix + "-" + strconv.FormatUint(l.ids, 36)
 }
-
-var errOtherStream = errors.New("the stream of the contest was deleted, or another one has its name now: " +
-	"what was stored is no longer there; take the contest back from a backup, or begin another")

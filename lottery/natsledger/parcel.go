@@ -164,7 +164,7 @@ func (l *Ledger) nextParcel() *parcel {
 		}
 	}
 	l.outbox = nil
-	if l.troubles.damage() != nil {
+	if l.watch.blockedBy() != nil {
 		return nil // the sweep wakes the publisher when that is over
 	}
 	for len(l.ready) > 0 && l.inFlight+maxRows+headerRoom <= maxInFlight {
@@ -375,7 +375,7 @@ func (l *Ledger) get(request getRequest, answer func(*storedMessage, error)) *pa
 	p.reply = func(reply *nats.Msg) {
 		var response getResponse
 		s, err := response.read(reply.Data)
-		if err != nil || l.troubles.damage() != nil {
+		if err != nil || l.watch.blockedBy() != nil {
 			l.later(p, againDelay)
 			return
 		}

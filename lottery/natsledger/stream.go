@@ -13,8 +13,7 @@ import (
 )
 
 const (
-	agenciesKey = "loteria-agencies" // in the stream's metadata: the contest's terms
-	contestKey  = "loteria-contest"
+	metadataContest = "contest" // where a stream's metadata have the contest's name
 
 	streamPause  = 250 * time.Millisecond
 	leastPayload = 32 << 10 // bytes that the servers must take in a message: what one batch of an agency needs, with headers
@@ -48,7 +47,7 @@ func streamConfig(c *Config) jetstream.StreamConfig {
 		DenyDelete:         true,
 		DenyPurge:          true,
 		AllowAtomicPublish: true,
-		Metadata:           map[string]string{agenciesKey: strconv.Itoa(c.Agencies), contestKey: c.Contest},
+		Metadata:           map[string]string{metadataAgencies: strconv.Itoa(c.Agencies), metadataContest: c.Contest},
 	}
 }
 
@@ -110,7 +109,7 @@ func checkStream(c *Config, js jetstream.JetStream, info *jetstream.StreamInfo) 
 	wrong := func(what, mend string) error {
 		return fmt.Errorf("the stream %s %s: %s", want.Name, what, mend)
 	}
-	text, found := got.Metadata[agenciesKey]
+	text, found := got.Metadata[metadataAgencies]
 	agencies, err := strconv.Atoi(text)
 	switch {
 	case !found || err != nil:

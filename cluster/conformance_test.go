@@ -1,0 +1,69 @@
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+	"loteria/cluster/natstest"
+	"loteria/lottery"
+	"loteria/lottery/ledgertest"
+	"loteria/lottery/natsledger"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// openTime is how long a ledger may take to be opened: the servers may have to
+// elect a leader first.
+const openTime = time.Minute
+
+// contests have names of their own, so that one cluster serves many tests.
+var contests atomic.Int32
+
+// config is that of a contest that nobody else has.
+func config(c *natstest.Cluster, agencies int) natsledger.Config {
+	return natsledger.Config{
+		Servers: c.URLs(), Contest: fmt.Sprintf("test.%d", contests.Add(1)), Agencies: agencies, Replicas: c.Size(),
+		MaxBytes: 64 << 20, // which the servers reserve
+		Central:  "A", Patience: 3 * time.Second, Log: logger(),
+	}
+}
+
+// logger writes to standard error when the environment wants it.
+func logger() zerolog.Logger {
+	if os.Getenv("LOG") == "" {
+		return zerolog.Nop()
+	}
+	return zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: "05.000"}).With().Timestamp().Logger()
+}
+
+func openConfig(config natsledger.Config) (*natsledger.Ledger, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), openTime)
+	defer cancel()
+	return natsledger.Open(ctx, config)
+}
+
+func conformance(t *testing.T, servers int) {
+	c := natstest.Start(t, servers)
+	ledgertest.Run(t, func(t *testing.T) *ledgertest.Storage {
+		base := config(c, 0)
+		return &ledgertest.Storage{
+			Open: func(agencies int) (lottery.Ledger, error) {
+				base.Agencies = agencies
+				return openConfig(base)
+			},
+			Shared:    true,
+			Lazy:      true,
+			Stall:     c.StallAllClients,
+			Interrupt: c.CutAllClients,
+		}
+	})
+}
+
+func TestConformance(t *testing.T)        { conformance(t, 1) }
+func TestConformanceOfThree(t *testing.T) { conformance(t, 3) }
