@@ -37,6 +37,7 @@ type Contest struct {
 	betting   atomic.Int32 // agencies whose betting has not ended
 	drawn     chan struct{}
 	drawnLate bool // the draw was made while the contest was opened
+	wasDrawn  bool // the draw had been made when the contest was opened
 	shared    bool // other centrals may write, too
 	used      bool // somebody had bet, or ended its betting, when the contest was opened
 
@@ -90,7 +91,7 @@ func NewContest(ledger Ledger) (*Contest, error) {
 	if err != nil {
 		return nil, errors.Join(err, ledger.Close())
 	}
-	c.shared, c.used = stored.Shared, stored.Used
+	c.shared, c.used, c.wasDrawn = stored.Shared, stored.Used, stored.Drawn
 	now := time.Now()
 	c.accounts = make([]account, len(stored.Accounts))
 	for i := range c.accounts {
@@ -133,6 +134,10 @@ func wait(f func(done func(error))) error {
 // DrawnLate reports whether NewContest itself has made the draw: nobody has
 // announced it yet.
 func (c *Contest) DrawnLate() bool { return c.drawnLate }
+
+// WasDrawn reports whether the draw had been made before the contest was opened.
+// With a shared ledger the winners may still have to be told then.
+func (c *Contest) WasDrawn() bool { return c.wasDrawn }
 
 // Store admits a batch that a writer sends: whole, or not at all. With a
 // position, bets that the contest already has are left out; that is only taken

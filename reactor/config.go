@@ -82,4 +82,6 @@ type Config struct {
 	LoopLog zerolog.Logger
 
 	Observer Observer // is told what happens; may be nil
+	// Announced says that the draw was logged, or known, before: it gets no line.
+	Announced bool
 }

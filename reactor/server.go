@@ -70,7 +70,7 @@ func New(config Config, l Lottery) *Server {
 	for range max(config.Loops, 1) {
 		s.shards = append(s.shards, newShard(s))
 	}
-	if s.isDrawn() {
+	if s.isDrawn() && config.Announced {
 		s.encodeWinners()
 	}
 	return s
@@ -252,7 +252,9 @@ func inPieces(ctx context.Context, sh *shard, piece func() (more bool)) {
 // logDraw logs the draw if it is done and was not logged.
 func (s *Server) logDraw() {
 	if s.isDrawn() && !s.announced() {
-		s.config.Log.Info().Str("action", "sorteo").Str("result", "success").Send()
+		if !s.config.Announced {
+			s.config.Log.Info().Str("action", "sorteo").Str("result", "success").Send()
+		}
 		s.encodeWinners()
 	}
 }

@@ -27,12 +27,15 @@ type config struct {
 	listenBacklog    int // connections that the kernel holds until they are accepted
 	logLevel         zerolog.Level
 	logFormat        logline.Format
-	expectedAgencies int    // agencies that must finish before the draw
-	maxWorkers       int    // event loops at most; 0 is one for each core
-	loops            int    // event loops; 0 is as many as there may be
-	echo             bool   // lines that are no frame are answered
-	storageDir       string // folder of the ledger
-	contest          string // folder below storageDir; empty is storageDir itself
+	expectedAgencies int     // agencies that must finish before the draw
+	maxWorkers       int     // event loops at most; 0 is one for each core
+	loops            int     // event loops; 0 is as many as there may be
+	echo             bool    // lines that are no frame are answered
+	ledger           servers // of NATS that have the ledger; none is the folder
+	nats             access  // to them
+	central          string  // name of this central for others; empty is the host's
+	storageDir       string  // folder of the ledger
+	contest          string  // folder below storageDir; empty is storageDir itself
 	maxConnections   int
 	maxPerAddress    int           // connections from one IP address or IPv6 network
 	maxLine          int           // bytes of a line that is echoed
@@ -51,6 +54,8 @@ type config struct {
 	profiles         bool          // /debug/pprof on the admin port
 	healthcheck      bool          // do nothing but look whether the central is there
 	check            bool          // do nothing but read the ledger
+	export           string        // do nothing but write its rows to this file; - is stdout
+	importFrom       origin        // do nothing but take this contest into the ledger
 	warnings         []string      // what was ignored of all that was given
 }
 
@@ -74,6 +79,9 @@ func loadConfig(args, environ []string) (config, error) {
 	if err == nil && c.port != 0 && portOf(c.admin) == c.port {
 		err = s.Refuse("ADMIN_ADDRESS", "has the port of the lottery", "another port, or empty")
 		c.admin = "" // who only moved the lottery to this port gets it
+	}
+	if err == nil {
+		err = checkLedgerSettings(s, &c)
 	}
 	c.warnings = s.Warnings()
 	return c, err
@@ -120,6 +128,7 @@ func table(c *config) *settings.Set {
 		Key: "ECHO", Flag: "echo", Env: "ECHO", Default: "true",
 		About: "send back the lines of connections that do not speak the protocol",
 	}, settings.Bool())
+	addLedgerSettings(s, c)
 	settings.Add(s, &c.storageDir, settings.Setting{
 		Key: "STORAGE_DIR", Flag: "storage-dir", Env: "STORAGE_DIR", Default: ".",
 		About: "folder of bets.csv; a contest has a folder of its own below it",
@@ -205,6 +214,14 @@ func table(c *config) *settings.Set {
 		Flag: "check", Default: "false",
 		About: "only read the ledger, print what is in it and what is wrong with it, and change nothing",
 	}, settings.Bool())
+	settings.Add(s, &c.export, settings.Setting{
+		Flag:  "export",
+		About: "only write the rows of the contest to this new file, as bets.csv has them, print what is in it, and change nothing; - is standard output",
+	}, settings.Text().OrEmpty())
+	settings.Add(s, &c.importFrom, settings.Setting{
+		Flag:  "import",
+		About: "only take a whole contest into the ledger, which must be empty, and compare the two; no central may use either meanwhile",
+	}, settings.Parsed("the folder of its bets.csv, or servers of NATS, "+serversExample+", that have the contest of this name", parseOrigin).OrEmpty())
 	settings.Add(s, &c.healthcheck, settings.Setting{
 		Flag: "healthcheck", Default: "false",
 		About: "only check whether a central with this configuration takes connections",

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/rs/zerolog"
 	"loteria/cmd/internal/settings"
 	"loteria/lottery"
-	"loteria/lottery/csvledger"
 )
 
 const (
@@ -22,60 +20,116 @@ const (
 	// drawWait is how long a draw that is made at the start may take before
 	// agencies are listened to without it.
 	drawWait = 2 * time.Second
+	// waitNotice is how long the servers of a ledger are waited for without a word.
+	waitNotice = 2 * time.Second
 	// maxAwaited bounds the agencies that one such report names.
 	maxAwaited = 20
 )
 
-// openContest opens the contest and logs what it holds.
-func openContest(c config, log zerolog.Logger, committed func(lottery.Commit)) (*csvledger.Ledger, *lottery.Contest, error) {
-	saves := unsaved{log: log}
-	options := []csvledger.Option{csvledger.WithCommits(committed), csvledger.WithWarnings(saves.note)}
-	if c.noSync {
-		options = append(options, csvledger.WithoutSync())
+// openContest opens the contest and logs what it holds. announced says that the
+// draw needs no line in the log any more: it has one, or was known before.
+func openContest(ctx context.Context, c config, log zerolog.Logger, committed func(lottery.Commit)) (l ledger, contest *lottery.Contest, announced bool, err error) {
+	at := c.place()
+	type opened struct {
+		ledger  ledger
+		contest *lottery.Contest
 	}
-	if c.reopen {
-		options = append(options, csvledger.WithReopen())
-	}
-	ledger, err := csvledger.Open(c.folder(), c.expectedAgencies, options...)
+	o, err := untilThere(ctx, at, log, func() (o opened, err error) {
+		if o.ledger, err = at.open(ctx, c.expectedAgencies, committed, log); err == nil {
+			o.contest, err = lottery.NewContest(o.ledger)
+		}
+		return o, err
+	})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
-	contest, err := lottery.NewContest(ledger)
-	if err != nil {
-		return nil, nil, err
+	l, contest = o.ledger, o.contest
+	l.note(log)
+	line := l.describe(log.Info().Str("action", "open_contest").Str("result", "success")).Int("agencies", c.expectedAgencies)
+	if !at.isFar() { // else an account is known when its agency comes
+		var bets uint64
+		for _, standing := range contest.Standings() {
+			bets += standing.Bets
+		}
+		line = line.Uint64("bets", bets)
 	}
-	if torn := ledger.Torn(); torn > 0 {
-		log.Warn().Str("action", "recover_ledger").Str("result", "success").Str("file", ledger.Path()).Int64("torn_bytes", torn).Send()
-	}
-	var bets uint64
-	for _, standing := range contest.Standings() {
-		bets += standing.Bets
-	}
-	log.Info().Str("action", "open_contest").Str("result", "success").Str("file", ledger.Path()).
-		Int("agencies", c.expectedAgencies).Uint64("bets", bets).Str("phase", string(contest.Phase())).Send()
-	if reason := ledger.ReadOnly(); reason != nil {
-		log.Warn().Str("action", "open_read_only").Str("result", "success").Str("file", ledger.Path()).Str("reason", reason.Error()).Send()
-	}
-	if contest.Phase() == lottery.Drawn {
+	line.Str("phase", string(contest.Phase())).Send()
+	announced = contest.WasDrawn()
+	if announced || contest.Phase() == lottery.Drawn {
 		log.Info().Str("action", "contest_drawn").Str("result", "success").
 			Str("note", "this lottery is finished, it tells its winners and takes no bets; another CONTEST or --contest begins a new one").Send()
 	}
-	announced := contest.Phase() == lottery.Drawn && !contest.DrawnLate()
-	if err := endAtStart(contest, c, log); err != nil {
+	_, err = untilThere(ctx, at, log, func() (struct{}, error) { return struct{}{}, endAtStart(contest, c, log) })
+	if at.isFar() && ctx.Err() != nil {
+		go func() { _ = contest.Close() }() // nobody has bet here, and it may wait for servers
+		return nil, nil, false, ctx.Err()
+	}
+	if err != nil {
 		_ = contest.Close() // what it was opened for is told
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	if contest.Phase() == lottery.Drawing { // a draw from here on is the server's to log
 		select {
 		case <-contest.Drawn():
 		case <-contest.Failed():
+		case <-ctx.Done():
 		case <-time.After(drawWait):
 		}
 	}
 	if contest.Phase() == lottery.Drawn && !announced {
 		log.Info().Str("action", "sorteo").Str("result", "success").Send()
+		announced = true
 	}
-	return ledger, contest, nil
+	return l, contest, announced, nil
+}
+
+// untilThere returns what f does. With a place that is far away it does so again
+// as long as that is not available, until ctx is done, and says in the log that
+// it waits. Then a stop does not wait for f, of which nothing depends.
+func untilThere[T any](ctx context.Context, at place, log zerolog.Logger, f func() (T, error)) (value T, err error) {
+	if !at.isFar() {
+		return f()
+	}
+	type result struct {
+		value T
+		err   error
+	}
+	ended := make(chan result, 1)
+	try := func() {
+		value, err := f()
+		ended <- result{value, err}
+	}
+	go try()
+	report := time.NewTimer(waitNotice)
+	defer report.Stop()
+	var reason error
+	for {
+		select {
+		case r := <-ended:
+			if !isPassing(r.err) {
+				return r.value, r.err
+			}
+			reason = r.err
+			time.AfterFunc(lookInterval, try)
+		case <-report.C:
+			report.Reset(reportInterval)
+			line := at.describe(log.Warn().Str("action", "open_contest").Str("result", "in_progress"))
+			if reason != nil {
+				line = line.Err(reason)
+			}
+			line.Str("note", "the ledger's servers are waited for").Send()
+		case <-ctx.Done():
+			return value, ctx.Err()
+		}
+	}
+}
+
+// isPassing reports whether an error of the ledger may be none a moment later:
+// it is not available, or another central was quicker.
+func isPassing(err error) bool {
+	refusal := (*lottery.Refusal)(nil)
+	return errors.Is(err, lottery.ErrUnavailable) || errors.Is(err, lottery.ErrMoved) ||
+		errors.As(err, &refusal) && refusal.Code == lottery.Fenced
 }
 
 // endAtStart does what the operator wants before any agency may bet: it sets the
@@ -146,39 +200,42 @@ func (u *unsaved) note(err error) {
 
 // watch keeps an eye on the contest until ctx is done: it ends the betting at
 // the deadline, says every minute whom the draw waits for, and has the ledger
-// look at its file and note how much of it is on disk. It returns the ledger's
-// failure, if that comes first.
+// look at itself each second and note each minute how much of it is on disk. It
+// returns the ledger's failure, if that comes first. Where several centrals share
+// a contest, each of them does that: the first ending stands.
 //
 // The deadline is held against the wall clock, which may be set, and goes on
 // while the machine sleeps: no timer does that.
-func watch(ctx context.Context, contest *lottery.Contest, ledger *csvledger.Ledger, clock func() time.Time, log zerolog.Logger) error {
+func watch(ctx context.Context, contest *lottery.Contest, ledger ledger, clock func() time.Time, log zerolog.Logger) error {
 	look, report := time.NewTicker(lookInterval), time.NewTicker(reportInterval)
 	defer look.Stop()
 	defer report.Stop()
 	missing := contest.Missing()
-	for isOver := false; ; {
+	ended := make(chan error, 1)
+	for isEnding := false; ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-contest.Failed():
 			return contest.Err()
 		case <-look.C:
-			ledger.Verify()
-			if isOver || !isDue(contest, clock()) {
-				continue
+			ledger.look()
+			if !isEnding && isDue(contest, clock()) {
+				isEnding = true
+				go func() { ended <- endBetting(contest) }() // it may wait for servers
 			}
-			err := endBetting(contest)
-			if errors.Is(err, lottery.ErrUnavailable) {
-				continue // it cannot be saved yet
+		case err := <-ended:
+			if isPassing(err) {
+				isEnding = false // again in a second
+				continue
 			}
 			if err != nil {
 				return err
 			}
-			isOver = true
 			logMissing(contest, missing, log)
 		case now := <-report.C:
 			reportAwaited(contest, now, log)
-			if err := ledger.Checkpoint(); err != nil {
+			if err := ledger.checkpoint(); err != nil {
 				log.Error().Str("action", "checkpoint").Str("result", "fail").Err(err).Send()
 			}
 		}
@@ -220,27 +277,4 @@ func reportAwaited(contest *lottery.Contest, now time.Time, log zerolog.Logger) 
 		log.Info().Str("action", "await_agency").Str("result", "in_progress").Int("agency", a.Agency).Uint64("bets", a.Bets).
 			Stringer("silent_for", now.Sub(a.LastSeen).Round(time.Second)).Str("since", a.LastSeen.Format(time.DateTime)).Send()
 	}
-}
-
-// checkLedger prints what the contest's ledger holds, and what is wrong with
-// it.
-func checkLedger(c config, stdout io.Writer) error {
-	report, err := csvledger.Check(c.folder())
-	fmt.Fprintf(stdout, "%s: %d rows, %d bytes; state: %s\n", report.Path, report.Rows, report.Bytes, report.State)
-	if !report.Deadline.IsZero() {
-		fmt.Fprintf(stdout, "deadline: %s\n", report.Deadline.Local().Format(time.RFC3339))
-	}
-	if report.State == "none" && report.Rows > 0 {
-		fmt.Fprintf(stdout, "%s is missing: a start needs it, or --reopen\n", csvledger.StateFile)
-	}
-	for _, a := range report.Agencies {
-		fmt.Fprintf(stdout, "agency %d: %d bets, digest %016x, %d on the winning number\n", a.Agency, a.Bets, a.Digest, a.Winners)
-	}
-	if report.Torn > 0 {
-		fmt.Fprintf(stdout, "%d bytes at the end are a row that was never finished; a start cuts them off\n", report.Torn)
-	}
-	if err == nil {
-		fmt.Fprintln(stdout, "nothing is damaged")
-	}
-	return err
 }

@@ -232,7 +232,7 @@ func TestDeadlineIsByTheClock(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				ended := make(chan error, 1)
 				go func() {
-					ended <- watch(ctx, c.Contest, ledger, func() time.Time { return time.Now().Add(time.Duration(set.Load())) }, zerolog.Nop())
+					ended <- watch(ctx, c.Contest, folderLedger{ledger}, func() time.Time { return time.Now().Add(time.Duration(set.Load())) }, zerolog.Nop())
 				}()
 				time.Sleep(10 * time.Minute)
 				synctest.Wait()
@@ -273,7 +273,9 @@ func TestDeadlineWhileNothingCanBeSaved(t *testing.T) {
 		writer := logline.New(&text, logline.Text)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- watch(ctx, c.Contest, ledger, time.Now, writer.Logger(zerolog.InfoLevel)) }()
+		go func() {
+			ended <- watch(ctx, c.Contest, folderLedger{ledger}, time.Now, writer.Logger(zerolog.InfoLevel))
+		}()
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		c.CheckPhase(lottery.Betting)

@@ -22,7 +22,6 @@ import (
 	"loteria/cmd/internal/signals"
 	"loteria/internal/logline"
 	"loteria/lottery"
-	"loteria/lottery/csvledger"
 	"loteria/reactor"
 )
 
@@ -37,7 +36,11 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	case c.healthcheck:
 		err = checkHealth(c)
 	case c.check:
-		err = checkLedger(c, stdout)
+		err = checkLedger(signals.Context(), c, stdout)
+	case c.export != "":
+		err = exportLedger(signals.Context(), c, stdout, stderr)
+	case c.importFrom.isGiven():
+		err = importContest(signals.Context(), c, stdout)
 	default:
 		useProcessors()
 		err = serveLogged(c, stdout)
@@ -85,12 +88,17 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := newStop(ctx, c.shutdownTimeout)
-	var ledger *csvledger.Ledger
+	var ledger ledger
 	var contest *lottery.Contest
-	if err := stop.wait("the opening of the contest", func() (err error) {
-		ledger, contest, err = openContest(c, log, shown.Committed)
+	var announced bool
+	err := stop.wait("the opening of the contest", func() (err error) {
+		ledger, contest, announced, err = openContest(ctx, c, log, shown.Committed)
 		return err
-	}); err != nil {
+	})
+	switch {
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		return nil // it was stopped while it waited
+	case err != nil:
 		return err
 	}
 	connections, err := limitConnections(c.maxConnections, c.eventLoops())
@@ -123,9 +131,10 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 		Log:            log,
 		LoopLog:        loopLog,
 		Observer:       shown.Observer(),
+		Announced:      announced,
 	}, contest)
-	shown.HinderedBy(ledger.Unsaved)
-	shown.Watch(contest, ledger.Durable, server)
+	shown.HinderedBy(ledger.hindrance)
+	shown.Watch(contest, ledger.durable, server)
 
 	var watching sync.WaitGroup
 	// From here on there may be a draw, which the server logs.

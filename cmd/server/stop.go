@@ -31,7 +31,7 @@ func (s *stop) wait(what string, f func() error) error {
 	case err := <-ended:
 		return err
 	case <-s.over:
-		return fmt.Errorf("%s has not ended within %v of the stop, its disk may hang: what was acknowledged is on disk, "+
+		return fmt.Errorf("%s has not ended within %v of the stop, its disk or its network may hang: what was acknowledged is on disk, "+
 			"what was not is sent again by its agency", what, s.timeout)
 	}
 }

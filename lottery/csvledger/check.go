@@ -5,6 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
+	"loteria/lottery"
 )
 
 // Report is what a Check of a contest found.
@@ -16,6 +19,9 @@ type Report struct {
 	Agencies []AgencyReport
 	State    string    // what is saved beside the ledger: the phase, or "none"
 	Deadline time.Time // that is kept there; zero is never
+	// Endings are how the betting of agency i+1 has ended, of all that are
+	// expected; nil when the state is "none".
+	Endings []lottery.Ending
 }
 
 // AgencyReport is what the ledger holds of one agency.
@@ -31,6 +37,13 @@ type AgencyReport struct {
 // what comes before. It does not lock the ledger: while a central writes to it,
 // the last row may look torn.
 func Check(folder string) (Report, error) {
+	return Read(folder, func(lottery.Stretch) error { return nil })
+}
+
+// Read is a Check that calls visit for the stretches, in their order. Their
+// memory is only theirs until it returns. An error of visit ends it, and is its
+// own.
+func Read(folder string, visit func(lottery.Stretch) error) (Report, error) {
 	report := Report{Path: filepath.Join(folder, LedgerFile), State: "none"}
 	saved, err := loadState(filepath.Join(folder, StateFile))
 	if err != nil {
@@ -38,13 +51,16 @@ func Check(folder string) (Report, error) {
 	}
 	if saved.Agencies > 0 {
 		report.State, report.Deadline = string(saved.Phase), saved.Deadline
+		if report.Endings, err = saved.endings(saved.Agencies); err != nil {
+			return report, fmt.Errorf("%s: %w", filepath.Join(folder, StateFile), err)
+		}
 	}
 	f, err := os.Open(report.Path)
 	if err != nil {
 		return report, fmt.Errorf("open the ledger: %w", err)
 	}
 	defer f.Close()
-	accounts, found, err := readAccounts(f, saved.LedgerBytes, maxChecked)
+	accounts, found, err := readAccounts(f, saved.LedgerBytes, maxChecked, visit)
 	report.Rows, report.Bytes, report.Torn = found.rows, found.whole, found.torn
 	for i := range accounts {
 		if a := &accounts[i]; a.Bets > 0 {
@@ -60,3 +76,18 @@ func Check(folder string) (Report, error) {
 // maxChecked bounds the agencies of a ledger that is checked without knowing
 // how many are expected.
 const maxChecked = 1_000_000
+
+// Lock keeps the contest in a folder as it is until release is called: no central
+// opens it meanwhile. The error says when one has it. Nothing is made or changed.
+func Lock(folder string) (release func(), err error) {
+	path := filepath.Join(folder, LedgerFile)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open the ledger: %w", err)
+	}
+	if err := lockFailure(path, unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}

@@ -164,7 +164,7 @@ func (l *Ledger) load(f *os.File, agencies int) error {
 	if !isNew {
 		most = saved.Agencies
 	}
-	accounts, found, err := readAccounts(f, saved.LedgerBytes, most)
+	accounts, found, err := readAccounts(f, saved.LedgerBytes, most, func(lottery.Stretch) error { return nil })
 	switch {
 	case err != nil:
 		return err

@@ -53,9 +53,9 @@ func recoverLedger(f *os.File, size, durable int64, visit func(lottery.Stretch) 
 	return found, nil
 }
 
-// readAccounts recovers the ledger in f and returns the accounts of its
-// agencies; the highest may be most.
-func readAccounts(f *os.File, durable int64, most int) (accounts []lottery.Account, found recovery, err error) {
+// readAccounts recovers the ledger in f, calls visit for its stretches in order,
+// and returns the accounts of its agencies; the highest may be most.
+func readAccounts(f *os.File, durable int64, most int, visit func(lottery.Stretch) error) (accounts []lottery.Account, found recovery, err error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return nil, found, err
@@ -70,7 +70,7 @@ func readAccounts(f *os.File, durable int64, most int) (accounts []lottery.Accou
 		a := &accounts[s.Agency-1]
 		a.Add(&s)
 		a.Mark += lottery.Mark(s.Bets)
-		return nil
+		return visit(s)
 	})
 	return accounts, found, err
 }

@@ -104,13 +104,17 @@ func (s *Set) Require(why string, keys ...string) error {
 
 // Given reports whether somebody has given the setting with the key a value, so
 // that it is not the default.
-func (s *Set) Given(key string) bool {
+func (s *Set) Given(key string) bool { return s.Source(key) != "" }
+
+// Source returns where the setting with the key was given its value, like "flag
+// --port" or "environment variable SERVER_PORT", or "" when it is the default.
+func (s *Set) Source(key string) string {
 	for _, e := range s.entries {
 		if e.Key == key {
-			return e.source != ""
+			return e.source
 		}
 	}
-	return false
+	return ""
 }
 
 // Refuse returns an *Error about the value that the setting with the key was
@@ -125,8 +129,16 @@ func (s *Set) Refuse(key, why, allowed string) error {
 	return nil
 }
 
-// Warnings are what Load has ignored, and why, a line each: a value that
-// somebody else has set under a name of the table.
+// Ignore notes that the value of the setting with the key, if it was given one,
+// is of no use, and why.
+func (s *Set) Ignore(key, why string) {
+	if source := s.Source(key); source != "" {
+		s.warnings = append(s.warnings, fmt.Sprintf("%s: %s %s: ignored", source, key, why))
+	}
+}
+
+// Warnings are what Load and Ignore have ignored, and why, a line each: a value
+// that somebody else has set under a name of the table, or that is of no use.
 func (s *Set) Warnings() []string { return s.warnings }
 
 // notSet is the error of a setting that nobody gave.

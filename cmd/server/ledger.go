@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+
+	"github.com/rs/zerolog"
+	"loteria/lottery"
+)
+
+// place is where a contest is kept: a folder, or a stream on servers of NATS. Only
+// the file of each knows its package; what else the command does is the same
+// for both.
+type place interface {
+	// describe names the place in a line of the log.
+	describe(line *zerolog.Event) *zerolog.Event
+
+	// open opens the contest, or begins it for so many agencies. One that is far
+	// away waits for its servers until ctx is done.
+	open(ctx context.Context, agencies int, committed func(lottery.Commit), log zerolog.Logger) (ledger, error)
+
+	// isFar reports whether what is not available now may be so in a moment, with
+	// nobody doing anything here.
+	isFar() bool
+
+	// read reads the whole contest, also while centrals write to it, and checks
+	// it. It calls visit for the stretches in their order, whose memory is only
+	// theirs until it returns. The report is right as far as it goes, also with an
+	// error.
+	read(ctx context.Context, visit func(lottery.Stretch) error) (report, error)
+
+	// hold keeps centrals away until release is called, if the place can do that.
+	// It is an error when one is there.
+	hold() (release func(), err error)
+
+	// empty returns the place for an import to fill, where there must be no
+	// contest.
+	empty() (target, error)
+}
+
+// ledger is an open ledger, with what the command wants beside the contest.
+type ledger interface {
+	lottery.Ledger
+
+	// describe names the ledger in a line of the log.
+	describe(line *zerolog.Event) *zerolog.Event
+
+	// note logs what is to be known about how it was opened.
+	note(log zerolog.Logger)
+
+	// hindrance returns what keeps it from its work at the moment, or nil, at once.
+	hindrance() error
+
+	// durable returns how many bytes of the contest are on disk, as far as known.
+	durable() int64
+
+	// look is called each second, checkpoint each minute.
+	look()
+	checkpoint() error
+}
+
+// target is what an import fills.
+type target interface {
+	open(ctx context.Context, agencies int) (lottery.Ledger, error)
+	read(ctx context.Context, visit func(lottery.Stretch) error) (report, error)
+
+	// keep makes what was imported the contest, and returns where that is.
+	keep() (path string, err error)
+
+	// drop takes away what a failed import has left, as far as that can be done,
+	// and returns what is left to do for a person, a sentence without a full stop.
+	drop() (advice string)
+}
+
+// place returns where the contest is, or will be.
+func (c config) place() place {
+	if c.ledger.areGiven() {
+		return streamOn(c.ledger, c)
+	}
+	return folder{path: c.folder(), unsynced: c.noSync, reopens: c.reopen}
+}
+
+// origin returns where an import takes the contest from.
+func (c config) origin() place {
+	if c.importFrom.servers.areGiven() {
+		return streamOn(c.importFrom.servers, c)
+	}
+	return folder{path: c.importFrom.folder}
+}
