@@ -86,6 +86,7 @@ func (g *games) play(contest string) verdict {
 	const agencies = 6
 	g.office = newOffice(g.t, g.cluster, contest, agencies, 3)
 	g.table = newTable(g.t)
+	g.table.more = g.look
 	ctx, cancel := context.WithCancel(g.t.Context())
 	defer g.table.running.Wait()
 	defer cancel()
@@ -174,11 +175,15 @@ func (g *games) strike(kind string, n int) {
 		answers()
 	case partition:
 		measured = ""
-		server := []int{leader, follower}[g.rng.IntN(2)]
+		server := leader
+		if g.rng.IntN(2) == 0 {
+			server = follower
+		}
 		apart := g.cluster.Isolate
 		if g.rng.IntN(2) == 0 {
-			apart = g.cluster.StallRoutes
+			apart, kind = g.cluster.StallRoutes, "a partition in silence"
 		}
+		kind += fmt.Sprintf(" of server %d, the leader is %d", server, leader)
 		heal := apart(server)
 		if g.rng.IntN(3) > 0 { // as long as it takes the others, or less
 			answers()
@@ -279,6 +284,18 @@ func (g *games) servers() (leader, follower int) {
 	return leader, (leader + 1 + g.rng.IntN(g.cluster.Size()-1)) % g.cluster.Size()
 }
 
+// look tells how things stand, for who looks why nothing happens.
+func (g *games) look() string {
+	var b strings.Builder
+	for _, p := range g.office.centrals {
+		fmt.Fprintf(&b, "%s: %v\n", p.name, p.program)
+	}
+	for i := range g.cluster.Size() {
+		fmt.Fprintf(&b, "%s runs: %t\n", g.cluster.Name(i), g.cluster.Running(i))
+	}
+	return b.String()
+}
+
 // check checks all that must hold at the end of a lottery.
 func (g *games) check(ctx context.Context) verdict {
 	g.t.Helper()
@@ -304,10 +321,7 @@ func (g *games) check(ctx context.Context) verdict {
 	checkStream(g.t, g.cluster, g.office.stream(), rows)
 	g.office.close()
 	if g.t.Failed() {
-		for _, p := range g.office.centrals {
-			g.t.Logf("%s: %v", p.name, p.program)
-		}
-		g.t.FailNow()
+		g.t.Fatal(g.look())
 	}
 	return sum
 }
