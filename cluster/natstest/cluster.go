@@ -58,6 +58,7 @@ type node struct {
 	backend
 
 	mu       sync.Mutex // held while the server starts and stops
+	unstall  func()     // ends the stalls of a pause; nil without them
 	seen     sync.Mutex // guards what is below
 	state    state
 	at       addresses
@@ -182,6 +183,10 @@ func (c *Cluster) end(i int, how string, end func(*node) error) {
 	}
 	n.set(down, addresses{})
 	c.point(i, addresses{})
+	if n.unstall != nil {
+		n.unstall()
+		n.unstall = nil
+	}
 }
 
 // Restart starts a server that is down, and returns when it takes connections.

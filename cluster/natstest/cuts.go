@@ -72,18 +72,20 @@ func (c *Cluster) Pause(i int) (resume func()) {
 	if err != nil {
 		c.t.Fatalf("pause %s: %v", n.name, err)
 	}
-	flow := func() {}
 	if !stopped {
-		flow = each(append(c.routesOf(i), c.clients[i]), (*proxy).stall)
+		n.unstall = each(append(c.routesOf(i), c.clients[i]), (*proxy).stall)
 	}
 	n.set(paused, at)
 	return sync.OnceFunc(func() {
 		c.t.Helper()
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		flow()
 		if s, now, _ := n.look(); s != paused || now != at {
-			return
+			return // killed meanwhile
+		}
+		if n.unstall != nil {
+			n.unstall()
+			n.unstall = nil
 		}
 		if err := n.resume(); err != nil {
 			c.t.Fatalf("resume %s: %v", n.name, err)

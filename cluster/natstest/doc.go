@@ -36,13 +36,24 @@
 //     so that it has to recover from its blocks as after a kill.
 //   - Pause is SIGSTOP, or in process: no byte passes, but its clocks go on.
 //   - Restart starts a server that is down; Wipe empties its folder before that.
-//   - StoreDir, Blocks, FlipByte: to damage what a server has stored.
+//   - StoreDir, Blocks, FlipByte: to damage what a server has stored. Stop it
+//     before: one that was killed reads its log again, and repairs what is
+//     still in it.
 //
 // # What a test waits for
 //
 //   - WaitReady: there is a meta leader that knows every running server.
-//   - StreamLeader: who leads a stream. MoveLeader makes a server the leader.
-//   - WaitCurrent: every replica of a stream has all of it.
+//   - StreamLeader: who leads a stream. MoveLeader makes a server the leader
+//     when it has all of the stream; the others may be down.
+//   - WaitCurrent: every replica of a stream has all of it, and runs.
+//
+// WaitReady, MoveLeader and WaitCurrent fail the test after a minute;
+// StreamLeader returns -1 when its context ends. They ask past the clients'
+// proxies, so a cut of the clients does not matter to them.
+//
+// # Chance
+//
+// Rand is the source of a random test. CHAOS_SEED in the environment repeats it.
 //
 // # Users
 //

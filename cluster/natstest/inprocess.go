@@ -127,11 +127,18 @@ func (b *inProcess) kill() error {
 func (b *inProcess) pause() (bool, error) { return false, nil }
 func (b *inProcess) resume() error        { return nil }
 
+// purged is a folder that a server removes in the background
+// (nats-server, filestore.go: purgeDir).
+const purged = "__msgs__"
+
 // indexes reads the files in which the server keeps what it would otherwise
 // find in the blocks of a stream (nats-server, filestore.go: index.db).
 func indexes(dir string) (map[string][]byte, error) {
 	found := make(map[string][]byte)
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && entry.Name() == purged {
+			return fs.SkipDir
+		}
 		if err == nil && !entry.IsDir() && entry.Name() == "index.db" {
 			found[path], err = os.ReadFile(path)
 		}

@@ -14,8 +14,9 @@ import (
 
 const (
 	stream   = "BETS"
-	patience = 60 * time.Second // for what has to come
-	attempt  = time.Second      // for one publish
+	patience = 60 * time.Second       // for what has to come
+	attempt  = time.Second            // for one publish
+	moment   = 300 * time.Millisecond // for what must not be acknowledged
 )
 
 func patient(t *testing.T) context.Context {
@@ -27,7 +28,8 @@ func patient(t *testing.T) context.Context {
 func connect(t *testing.T, urls ...string) jetstream.JetStream {
 	t.Helper()
 	conn, err := nats.Connect(strings.Join(urls, ","), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond),
-		nats.ReconnectBufSize(-1), nats.RetryOnFailedConnect(true))
+		nats.ReconnectBufSize(-1), nats.RetryOnFailedConnect(true),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // errors are expected
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,4 +119,43 @@ func follower(t *testing.T, c *natstest.Cluster) int {
 		t.Fatal("no leader")
 	}
 	return (leader + 1) % c.Size()
+}
+
+// refused checks that no message is acknowledged.
+func refused(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), moment)
+	defer cancel()
+	if err := publishOnce(ctx, js, "for nobody"); err == nil {
+		t.Error("a message was acknowledged that nobody could take")
+	}
+}
+
+// whole checks that the leader has as many messages or more, without a hole:
+// one that was not acknowledged may stand nevertheless.
+func whole(t *testing.T, js jetstream.JetStream, least uint64) {
+	t.Helper()
+	s := stored(t, js)
+	if s.Msgs < least || s.NumDeleted != 0 || s.FirstSeq != 1 || s.Msgs != s.LastSeq {
+		t.Errorf("%d messages from %d to %d, %d deleted; want %d or more without holes", s.Msgs, s.FirstSeq, s.LastSeq, s.NumDeleted, least)
+	}
+}
+
+func deleteStream(t *testing.T, js jetstream.JetStream) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), attempt)
+	defer cancel()
+	return js.DeleteStream(ctx, stream)
+}
+
+type kind struct {
+	name  string
+	start func(testing.TB) *natstest.Cluster
+}
+
+func kinds() []kind {
+	return []kind{
+		{"in process", func(t testing.TB) *natstest.Cluster { return natstest.Start(t, 3) }},
+		{"processes", natstest.StartProcesses},
+	}
 }

@@ -16,10 +16,11 @@ import (
 )
 
 const (
-	waitTime  = 60 * time.Second      // for what a cluster does by itself
-	askTime   = 2 * time.Second       // for one question to one server
-	askAgain  = 25 * time.Millisecond // between two questions
-	maxAnswer = 4 << 20               // bytes of an answer from a monitoring port
+	waitTime  = 60 * time.Second       // for what a cluster does by itself
+	askTime   = 2 * time.Second        // for one question to one server
+	infoTime  = 500 * time.Millisecond // for a stream's info, which nobody answers without a leader
+	askAgain  = 25 * time.Millisecond  // between two questions
+	maxAnswer = 4 << 20                // bytes of an answer from a monitoring port
 )
 
 // WaitReady waits until the meta leader is elected and knows every running
@@ -189,7 +190,9 @@ func (c *Cluster) hasAll(ctx context.Context, i int, stream string, leader int, 
 	return fmt.Errorf("%s has no stream %s", c.Name(i), stream)
 }
 
-// MoveLeader makes a server the leader of a stream.
+// MoveLeader makes a server the leader of a stream, once it has all of it: a
+// leader that hands over to one that has not leaves the stream without a leader
+// until the next election, each time.
 func (c *Cluster) MoveLeader(stream string, to int) {
 	c.t.Helper()
 	request := fmt.Appendf(nil, `{"placement":{"preferred":%q}}`, c.Name(to))
@@ -204,6 +207,9 @@ func (c *Cluster) MoveLeader(stream string, to int) {
 		}
 		if leader < 0 {
 			return errors.New("no leader")
+		}
+		if err := c.hasAll(ctx, to, stream, leader, info.State.LastSeq); err != nil {
+			return err
 		}
 		err = c.ask(ctx, leader, func(ctx context.Context, conn *nats.Conn) error {
 			reply, err := conn.RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+stream, request)
@@ -233,6 +239,8 @@ func (c *Cluster) streamInfo(ctx context.Context, stream string) (*jetstream.Str
 			if err != nil {
 				return err
 			}
+			ctx, cancel := context.WithTimeout(ctx, infoTime)
+			defer cancel()
 			s, err := js.Stream(ctx, stream)
 			if err != nil {
 				return err
