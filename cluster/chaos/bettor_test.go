@@ -25,8 +25,7 @@ type table struct {
 	mu    sync.Mutex
 	moved *sync.Cond // something has become of a bettor
 	stuck bool
-	more  func() string // for who looks why nothing happens; may be nil
-	since time.Time     // when the pauses that are measured begin; zero measures none
+	since time.Time // when the pauses that are measured begin; zero measures none
 }
 
 // bettor is an agency, which package agency plays.
@@ -150,9 +149,6 @@ func (b *table) await(what string, holds func() bool) {
 			var where []string
 			for _, a := range b.bettors {
 				where = append(where, fmt.Sprintf("agency %d: %d of %d, %d answers, ended %t, last %v ago", a.id, a.acked, len(a.rows), a.answers, a.ended, time.Since(a.last).Round(time.Second)))
-			}
-			if b.more != nil {
-				where = append(where, b.more())
 			}
 			b.t.Fatalf("waiting for %s: nothing for %v\n%s", what, stuckTime, strings.Join(where, "\n"))
 		}

@@ -64,6 +64,11 @@ func TestLotteries(t *testing.T) {
 		t.Skip("only in the long form")
 	}
 	g := &games{t: t, cluster: natstest.StartProcesses(t), rng: natstest.Rand(t), done: map[string]int{}, pauses: map[string][]time.Duration{}, begun: time.Now()}
+	t.Cleanup(func() {
+		if t.Failed() && g.office != nil {
+			t.Logf("%s\nthe servers' logs are in %s", g.look(), g.cluster.CopyLogs())
+		}
+	})
 	for _, kind := range slices.Sorted(maps.Keys(planned)) {
 		g.plan = append(g.plan, slices.Repeat([]string{kind}, planned[kind])...)
 	}
@@ -86,7 +91,6 @@ func (g *games) play(contest string) verdict {
 	const agencies = 6
 	g.office = newOffice(g.t, g.cluster, contest, agencies, 3)
 	g.table = newTable(g.t)
-	g.table.more = g.look
 	ctx, cancel := context.WithCancel(g.t.Context())
 	defer g.table.running.Wait()
 	defer cancel()
@@ -321,7 +325,7 @@ func (g *games) check(ctx context.Context) verdict {
 	checkStream(g.t, g.cluster, g.office.stream(), rows)
 	g.office.close()
 	if g.t.Failed() {
-		g.t.Fatal(g.look())
+		g.t.FailNow()
 	}
 	return sum
 }

@@ -1,6 +1,9 @@
 package natstest
 
-import "strings"
+import (
+	"os"
+	"strings"
+)
 
 // Access is one client's own way to the servers, through proxies before those
 // that all clients share: what is done to it happens to this client alone.
@@ -48,3 +51,19 @@ func (a *Access) Stall() (resume func()) { return each(a.proxies, (*proxy).stall
 // Mute has the servers get all that the client sends, and the client nothing
 // of what they answer, until its connections are closed.
 func (a *Access) Mute() (drop func()) { return each(a.proxies, (*proxy).mute) }
+
+// CopyLogs keeps the logs of servers that are processes, in a folder that stays
+// when the test has ended, and returns its path.
+func (c *Cluster) CopyLogs() string {
+	folder, err := os.MkdirTemp("", "nats-logs-")
+	if err != nil {
+		return err.Error()
+	}
+	for _, n := range c.servers {
+		if p, ok := n.backend.(*process); ok {
+			content, _ := os.ReadFile(p.log)
+			_ = os.WriteFile(folder+"/"+n.name+".log", content, 0o600)
+		}
+	}
+	return folder
+}
