@@ -212,7 +212,9 @@ func (g *games) strike(kind string, n int) {
 		g.kill(server)
 		g.cluster.Wipe(server)
 		answers()
-		g.restart(server)
+		// Until it has all again, it counts as lost: no other may go.
+		g.cluster.Restart(server)
+		g.cluster.WaitCurrent(g.office.stream())
 	case allKilled:
 		measured = quorumBack
 		for _, p := range g.office.centrals {
