@@ -117,6 +117,13 @@ func (c *central) open(folder string, observer reactor.Observer) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.ledgerBytes = ledger.Durable
+	c.openOn(ledger, observer)
+}
+
+// openOn opens the contest on a ledger.
+func (c *central) openOn(ledger lottery.Ledger, observer reactor.Observer) {
+	c.t.Helper()
 	contest, err := lottery.NewContest(ledger)
 	if err != nil {
 		c.t.Fatal(err)
@@ -140,8 +147,7 @@ func (c *central) open(folder string, observer reactor.Observer) {
 		LoopLog:        zerolog.New(c.log),
 		Observer:       observer,
 	}, contest)
-	c.ledgerBytes = ledger.Durable
-	c.admin.Watch(contest, ledger.Durable, c.reactor)
+	c.admin.Watch(contest, c.ledgerBytes, c.reactor)
 }
 
 // listen runs the reactor until the test ends.

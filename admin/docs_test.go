@@ -2,8 +2,11 @@ package admin
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
+
+	"loteria/lottery/ledgertest"
 )
 
 // The operators' page says of every code what it means, and names every place.
@@ -24,3 +27,35 @@ func TestOperatorsPage(t *testing.T) {
 		}
 	}
 }
+
+// It also says what each metric of a ledger in NATS is.
+func TestOperatorsPageHasTheLedgersMetrics(t *testing.T) {
+	content, err := os.ReadFile("../docs/operators.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	for line := range strings.Lines(string(content)) {
+		if strings.HasPrefix(line, "| `loteria_ledger_") {
+			for _, name := range metricName.FindAllString(line[:strings.Index(line, " | ")], -1) {
+				documented[name] = true
+			}
+		}
+	}
+	c := prepare(t, "a", 1)
+	c.join(&ledgertest.Memory{Lazy: true})
+	_, _, body := c.get("/metrics")
+	for line := range strings.Lines(body) {
+		if words := strings.Fields(line); words[1] == "TYPE" && strings.HasPrefix(words[2], "loteria_ledger_") {
+			if !documented[words[2]] {
+				t.Errorf("the operators' page says nothing of %s", words[2])
+			}
+			delete(documented, words[2])
+		}
+	}
+	if len(documented) > 0 {
+		t.Errorf("the operators' page has metrics that there are not: %v", documented)
+	}
+}
+
+var metricName = regexp.MustCompile(`loteria_\w+`)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"loteria/codec"
+	"loteria/lottery/ledgertest"
 )
 
 // manyAgencies is how many a central may expect.
@@ -90,8 +91,17 @@ func TestVisitorsShareASnapshot(t *testing.T) {
 
 // What it costs that people look: how long an answer takes, and how long it is.
 func BenchmarkVisitors(b *testing.B) {
-	c := show(b, manyAgencies, nil)
-	c.open(b.TempDir(), c.admin.Observer())
+	b.Run("folder", func(b *testing.B) {
+		c := show(b, manyAgencies, nil)
+		c.open(b.TempDir(), c.admin.Observer())
+		benchmarkVisitors(b, c)
+	})
+	b.Run("shared", func(b *testing.B) {
+		benchmarkVisitors(b, share(b, &ledgertest.Memory{Lazy: true}, "a", manyAgencies).central)
+	})
+}
+
+func benchmarkVisitors(b *testing.B, c *central) {
 	handler := c.admin.handler()
 	b.Run("state", func(b *testing.B) {
 		bytes := 0
@@ -145,4 +155,26 @@ func (s *stream) skipFirst() (bytes int) {
 		}
 	}
 	return bytes
+}
+
+// A state of a shared ledger costs little more than one of a folder, with many
+// agencies, too: the bets are counted once for all who look, without memory for
+// each agency.
+func TestSharedStateOfManyAgencies(t *testing.T) {
+	c := share(t, &ledgertest.Memory{Lazy: true}, "a", manyAgencies)
+	for agency := 1; agency <= manyAgencies; agency++ {
+		c.ledger.seen(agency, uint64(agency), []string{"a", "b"}[agency%2])
+	}
+	c.admin.renew()
+	state := c.state()
+	if want := uint64(manyAgencies) * (manyAgencies + 1) / 2; state.Bets != want || state.Elsewhere != manyAgencies/2 {
+		t.Errorf("%d bets, %d agencies elsewhere, want %d and %d", state.Bets, state.Elsewhere, want, manyAgencies/2)
+	}
+	if len(state.Agencies) != maxListed || state.More != manyAgencies-maxListed || state.Agencies[2].Bets != 3 || state.Agencies[2].Central != "b" {
+		t.Errorf("%d agencies are listed, %d more, the third is %+v", len(state.Agencies), state.More, state.Agencies[2])
+	}
+	now := time.Now()
+	if allocations := testing.AllocsPerRun(3, func() { now = now.Add(time.Second); c.tick(now) }); allocations > 100 {
+		t.Errorf("the rates of a second take %v allocations, want them not to grow with the agencies", allocations)
+	}
 }

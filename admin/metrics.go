@@ -21,7 +21,7 @@ const (
 
 // commits is what is counted of the ledger's commits, by its writer.
 type commits struct {
-	bytes, appends, seconds prometheus.Histogram
+	bytes, appends, syncs, publishes prometheus.Histogram
 }
 
 func newCommits() commits {
@@ -29,19 +29,27 @@ func newCommits() commits {
 		return prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets})
 	}
 	return commits{
-		bytes: histogram("commit_bytes", "Size of the ledger's commits, each of one write and one fdatasync.",
+		bytes: histogram("commit_bytes", "Size of the ledger's commits: each is one write and one fdatasync, or one message of a ledger in NATS.",
 			prometheus.ExponentialBuckets(1<<10, 4, 9)), // 1 KiB to 64 MiB
 		appends: histogram("commit_batches", "Batches that shared a commit of the ledger.",
 			prometheus.ExponentialBuckets(1, 2, 12)), // 1 to 2,048
-		seconds: histogram("sync_seconds", "Duration of an fdatasync of the ledger.",
+		syncs: histogram("sync_seconds", "Duration of an fdatasync of the ledger, when that is a folder.",
 			prometheus.ExponentialBuckets(50e-6, 2, 16)), // 50 µs to 1.6 s
+		publishes: histogram("ledger_publish_seconds", "Time until a message is acknowledged, when the ledger is in NATS.",
+			prometheus.ExponentialBuckets(1e-3, 2, 15)), // 1 ms to 16 s: a new leader may take 10 s
 	}
 }
 
-func (c *commits) add(commit lottery.Commit) {
+// add takes in a commit; isPublished says that it was a message. What holds for
+// a disk does not hold for a network and a quorum, so these are counted apart.
+func (c *commits) add(commit lottery.Commit, isPublished bool) {
 	c.bytes.Observe(float64(commit.Bytes))
 	c.appends.Observe(float64(commit.Appends))
-	c.seconds.Observe(commit.Sync.Seconds())
+	if isPublished {
+		c.publishes.Observe(commit.Sync.Seconds())
+	} else {
+		c.syncs.Observe(commit.Sync.Seconds())
+	}
 }
 
 // newRegistry returns all metrics of the server, and those of Go and of the
@@ -49,7 +57,7 @@ func (c *commits) add(commit lottery.Commit) {
 func newRegistry(s *Server) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
-		s.commits.bytes, s.commits.appends, s.commits.seconds,
+		s.commits.bytes, s.commits.appends, s.commits.syncs, s.commits.publishes,
 		&collector{s},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -73,14 +81,14 @@ var (
 	expected  = describe("agencies_expected", "Agencies that must finish before the draw.")
 	finished  = describe("agencies_finished", "Agencies whose betting has ended.")
 	phases    = describe("draw_phase", "Where the contest stands: 1 for its phase, 0 for the others.", "phase")
-	ledger    = describe("ledger_bytes", "Size of the ledger that is on disk.")
+	ledger    = describe("ledger_bytes", "Size of the ledger that is on disk, or of its stream.")
 
-	bets     = describe("bets_total", "Bets of the agency in the ledger, durable, those from before the start included.", "agency")
+	bets     = describe("bets_total", "Bets of the agency in the ledger, durable, whichever central has stored them; missing while that is not known.", "agency")
 	batches  = describe("batches_total", "BETs and BATCHes of the agency that were acknowledged since the start.", "agency")
 	received = describe("received_bytes_total", "Payload of the BETs and BATCHes of the agency that were acknowledged since the start.", "agency")
 	ended    = describe("agency_finished", "Whether the agency's betting has ended.", "agency")
-	told     = describe("agency_told", "Whether the agency was told its winners since the start.", "agency")
-	heard    = describe("agency_heard_timestamp_seconds", "When the agency last asked for something, or the contest was opened.", "agency")
+	told     = describe("agency_told", "Whether this central has told the agency its winners since the start.", "agency")
+	heard    = describe("agency_heard_timestamp_seconds", "When the agency last asked for something, was seen to bet elsewhere, or the contest was opened.", "agency")
 	winners  = describe("winners", "Winning bets of the agency, once the draw is done.", "agency")
 
 	refusals = describe("refusals_total", "Requests that were refused since the start, by the protocol's code; retry for the answer RETRY.", "code")
@@ -115,6 +123,9 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	} {
 		out <- desc
 	}
+	for _, desc := range ledgerDescriptors {
+		out <- desc
+	}
 }
 
 // sample sends one value.
@@ -140,17 +151,26 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		counter(refusals, float64(n.Load()), string(code))
 	}
 	gauge(startedAt, float64(s.started.UnixMilli())/1000)
+	health := s.ledgerHealth()
+	if health != nil {
+		collectLedger(gauge, health)
+	}
 	if watched == nil {
 		return // what is counted begins with what the ledger has, or rates would jump
 	}
+	s.refresh()
 	for i := range s.tally.agencies {
 		t, agency := &s.tally.agencies[i], strconv.Itoa(i+1)
-		counter(bets, float64(t.bets.Load()), agency)
+		if t.known.Load() {
+			counter(bets, float64(t.bets.Load()), agency)
+		}
 		counter(batches, float64(t.batches.Load()), agency)
 		counter(received, float64(t.bytes.Load()), agency)
 		gauge(told, oneIf(t.told.Load()), agency)
 	}
-	gauge(ledger, float64(watched.ledgerBytes()))
+	if health == nil {
+		gauge(ledger, float64(watched.ledgerBytes()))
+	}
 	collectContest(gauge, watched.contest)
 	collectReactor(gauge, counter, watched.reactor.Stats())
 }

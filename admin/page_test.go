@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 	"loteria/agency"
 	"loteria/codec"
+	"loteria/lottery/ledgertest"
 )
 
 // row returns the texts of the cells of an agency's row; the curve's is what a
@@ -407,5 +408,113 @@ func TestPageWithManyAgencies(t *testing.T) {
 	p.await("those that are not listed", fmt.Sprintf("Faltan las agencias %d y %d.", maxListed+49, maxListed+50))
 	if n := text[int](p, `document.querySelectorAll("#agencies tbody tr").length`); n != maxListed {
 		t.Errorf("%d agencies are listed, expected %d", n, maxListed)
+	}
+}
+
+// The page shows the ledger that centrals share, and what is wrong with it.
+func TestPageOfASharedLedger(t *testing.T) {
+	w := needBrowser(t)
+	m := &ledgertest.Memory{Lazy: true}
+	c := prepare(t, "norte", 3)
+	c.tell(LedgerHealth{Problem: "no servers available for connection"})
+	p := w.open(t, c.url, "es-AR")
+	p.await("while no server is there", "Recuperando el registro de apuestas", "Registro compartido", "Servidor\nninguno", "Copias al día\n–", "Guardado\n–",
+		"Registro de apuestas: no servers available for connection")
+	p.awaitText("while no server is there", `String(document.getElementById("ledger-age").hidden)`, "true")
+
+	c.tell(healthy())
+	c.join(m)
+	p.await("a healthy ledger", "Esta central\nnorte", "Servidor\nnats-1", "Líder\nnats-2", "Copias al día\n3 de 3", "No hubo ninguno.")
+	p.awaitText("the copies", `document.getElementById("replicas").innerText.replace(/\s+/g, " ")`, "nats-1 al día nats-2 líder nats-3 al día")
+	if alarms := text[int](p, `document.querySelectorAll("[data-alarm]").length`); alarms != 0 {
+		t.Errorf("%d parts of a healthy ledger are alarming", alarms)
+	}
+
+	c.dial().ask(batch(1, 5), codec.TypeSuccess)
+	c.ledger.seen(1, 5, "norte")
+	p.awaitRow(1, "enviando", "5", "–")
+	if state := p.row(1)[1]; state != "enviando" {
+		t.Errorf("while all agencies are here, a row says %q", state)
+	}
+	c.ledger.seen(2, 7000, "sur")
+	p.awaitRow(2, "enviando en sur", "7.000", "–")
+	p.awaitRow(1, "enviando en norte", "5", "–")
+	p.awaitRow(3, "sin noticias", "0", "–")
+	p.awaitText("the sum", `document.getElementById("bets").innerText`, "7.005")
+
+	c.tell(sick())
+	p.await("a sick ledger", "Servidor\nninguno", "Líder\nninguno", "Copias al día\n1 de 3", "Así estaba hace ",
+		"Registro de apuestas: no quorum: 1 of 3 servers answers")
+	p.awaitText("the copies", `document.getElementById("replicas").innerText.replace(/\s+/g, " ")`,
+		"nats-1 1.234 operaciones atrás nats-2 dañada nats-3 no responde")
+	for id, want := range map[string]string{
+		"awaited": "Registro de apuestas: no quorum: 1 of 3 servers answers", "ledger-problem": "Registro de apuestas: no quorum: 1 of 3 servers answers",
+	} {
+		if got := text[string](p, `document.getElementById("`+id+`").innerText`); got != want {
+			t.Errorf("%s says %q, want %q", id, got, want)
+		}
+	}
+	if text[bool](p, `document.getElementById("none").checkVisibility()`) {
+		t.Error("the page says that there was no problem")
+	}
+	c.tell(healthy())
+	p.await("healthy again", "Copias al día\n3 de 3", "No hubo ninguno.", "Faltan las agencias 1, 2 y 3.")
+
+	few := healthy()
+	few.Replicas = []LedgerReplica{{Server: "nats-1"}}
+	c.tell(few)
+	p.awaitText("another stream", `document.getElementById("replicas").innerText.replace(/\s+/g, " ")`, "nats-1 se pone al día")
+	odd := healthy()
+	odd.Leader, odd.Limit = "<b>nats</b>", -1
+	c.tell(odd)
+	p.await("a name with markup, no limit", "Líder\n<b>nats</b>", "Guardado\n5,6 MB\n")
+
+	if err := c.contest.DrawWithout(3); err != nil {
+		t.Fatal(err)
+	}
+	c.dial().ask(finish(1), codec.TypeSuccess)
+	c.dial().ask(finish(2), codec.TypeSuccess)
+	c.dial().ask(query(1), codec.TypeWinners)
+	p.awaitRow(1, "avisada en norte", "5", "1")
+	p.awaitRow(2, "terminó en sur, no avisada aquí", "7.000", "0")
+	p.expectNothingWrong(c.url)
+
+	folder := start(t, 1)
+	p = w.open(t, folder.url, "es")
+	p.await("a folder", "0 de 1 agencias terminaron")
+	for _, id := range []string{"ledger", "ledger-problem"} {
+		if text[bool](p, `document.getElementById("`+id+`").checkVisibility()`) {
+			t.Errorf("with a folder the page shows %s", id)
+		}
+	}
+}
+
+// A sick ledger can be read in both schemes, and on a phone.
+func TestPageOfASickLedger(t *testing.T) {
+	w := needBrowser(t)
+	c := prepare(t, "norte", 3)
+	c.join(&ledgertest.Memory{Lazy: true})
+	c.ledger.seen(1, 8_700_000, "a-central-with-a-long-name.example")
+	h := sick()
+	h.Replicas[0].Server = "nats-with-a-name-that-is-as-long-as-a-host-name-in-a-cluster.example"
+	h.Server, h.Leader = h.Replicas[0].Server, h.Replicas[0].Server
+	h.Problem = "nats-with-a-name-that-is-as-long-as-a-host-name-in-a-cluster.example has served a stream with holes: empty its folder"
+	c.tell(h)
+	for _, language := range []string{"es", "en"} {
+		for _, scheme := range []string{"light", "dark"} {
+			p := w.open(t, c.url, language, chromedp.EmulateViewport(360, 740, chromedp.EmulateScale(2)),
+				call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}))
+			p.await("on a phone", "with holes: empty its folder", "a-central-with")
+			if width := text[int](p, "document.documentElement.scrollWidth"); width > 360 {
+				t.Errorf("%s: the page is %d pixels wide on a screen of 360", language, width)
+			}
+			least := text[struct {
+				Ratio float64
+				Text  string
+			}](p, contrast)
+			if least.Ratio < 4.5 || least.Text == "" {
+				t.Errorf("%s: %q has a contrast of %.1f, expected at least 4.5", scheme, least.Text, least.Ratio)
+			}
+		}
 	}
 }

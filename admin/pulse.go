@@ -13,22 +13,29 @@ const (
 	interval = time.Second
 	// curveLength is how many rates a curve has: those of the last minutes.
 	curveLength = 180
+	// sharedWindow is how many intervals the rates of a shared ledger are taken
+	// over: what other centrals store is told when it suits the ledger, so in some
+	// seconds it is not told at all.
+	sharedWindow = 5
 )
 
 // pulse takes the rates at which bets come in, of the agencies that the page
 // lists and of all together.
 type pulse struct {
 	mu    sync.Mutex
-	ticks int       // rates taken
-	taken time.Time // when the last ones were
+	ticks int // rates taken
+
+	window int                     // intervals that a rate is taken over: 1, or sharedWindow
+	taken  [sharedWindow]time.Time // when the last rates were, as many as that
+
 	total curve
 	each  []curve // of agency i+1
 }
 
 // curve is the last rates of a count, the oldest overwritten by the newest.
 type curve struct {
-	count uint64 // when it was last looked at
-	rates [curveLength]float64
+	counts [sharedWindow]uint64 // when it was last looked at, as often as the window is long
+	rates  [curveLength]float64
 }
 
 // rates are those of the last second.
@@ -45,46 +52,52 @@ func (r rates) of(i int) float64 {
 	return 0
 }
 
-// newPulse begins with the counts of the tally.
+// newPulse begins before there are any bets.
 func newPulse(t *tally, now time.Time) *pulse {
-	p := &pulse{each: make([]curve, min(maxListed, len(t.agencies)))}
-	p.begin(t, nil, now)
+	p := &pulse{window: 1, each: make([]curve, min(maxListed, len(t.agencies)))}
+	p.since(now)
 	return p
+}
+
+func (p *pulse) since(now time.Time) {
+	for i := range p.taken {
+		p.taken[i] = now
+	}
 }
 
 // begin has the tally begin with the bets that there are, which are no part of
 // the next rates.
-func (p *pulse) begin(t *tally, standings []lottery.Standing, now time.Time) {
+func (p *pulse) begin(t *tally, contest *lottery.Contest, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t.begin(standings)
-	p.taken = now
-	p.total.count = t.bets()
-	for i := range p.each {
-		p.each[i].count = t.agencies[i].bets.Load()
+	t.begin(contest)
+	if contest.Shared() {
+		p.window = sharedWindow
 	}
+	p.since(now)
 }
 
 // take takes the rates since the last time.
 func (p *pulse) take(t *tally, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	seconds := now.Sub(p.taken).Seconds()
+	oldest := p.ticks % p.window
+	seconds := now.Sub(p.taken[oldest]).Seconds()
 	if seconds <= 0 {
 		return
 	}
 	at := p.ticks % curveLength
-	p.total.take(t.bets(), seconds, at)
+	p.total.take(t.grown(), seconds, at, oldest)
 	for i := range p.each {
-		p.each[i].take(t.agencies[i].bets.Load(), seconds, at)
+		p.each[i].take(t.agencies[i].grown(), seconds, at, oldest)
 	}
 	p.ticks++
-	p.taken = now
+	p.taken[oldest] = now
 }
 
-func (c *curve) take(count uint64, seconds float64, at int) {
-	c.rates[at] = math.Round(float64(count-c.count) / seconds)
-	c.count = count
+func (c *curve) take(count uint64, seconds float64, at, oldest int) {
+	c.rates[at] = math.Round(float64(count-c.counts[oldest]) / seconds)
+	c.counts[oldest] = count
 }
 
 // now returns the rates that were last taken.

@@ -34,6 +34,7 @@ const (
 type Config struct {
 	Address  string    // host:port to listen on
 	Contest  string    // the name of the contest; may be empty
+	Central  string    // the name of this central, as a shared ledger tells it to others; may be empty
 	Agencies int       // that are expected
 	Deadline time.Time // when betting ends at the latest; zero is never
 	Hosts    []string  // names under which it may be asked, beside localhost and that of Address
@@ -57,6 +58,7 @@ type Server struct {
 	watched   atomic.Pointer[watched]
 	watching  chan struct{} // closed by Watch
 	hindrance atomic.Pointer[func() error]
+	health    atomic.Pointer[func() LedgerHealth] // nil when the ledger is a folder
 	stopping  atomic.Bool
 	closing   chan struct{} // closed when streams have to end
 	address   net.Addr      // known when listening is closed
@@ -99,12 +101,13 @@ func New(config Config) *Server {
 func (s *Server) Observer() reactor.Observer { return s.tally }
 
 // Committed takes in a commit of the ledger.
-func (s *Server) Committed(c lottery.Commit) { s.commits.add(c) }
+func (s *Server) Committed(c lottery.Commit) { s.commits.add(c, s.health.Load() != nil) }
 
-// Watch has the server show a contest, how much of its ledger is on disk, and its
-// reactor, which does not run yet. It is called once, before the reactor runs.
+// Watch has the server show a contest, how much of its ledger is on disk (which a
+// ledger in NATS tells by HealthBy, so ledgerBytes is nil then), and its reactor,
+// which does not run yet. It is called once, before the reactor runs.
 func (s *Server) Watch(contest *lottery.Contest, ledgerBytes func() int64, reactor *reactor.Server) {
-	s.pulse.begin(s.tally, contest.Standings(), time.Now())
+	s.pulse.begin(s.tally, contest, time.Now())
 	s.watched.Store(&watched{contest: contest, ledgerBytes: ledgerBytes, reactor: reactor})
 	close(s.watching)
 }

@@ -24,9 +24,12 @@ type State struct {
 	Expected int     `json:"expected"` // agencies
 	Finished int     `json:"finished"` // whose betting has ended
 	Awaited  []int   `json:"awaited"`  // the first agencies that have not finished, ten at most
-	Bets     uint64  `json:"bets"`     // durable, of all agencies
-	Rate     float64 `json:"rate"`     // bets per second, in the last second
+	Bets     uint64  `json:"bets"`     // durable, of all agencies, whichever central has stored them
+	Rate     float64 `json:"rate"`     // bets per second, in the last second; with a shared ledger in the last five
 	Winners  *int    `json:"winners"`  // of all agencies; null before the draw
+
+	Central   string `json:"central,omitempty"` // the name of this one, with a ledger in NATS
+	Elsewhere int    `json:"elsewhere"`         // agencies that last bet at another central
 
 	Agencies []Agency `json:"agencies"` // the first ones, or those from ?from= on, so many at most
 	More     int      `json:"more"`     // agencies after the last one in the list
@@ -38,6 +41,8 @@ type State struct {
 	MaxWaiting     int `json:"max_waiting_bytes"`
 	WindowFrames   int `json:"window_frames"` // of the fullest window
 	MaxFrames      int `json:"max_window_frames"`
+
+	Ledger Ledger `json:"ledger"`
 
 	Refusals map[lottery.Code]uint64 `json:"refusals"` // since the start; codes that never came are left out
 	Problems []problem               `json:"problems"` // the last ones, oldest first
@@ -57,25 +62,27 @@ const Starting Phase = "starting"
 type Agency struct {
 	Agency  int         `json:"agency"`
 	State   AgencyState `json:"state"`
-	Bets    uint64      `json:"bets"` // durable
-	Rate    float64     `json:"rate"` // bets per second, in the last second
-	Batches uint64      `json:"batches"`
-	Bytes   uint64      `json:"bytes"`   // of payload of those
-	Refused uint64      `json:"refused"` // requests
-	Heard   time.Time   `json:"heard"`   // when it last asked for something
-	Winners *int        `json:"winners"` // null before the draw
+	Central string      `json:"central,omitempty"` // of a shared ledger: the one that stored its last bets
+	Bets    uint64      `json:"bets"`              // durable, whichever central has stored them
+	Rate    float64     `json:"rate"`              // bets per second, as State.Rate
+	Batches uint64      `json:"batches"`           // acknowledged by this central
+	Bytes   uint64      `json:"bytes"`             // of payload of those
+	Refused uint64      `json:"refused"`           // requests, by this central
+	Heard   time.Time   `json:"heard"`             // when it last asked for something here, or was seen to bet elsewhere
+	Winners *int        `json:"winners"`           // null before the draw
 }
 
 // AgencyState is how far an agency is.
 type AgencyState string
 
-// The states of an agency.
+// The states of an agency. Only the central that has sent an agency its winners
+// knows it: for others that share the ledger, the agency stays Finished.
 const (
 	Awaited  AgencyState = "awaited"  // it has sent nothing yet
 	Sending  AgencyState = "sending"  // it has, and has not finished
 	Finished AgencyState = "finished" // it has said FINISHED
 	Missing  AgencyState = "missing"  // an operator has ended its betting
-	Told     AgencyState = "told"     // its winners were sent to it
+	Told     AgencyState = "told"     // its winners were sent to it, by this central
 )
 
 // maxAwaited is how many agencies that have not finished a state names.
@@ -85,6 +92,7 @@ const maxAwaited = 10
 // does not list.
 func (s *Server) state(rates rates) (state State, standings []lottery.Standing) {
 	watched, now := s.look()
+	s.refresh()
 	state = State{
 		Now:      time.Now(),
 		Started:  s.started,
@@ -96,9 +104,13 @@ func (s *Server) state(rates rates) (state State, standings []lottery.Standing) 
 		Bets:     s.tally.bets(),
 		Rate:     rates.total,
 		Awaited:  []int{},
+		Ledger:   s.ledger(),
 		Refusals: make(map[lottery.Code]uint64),
 		Problems: s.tally.problems.all(),
 		Tick:     rates.tick,
+	}
+	if state.Ledger.Kind == NATS {
+		state.Central = s.config.Central
 	}
 	if now.reason != nil {
 		state.Reason = now.reason.Error()
@@ -130,6 +142,9 @@ func (s *Server) state(rates rates) (state State, standings []lottery.Standing) 
 			state.Awaited = append(state.Awaited, standing.Agency)
 		}
 		winners += standing.Winners
+		if standing.Central != "" && standing.Central != s.config.Central {
+			state.Elsewhere++
+		}
 	}
 	if state.Phase == lottery.Drawn {
 		state.Winners = &winners
@@ -149,6 +164,7 @@ func (s *Server) agency(standing lottery.Standing, phase Phase, rate float64) Ag
 	a := Agency{
 		Agency:  standing.Agency,
 		State:   Awaited,
+		Central: standing.Central,
 		Bets:    t.bets.Load(),
 		Rate:    rate,
 		Batches: t.batches.Load(),

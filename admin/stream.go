@@ -72,6 +72,13 @@ func event(name string, text []byte) []byte {
 	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, text)
 }
 
+// refresh counts the bets of a shared ledger anew.
+func (s *Server) refresh() {
+	if watched := s.watched.Load(); watched != nil && watched.contest.Shared() {
+		s.tally.refresh(watched.contest)
+	}
+}
+
 // follow takes the rates every second and feeds the pages, also when something
 // happens in between, until done is closed.
 func (s *Server) follow(done <-chan struct{}) {
@@ -86,6 +93,7 @@ func (s *Server) follow(done <-chan struct{}) {
 		case <-done:
 			return
 		case <-ticker.C:
+			s.refresh()
 			s.pulse.take(s.tally, time.Now()) // not the ticker's time: that may be a while ago
 		case <-watching:
 			watching = nil

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,11 +16,17 @@ type tally struct {
 	refusals map[lottery.Code]*atomic.Uint64 // for every code that there is
 	problems problems
 	changed  chan struct{} // has room for one: something happened that people want to see at once
+
+	shared     atomic.Bool // the bets are not only this central's: refresh counts them
+	refreshing sync.Mutex  // one at a time does
 }
 
 // agencyTally is what is counted for one agency.
 type agencyTally struct {
-	bets    atomic.Uint64 // durable, those from before the start included
+	bets    atomic.Uint64 // durable, of the whole contest
+	known   atomic.Bool   // bets is more than nothing for want of news
+	before  atomic.Uint64 // those of bets that were there when it became known
+	own     atomic.Uint64 // with a shared ledger: new ones that this central has stored since the start
 	batches atomic.Uint64 // BETs and BATCHes acknowledged since the start
 	bytes   atomic.Uint64 // of their payloads
 	refused atomic.Uint64 // requests
@@ -39,9 +46,37 @@ func newTally(agencies int) *tally {
 }
 
 // begin counts the bets that a contest had before the reactor began.
-func (t *tally) begin(standings []lottery.Standing) {
-	for _, s := range standings {
-		t.agencies[s.Agency-1].bets.Store(s.Bets)
+func (t *tally) begin(contest *lottery.Contest) {
+	if contest.Shared() {
+		t.shared.Store(true)
+		t.refresh(contest)
+		return
+	}
+	for _, s := range contest.Standings() {
+		t.agencies[s.Agency-1].learn(s.Bets)
+	}
+}
+
+// learn takes in how many bets of an agency there are, which was not known.
+func (a *agencyTally) learn(bets uint64) {
+	a.before.Store(bets - min(bets, a.own.Load())) // first, or all of them would look new
+	a.bets.Store(bets)
+	a.known.Store(true)
+}
+
+// refresh counts the bets of a contest that other centrals store, too. There
+// are never fewer than there were.
+func (t *tally) refresh(contest *lottery.Contest) {
+	t.refreshing.Lock()
+	defer t.refreshing.Unlock()
+	for agency, bets := range contest.Durable() {
+		a := &t.agencies[agency-1]
+		switch {
+		case !a.known.Load():
+			a.learn(bets)
+		case bets > a.bets.Load():
+			a.bets.Store(bets)
+		}
 	}
 }
 
@@ -56,7 +91,11 @@ func (t *tally) of(agency int) *agencyTally {
 // Stored implements reactor.Observer.
 func (t *tally) Stored(agency, bets, bytes int) {
 	if a := t.of(agency); a != nil {
-		a.bets.Add(uint64(bets))
+		if t.shared.Load() {
+			a.own.Add(uint64(bets))
+		} else {
+			a.bets.Add(uint64(bets))
+		}
 		a.batches.Add(1)
 		a.bytes.Add(uint64(bytes))
 	}
@@ -95,4 +134,17 @@ func (t *tally) bets() (sum uint64) {
 		sum += t.agencies[i].bets.Load()
 	}
 	return sum
+}
+
+// grown returns how many bets of all agencies have come since they are counted.
+func (t *tally) grown() (sum uint64) {
+	for i := range t.agencies {
+		sum += t.agencies[i].grown()
+	}
+	return sum
+}
+
+func (a *agencyTally) grown() uint64 {
+	bets := a.bets.Load() // before the other, which is changed first
+	return bets - min(bets, a.before.Load())
 }

@@ -52,9 +52,8 @@ func TestLottery(t *testing.T) {
 	}
 }
 
-// play runs a lottery on the data, and returns how many winners each agency
-// was told of.
-func play(t *testing.T, folder, data string) map[int]int {
+// serve runs a central until stop is called. Its contest is in the folder.
+func serve(t *testing.T, folder string) (address string, stop func()) {
 	t.Helper()
 	ledger, err := csvledger.Open(folder, agencies)
 	if err != nil {
@@ -78,17 +77,32 @@ func play(t *testing.T, folder, data string) map[int]int {
 		MaxUnread:      1 << 20,
 		StopTimeout:    time.Minute,
 	}, contest)
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- central.Run(ctx) }()
 	<-central.Ready()
+	return central.Address().String(), sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if err := contest.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
 
+// play runs a lottery on the data, and returns how many winners each agency
+// was told of.
+func play(t *testing.T, folder, data string) map[int]int {
+	t.Helper()
+	address, stop := serve(t, folder)
 	logs := make([]bytes.Buffer, agencies+1)
 	var running sync.WaitGroup
 	for id := 1; id <= agencies; id++ {
 		running.Go(func() {
 			err := agency.Run(t.Context(), agency.Config{
-				ID: id, Address: central.Address().String(), Mode: agency.ModeBatch,
+				ID: id, Address: address, Mode: agency.ModeBatch,
 				DataDir: data, BatchMaxAmount: 100, Window: 16,
 				ConnectLimit: 1, ConnectTimeout: time.Minute,
 			}, zerolog.New(&logs[id]))
@@ -99,12 +113,6 @@ func play(t *testing.T, folder, data string) map[int]int {
 	}
 	running.Wait()
 	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	if err := contest.Close(); err != nil {
-		t.Error(err)
-	}
 	told := map[int]int{}
 	for id := 1; id <= agencies; id++ {
 		said := regexp.MustCompile(`"consulta_ganadores","result":"success","cant_ganadores":(\d+)`).FindSubmatch(logs[id].Bytes())

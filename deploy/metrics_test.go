@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 	"loteria/admin"
@@ -36,6 +37,9 @@ func centralMetrics(t *testing.T) map[string]bool {
 		t.Fatal(err)
 	}
 	<-contest.Drawn()
+	shown.HealthBy(func() admin.LedgerHealth { // as of one in NATS, with all that it may have
+		return admin.LedgerHealth{Limit: 1, Asked: time.Now(), Replicas: []admin.LedgerReplica{{Server: "nats-1"}}}
+	})
 	shown.Watch(contest, ledger.Durable, reactor.New(reactor.Config{MaxConnections: 1}, contest))
 
 	ctx, cancel := context.WithCancel(t.Context())

@@ -61,21 +61,27 @@ func (c *Contest) tryAppend(a *account, rows *Stretch, r *request) error {
 	case a.lost != nil:
 		return c.refuseLost(rows.Agency, a)
 	}
+	bets := int64(rows.Bets)
+	a.inFlight.Add(bets)
 	mark, err := c.ledger.Append(*rows, a.stored.Mark, func(err error) {
 		if err == nil {
+			a.inFlight.Add(-bets)
 			r.done(nil)
 			return
 		}
 		a.mu.Lock()
-		if c.again(rows.Agency, a, r, err) {
-			a.mu.Unlock()
-			return
+		isAgain := c.again(rows.Agency, a, r, err)
+		if !isAgain {
+			err = a.lose(err)
 		}
-		err = a.lose(err)
+		a.inFlight.Add(-bets) // after that, or they would look durable
 		a.mu.Unlock()
-		r.done(failure(err))
+		if !isAgain {
+			r.done(failure(err))
+		}
 	})
 	if err != nil {
+		a.inFlight.Add(-bets)
 		if c.again(rows.Agency, a, r, err) {
 			return nil
 		}

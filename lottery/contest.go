@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -53,7 +54,9 @@ type account struct {
 	ending   bool      // its end is on its way to the ledger: no bets are taken
 	lost     error     // why the ledger may not have kept all that was admitted, until a claim tells
 	claims   int       // that are on their way to the ledger
-	lastSeen time.Time // when the agency last asked for something
+	lastSeen time.Time // when the agency last asked for something, or bet at another central
+
+	inFlight atomic.Int64 // bets that are admitted, and of which the ledger has not told yet
 
 	asked   uint64     // requests that might have to wait, so far
 	waiting []*request // for a claim that tells what is stored, in the order in which they were asked for
@@ -190,9 +193,11 @@ func (c *Contest) Store(batch *Batch, from Writer, done func(error)) error {
 // holds the lock.
 func (c *Contest) append(a *account, rows Stretch, done func(error)) error {
 	admitted := c.admissions.Get().(*admission)
-	admitted.account, admitted.done = a, done
+	admitted.account, admitted.bets, admitted.done = a, int64(rows.Bets), done
+	a.inFlight.Add(admitted.bets)
 	mark, err := c.ledger.Append(rows, a.stored.Mark, admitted.complete)
 	if err != nil {
+		a.inFlight.Add(-int64(rows.Bets))
 		return failure(a.lose(err))
 	}
 	a.stored.Add(&rows)
@@ -218,12 +223,13 @@ func (a *account) admits(agency int, from Writer, positionKnown bool) error {
 type admission struct {
 	pool     *sync.Pool
 	account  *account
+	bets     int64
 	done     func(error)
 	complete func(error) // its own method end
 }
 
 func (a *admission) end(err error) {
-	account, done := a.account, a.done
+	account, bets, done := a.account, a.bets, a.done
 	a.account, a.done = nil, nil
 	a.pool.Put(a)
 	if err != nil {
@@ -231,6 +237,7 @@ func (a *admission) end(err error) {
 		err = account.lose(err)
 		account.mu.Unlock()
 	}
+	account.inFlight.Add(-bets) // after that, or they would look durable
 	done(failure(err))
 }
 
@@ -325,6 +332,9 @@ func (a *account) replace(stored *Account) {
 func (a *account) see(bets uint64, central string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if bets > a.bets() {
+		a.lastSeen = time.Now()
+	}
 	a.seen, a.seenBy = bets, central
 }
 
@@ -561,7 +571,7 @@ func (c *Contest) Agencies() int { return len(c.accounts) }
 type Standing struct {
 	Agency   int
 	Bets     uint64    // admitted so far, or stored by others as far as that is known
-	LastSeen time.Time // when it last asked for something here, or when the contest was opened
+	LastSeen time.Time // when it last asked for something here, bets of it from elsewhere were seen, or the contest was opened
 	Ended    Ending    // how its betting has
 	Winners  int       // of its bets; 0 until the draw is done
 	Central  string    // of a shared ledger: the name of the central that stored the last bets, or empty
@@ -590,6 +600,34 @@ func (a *account) bets() uint64 {
 		return a.seen
 	}
 	return max(a.stored.Bets, a.seen)
+}
+
+// Shared reports whether other centrals may write, too.
+func (c *Contest) Shared() bool { return c.shared }
+
+// Durable returns how many bets of each agency are durable, ascending by agency.
+// Agencies of which that is not known are left out: a shared ledger may not have
+// told of them yet. A number may be too low for a moment, and never is too high.
+func (c *Contest) Durable() iter.Seq2[int, uint64] {
+	return func(yield func(agency int, bets uint64) bool) {
+		for i := range c.accounts {
+			if bets, isKnown := c.accounts[i].durable(); isKnown && !yield(i+1, bets) {
+				return
+			}
+		}
+	}
+}
+
+// durable returns how many bets of the agency are durable, and whether that is
+// known.
+func (a *account) durable() (bets uint64, isKnown bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stored.Unknown || a.lost != nil {
+		return a.seen, a.seen > 0
+	}
+	inFlight := uint64(max(0, a.inFlight.Load()))
+	return max(a.stored.Bets-min(a.stored.Bets, inFlight), a.seen), true
 }
 
 // Awaited returns the agencies whose betting has not ended, ascending.

@@ -14,6 +14,8 @@ const dates = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: 
 const silentAfter = 30; // seconds
 const staleAfter = 10000; // milliseconds without a state, of which there is one each second
 const reconnectAfter = 3000; // milliseconds
+const agedAfter = 10; // seconds since the servers of the ledger last said how they are
+const fullAt = 0.8; // of what the ledger may have, as in the alert
 
 const byId = (id) => document.getElementById(id);
 
@@ -135,12 +137,18 @@ function showAgency(agency, i, state, seconds) {
   put(parts.name, numbers.format(agency.agency));
   put(parts.badge, say("states." + agency.state));
   const notes = [];
+  if (state.elsewhere > 0 && agency.central) {
+    notes.push(say("at_central", { central: agency.central }));
+  }
   const silence = (Date.parse(state.now) - Date.parse(agency.heard)) / 1000;
   if (state.phase === "betting" && (agency.state === "sending" || agency.state === "awaited") && silence >= silentAfter) {
     notes.push(say("silent", { time: ago(silence) }));
   }
   if (agency.refused > 0) {
     notes.push(say("refused", { n: agency.refused }));
+  }
+  if (state.ledger.kind === "nats" && state.phase === "drawn" && agency.state === "finished") {
+    notes.push(say("not_told_here"));
   }
   put(parts.note, notes.join(", "));
   put(parts.bets, numbers.format(agency.bets));
@@ -182,8 +190,13 @@ function showDraw(state) {
   } else if (state.status === "hindered") {
     more = say("hindered", { reason: state.reason });
   }
+  const isAlarm = ["the ledger has failed", "hindered"].includes(state.status);
+  if (state.ledger.problem && !isAlarm && state.status !== "stopping") {
+    more = say("ledger_problem", { reason: state.ledger.problem });
+  }
   put(byId("countdown"), title);
   put(byId("awaited"), more);
+  byId("awaited").toggleAttribute("data-alarm", isAlarm || more !== "" && Boolean(state.ledger.problem));
   const progress = byId("progress");
   progress.max = state.expected;
   progress.value = state.finished;
@@ -194,9 +207,11 @@ function showDraw(state) {
 // screen reader reads it out once.
 const shown = new Map();
 
-function showProblems(problems) {
+function showProblems(problems, ledgerProblem) {
   const list = byId("problems");
-  byId("none").hidden = problems.length > 0;
+  byId("none").hidden = problems.length > 0 || Boolean(ledgerProblem);
+  byId("ledger-problem").hidden = !ledgerProblem;
+  put(byId("ledger-problem"), ledgerProblem ? say("ledger_problem", { reason: ledgerProblem }) : "");
   const kept = new Set(problems.map((p) => p.number));
   for (const [number, item] of shown) {
     if (!kept.has(number)) {
@@ -229,6 +244,64 @@ function showProblems(problems) {
   }
 }
 
+// mark sets an element's text, and whether it is one to worry about.
+function mark(element, text, isAlarm) {
+  put(element, text);
+  element.toggleAttribute("data-alarm", isAlarm);
+}
+
+// replicaState is how a server's copy of the ledger is, the worst first.
+function replicaState(replica, ledger) {
+  if (replica.damaged) {
+    return "damaged";
+  }
+  if (replica.offline) {
+    return "offline";
+  }
+  if (replica.server === ledger.leader) {
+    return "leader";
+  }
+  return replica.current ? "current" : "behind";
+}
+
+// showLedger shows the ledger that several centrals share; one in a folder has
+// nothing to show.
+function showLedger(state) {
+  const ledger = state.ledger;
+  byId("ledger").hidden = ledger.kind !== "nats";
+  if (ledger.kind !== "nats") {
+    return;
+  }
+  put(byId("ledger-central"), state.central || "–");
+  mark(byId("ledger-server"), ledger.server || say("ledger_none"), !ledger.server);
+  mark(byId("ledger-leader"), ledger.leader || say("ledger_none"), !ledger.leader);
+  const current = ledger.replicas.filter((replica) => replica.current).length;
+  const all = ledger.replicas.length; // 0 when it is not known
+  mark(byId("ledger-current"), all > 0 ? say("of", { n: current, max: all }) : "–", all > 0 && 2 * current <= all);
+  const isFull = ledger.limit > 0 && ledger.bytes >= fullAt * ledger.limit;
+  const stored = ledger.limit > 0 ? say("of", { n: bytes(ledger.bytes), max: bytes(ledger.limit) }) : bytes(ledger.bytes);
+  mark(byId("ledger-bytes"), ledger.asked ? stored : "–", isFull);
+  put(byId("ledger-in-flight"), bytes(ledger.in_flight));
+  const list = byId("replicas");
+  while (list.children.length > ledger.replicas.length) {
+    list.lastElementChild.remove();
+  }
+  ledger.replicas.forEach((replica, i) => {
+    if (i === list.children.length) {
+      list.append(byId("replica").content.cloneNode(true));
+    }
+    const item = list.children[i];
+    item.dataset.state = replicaState(replica, ledger);
+    put(item.querySelector(".server"), replica.server);
+    const words = item.dataset.state === "behind" && replica.lag === 0 ? "catching_up" : item.dataset.state;
+    put(item.querySelector(".badge"), say("replicas." + words, { n: replica.lag }));
+  });
+  const age = (Date.parse(state.now) - Date.parse(ledger.asked)) / 1000;
+  const isAged = age >= agedAfter || age >= 1 && !ledger.leader; // without a leader nobody knows better
+  byId("ledger-age").hidden = !isAged;
+  put(byId("ledger-age"), isAged ? say("ledger_age", { time: ago(age) }) : "");
+}
+
 function show(state) {
   put(byId("contest"), state.contest);
   showDraw(state);
@@ -243,6 +316,7 @@ function show(state) {
     curves.tick = state.tick;
     curves.total.add(state.rate, seconds);
   }
+  showLedger(state);
   state.agencies.forEach((agency, i) => showAgency(agency, i, state, seconds));
   while (rows.length > state.agencies.length) {
     rows.pop().tr.remove(); // another central has fewer
@@ -250,7 +324,7 @@ function show(state) {
   const more = byId("more");
   more.hidden = state.more === 0;
   put(more, say("more", { n: state.more, from: String(state.agencies.length + 1) }));
-  showProblems(state.problems);
+  showProblems(state.problems, state.ledger.problem);
 }
 
 function showLink(link) {
@@ -282,6 +356,7 @@ function connect() {
 }
 
 document.documentElement.lang = locale;
+byId("replicas").setAttribute("aria-label", say("ledger_replicas"));
 for (const element of document.querySelectorAll("[data-text]")) {
   element.textContent = say(element.dataset.text);
 }

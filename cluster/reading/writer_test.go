@@ -72,7 +72,7 @@ func newWriter(t testing.TB, c *natstest.Cluster, agencies int) *writer {
 		_, err := js.CreateStream(ctx, jetstream.StreamConfig{
 			Name: stream, Subjects: []string{stream + ".>"}, Storage: jetstream.FileStorage, Replicas: c.Size(), Discard: jetstream.DiscardNew,
 			MaxBytes: 1 << 30, DenyDelete: true, DenyPurge: true, AllowAtomicPublish: true, Compression: jetstream.S2Compression,
-			Duplicates: 100 * time.Millisecond, Metadata: map[string]string{"agencies": strconv.Itoa(agencies)},
+			Duplicates: 100 * time.Millisecond, Metadata: map[string]string{"loteria-agencies": strconv.Itoa(agencies)},
 		})
 		return err
 	})

@@ -128,8 +128,8 @@ func winnersSize(winners []string) (size int) {
 // maxRows returns how many bytes of rows a message may hold: the servers' limit
 // is for headers and rows together.
 func (l *Ledger) maxRows() int {
-	most := int(l.conn.MaxPayload())
-	if most == 0 { // not connected
+	most := l.server.Load().maxPayload
+	if most == 0 {
 		return maxRows
 	}
 	return max(min(maxRows, most-headerRoom), lottery.MaxRow)
@@ -280,6 +280,9 @@ func (l *Ledger) moved(f *flight) {
 // find asks what is in the place of a message: itself, or another. The first one
 // of the subject after the expected one tells. The caller holds the lock.
 func (l *Ledger) find(f *flight) {
+	if f.question != nil && !f.question.dropped {
+		return // it is being asked
+	}
 	f.waiting = false
 	p := l.get(getRequest{Seq: f.m.expected + 1, NextFor: f.chain.subject}, func(s *storedMessage, err error) {
 		if f.settled() {

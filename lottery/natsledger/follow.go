@@ -19,38 +19,67 @@ const (
 	followPause  = 200 * time.Millisecond
 )
 
-// consume calls take for the messages of a new consumer, at most most of them,
-// or until ctx is done when most is 0. first is called with how many there are.
-func (l *Ledger) consume(ctx context.Context, config jetstream.OrderedConsumerConfig, first func(pending uint64) (most uint64), take func(jetstream.Msg) error) error {
-	config.InactiveThreshold, config.MaxResetAttempts = consumerLife, 1 // the caller tries again itself
-	creation, cancel := context.WithTimeout(ctx, createTime)
+// errLost says that a message on its way from a consumer was lost.
+var errLost = errors.New("a message of a consumer was lost")
+
+// consume calls take for the messages of a new consumer: as many as first
+// returns, which is called with how many there are. It ends with an error when
+// ctx is done, when a message was lost, or with the connection: then the next
+// consumer begins where this one was.
+func (l *Ledger) consume(ctx context.Context, config jetstream.ConsumerConfig, first func(pending uint64) (most uint64), take func(jetstream.Msg) error) error {
+	ctx, cancel := l.whileConnected(ctx)
 	defer cancel()
-	consumer, err := l.js.OrderedConsumer(creation, l.stream, config)
+	config.AckPolicy, config.MemoryStorage, config.Replicas, config.InactiveThreshold = jetstream.AckNonePolicy, true, 1, consumerLife
+	creation, created := context.WithTimeout(ctx, createTime)
+	defer created()
+	consumer, err := l.js.CreateConsumer(creation, l.stream, config)
 	if err != nil {
 		return err
 	}
-	if info := consumer.CachedInfo(); info != nil {
-		defer l.forget(info.Name)
-	}
-	most := first(consumer.CachedInfo().NumPending)
+	info := consumer.CachedInfo()
+	defer l.forget(info.Name)
+	most := first(info.NumPending)
 	if most == 0 {
 		return nil
 	}
-	messages, err := consumer.Messages(jetstream.PullHeartbeat(heartbeat), jetstream.PullExpiry(10*time.Second))
+	messages, err := consumer.Messages(jetstream.PullHeartbeat(heartbeat), jetstream.PullExpiry(pullExpiry))
 	if err != nil {
 		return err
 	}
 	defer messages.Stop()
-	for range most {
+	for n := range most {
 		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return err
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return err
+		}
+		if meta.Sequence.Consumer != n+1 {
+			return errLost
 		}
 		if err := take(msg); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// whileConnected returns a context that is done, too, when the connection breaks.
+func (l *Ledger) whileConnected(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ids++
+	id := l.ids
+	l.consumers[id] = cancel
+	return ctx, func() {
+		cancel()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.consumers, id)
+	}
 }
 
 // forget has the servers let go of a consumer, which they would do anyway.
@@ -66,7 +95,7 @@ func (l *Ledger) notices() []string {
 // readNotices reads what every central has to know.
 func (l *Ledger) readNotices(ctx context.Context) error {
 	for {
-		err := l.consume(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: l.notices(), DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy},
+		err := l.consume(ctx, jetstream.ConsumerConfig{FilterSubjects: l.notices(), DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy},
 			func(pending uint64) uint64 { return pending }, l.noticed)
 		if err == nil {
 			return nil
@@ -84,7 +113,7 @@ func (l *Ledger) readNotices(ctx context.Context) error {
 func (l *Ledger) follow() {
 	said := false
 	for l.ctx.Err() == nil {
-		config := jetstream.OrderedConsumerConfig{FilterSubjects: l.notices(), DeliverPolicy: jetstream.DeliverAllPolicy}
+		config := jetstream.ConsumerConfig{FilterSubjects: l.notices(), DeliverPolicy: jetstream.DeliverAllPolicy}
 		l.mu.Lock()
 		if l.lastSeen > 0 {
 			config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, l.lastSeen+1
@@ -217,7 +246,7 @@ func (l *Ledger) readUsed(ctx context.Context) (bool, error) {
 
 // lasts calls take with the last message of each agency.
 func (l *Ledger) lasts(ctx context.Context, take func(agency int, m *message)) error {
-	config := jetstream.OrderedConsumerConfig{
+	config := jetstream.ConsumerConfig{
 		FilterSubjects: []string{l.stream + ".bets.*"}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, HeadersOnly: true,
 	}
 	return l.consume(ctx, config, func(pending uint64) uint64 { return pending }, func(msg jetstream.Msg) error {

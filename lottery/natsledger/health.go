@@ -10,8 +10,9 @@ import (
 
 const (
 	seenPeriod = time.Second
-	seenFactor = 20 // times as long as it took to look at all agencies is waited for the next time
-	goneLooks  = 5  // seconds in a row that the stream must be gone, before the ledger is dead
+	seenFactor = 20               // times as long as it took to look at all agencies is waited for the next time
+	leaderTime = 10 * time.Second // that a leader may be silent, as at an election, before another server is tried
+	goneLooks  = 5                // seconds in a row that the stream must be gone, before the ledger is dead
 )
 
 // troubles are what the ledger has found wrong by itself. The watch over the
@@ -27,12 +28,13 @@ func (t *troubles) first() error { return cmp.Or(t.draw, t.full, t.foreign, t.st
 
 // Health returns how the servers are. It waits for nothing.
 func (l *Ledger) Health() Health {
-	h := l.watch.state()
+	h := l.watch.snapshot()
+	h.Server = l.server.Load().name
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h.InFlight = l.inFlight
 	h.Problem = cmp.Or(l.err, l.troubles.draw, h.Problem, l.troubles.first())
-	if h.Problem == nil && !l.conn.IsConnected() {
+	if h.Problem == nil && h.Server == "" {
 		h.Problem = errors.New("no connection to any of the NATS servers")
 	}
 	return h
@@ -60,6 +62,7 @@ func (l *Ledger) observe() {
 			l.mu.Unlock()
 			return
 		}
+		l.leaveSilence()
 		stored := l.watch.known.Load()
 		if stored == last || time.Now().Before(next) || l.watch.blockedBy() != nil {
 			continue
@@ -71,6 +74,21 @@ func (l *Ledger) observe() {
 		}
 		cancel()
 		next = time.Now().Add(seenFactor * time.Since(begun))
+	}
+}
+
+// leaveSilence tries another server when the stream's leader does not answer:
+// this one may be cut off from the others.
+func (l *Ledger) leaveSilence() {
+	asked, now := l.watch.snapshot().Asked, time.Now()
+	l.mu.Lock()
+	silent := now.Sub(asked) > leaderTime && now.Sub(l.heard) > silenceTime && now.Sub(l.forced) > leaderTime && !asked.IsZero()
+	if silent {
+		l.forced = now
+	}
+	l.mu.Unlock()
+	if silent {
+		l.reconnect()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,6 +30,7 @@ type Ledger struct {
 	js      jetstream.JetStream
 	reader  *reader
 	watch   *watch
+	server  atomic.Pointer[server]
 	inbox   string // answers come to inbox.token
 	answers *nats.Subscription
 	prefix  string // of the ids of messages
@@ -70,6 +72,8 @@ type Ledger struct {
 	deadSeq  uint64 // of the message that has set the deadline
 	drawn    []byte // the draw message's body, when there is one
 	lastSeen uint64 // sequence number of the last notice
+
+	consumers map[uint64]context.CancelFunc // what ends with the connection
 
 	heard    time.Time // when anything was last answered
 	forced   time.Time // when the ledger last asked for another connection
@@ -118,17 +122,18 @@ func open(ctx context.Context, c Config, conn *nats.Conn, gone <-chan struct{}) 
 		config: c, stream: streamName(c.Contest), log: c.Log, conn: conn, gone: gone, js: js,
 		inbox: nats.NewInbox(), prefix: rand.Text(),
 		failed: make(chan struct{}), wake: make(chan struct{}, 1), tellUp: make(chan struct{}, 1),
-		chains: make([]*chain, c.Agencies), busy: map[*chain]struct{}{}, parcels: map[string]*parcel{},
+		chains: make([]*chain, c.Agencies), busy: map[*chain]struct{}{}, parcels: map[string]*parcel{}, consumers: map[uint64]context.CancelFunc{},
 		ended: make([]*lottery.Account, c.Agencies), heard: time.Now(), drawing: make(turn, 1), deadlines: make(turn, 1),
 	}
 	l.idle.L = &l.mu
-	l.reader = &reader{js: js, stream: l.stream, agencies: c.Agencies, log: c.Log}
+	l.reader = newReader(js, l.stream, c.Agencies, c.Log)
 	l.watch = newWatch(l.reader, info)
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	if l.answers, err = conn.Subscribe(l.inbox+".*", l.receive); err != nil {
 		l.cancel()
 		return nil, err
 	}
+	l.noteServer()
 	conn.SetReconnectHandler(func(*nats.Conn) { l.reconnected() })
 	conn.SetDisconnectErrHandler(func(_ *nats.Conn, err error) { l.disconnected(err) })
 	return l, nil

@@ -92,8 +92,15 @@ func (m *message) encode(subject, stream string) *nats.Msg {
 	return msg
 }
 
-// decode reads a message that is stored. An error says which header is wrong:
-// then somebody else has written to the stream.
+// headerError says which header of a message is not as a central writes it.
+type headerError struct{ name, value, want string }
+
+func (e *headerError) Error() string {
+	return fmt.Sprintf("the header %s is %.40q, expected %s", e.name, e.value, e.want)
+}
+
+// decode reads a message that is stored. An error, a *headerError, says which
+// header is wrong: then somebody else has written to the stream.
 func decode(header nats.Header, rows []byte) (*message, error) {
 	value := func(name string) string { // as it was written: nats.Header's own Get does not change names
 		if values := header[name]; len(values) > 0 {
@@ -102,7 +109,7 @@ func decode(header nats.Header, rows []byte) (*message, error) {
 		return ""
 	}
 	wrong := func(name, want string) error {
-		return fmt.Errorf("the header %s is %.40q, expected %s", name, value(name), want)
+		return &headerError{name, value(name), want}
 	}
 	m := &message{id: value(headerID), kind: kind(value(headerKind)), resumed: value(headerResumed) == "true", central: value(headerCentral), rows: rows}
 	switch m.kind {

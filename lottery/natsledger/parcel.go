@@ -39,6 +39,7 @@ type parcel struct {
 	first   time.Time // when it was first sent
 	sent    time.Time // when it was last sent
 	waiting bool      // for an answer
+	resting bool      // until it is sent again
 	queued  bool      // in the outbox
 	dropped bool
 }
@@ -67,18 +68,23 @@ func (l *Ledger) post(p *parcel) {
 	if p.dropped || p.queued {
 		return
 	}
-	p.queued, p.waiting, p.question = true, false, nil
+	p.queued, p.waiting, p.resting = true, false, false
 	l.outbox = append(l.outbox, p)
 	l.wakeUp()
 }
 
 // later has a parcel sent again after a while. The caller holds the lock.
 func (l *Ledger) later(p *parcel, delay time.Duration) {
-	p.waiting = false
+	if p.dropped || p.queued || p.resting { // it is as good as sent
+		return
+	}
+	p.waiting, p.resting = false, true
 	time.AfterFunc(delay, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.post(p)
+		if p.resting {
+			l.post(p)
+		}
 	})
 }
 
@@ -218,12 +224,16 @@ func (l *Ledger) sweep() {
 			return
 		case now := <-ticker.C:
 			if l.sweepOnce(now) {
-				l.log.Warn().Str("action", "reconnect").Str("result", "in_progress").Str("server", l.conn.ConnectedUrlRedacted()).
-					Msg("the servers do not answer")
-				_ = l.conn.ForceReconnect() // an error says that it is closed
+				l.reconnect()
 			}
 		}
 	}
+}
+
+// reconnect tries another server.
+func (l *Ledger) reconnect() {
+	l.log.Warn().Str("action", "reconnect").Str("result", "in_progress").Str("server", l.server.Load().name).Str("reason", "it does not answer").Send()
+	_ = l.conn.ForceReconnect() // an error says that it is closed
 }
 
 // sweepOnce sends again what is late and gives up what is too late. It reports
@@ -267,6 +277,7 @@ func (c *chain) head() *op {
 // reconnected sends again what may be lost.
 func (l *Ledger) reconnected() {
 	l.log.Info().Str("action", "connect_ledger").Str("result", "success").Str("server", l.conn.ConnectedUrlRedacted()).Send()
+	l.noteServer()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.heard = time.Now()
@@ -277,7 +288,25 @@ func (l *Ledger) reconnected() {
 	}
 }
 
+// server is what the ledger knows of the one that it is connected to. To ask the
+// connection for it may take as long as a write to its socket.
+type server struct {
+	name       string // empty when there is none
+	maxPayload int    // bytes of a message; 0 is not known
+}
+
+func (l *Ledger) noteServer() {
+	l.server.Store(&server{name: l.conn.ConnectedServerName(), maxPayload: int(l.conn.MaxPayload())})
+}
+
+// disconnected ends what read from the connection: it begins again on the next.
 func (l *Ledger) disconnected(err error) {
+	l.server.Store(&server{})
+	l.mu.Lock()
+	for _, cancel := range l.consumers {
+		cancel()
+	}
+	l.mu.Unlock()
 	if l.ctx.Err() == nil {
 		l.log.Warn().Str("action", "connect_ledger").Str("result", "in_progress").AnErr("reason", err).Send()
 	}

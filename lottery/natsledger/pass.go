@@ -3,7 +3,9 @@ package natsledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -29,7 +31,7 @@ func (v *verifier) result() *result {
 	digest := xxhash.New()
 	for i := range v.chains {
 		c := &v.chains[i]
-		r.winners[i] = c.winners
+		r.winners[i] = slices.Clone(c.winners)
 		body.Bets += c.bets
 		body.Winners += len(c.winners)
 		for _, document := range c.winners {
@@ -41,13 +43,28 @@ func (v *verifier) result() *result {
 	return r
 }
 
-// pass reads the headers of the whole stream, and returns the result of the
-// contest. All betting must have ended. Any error means that there is no result
-// yet: a message that no server has at the moment, a server that does not answer, or
-// a *DamageError for good.
+// pass reads the headers of the stream, and returns the result of the contest.
+// All betting must have ended. Any error means that there is no result yet: a
+// message that no server has at the moment, servers that do not answer, or a
+// *DamageError, which is for good unless it is of one server.
+//
+// A long stream may take longer than ctx leaves. What was verified stays so, as a
+// stream only grows: the next pass goes on from there.
 func (r *reader) pass(ctx context.Context) (*result, error) {
-	v := newVerifier(r.stream, r.agencies, false)
+	select {
+	case r.passing <- struct{}{}:
+		defer func() { <-r.passing }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if r.passed == nil {
+		r.passed = newVerifier(r.stream, r.agencies, false)
+	}
+	v := r.passed
 	if _, err := r.readAll(ctx, "", v, nil); err != nil {
+		if damage := (*DamageError)(nil); errors.As(err, &damage) && !damage.missing {
+			r.passed = nil
+		}
 		return nil, err
 	}
 	for i := range v.chains {

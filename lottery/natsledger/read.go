@@ -13,6 +13,9 @@ import (
 	"loteria/lottery"
 )
 
+// metadataAgencies is where a stream's metadata have the number of agencies.
+const metadataAgencies = "loteria-agencies"
+
 // Read reads a whole contest, also while centrals write to it: up to the message
 // that is the last when it begins. It calls visit for the stretches in the order of
 // the stream, whose memory is only theirs until it returns.
@@ -87,11 +90,11 @@ func (r *reader) read(ctx context.Context, terms lottery.Terms, visit func(lotte
 	return report, err
 }
 
-// readAll gives all messages of the stream to a verifier, and the stretches to
+// readAll gives all messages that a verifier has not had yet to it, and the stretches to
 // visit, which may be nil. Server is whose copy alone is read, or empty. It returns
 // the servers that lack messages, with the first of these.
 func (r *reader) readAll(ctx context.Context, server string, v *verifier, visit func(lottery.Stretch) error) (map[string]uint64, error) {
-	s := scan{reader: r, headersOnly: !v.withRows, server: server}
+	s := scan{reader: r, headersOnly: !v.withRows, server: server, next: v.messages + 1}
 	s.visit = func(sequence uint64, msg jetstream.Msg) error {
 		stretch, bets, err := v.message(sequence, msg.Subject(), msg.Headers(), msg.Data())
 		if err != nil || !bets || visit == nil {
@@ -121,20 +124,20 @@ func (v *verifier) report() Report {
 // openReader connects to the servers and finds the stream, whose number of
 // agencies it has to know. leave ends the connection.
 func openReader(ctx context.Context, c Config) (r *reader, terms lottery.Terms, leave func(), err error) {
-	conn, err := dial(ctx, c)
+	conn, gone, err := connect(ctx, &c)
 	if err != nil {
 		return nil, terms, nil, err
 	}
 	defer func() {
 		if err != nil {
-			conn.Close()
+			closeConn(conn, gone)
 		}
 	}()
 	js, err := jetstream.New(conn)
 	if err != nil {
 		return nil, terms, nil, err
 	}
-	r = &reader{js: js, stream: streamName(c.Contest), log: c.Log}
+	r = newReader(js, streamName(c.Contest), 0, c.Log)
 	info, err := r.info(ctx)
 	if err != nil {
 		return nil, terms, nil, err
@@ -145,5 +148,5 @@ func openReader(ctx context.Context, c Config) (r *reader, terms lottery.Terms, 
 		return nil, terms, nil, err
 	}
 	r.agencies = terms.Agencies
-	return r, terms, conn.Close, nil
+	return r, terms, func() { closeConn(conn, gone) }, nil
 }

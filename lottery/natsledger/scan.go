@@ -31,10 +31,17 @@ type reader struct {
 	agencies int
 	log      zerolog.Logger
 	missed   func(server string, sequence uint64) // is told of servers that lack messages; may be nil
+
+	passing chan struct{} // one pass at a time
+	passed  *verifier     // what the passes have verified by now
 }
 
-// scan is one walk over a stream, from its first message to the one that is the
-// last when it begins.
+func newReader(js jetstream.JetStream, stream string, agencies int, log zerolog.Logger) *reader {
+	return &reader{js: js, stream: stream, agencies: agencies, log: log, passing: make(chan struct{}, 1)}
+}
+
+// scan is one walk over a stream, from a message on to the one that is the last
+// when it begins.
 //
 // A consumer reads from the copy of the server that it is on, and skips what that
 // copy lacks, or stops there, without a word. So whatever is missing is looked for
@@ -64,7 +71,7 @@ func (s *scan) run(ctx context.Context) error {
 		return err
 	}
 	s.last = info.State.LastSeq
-	for s.next = 1; s.next <= s.last; {
+	for s.next <= s.last {
 		if err := s.walk(ctx); err != nil {
 			return err
 		}

@@ -34,15 +34,17 @@ func (e *TermsError) Error() string {
 func streamConfig(c *Config) jetstream.StreamConfig {
 	name := streamName(c.Contest)
 	return jetstream.StreamConfig{
-		Name:               name,
-		Description:        "the bets of the contest " + c.Contest,
-		Subjects:           []string{name + ".>"},
-		Storage:            jetstream.FileStorage,
-		Retention:          jetstream.LimitsPolicy,
-		Discard:            jetstream.DiscardNew,
-		MaxBytes:           c.MaxBytes,
-		Replicas:           c.Replicas,
-		Compression:        jetstream.S2Compression,
+		Name:        name,
+		Description: "the bets of the contest " + c.Contest,
+		Subjects:    []string{name + ".>"},
+		Storage:     jetstream.FileStorage,
+		Retention:   jetstream.LimitsPolicy,
+		Discard:     jetstream.DiscardNew,
+		MaxBytes:    c.MaxBytes,
+		Replicas:    c.Replicas,
+		// With S2, nats-server 2.15.2 leaves blocks that it cannot read when it is
+		// killed: a block that is cut at the recovery is compressed in part.
+		Compression:        jetstream.NoCompression,
 		Duplicates:         100 * time.Millisecond, // of ids of NATS, which are not used: a server reads that long back at its start
 		DenyDelete:         true,
 		DenyPurge:          true,
@@ -96,8 +98,8 @@ func isHopeless(err error) bool {
 	case 10052, // a configuration that they do not take
 		10065, // subjects that another stream has
 		10074, // more replicas than one server can have
-		10047, // more storage than there is
-		10023, 10028:
+		10028, // more memory than the account has
+		10047: // more storage than a server has
 		return true
 	}
 	return false

@@ -24,7 +24,7 @@ type verifier struct {
 	deadline deadlineSeen
 	drawn    uint64 // sequence number of the draw, or 0
 	body     []byte // its body, with rows
-	messages uint64
+	messages uint64 // that it has let through
 	rows     uint64
 	bytes    uint64
 }
@@ -56,7 +56,6 @@ func newVerifier(stream string, agencies int, withRows bool) *verifier {
 // message takes the next message. bets is false unless it holds rows; the
 // stretch shares the memory of the payload. The error is a *DamageError.
 func (v *verifier) message(sequence uint64, subject string, header nats.Header, payload []byte) (s lottery.Stretch, bets bool, err error) {
-	v.messages++
 	kinds, number, err := v.subject(subject)
 	if err == nil {
 		switch kinds {
@@ -73,11 +72,22 @@ func (v *verifier) message(sequence uint64, subject string, header nats.Header, 
 	if damage, ok := err.(*DamageError); ok {
 		damage.Stream, damage.Sequence, damage.Agency = v.stream, sequence, number
 	}
+	if err == nil {
+		v.messages++
+	}
 	return s, s.Bets > 0, err
 }
 
 func found(expected, format string, args ...any) error {
 	return &DamageError{Found: fmt.Sprintf(format, args...), Expected: expected}
+}
+
+// strange is the error for a message that decode refuses.
+func strange(err error) error {
+	if h, ok := err.(*headerError); ok {
+		return found(h.want, "the header %s is %.40q", h.name, h.value)
+	}
+	return found("a message of a central", "%v", err)
 }
 
 // subject splits a subject into what it is for, and the agency, if it has one.
@@ -102,7 +112,7 @@ func (v *verifier) link(agency int, sequence uint64, header nats.Header, payload
 	c := &v.chains[agency-1]
 	m, err := decode(header, payload)
 	if err != nil {
-		return s, found("a message of a central", "%v", err)
+		return s, strange(err)
 	}
 	switch {
 	case m.kind == kindEnded:
@@ -172,7 +182,7 @@ func (v *verifier) notice(agency int, sequence uint64, header nats.Header, paylo
 	m, err := decode(header, payload)
 	switch {
 	case err != nil:
-		return found("a message of a central", "%v", err)
+		return strange(err)
 	case m.kind != kindEnded || len(payload) > 0:
 		return found("ended, without bets", "a message of the kind %s with %d bytes", m.kind, len(payload))
 	case c.closed == 0:

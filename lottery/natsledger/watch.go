@@ -33,9 +33,10 @@ const (
 // asked to give the stream to a server that has all of it.
 type watch struct {
 	*reader
-	created time.Time     // of the stream
-	wakes   chan struct{} // look now
-	known   atomic.Uint64 // highest sequence number that is known to have been stored
+	created time.Time               // of the stream
+	wakes   chan struct{}           // look now
+	barrier atomic.Pointer[problem] // blocked, for those who cannot wait: a look may take as long as a write to a socket
+	known   atomic.Uint64           // highest sequence number that is known to have been stored
 
 	mu       sync.Mutex
 	health   Health
@@ -53,12 +54,15 @@ type watch struct {
 
 // problem is a state in which not all is well. Its text may have numbers that
 // change, its name has not.
-type problem struct{ name, text string }
+type problem struct {
+	name, text string
+	mild       bool // the ledger goes on
+}
 
 func (p *problem) Error() string { return p.text }
 
 func trouble(name, format string, args ...any) *problem {
-	return &problem{name, fmt.Sprintf(format, args...)}
+	return &problem{name: name, text: fmt.Sprintf(format, args...)}
 }
 
 // scrubbing is the reading of one server's copy.
@@ -76,10 +80,8 @@ type todo struct {
 
 // newWatch returns a watch over a stream as it is known from info.
 func newWatch(r *reader, info *jetstream.StreamInfo) *watch {
-	w := &watch{created: info.Created, wakes: make(chan struct{}, 1), damaged: make(map[string]uint64), shown: make(map[string]string)}
-	copied := *r
-	copied.missed = w.lacks
-	w.reader = &copied
+	w := &watch{reader: r, created: info.Created, wakes: make(chan struct{}, 1), damaged: make(map[string]uint64), shown: make(map[string]string)}
+	r.missed = w.lacks
 	w.stored(info.State.LastSeq)
 	return w
 }
@@ -98,21 +100,25 @@ func (w *watch) stored(sequence uint64) {
 // messages, or it is another stream. It is nil when the servers may be asked, though
 // they may not answer.
 func (w *watch) blockedBy() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.blocked == nil {
-		return nil
+	if blocked := w.barrier.Load(); blocked != nil {
+		return blocked
 	}
-	return w.blocked
+	return nil
 }
 
 // state returns how the servers are. InFlight is not its to know.
 func (w *watch) state() Health {
+	h := w.snapshot()
+	h.Server = w.js.Conn().ConnectedServerName()
+	return h
+}
+
+// snapshot is state without the server.
+func (w *watch) snapshot() Health {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	h := w.health
 	h.Replicas = slices.Clone(h.Replicas)
-	h.Server = w.js.Conn().ConnectedServerName()
 	return h
 }
 
@@ -166,6 +172,7 @@ func (w *watch) run(ctx context.Context) {
 func (w *watch) look(info *jetstream.StreamInfo, known uint64, failure error, now time.Time) (do todo) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	defer func() { w.barrier.Store(w.blocked) }()
 	switch {
 	case errors.Is(failure, jetstream.ErrStreamNotFound):
 		w.blocked = trouble("deleted", "there is no stream %s any more: somebody has deleted it", w.stream)
@@ -228,7 +235,11 @@ func (w *watch) show(action, server string, wrong *problem) {
 	w.shown[action+" "+server] = name
 	line := w.log.Info().Str("action", action).Str("result", "success")
 	if wrong != nil {
-		line = w.log.Error().Str("action", action).Str("result", "fail").Err(wrong)
+		line = w.log.Error()
+		if wrong.mild {
+			line = w.log.Warn()
+		}
+		line = line.Str("action", action).Str("result", "fail").Err(wrong)
 	}
 	if server != "" {
 		line = line.Str("server", server)
@@ -259,9 +270,13 @@ func (w *watch) note(info *jetstream.StreamInfo, leader string, now time.Time) {
 		var state *problem
 		switch {
 		case r.Offline:
+			w.scrub.next = time.Time{} // it may come back with an empty folder
 			state = trouble("offline", "the leader does not hear from it")
 		case !r.Current:
 			state = trouble("behind", "it is behind the leader")
+		}
+		if state != nil {
+			state.mild = true
 		}
 		w.show("stream_replica", r.Server, state)
 	}
@@ -298,6 +313,9 @@ func (w *watch) lesser(info *jetstream.StreamInfo) *problem {
 	var near *problem
 	if limit > 0 && float64(bytes) >= nearlyFull*float64(limit) {
 		near = trouble("nearly full", "the stream %s has %d of the %d bytes that it may have: raise its limit as docs/cluster.md says", w.stream, bytes, limit)
+	}
+	if near != nil {
+		near.mild = true
 	}
 	w.show("stream_full", "", near)
 	switch {

@@ -1,0 +1,187 @@
+package cluster_test
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"loteria/cluster/natstest"
+	"loteria/lottery"
+	"loteria/lottery/ledgertest"
+)
+
+// during runs f while agencies bet at the centrals by turns, until each has
+// count bets, and then ends the contest.
+func during(t *testing.T, c *natstest.Cluster, agencies, count int, f func(stop <-chan struct{})) {
+	t.Helper()
+	config := config(c, agencies)
+	config.Patience = 10 * time.Second
+	a := openCentral(t, config)
+	config.Central = "B"
+	b := openCentral(t, config)
+	stop := make(chan struct{})
+	var breaker, writers sync.WaitGroup
+	for i := range agencies {
+		writers.Go(func() {
+			s := []*central{a, b}[i%2]
+			w := writer{agency: i + 1, window: 4}
+			w.write(t, count, 3, one(s))
+		})
+	}
+	breaker.Go(func() { f(stop) })
+	writers.Wait()
+	for i := range agencies { // endings and the draw are broken, too
+		[]*central{a, b}[i%2].mustEnd(i + 1)
+	}
+	bets := counts(agencies, count)
+	a.mustDraw(bets...)
+	close(stop)
+	breaker.Wait()
+	b.mustDraw(bets...)
+	checkStream(t, config, bets...)
+	for _, s := range []*central{a, b} {
+		for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+			s.mu.Lock()
+			told, twice := len(s.ended), false
+			for _, times := range s.ended {
+				twice = twice || times != 1
+			}
+			s.mu.Unlock()
+			if twice || time.Since(begun) > answerTime {
+				t.Errorf("the ends of %d agencies were told, of some more than once: %t; want %d", told, twice, agencies)
+			}
+			if twice || told == agencies || time.Since(begun) > answerTime {
+				break
+			}
+		}
+	}
+}
+
+// TestConnectionsDrop closes all connections over and over: answers are lost of
+// everything that the ledger ever sends.
+func TestConnectionsDrop(t *testing.T) {
+	c := natstest.Start(t, 1)
+	r := natstest.Rand(t)
+	drops := 0
+	during(t, c, 16, 600, func(stop <-chan struct{}) {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Duration(20+r.IntN(200)) * time.Millisecond):
+				c.DropAllClients()
+				drops++
+			}
+		}
+	})
+	if drops < 5 {
+		t.Errorf("the connections were dropped %d times, which shows nothing", drops)
+	}
+}
+
+// TestTheLeaderIsKilledWhileAgenciesBet kills the stream's leader once.
+func TestTheLeaderIsKilledWhileAgenciesBet(t *testing.T) {
+	c := natstest.Start(t, 3)
+	during(t, c, 4, 2000, func(<-chan struct{}) {
+		ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+		defer cancel()
+		leader := c.StreamLeader(ctx, lastStream())
+		c.Kill(leader)
+		c.Restart(leader)
+	})
+}
+
+// TestAllServersRestart stops everything while agencies bet.
+func TestAllServersRestart(t *testing.T) {
+	c := natstest.Start(t, 3)
+	during(t, c, 8, 1500, func(<-chan struct{}) {
+		for i := range c.Size() {
+			c.Kill(i)
+		}
+		for i := range c.Size() {
+			c.Restart(i)
+		}
+	})
+}
+
+// TestCloseWithoutServers closes a ledger to which nobody answers: it does so
+// when the patience is at an end, and answers everything.
+func TestCloseWithoutServers(t *testing.T) {
+	c := natstest.Start(t, 1)
+	config := config(c, 2)
+	s := openCentral(t, config)
+	mark := s.account(1).Mark
+	resume := c.StallAllClients()
+	defer resume()
+	answers := make(chan error, 4)
+	if _, err := s.Append(ledgertest.Stretch(ledgertest.Bets(1, 0, 3)...), mark, func(err error) { answers <- err }); err != nil {
+		t.Fatal(err)
+	}
+	s.Claim(2, 0, false, func(_ *lottery.Account, err error) { answers <- err })
+	s.Draw(func(_ [][]string, err error) { answers <- err })
+	s.SetDeadline(time.Time{}, time.Now(), func(err error) { answers <- err })
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	for range 4 {
+		select {
+		case err := <-answers:
+			if err != lottery.ErrUnavailable {
+				t.Errorf("the answer is %v, want %v", err, lottery.ErrUnavailable)
+			}
+		default:
+			t.Fatal("Close has returned, and not everything is answered")
+		}
+	}
+}
+
+// lastStream returns the name of the stream of the last contest.
+func lastStream() string { return "loteria-test_2e" + strconv.Itoa(int(contests.Load())) }
+
+// TestOneServerIsCutOff isolates the server that the centrals are connected to.
+// They go to another one.
+func TestOneServerIsCutOff(t *testing.T) {
+	c := natstest.Start(t, 3)
+	during(t, c, 4, 2000, func(<-chan struct{}) {
+		heal := c.Isolate(0)
+		time.Sleep(8 * time.Second)
+		heal()
+	})
+}
+
+// TestNoticesAfterAnInterruption cuts one of two centrals off while the other
+// ends the betting of agencies and sets the deadline.
+func TestNoticesAfterAnInterruption(t *testing.T) {
+	c := natstest.Start(t, 3)
+	config := config(c, 3)
+	config.Servers = c.URLs()[:1]
+	a := openCentral(t, config)
+	config.Servers = c.URLs()[1:]
+	b := openCentral(t, config)
+	b.mustEnd(1)
+	heal := c.CutClients(0)
+	b.mustEnd(2)
+	deadline := time.Now().Add(time.Hour)
+	for await(t, "a deadline", func(done func(error)) { b.SetDeadline(time.Time{}, deadline, done) }) != nil {
+	}
+	heal()
+	b.mustEnd(3)
+	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		a.mu.Lock()
+		told := len(a.ended)
+		a.mu.Unlock()
+		if told == 3 && a.Terms().Deadline.Equal(deadline) {
+			break
+		}
+		if time.Since(begun) > answerTime {
+			t.Fatalf("%d of 3 ends were told, the deadline is %v", told, a.Terms().Deadline)
+		}
+	}
+	for agency := range 3 {
+		if a.ended[agency+1] != 1 {
+			t.Errorf("the end of agency %d was told %d times", agency+1, a.ended[agency+1])
+		}
+	}
+}

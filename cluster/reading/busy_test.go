@@ -1,0 +1,108 @@
+package reading_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"loteria/cluster/natstest"
+	"loteria/lottery"
+	"loteria/lottery/natsledger"
+)
+
+// What is read while somebody writes is the contest as it was at some time
+// since the reading began.
+func TestReadWhileSomebodyWrites(t *testing.T) {
+	c := natstest.Start(t, 1)
+	w := newWriter(t, c, 10)
+	conf := config(t, c, 10)
+	stop := make(chan struct{})
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				w.bets(1+i%10, 20)
+			}
+		}
+	})
+	var exports []string
+	last := uint64(0)
+	for range 8 {
+		var export bytes.Buffer
+		report, err := natsledger.Export(patient(t), conf, &export)
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		if report.Messages < last || report.Rows != 20*report.Messages {
+			t.Errorf("%d messages with %d rows, after %d messages", report.Messages, report.Rows, last)
+		}
+		last = report.Messages
+		exports = append(exports, export.String())
+	}
+	close(stop)
+	writing.Wait()
+	for i, export := range exports {
+		if len(export) > w.export.Len() || w.export.String()[:len(export)] != export {
+			t.Errorf("export %d has %d bytes that are not the first of those that were written", i, len(export))
+		}
+	}
+}
+
+// The leader dies in the middle of an export: the rest comes from the others,
+// each row once. The server whose consumer is read may be the one that dies.
+func TestReadWhileServersDie(t *testing.T) {
+	t.Parallel()
+	c := natstest.Start(t, 3)
+	w := newWriter(t, c, 10)
+	conf := config(t, c, 10)
+	whole(w, 300)
+	c.WaitCurrent(stream)
+	leader := c.StreamLeader(patient(t), stream)
+	var export bytes.Buffer
+	stretches := 0
+	reached, killed := make(chan struct{}), make(chan struct{})
+	var killing sync.WaitGroup
+	killing.Go(func() {
+		<-reached
+		defer close(killed)
+		c.Kill(leader)
+	})
+	report, err := natsledger.Read(patient(t), conf, func(s lottery.Stretch) error {
+		if stretches++; stretches == 10 {
+			close(reached)
+			<-killed
+		}
+		export.Write(s.Rows)
+		return nil
+	})
+	killing.Wait()
+	if err != nil || export.String() != w.export.String() || len(report.Damaged) > 0 {
+		t.Errorf("%d bytes, want %d; damaged %v, %v", export.Len(), w.export.Len(), report.Damaged, err)
+	}
+	// Without a quorum nobody knows whether that is all.
+	c.Kill((leader + 1) % 3)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*attempt)
+	defer cancel()
+	_, err = natsledger.Read(ctx, conf, func(lottery.Stretch) error { return nil })
+	var damage *natsledger.DamageError
+	if errors.As(err, &damage) {
+		t.Errorf("%v, although two of three servers are down", err)
+	}
+	t.Log(err)
+}
+
+func TestNoSuchContest(t *testing.T) {
+	c := natstest.Start(t, 1)
+	conf := config(t, c, 10)
+	if _, err := natsledger.Read(patient(t), conf, nil); err == nil {
+		t.Error("a contest that does not exist was read")
+	} else {
+		t.Log(err)
+	}
+}

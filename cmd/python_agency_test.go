@@ -1,0 +1,181 @@
+//go:build linux
+
+package cmd_test
+
+import (
+	"archive/zip"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"loteria/lottery"
+	"loteria/lottery/csvledger"
+)
+
+const pythonAgency = "../docs/examples/agency.py"
+
+// lookPython returns the interpreter, and skips the test where there is none.
+func lookPython(t *testing.T) string {
+	t.Helper()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("there is no python3 to run the agency with")
+	}
+	return python
+}
+
+// TestPythonAgency runs a lottery whose agencies are the example of
+// docs/protocol.md. Their connections are cut now and then.
+func TestPythonAgency(t *testing.T) {
+	python := lookPython(t)
+	folder, data := t.TempDir(), t.TempDir()
+	address, stop := serve(t, folder)
+	defer stop()
+	var cuts atomic.Int64
+	cuts.Store(8)
+	told := make([]string, agencies+1)
+	var running sync.WaitGroup
+	for id := 1; id <= agencies; id++ {
+		file := extract(t, "../.data/datasets.zip", id, data)
+		proxy := startProxy(t, address, 1, id, &cuts, 300*time.Millisecond)
+		running.Go(func() {
+			var complaints strings.Builder
+			cmd := exec.CommandContext(t.Context(), python, pythonAgency, proxy.address(), strconv.Itoa(id), file)
+			cmd.Stderr = &complaints
+			output, err := cmd.Output()
+			if err != nil {
+				t.Errorf("agency %d: %v: %s", id, err, complaints.String())
+			}
+			told[id] = string(output)
+		})
+	}
+	running.Wait()
+	if left := cuts.Load(); left > 0 {
+		t.Errorf("%d connections were still to be cut", left)
+	}
+	stop()
+	rows := rowsOf(t, "../.data")
+	compare(t, "encoding/csv", readCSV(t, filepath.Join(folder, csvledger.LedgerFile)), rows)
+	for id := 1; id <= agencies; id++ {
+		var want []string
+		for _, row := range rows {
+			if row[0] == strconv.Itoa(id) && row[5] == strconv.Itoa(lottery.WinningNumber) {
+				want = append(want, row[3])
+			}
+		}
+		if got := strings.Fields(told[id]); !slices.Equal(got, want) {
+			t.Errorf("agency %d is told %q, expected %q", id, got, want)
+		}
+	}
+}
+
+// extract puts an agency's file into a folder.
+func extract(t *testing.T, archive string, id int, folder string) string {
+	t.Helper()
+	zipped, err := zip.OpenReader(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer zipped.Close()
+	name := "agency-" + strconv.Itoa(id) + ".csv"
+	file, err := zipped.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	content, err := io.ReadAll(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestPythonAgencyStops has it meet what it cannot mend: it says so and sends
+// nothing.
+func TestPythonAgencyStops(t *testing.T) {
+	python := lookPython(t)
+	const maria = "María José,\"O'Hara, \"\"Ñata\"\"\",0030904465,1999-03-17,7574\n"
+	other := strings.Replace(maria, "7574", "1", 1)
+	folder := t.TempDir()
+	address, stop := serve(t, folder)
+	defer stop()
+	file := filepath.Join(t.TempDir(), "agency.csv")
+	run := func(id, content string) (string, error) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		output, err := exec.CommandContext(t.Context(), python, "-c", pythonDelivers, pythonAgency, address, id, file).CombinedOutput()
+		return string(output), err
+	}
+	if output, err := run("3", maria+other); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	for name, test := range map[string]struct{ id, content, says string }{
+		"other bets":     {"3", other + other, "2 other bets are stored"},
+		"fewer bets":     {"3", maria, "2 other bets are stored"},
+		"no such agency": {"9", maria, "unknown_agency"},
+		"no number":      {"x", maria, "bad_agency"},
+		"a bad document": {"4", strings.Replace(maria, "0030904465", "30.904.465", 1), "bad_document.*30.904.465"},
+		"after finished": {"3", maria + other + other, "agency_finished"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if output, err := run(test.id, test.content); err == nil || !regexp.MustCompile(test.says).MatchString(output) {
+				t.Errorf("it ends with %v, and says %q, expected %q", err, output, test.says)
+			}
+		})
+	}
+	stop()
+	got, err := os.ReadFile(filepath.Join(folder, csvledger.LedgerFile))
+	if want := strings.ReplaceAll("3,"+maria+"3,"+other, "\n", "\r\n"); err != nil || string(got) != want {
+		t.Errorf("stored is %q, %v; expected %q", got, err, want)
+	}
+}
+
+// pythonDelivers has the example deliver its bets once, and not wait for the draw.
+const pythonDelivers = `
+import runpy, socket, sys
+names = runpy.run_path(sys.argv[1])
+agency = names["Agency"](*sys.argv[2:])
+agency.connect()
+agency.deliver()
+`
+
+// The example's XXH64 is that of the library that the central uses.
+func TestPythonDigest(t *testing.T) {
+	python := lookPython(t)
+	const script = `
+import runpy, sys
+xxh64 = runpy.run_path(sys.argv[1])["xxh64"]
+data = bytes(i * 7 % 251 for i in range(200))
+for size in range(len(data) + 1):
+    print("%016x" % xxh64(data[:size]))
+`
+	output, err := exec.Command(python, "-c", script, pythonAgency).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Fields(string(output))
+	var data []byte
+	for size := range 201 {
+		if want := fmt.Sprintf("%016x", xxhash.Sum64(data)); size >= len(got) || got[size] != want {
+			t.Fatalf("of %d bytes: the digests are %q, expected %s", size, got, want)
+		}
+		data = append(data, byte(size*7%251))
+	}
+}
