@@ -232,17 +232,39 @@ func TestDrawWhileStopping(t *testing.T) {
 	c.log.only(t, "sorteo", "success")
 }
 
-func TestDrawBeforeTheStartIsNotLoggedAgain(t *testing.T) {
-	c := start(t, 1, nil, func(l Lottery) Lottery {
-		finishNow(t, l, 1)
-		await(t, l.Drawn(), "there is no draw")
-		return l
-	})
-	c.ask(queryFrame(1), winnersFrame())
+// A draw that is there when the server is made is logged once, unless it was
+// announced before; where several centrals share a contest, it may come at any
+// time.
+func TestDrawBeforeTheStart(t *testing.T) {
+	for announced, lines := range map[bool]int{false: 1, true: 0} {
+		c := start(t, 1, func(config *Config) { config.Announced = announced }, func(l Lottery) Lottery {
+			finishNow(t, l, 1)
+			await(t, l.Drawn(), "there is no draw")
+			return l
+		})
+		c.ask(queryFrame(1), winnersFrame())
+		if err := c.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if told := c.log.find(t, "sorteo", "success"); len(told) != lines {
+			t.Errorf("announced: %t: the log has %v, expected %d lines", announced, told, lines)
+		}
+	}
+}
+
+// A draw that was announced before the start and is told later, as a shared
+// ledger does, gets no line either.
+func TestDrawThatWasAnnouncedIsToldLater(t *testing.T) {
+	c := start(t, 1, func(config *Config) { config.Announced = true }, nil)
+	p := c.dial()
+	p.send(finishedFrame(1))
+	p.expect(okFrame)
+	p.send(queryFrame(1))
+	p.expect(winnersFrame())
 	if err := c.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if told := c.log.find(t, "sorteo", "success"); len(told) > 0 {
+	if told := c.log.find(t, "sorteo", "success"); len(told) != 0 {
 		t.Errorf("the log has %v", told)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/rs/zerolog"
@@ -16,6 +17,7 @@ func newAdmin(c config, log zerolog.Logger) (shown *admin.Server, closeAdmin fun
 	shown = admin.New(admin.Config{
 		Address:  c.admin,
 		Contest:  c.contest,
+		Central:  c.sharedName(),
 		Agencies: c.expectedAgencies,
 		Deadline: c.drawDeadline,
 		Hosts:    c.adminHosts,
@@ -33,6 +35,21 @@ func newAdmin(c config, log zerolog.Logger) (shown *admin.Server, closeAdmin fun
 		cancel()
 		running.Wait()
 	}
+}
+
+// showLedger has a ledger that is far away shown, also before it is open. opened
+// is called when it is.
+func showLedger(shown *admin.Server, at place) (opened func(ledger)) {
+	var open atomic.Pointer[ledger]
+	if at.isFar() {
+		shown.HealthBy(func() admin.LedgerHealth {
+			if l := open.Load(); l != nil {
+				return (*l).health()
+			}
+			return admin.LedgerHealth{Problem: "the ledger's servers are waited for"}
+		})
+	}
+	return func(l ledger) { open.Store(&l) }
 }
 
 // announce tells those who wait for it when the central is ready, and when it

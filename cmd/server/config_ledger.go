@@ -115,6 +115,11 @@ func checkLedgerSettings(s *settings.Set, c *config) error {
 	if slices.Sort(actions); len(actions) > 1 {
 		return &settings.Error{Source: "flag " + actions[0], Problem: "cannot be with " + actions[1] + ", which is all that is done"}
 	}
+	if c.importFrom.servers.areGiven() {
+		if err := s.Require("servers of NATS are given, where a contest has a name", "CONTEST"); err != nil {
+			return err
+		}
+	}
 	if !c.ledger.areGiven() {
 		if !c.importFrom.servers.areGiven() {
 			for _, key := range []string{"NATS_CREDS", "NATS_CA", "NATS_CERT", "NATS_KEY"} {
@@ -125,6 +130,9 @@ func checkLedgerSettings(s *settings.Set, c *config) error {
 			s.Ignore(key, "is for a ledger in NATS, and LEDGER names no servers")
 		}
 		return nil
+	}
+	if err := s.Require("LEDGER names servers of NATS, where a contest has a name", "CONTEST"); err != nil {
+		return err
 	}
 	if c.reopen {
 		return &settings.Error{Source: "flag --reopen", Problem: "is for a contest in a folder, and LEDGER names servers of NATS", Allowed: "one of the two"}
@@ -194,6 +202,10 @@ func parseOrigin(text string) (o origin, err error) {
 		return o, err
 	}
 	if strings.Contains(text, "://") {
+		o.servers.hasUser = strings.Contains(text, "@") // whatever else is wrong must not be shown
+		if o.servers.hasUser {
+			return o, nil
+		}
 		return o, errors.New("not a folder")
 	}
 	o.folder = text
@@ -224,4 +236,12 @@ func (c config) centralName() string {
 		}
 	}
 	return string(name)
+}
+
+// sharedName is centralName where there are others, or empty.
+func (c config) sharedName() string {
+	if !c.ledger.areGiven() {
+		return ""
+	}
+	return c.centralName()
 }

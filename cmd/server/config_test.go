@@ -20,7 +20,7 @@ func defaultConfig() config {
 		expectedAgencies: 5, echo: true, storageDir: ".", maxConnections: 131072,
 		maxPerAddress: 32768, maxLine: 1024, frameTimeout: 30 * time.Second, idleTimeout: 10 * time.Minute,
 		windowFrames: 1024, windowBytes: 1 << 20, maxWaiting: 256 << 20, maxUnread: 1 << 20,
-		shutdownTimeout: 5 * time.Second, admin: "127.0.0.1:8080",
+		shutdownTimeout: 5 * time.Second, admin: "127.0.0.1:8080", nats: access{replicas: 3, maxBytes: 8 << 30},
 	}
 }
 

@@ -37,6 +37,9 @@ func openContest(ctx context.Context, c config, log zerolog.Logger, committed fu
 	o, err := untilThere(ctx, at, log, func() (o opened, err error) {
 		if o.ledger, err = at.open(ctx, c.expectedAgencies, committed, log); err == nil {
 			o.contest, err = lottery.NewContest(o.ledger)
+			if err != nil && at.isFar() { // the servers were there a moment ago
+				err = fmt.Errorf("%w: %w", lottery.ErrUnavailable, err)
+			}
 		}
 		return o, err
 	})

@@ -18,18 +18,8 @@ const exportBuffer = 1 << 20
 
 // checkLedger prints what the contest's ledger holds, and what is wrong with it.
 func checkLedger(ctx context.Context, c config, stdout io.Writer) error {
-	return readLedger(ctx, c, stdout, func(lottery.Stretch) error { return nil })
-}
-
-// readLedger reads the contest's ledger, and prints what it holds and what is
-// wrong with it.
-func readLedger(ctx context.Context, c config, stdout io.Writer, visit func(lottery.Stretch) error) error {
-	found, err := c.place().read(ctx, visit)
-	found.print(stdout)
-	if err == nil {
-		fmt.Fprintln(stdout, "nothing is damaged")
-	}
-	return err
+	found, err := c.place().check(ctx)
+	return found.judge(stdout, err)
 }
 
 // exportLedger writes the rows of the contest to a new file, or to standard
@@ -70,11 +60,11 @@ func exportLedger(ctx context.Context, c config, stdout, stderr io.Writer) error
 // writeRows writes the rows to w, and what was found to report.
 func writeRows(ctx context.Context, c config, w, report io.Writer) error {
 	rows := bufio.NewWriterSize(w, exportBuffer)
-	err := readLedger(ctx, c, report, func(s lottery.Stretch) error {
+	found, err := c.place().read(ctx, func(s lottery.Stretch) error {
 		_, err := rows.Write(s.Rows)
 		return err
 	})
-	return errors.Join(err, rows.Flush())
+	return errors.Join(found.judge(report, err), rows.Flush())
 }
 
 // isNew returns an error unless there is nothing at path.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/rs/zerolog"
+	"loteria/admin"
 	"loteria/lottery"
 	"loteria/lottery/csvledger"
 )
@@ -69,6 +70,10 @@ func (f folder) read(ctx context.Context, visit func(lottery.Stretch) error) (re
 	return r, err
 }
 
+func (f folder) check(ctx context.Context) (report, error) {
+	return f.read(ctx, func(lottery.Stretch) error { return nil })
+}
+
 func (f folder) hold() (release func(), err error) { return csvledger.Lock(f.path) }
 
 // folderLedger is the ledger of a folder.
@@ -87,10 +92,11 @@ func (l folderLedger) note(log zerolog.Logger) {
 	}
 }
 
-func (l folderLedger) hindrance() error  { return l.Unsaved() }
-func (l folderLedger) durable() int64    { return l.Durable() }
-func (l folderLedger) look()             { l.Verify() }
-func (l folderLedger) checkpoint() error { return l.Checkpoint() }
+func (l folderLedger) hindrance() error           { return l.Unsaved() }
+func (l folderLedger) health() admin.LedgerHealth { return admin.LedgerHealth{} }
+func (l folderLedger) durable() func() int64      { return l.Durable }
+func (l folderLedger) look()                      { l.Verify() }
+func (l folderLedger) checkpoint() error          { return l.Checkpoint() }
 
 // stagedFolder is a folder within the contest's, in which an import is made: what
 // has its name is whole. A central never sees half a contest.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/rs/zerolog"
+	"loteria/admin"
 	"loteria/lottery"
 )
 
@@ -28,6 +29,10 @@ type place interface {
 	// error.
 	read(ctx context.Context, visit func(lottery.Stretch) error) (report, error)
 
+	// check is read without giving the rows to anybody. Where there are several
+	// copies of the contest, it reads each.
+	check(ctx context.Context) (report, error)
+
 	// hold keeps centrals away until release is called, if the place can do that.
 	// It is an error when one is there.
 	hold() (release func(), err error)
@@ -50,8 +55,12 @@ type ledger interface {
 	// hindrance returns what keeps it from its work at the moment, or nil, at once.
 	hindrance() error
 
-	// durable returns how many bytes of the contest are on disk, as far as known.
-	durable() int64
+	// health returns how the servers of a ledger that is far away are, at once.
+	health() admin.LedgerHealth
+
+	// durable returns what tells how many bytes of the contest are on disk, or nil
+	// when health does.
+	durable() func() int64
 
 	// look is called each second, checkpoint each minute.
 	look()

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -49,7 +50,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		return settings.Report(unusable, "server", stdout, stderr)
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "server:", err)
+		fmt.Fprintln(stderr, "server:", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return 1
 	}
 	return 0
@@ -85,6 +86,7 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 
 	shown, closeAdmin := newAdmin(c, log)
 	defer closeAdmin()
+	opened := showLedger(shown, c.place())
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := newStop(ctx, c.shutdownTimeout)
@@ -101,6 +103,7 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 	case err != nil:
 		return err
 	}
+	opened(ledger)
 	connections, err := limitConnections(c.maxConnections, c.eventLoops())
 	if err != nil {
 		return err
@@ -134,7 +137,7 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 		Announced:      announced,
 	}, contest)
 	shown.HinderedBy(ledger.hindrance)
-	shown.Watch(contest, ledger.durable, server)
+	shown.Watch(contest, ledger.durable(), server)
 
 	var watching sync.WaitGroup
 	// From here on there may be a draw, which the server logs.

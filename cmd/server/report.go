@@ -55,6 +55,16 @@ func (r *report) print(w io.Writer) {
 	}
 }
 
+// judge prints the report, and that nothing is damaged unless err is what is wrong,
+// which it returns.
+func (r *report) judge(w io.Writer, err error) error {
+	r.print(w)
+	if err == nil {
+		fmt.Fprintln(w, "nothing is damaged")
+	}
+	return err
+}
+
 // differsFrom returns the first thing in which two reports of one contest differ,
 // or "".
 func (r *report) differsFrom(other *report) string {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
+	"loteria/admin"
 	"loteria/cmd/internal/settings"
 	"loteria/lottery"
 	"loteria/lottery/natsledger"
@@ -17,6 +20,17 @@ import (
 // importPatience is how long an import waits for NATS: it has nobody to tell to
 // come again, and begins anew when it fails.
 const importPatience = 2 * time.Minute
+
+const (
+	// reachTime bounds how long one server is waited for by what reads a stream once.
+	reachTime = 2 * time.Second
+	// readPatience is how long a stream that is read may give nothing.
+	readPatience = time.Minute
+	// checkPatience bounds a check, which reads the copy of each server.
+	checkPatience = 30 * time.Minute
+)
+
+var errStuck = fmt.Errorf("NATS has given nothing for %v: has the stream a leader?", readPatience)
 
 // stream keeps a contest on NATS servers.
 type stream struct{ config natsledger.Config }
@@ -86,18 +100,75 @@ func (s stream) checkFiles() error {
 	return nil
 }
 
-func (s stream) read(ctx context.Context, visit func(lottery.Stretch) error) (report, error) {
-	r := report{place: "the contest on " + s.servers(), state: "none"}
-	if err := s.checkFiles(); err != nil {
-		return r, err
+// reach returns an error unless a server accepts connections. Who asks for
+// something once wants to know that, a central waits.
+func (s stream) reach(ctx context.Context) error {
+	dialer := net.Dialer{Timeout: reachTime}
+	var failures []string
+	for _, server := range s.config.Servers {
+		conn, err := dialer.DialContext(ctx, "tcp", server)
+		if err == nil {
+			return conn.Close()
+		}
+		failures = append(failures, err.Error())
 	}
-	found, err := natsledger.Read(ctx, s.config, visit)
+	return fmt.Errorf("no NATS server can be reached: %s", strings.Join(failures, "; "))
+}
+
+func (s stream) read(ctx context.Context, visit func(lottery.Stretch) error) (report, error) {
+	if err := s.ready(ctx); err != nil {
+		return s.report(natsledger.Report{}), err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stuck := time.AfterFunc(readPatience, func() { cancel(errStuck) })
+	defer stuck.Stop()
+	found, err := natsledger.Read(ctx, s.config, func(rows lottery.Stretch) error {
+		stuck.Stop() // who takes the rows may have to wait
+		defer stuck.Reset(readPatience)
+		return visit(rows)
+	})
+	if err != nil && errors.Is(context.Cause(ctx), errStuck) {
+		err = fmt.Errorf("%w: %w", errStuck, err)
+	}
+	return s.report(found), err
+}
+
+func (s stream) check(ctx context.Context) (report, error) {
+	if err := s.ready(ctx); err != nil {
+		return s.report(natsledger.Report{}), err
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkPatience)
+	defer cancel()
+	found, err := natsledger.Check(ctx, s.config)
+	return s.report(found), err
+}
+
+// ready returns an error when there is no use in asking the servers.
+func (s stream) ready(ctx context.Context) error {
+	if err := s.checkFiles(); err != nil {
+		return err
+	}
+	return s.reach(ctx)
+}
+
+// report returns what was found as the command prints it.
+func (s stream) report(found natsledger.Report) report {
+	r := report{place: "the contest on " + s.servers(), state: "none", terms: found.Terms, rows: found.Rows, bytes: found.Bytes}
 	if found.Stream != "" {
 		r.place = fmt.Sprintf("%s on %s", found.Stream, s.servers())
 	}
-	r.terms, r.rows, r.bytes = found.Terms, found.Rows, found.Bytes
+	for _, c := range append(found.Damaged, found.Copies...) {
+		note := "the copy on " + c.Server + " is whole"
+		if c.Missing > 0 {
+			note = fmt.Sprintf("the copy on %s lacks message %d: see docs/cluster.md", c.Server, c.Missing)
+		}
+		if !slices.Contains(r.notes, note) {
+			r.notes = append(r.notes, note)
+		}
+	}
 	if r.terms.Agencies == 0 {
-		return r, err
+		return r
 	}
 	r.endings = make([]lottery.Ending, r.terms.Agencies)
 	for _, a := range found.Agencies {
@@ -109,7 +180,7 @@ func (s stream) read(ctx context.Context, visit func(lottery.Stretch) error) (re
 		}
 	}
 	r.state = string(phaseOf(r.endings, found.Drawn))
-	return r, err
+	return r
 }
 
 // hold cannot keep centrals away: a stream has no lock. An import finds out by
@@ -133,10 +204,26 @@ func (l streamLedger) note(log zerolog.Logger) {
 	}
 }
 
-func (l streamLedger) hindrance() error  { return l.Health().Problem }
-func (l streamLedger) durable() int64    { return int64(l.Health().Bytes) }
-func (l streamLedger) look()             {} // it watches its servers itself
-func (l streamLedger) checkpoint() error { return nil }
+func (l streamLedger) health() admin.LedgerHealth {
+	h := l.Health()
+	shown := admin.LedgerHealth{
+		Server: h.Server, Leader: h.Leader, Messages: h.Messages, Bytes: h.Bytes, Limit: h.MaxBytes, InFlight: h.InFlight, Asked: h.Asked,
+	}
+	if h.Problem != nil {
+		shown.Problem = h.Problem.Error()
+	}
+	for _, r := range h.Replicas {
+		shown.Replicas = append(shown.Replicas, admin.LedgerReplica{
+			Server: r.Server, Current: r.Current, Offline: r.Offline, Lag: r.Lag, Damaged: r.Damaged,
+		})
+	}
+	return shown
+}
+
+func (l streamLedger) hindrance() error      { return l.Health().Problem }
+func (l streamLedger) durable() func() int64 { return nil }
+func (l streamLedger) look()                 {} // it watches its servers itself
+func (l streamLedger) checkpoint() error     { return nil }
 
 // stagedStream is the stream that an import fills. It has its name from the
 // beginning, as NATS has no other way.
@@ -152,6 +239,9 @@ func (s stream) empty() (target, error) {
 
 func (s *stagedStream) open(ctx context.Context, agencies int) (lottery.Ledger, error) {
 	s.config.Agencies = agencies
+	if err := s.reach(ctx); err != nil {
+		return nil, err
+	}
 	l, err := s.openLedger(ctx)
 	if other := (*natsledger.TermsError)(nil); errors.As(err, &other) {
 		return nil, fmt.Errorf("%w: it is of %d agencies, the source of %d", errNotEmpty, other.Stored.Agencies, agencies)

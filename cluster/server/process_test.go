@@ -1,0 +1,184 @@
+// Package server_test tests the central's program on NATS servers.
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"loteria/codec"
+)
+
+// patience bounds every wait of these tests; none of them needs it.
+const patience = time.Minute
+
+// program is the server's, built once.
+var program string
+
+func TestMain(m *testing.M) {
+	folder, err := os.MkdirTemp("", "central")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	program = filepath.Join(folder, "server")
+	build := exec.Command("go", "build", "-o", program, "./cmd/server")
+	build.Dir = "../.." // in the module of the program: its own dependencies are not this one's
+	if output, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the server: %v\n%s", err, output)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(folder)
+		os.Exit(code)
+	}))
+}
+
+// process is a server that runs.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	stderr bytes.Buffer
+	lines  chan string // of stdout; closed at its end
+	log    []string    // the lines read so far
+}
+
+// begin starts a server without waiting for anything.
+func begin(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, lines: make(chan string, 4096)}
+	p.cmd = exec.Command(program, append([]string{"--bind", "127.0.0.1", "--port", "0", "--admin="}, args...)...)
+	p.cmd.Dir = t.TempDir()
+	p.cmd.Stderr = &p.stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() })
+	go func() {
+		defer close(p.lines)
+		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
+			p.lines <- scanner.Text()
+		}
+	}()
+	return p
+}
+
+// await reads the log up to the first line with the text, and returns it.
+func (p *process) await(text string) string {
+	p.t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				p.t.Fatalf("the server ended without %q:\n%s\n%s", text, strings.Join(p.log, "\n"), &p.stderr)
+			}
+			p.log = append(p.log, line)
+			if strings.Contains(line, text) {
+				return line
+			}
+		case <-timeout:
+			p.t.Fatalf("no line has %q:\n%s", text, strings.Join(p.log, "\n"))
+		}
+	}
+}
+
+// end reads the rest of the log and returns the exit code.
+func (p *process) end() int {
+	p.t.Helper()
+	stuck := time.AfterFunc(patience, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
+	defer stuck.Stop()
+	for line := range p.lines {
+		p.log = append(p.log, line)
+	}
+	_ = p.cmd.Wait()
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// stop sends SIGTERM and expects a clean end.
+func (p *process) stop() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	if code := p.end(); code != 0 {
+		p.t.Fatalf("exit code %d after SIGTERM, expected 0:\n%s\n%s", code, strings.Join(p.log, "\n"), &p.stderr)
+	}
+}
+
+func (p *process) count(text string) (n int) {
+	for _, line := range p.log {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// listens waits until the central takes connections, and returns where.
+func (p *process) listens() (address string) {
+	p.t.Helper()
+	_, address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
+	return address
+}
+
+// do runs the server to its end, which has to have an exit code, and returns what it
+// has said on stdout and stderr.
+func do(t *testing.T, code int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	p := begin(t, args...)
+	if got := p.end(); got != code {
+		t.Fatalf("%q exits with %d, expected %d:\n%s\n%s", args, got, code, strings.Join(p.log, "\n"), &p.stderr)
+	}
+	said := strings.Join(p.log, "\n")
+	if code != 0 && strings.Count(p.stderr.String(), "\n") != 1 {
+		t.Errorf("%q says more than a line: %s", args, &p.stderr)
+	}
+	return said, p.stderr.String()
+}
+
+// exchange sends requests on a new connection and expects the answers.
+func exchange(t *testing.T, address string, requests, answers []codec.Message) {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", address, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := conn.Write(frames(t, requests)); err != nil {
+		t.Fatal(err)
+	}
+	want := frames(t, answers)
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(conn, got); err != nil || !slices.Equal(got, want) {
+		t.Fatalf("received % x and %v, expected % x", got, err, want)
+	}
+}
+
+func frames(t *testing.T, messages []codec.Message) (b []byte) {
+	t.Helper()
+	for _, m := range messages {
+		var err error
+		if b, err = codec.AppendFrame(b, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}

@@ -1,0 +1,212 @@
+package server_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"loteria/cluster/natstest"
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+var contests atomic.Int32
+
+// on returns the flags of a central of a contest that nobody else has.
+func on(c *natstest.Cluster) []string {
+	return []string{
+		"--ledger", strings.Join(c.URLs(), ","), "--contest", fmt.Sprintf("c%d", contests.Add(1)),
+		"--nats-replicas", fmt.Sprint(c.Size()), "--nats-max-bytes", fmt.Sprint(64 << 20),
+	}
+}
+
+func with(args []string, more ...string) []string { return append(args[:len(args):len(args)], more...) }
+
+var (
+	slip   = lottery.Slip{Agency: "1", FirstName: "Santiago", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "7574"}
+	stored = &codec.Success{Document: "30904465", Number: "7574"}
+	told   = &codec.Winners{Documents: []string{"30904465"}}
+)
+
+// A contest has its terms from the central that begins it.
+func TestOtherTerms(t *testing.T) {
+	args := on(natstest.Start(t, 1))
+	p := begin(t, with(args, "--expected-agencies", "2")...)
+	p.listens()
+	line := ""
+	for _, said := range p.log {
+		if strings.Contains(said, "action: open_contest") {
+			line = said
+		}
+	}
+	for _, want := range []string{"stream: loteria-c", "servers: 127.0.0.1:", "agencies: 2", "phase: betting"} {
+		if !strings.Contains(line, want) || strings.Contains(line, "file:") {
+			t.Errorf("the contest is opened with %q, expected %q", line, want)
+		}
+	}
+	if _, said := do(t, 2, with(args, "--expected-agencies", "3")...); !strings.Contains(said, "EXPECTED_AGENCIES: is 3") || !strings.Contains(said, "was begun with 2") {
+		t.Errorf("it says %q", said)
+	}
+	p.stop()
+}
+
+// A central that starts before its servers waits for them, and is there
+// meanwhile for those who look; a stop ends that at once.
+func TestStartBeforeNATS(t *testing.T) {
+	c := natstest.Start(t, 1)
+	args := with(on(c), "--expected-agencies", "1", "--admin", "127.0.0.1:0")
+	heal := c.CutAllClients()
+	p := begin(t, args...)
+	_, admin, _ := strings.Cut(p.await("action: admin_listen | result: success"), "address: ")
+	p.await("action: open_contest | result: in_progress | servers: 127.0.0.1:")
+	for path, want := range map[string]string{"/healthz": "200", "/readyz": "503", "/api/state": `"kind":"nats"`} {
+		if got := get(t, "http://"+admin+path); !strings.Contains(got, want) {
+			t.Errorf("%s answers %s, expected %s", path, got, want)
+		}
+	}
+	stopped := begin(t, args...)
+	stopped.await("action: open_contest | result: in_progress")
+	stopped.stop()
+	if stopped.count("action: exit | result: success") != 1 || stopped.count("result: fail") != 0 {
+		t.Errorf("the stop is not clean:\n%s", strings.Join(stopped.log, "\n"))
+	}
+	heal()
+	address := p.listens()
+	exchange(t, address, []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) { // the leader is asked each second
+		got := get(t, "http://"+admin+"/api/state")
+		if strings.Contains(got, `"leader":"`+c.Name(0)+`"`) && !strings.Contains(got, "waited for") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the state does not tell of the leader: %s", got)
+		}
+	}
+	p.stop()
+}
+
+// get returns the code and the body of an answer.
+func get(t *testing.T, url string) string {
+	t.Helper()
+	defer http.DefaultClient.CloseIdleConnections()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%d %s", response.StatusCode, body)
+}
+
+// Without servers, what is done once fails at once.
+func TestNoNATS(t *testing.T) {
+	const nobody = "nats://127.0.0.1:1"
+	folder := t.TempDir()
+	for _, args := range [][]string{
+		{"--check", "--ledger", nobody},
+		{"--export", filepath.Join(folder, "bets.csv"), "--ledger", nobody},
+		{"--import", nobody, "--storage-dir", folder},
+	} {
+		if _, said := do(t, 1, with(args, "--contest", "x")...); !strings.Contains(said, "no NATS server can be reached") {
+			t.Errorf("%q says %q", args, said)
+		}
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+}
+
+// Who is not let in is told so, once, at once, and without any secret.
+func TestNotLetIn(t *testing.T) {
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: "u", Password: "s3cr3t", NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("the server is not ready")
+	}
+	url := "nats://" + s.Addr().String()
+	creds := filepath.Join(t.TempDir(), "central.creds")
+	for name, test := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"nobody":          {[]string{"--ledger", url}, 1, "Authorization Violation"},
+		"no such file":    {[]string{"--ledger", url, "--nats-creds", creds}, 2, "NATS_CREDS: cannot be used"},
+		"in the address":  {[]string{"--ledger", "nats://u:s3cr3t@" + s.Addr().String()}, 2, "--nats-creds"},
+		"check":           {[]string{"--check", "--ledger", url}, 1, "Authorization Violation"},
+		"a server of TLS": {[]string{"--ledger", url, "--nats-ca", creds}, 2, "NATS_CA: cannot be used"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stdout, said := do(t, test.code, with(test.args, "--contest", "x")...)
+			if !strings.Contains(strings.ToLower(said), strings.ToLower(test.says)) || strings.Contains(stdout+said, "s3cr3t") {
+				t.Errorf("it says %q\n%s", said, stdout)
+			}
+		})
+	}
+}
+
+// Two centrals of one contest both end the betting at its deadline, whichever was
+// given it, and each announces the one draw once; a restart does not announce it
+// again.
+func TestTwoCentralsDraw(t *testing.T) {
+	args := with(on(natstest.Start(t, 1)), "--expected-agencies", "2")
+	b := begin(t, with(args, "--central", "B")...)
+	atB := b.listens()
+	exchange(t, atB, []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	// Should A be late, its deadline has passed, and draws at once.
+	deadline := time.Now().Add(3 * time.Second).UTC().Format(time.RFC3339Nano)
+	a := begin(t, with(args, "--central", "A", "--draw-deadline", deadline)...)
+	atA := a.listens()
+	ask := []codec.Message{&codec.WinnersQuery{Agency: "1"}}
+	for _, p := range []*process{a, b} {
+		if p.count("action: sorteo") == 0 {
+			p.await("action: sorteo | result: success")
+		}
+	}
+	exchange(t, atA, ask, []codec.Message{told})
+	exchange(t, atB, ask, []codec.Message{told})
+	a.stop()
+	b.stop()
+	for _, p := range []*process{a, b} {
+		if p.count("action: sorteo") != 1 || p.count("result: fail") != 0 {
+			t.Errorf("the log does not tell of one draw:\n%s", strings.Join(p.log, "\n"))
+		}
+	}
+	again := begin(t, args...)
+	exchange(t, again.listens(), append(ask, &codec.Finished{Agency: "1"}), []codec.Message{told, &codec.Error{Code: lottery.DrawDone}})
+	again.stop()
+	if again.count("action: sorteo") != 0 || again.count("action: contest_drawn") != 1 {
+		t.Errorf("the restart draws again:\n%s", strings.Join(again.log, "\n"))
+	}
+}
+
+// A central that loses its servers can be stopped.
+func TestStopWithoutNATS(t *testing.T) {
+	c := natstest.Start(t, 1)
+	p := begin(t, with(on(c), "--expected-agencies", "1")...)
+	address := p.listens()
+	exchange(t, address, []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	heal := c.CutAllClients()
+	defer heal()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.end(); code != 0 {
+		t.Errorf("exit code %d:\n%s\n%s", code, strings.Join(p.log, "\n"), &p.stderr)
+	}
+}
