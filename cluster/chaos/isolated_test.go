@@ -11,13 +11,17 @@ import (
 // cut off for hours, and answers that nobody is there to store anything.
 func TestIsolatedServer(t *testing.T) {
 	for _, c := range []struct {
-		what  string
-		apart func(*natstest.Cluster, int) func()
+		what   string
+		apart  func(*natstest.Cluster, int) func()
+		isSlow bool
 	}{
-		{"cut", (*natstest.Cluster).Isolate},
-		{"in silence", (*natstest.Cluster).StallRoutes},
+		{"cut", (*natstest.Cluster).Isolate, false},
+		{"in silence", (*natstest.Cluster).StallRoutes, true},
 	} {
 		t.Run(c.what, func(t *testing.T) {
+			if c.isSlow && !long() {
+				t.Skip("only in the long form")
+			}
 			rng := natstest.Rand(t)
 			cluster := natstest.Start(t, 3)
 			s := &short{storage: (&storage{t: t, cluster: cluster, contest: "isolated", agencies: 2}), rng: rng, done: map[string]int{}}
@@ -34,11 +38,13 @@ func TestIsolatedServer(t *testing.T) {
 			}
 			s.crowd = newCrowd(t, s.storage, rng)
 			s.crowd.awaitAnswers("the first answers", 3)
-			defer c.apart(cluster, only)()
+			end := c.apart(cluster, only)
+			defer end()
 			s.crowd.awaitAnswers("answers while its server is cut off", 3)
 			close(s.crowd.finish)
 			s.crowd.awaitEnd()
 			s.crowd.checkWinners(s.centrals[0].now().contest)
+			end()
 			t.Log(s.crowd.check())
 		})
 	}

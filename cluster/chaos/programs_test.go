@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -194,14 +195,21 @@ func newOffice(t *testing.T, cluster *natstest.Cluster, contest string, agencies
 	return o
 }
 
+// freePort returns a port that nothing listens on. It is none of those that the
+// system gives to connections (net.ipv4.ip_local_port_range begins at 32768), so
+// that a central which was killed finds it free again.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 10_000 + rand.IntN(20_000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("there is no free port")
+	return 0
 }
 
 // stream is the name of the contest's stream.
