@@ -19,6 +19,16 @@ watch: build ## the same, slowly, and with the central's page to watch it: http:
 	go build -o bin/run ./cmd/run
 	@exec bin/run --bin bin --data "$(or $(DATA),.data)" --admin "$(or $(ADMIN),127.0.0.1:8080)" --loop-period 100ms --stay
 
+.PHONY: cluster
+cluster: build bin/nats-server ## the same with three NATS servers that keep the bets of two centrals (DATA=folder for other data)
+	go build -o bin/run ./cmd/run
+	@exec bin/run --bin bin --data "$(or $(DATA),.data)" --cluster deploy/nats/nats.conf
+
+# Go itself knows when there is something to do.
+.PHONY: bin/nats-server
+bin/nats-server:
+	cd cluster && CGO_ENABLED=0 go build -trimpath -o ../bin/nats-server github.com/nats-io/nats-server/v2
+
 .PHONY: build
 build: ## bin/server and bin/client, static
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/server ./cmd/client
@@ -32,7 +42,7 @@ test: ## every test that needs no container engine, with the race detector
 COUNT ?= 6
 
 .PHONY: bench
-bench: build ## measures the parts (run/bench.txt, for benchstat), the peers and the goals: some ten minutes (DATA=folder for other data)
+bench: build ## measures the parts (run/bench.txt, for benchstat), the peers, the goals and centrals on NATS: some twenty minutes (DATA=folder for other data)
 	@mkdir -p run
 	go build -o bin/ ./cmd/run ./bench/goals
 	cd bench/peers && go build -o ../../bin/peers .
@@ -41,6 +51,22 @@ bench: build ## measures the parts (run/bench.txt, for benchstat), the peers and
 	bin/peers --bin bin --folder run 2>run/bench.log
 	@echo
 	bin/goals --bin bin --folder run --data "$(or $(DATA),.data)" 2>>run/bench.log
+	@echo
+	@$(MAKE) --no-print-directory bench-cluster
+
+.PHONY: bench-cluster
+bench-cluster: build $(if $(BEFORE),bench-before) ## centrals on three NATS servers against their goals: some ten minutes (BEFORE=commit compares the folder and the size with that one, PROFILES=folder for CPU profiles)
+	@mkdir -p run
+	cd cluster && CGO_ENABLED=0 go build -trimpath -o ../bin/ github.com/nats-io/nats-server/v2
+	cd cluster && go build -o ../bin/bench-cluster ./bench
+	set -o pipefail; bin/bench-cluster --bin bin --folder run $(if $(BEFORE),--before bin/before) $(if $(PROFILES),--profiles "$(PROFILES)") 2>run/bench-cluster.log | tee run/bench-cluster.txt
+
+.PHONY: bench-before
+bench-before: # bin/before/server is that of the commit BEFORE
+	rm -rf run/before && mkdir -p run/before
+	git archive "$(BEFORE)" | tar -x -C run/before
+	cd run/before && CGO_ENABLED=0 go build -trimpath -o ../../bin/before/ ./cmd/server
+	rm -rf run/before
 
 .PHONY: chaos
 chaos: ## the long forms of the tests with power cuts, kills, cut connections and hostile peers

@@ -68,8 +68,6 @@ func conformance(t *testing.T, servers int) {
 func TestConformance(t *testing.T) { conformance(t, 1) }
 
 func TestConformanceOfThree(t *testing.T) {
-	if os.Getenv("CHAOS") == "" {
-		t.Skip("CHAOS is not set")
-	}
+	chaos(t)
 	conformance(t, 3)
 }

@@ -2,7 +2,7 @@ package cluster_test
 
 import (
 	"context"
-	"strconv"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -12,9 +12,17 @@ import (
 	"loteria/lottery/ledgertest"
 )
 
+// chaos skips what takes long, unless the environment wants it.
+func chaos(t *testing.T) {
+	t.Helper()
+	if os.Getenv("CHAOS") == "" {
+		t.Skip("CHAOS is not set")
+	}
+}
+
 // during runs f while agencies bet at the centrals by turns, until each has
 // count bets, and then ends the contest.
-func during(t *testing.T, c *natstest.Cluster, agencies, count int, f func(stop <-chan struct{})) {
+func during(t *testing.T, c *natstest.Cluster, agencies, count int, f func(stream string, stop <-chan struct{})) {
 	t.Helper()
 	config := config(c, agencies)
 	config.Patience = 10 * time.Second
@@ -30,7 +38,7 @@ func during(t *testing.T, c *natstest.Cluster, agencies, count int, f func(stop 
 			w.write(t, count, 3, one(s))
 		})
 	}
-	breaker.Go(func() { f(stop) })
+	breaker.Go(func() { f(a.Stream(), stop) })
 	writers.Wait()
 	for i := range agencies { // endings and the draw are broken, too
 		[]*central{a, b}[i%2].mustEnd(i + 1)
@@ -62,11 +70,12 @@ func during(t *testing.T, c *natstest.Cluster, agencies, count int, f func(stop 
 // TestConnectionsDrop closes all connections over and over: answers are lost of
 // everything that the ledger ever sends.
 func TestConnectionsDrop(t *testing.T) {
+	t.Parallel()
 	c := natstest.Start(t, 1)
 	r := natstest.Rand(t)
 	drops := 0
-	during(t, c, 16, 600, func(stop <-chan struct{}) {
-		for {
+	during(t, c, 8, 400, func(_ string, stop <-chan struct{}) {
+		for drops < 50 {
 			select {
 			case <-stop:
 				return
@@ -83,11 +92,12 @@ func TestConnectionsDrop(t *testing.T) {
 
 // TestTheLeaderIsKilledWhileAgenciesBet kills the stream's leader once.
 func TestTheLeaderIsKilledWhileAgenciesBet(t *testing.T) {
+	t.Parallel()
 	c := natstest.Start(t, 3)
-	during(t, c, 4, 2000, func(<-chan struct{}) {
+	during(t, c, 4, 2000, func(stream string, _ <-chan struct{}) {
 		ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 		defer cancel()
-		leader := c.StreamLeader(ctx, lastStream())
+		leader := c.StreamLeader(ctx, stream)
 		c.Kill(leader)
 		c.Restart(leader)
 	})
@@ -95,8 +105,10 @@ func TestTheLeaderIsKilledWhileAgenciesBet(t *testing.T) {
 
 // TestAllServersRestart stops everything while agencies bet.
 func TestAllServersRestart(t *testing.T) {
+	chaos(t)
+	t.Parallel()
 	c := natstest.Start(t, 3)
-	during(t, c, 8, 1500, func(<-chan struct{}) {
+	during(t, c, 8, 1500, func(string, <-chan struct{}) {
 		for i := range c.Size() {
 			c.Kill(i)
 		}
@@ -109,6 +121,7 @@ func TestAllServersRestart(t *testing.T) {
 // TestCloseWithoutServers closes a ledger to which nobody answers: it does so
 // when the patience is at an end, and answers everything.
 func TestCloseWithoutServers(t *testing.T) {
+	t.Parallel()
 	c := natstest.Start(t, 1)
 	config := config(c, 2)
 	s := openCentral(t, config)
@@ -137,14 +150,13 @@ func TestCloseWithoutServers(t *testing.T) {
 	}
 }
 
-// lastStream returns the name of the stream of the last contest.
-func lastStream() string { return "loteria-test_2e" + strconv.Itoa(int(contests.Load())) }
-
 // TestOneServerIsCutOff isolates the server that the centrals are connected to.
 // They go to another one.
 func TestOneServerIsCutOff(t *testing.T) {
+	chaos(t)
+	t.Parallel()
 	c := natstest.Start(t, 3)
-	during(t, c, 4, 2000, func(<-chan struct{}) {
+	during(t, c, 4, 2000, func(string, <-chan struct{}) {
 		heal := c.Isolate(0)
 		time.Sleep(8 * time.Second)
 		heal()
@@ -154,6 +166,7 @@ func TestOneServerIsCutOff(t *testing.T) {
 // TestNoticesAfterAnInterruption cuts one of two centrals off while the other
 // ends the betting of agencies and sets the deadline.
 func TestNoticesAfterAnInterruption(t *testing.T) {
+	t.Parallel()
 	c := natstest.Start(t, 3)
 	config := config(c, 3)
 	config.Servers = c.URLs()[:1]

@@ -11,6 +11,7 @@ import (
 
 // TestSeen has one central tell what another has stored.
 func TestSeen(t *testing.T) {
+	t.Parallel()
 	c := natstest.Start(t, 1)
 	config := config(c, 3)
 	a, b := openCentral(t, config), openCentral(t, config)
@@ -88,6 +89,7 @@ func TestUsed(t *testing.T) {
 // TestBeginOnALongContest begins with a contest of many messages. It tells how
 // long that takes, which must not depend on them.
 func TestBeginOnALongContest(t *testing.T) {
+	t.Parallel()
 	const agencies, messages = 50, 4000
 	c := natstest.Start(t, 1)
 	config := config(c, agencies)

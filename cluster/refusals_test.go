@@ -126,8 +126,8 @@ func TestOtherStreams(t *testing.T) {
 	}{
 		"not ours":    {func(s *jetstream.StreamConfig) { s.Metadata = nil }, "not made by a central"},
 		"subjects":    {func(s *jetstream.StreamConfig) { s.Subjects = append(s.Subjects, "more") }, "subjects"},
-		"age":         {func(s *jetstream.StreamConfig) { s.MaxAge = time.Hour }, "delete"},
-		"discard old": {func(s *jetstream.StreamConfig) { s.Discard = jetstream.DiscardOld }, "delete"},
+		"age":         {func(s *jetstream.StreamConfig) { s.MaxAge = time.Hour }, "by itself"},
+		"discard old": {func(s *jetstream.StreamConfig) { s.Discard = jetstream.DiscardOld }, "by itself"},
 		"memory": {func(s *jetstream.StreamConfig) {
 			s.Storage, s.Compression = jetstream.MemoryStorage, jetstream.NoCompression
 		}, "memory"},
@@ -136,9 +136,10 @@ func TestOtherStreams(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := config(c, 2)
+			name := "loteria-" + strings.ReplaceAll(config.Contest, ".", "_2e")
 			stream := jetstream.StreamConfig{
-				Name: lastStream(), Subjects: []string{lastStream() + ".>"}, Discard: jetstream.DiscardNew, MaxBytes: 1 << 20,
-				AllowAtomicPublish: true, Metadata: map[string]string{"agencies": "2"},
+				Name: name, Subjects: []string{name + ".>"}, Discard: jetstream.DiscardNew, MaxBytes: 1 << 20,
+				AllowAtomicPublish: true, Metadata: map[string]string{"loteria-agencies": "2"},
 			}
 			test.change(&stream)
 			if _, err := js.CreateStream(context.Background(), stream); err != nil {
@@ -155,6 +156,7 @@ func TestOtherStreams(t *testing.T) {
 // TestForeignMessage has somebody write on the subject of an agency. That one is
 // refused, and the others go on.
 func TestForeignMessage(t *testing.T) {
+	t.Parallel()
 	c := natstest.Start(t, 1)
 	config := config(c, 3)
 	s := openCentral(t, config)
@@ -221,6 +223,7 @@ func TestDeletedStream(t *testing.T) {
 // TestFullStream fills the stream up to its limit. What does not fit is
 // unavailable, until the limit is raised.
 func TestFullStream(t *testing.T) {
+	t.Parallel()
 	c := natstest.Start(t, 1)
 	config := config(c, 1)
 	config.MaxBytes, config.Patience = 256<<10, time.Second
@@ -260,6 +263,7 @@ func TestFullStream(t *testing.T) {
 // TestSizes appends rows of all sizes at once, also more than a message holds,
 // and to a server that takes only small messages.
 func TestSizes(t *testing.T) {
+	t.Parallel()
 	for name, most := range map[string]int32{"usual": 0, "small": 64 << 10} {
 		t.Run(name, func(t *testing.T) {
 			url := serve(t, server.Options{MaxPayload: most})

@@ -24,6 +24,7 @@ main() {
 	0:)
 		ensure_image busybox:latest make_busybox
 		ensure_image golang:1.26 make_golang
+		ensure_image nats:2.15-alpine make_nats
 		ensure_compose
 		;;
 	2:fresh)
@@ -101,7 +102,9 @@ make_golang() {
 	debian_with_go "$root" ca-certificates
 	# The modules come along, as the builder's network may reach no proxy. Only
 	# the downloads: go unpacks them, or fetches what go.mod came to need since.
-	GOFLAGS=-modcacherw GOMODCACHE=$root/go/pkg/mod go mod download
+	for name in . cluster; do
+		GOFLAGS=-modcacherw GOMODCACHE=$root/go/pkg/mod go -C "$name" mod download
+	done
 	find "$root/go/pkg/mod" -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
 
 	for name in GOPROXY GOSUMDB GONOSUMDB GOPRIVATE GONOPROXY GOINSECURE; do
@@ -109,6 +112,16 @@ make_golang() {
 	done
 	import_with_go "$root" "$1" --change 'ENV GOPATH=/go' --change 'ENV GOTOOLCHAIN=local' "${settings[@]}" \
 		--change 'WORKDIR /go'
+}
+
+# make_nats IMAGE makes it on busybox, with the server that cluster/go.mod names.
+make_nats() {
+	local root=$work/nats
+	command -v go >/dev/null || fail 'making an image of NATS needs Go on this machine'
+	mkdir -p "$root"
+	CGO_ENABLED=0 go -C cluster build -trimpath -ldflags='-s -w' -o "$root/nats-server" github.com/nats-io/nats-server/v2
+	printf 'FROM busybox:latest\nCOPY nats-server /usr/local/bin/nats-server\nENTRYPOINT ["nats-server"]\n' |
+		docker build --quiet --tag "$1" --file - "$root" >/dev/null
 }
 
 # make_fresh IMAGE. Settings of Go and modules are for whoever runs it.

@@ -3,20 +3,18 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"loteria/bench/report"
 )
 
 // row is a line of the table: what, its goal, what was measured, and whether
 // the goal is met.
 type row []string
 
-// verdict returns the row of something measured. reached is 1 when the goal is
-// just met, and more when it is more than met.
+// verdict returns the row of something measured; reached is as in
+// report.Verdict.
 func verdict(what, goal, measured string, reached float64) row {
-	result := "met"
-	if reached < 1 {
-		result = fmt.Sprintf("missed by %.0f %%", 100*(1-reached))
-	}
-	return row{what, goal, measured, result}
+	return row{what, goal, measured, report.Verdict(reached)}
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }

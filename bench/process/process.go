@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -152,20 +153,24 @@ func (s *Server) CPU() (time.Duration, error) {
 	return time.Duration(ticks) * (time.Second / clockTicks), nil
 }
 
+// inFolder are the arguments of a central that keeps its contest in the folder
+// that it is started in.
+var inFolder = []string{"--storage-dir", ".", "--contest=", "--admin="}
+
 // StartCentral starts bin/server in the folder.
 func StartCentral(ctx context.Context, bin, folder string, agencies int) (*Server, error) {
-	return startCentral(ctx, bin, folder, agencies, 0, Logs(`action: listen \| result: success \| address: (\S+)`))
+	return startCentral(ctx, bin, folder, agencies, 0, listens, inFolder...)
 }
 
 // StartShownCentral starts bin/server in the folder, with an admin port.
 func StartShownCentral(ctx context.Context, bin, folder string, agencies int) (s *Server, admin string, err error) {
-	listens, shows := Logs(`action: listen \| result: success \| address: (\S+)`), Logs(`action: admin_listen \| result: success \| address: (\S+)`)
-	s, err = startCentral(ctx, bin, folder, agencies, 0, func(log []byte) (address string, ok bool) {
-		address, listening := listens(log)
-		admin, ok = shows(log)
-		return address, ok && listening
-	}, "--admin", "127.0.0.1:0")
-	return s, admin, err
+	return startShown(ctx, bin, folder, agencies, inFolder...)
+}
+
+// StartClusterCentral starts bin/server on a contest that NATS servers keep,
+// with an admin port that has Go's profiles. Its log is in the folder.
+func StartClusterCentral(ctx context.Context, bin, folder string, agencies int, servers []string, contest string) (s *Server, admin string, err error) {
+	return startShown(ctx, bin, folder, agencies, "--ledger", strings.Join(servers, ","), "--contest", contest, "--admin-pprof")
 }
 
 // StartQuietCentral starts bin/server in the folder, so that it logs errors
@@ -180,7 +185,7 @@ func StartQuietCentral(ctx context.Context, bin, folder string, agencies int) (*
 	if err := listener.Close(); err != nil {
 		return nil, err
 	}
-	listens := func([]byte) (string, bool) {
+	answers := func([]byte) (string, bool) {
 		conn, err := net.Dial("tcp", address.String())
 		if err != nil {
 			return "", false
@@ -188,11 +193,26 @@ func StartQuietCentral(ctx context.Context, bin, folder string, agencies int) (*
 		conn.Close()
 		return address.String(), true
 	}
-	return startCentral(ctx, bin, folder, agencies, address.Port, listens, "--log-level", "ERROR")
+	return startCentral(ctx, bin, folder, agencies, address.Port, answers, append(slices.Clone(inFolder), "--log-level", "ERROR")...)
+}
+
+// What a central logs when it takes connections.
+var (
+	listens = Logs(`action: listen \| result: success \| address: (\S+)`)
+	shows   = Logs(`action: admin_listen \| result: success \| address: (\S+)`)
+)
+
+func startShown(ctx context.Context, bin, folder string, agencies int, args ...string) (s *Server, admin string, err error) {
+	s, err = startCentral(ctx, bin, folder, agencies, 0, func(log []byte) (address string, ok bool) {
+		address, listening := listens(log)
+		admin, ok = shows(log)
+		return address, ok && listening
+	}, append(slices.Clone(args), "--admin", "127.0.0.1:0")...)
+	return s, admin, err
 }
 
 func startCentral(ctx context.Context, bin, folder string, agencies, port int, ready Ready, args ...string) (*Server, error) {
-	args = append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--storage-dir", ".", "--contest=", "--admin=",
+	args = append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port),
 		"--expected-agencies", strconv.Itoa(agencies),
 		// All agencies are at one address, however few open files there may be.
 		"--max-connections-per-address", "1000000",

@@ -2,6 +2,7 @@
 package report
 
 import (
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -37,4 +38,13 @@ func WriteTable(w io.Writer, header []string, rows [][]string) error {
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+// Verdict says whether a goal is met. reached is 1 when it just is, and more
+// when it is more than met.
+func Verdict(reached float64) string {
+	if reached < 1 {
+		return fmt.Sprintf("missed by %.0f %%", 100*(1-reached))
+	}
+	return "met"
 }

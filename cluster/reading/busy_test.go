@@ -106,3 +106,22 @@ func TestNoSuchContest(t *testing.T) {
 		t.Log(err)
 	}
 }
+
+// Connections that break lose messages on their way, which is no damage.
+func TestReadOverBrokenConnections(t *testing.T) {
+	c := natstest.Start(t, 1)
+	w := newWriter(t, c, 10)
+	whole(w, 300)
+	var export bytes.Buffer
+	stretches := 0
+	report, err := natsledger.Read(patient(t), config(t, c, 10), func(s lottery.Stretch) error {
+		if stretches++; stretches == 5 || stretches == 100 || stretches == 300 {
+			c.DropAllClients()
+		}
+		export.Write(s.Rows)
+		return nil
+	})
+	if err != nil || export.String() != w.export.String() || len(report.Damaged) > 0 {
+		t.Errorf("%d bytes, want %d; damaged %v, %v", export.Len(), w.export.Len(), report.Damaged, err)
+	}
+}

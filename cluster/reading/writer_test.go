@@ -23,7 +23,7 @@ import (
 const (
 	contest  = "test"
 	stream   = "loteria-test"
-	patience = 60 * time.Second
+	patience = 2 * time.Minute
 	attempt  = time.Second
 )
 

@@ -38,6 +38,7 @@ func newAgency(opts options, bin, data, address string, id int) *agency {
 		},
 	}}
 	a.read = a.hear
+	a.judge = a.incomplete
 	return a
 }
 
@@ -76,8 +77,12 @@ func (a *agency) hear(rec record, ev event) (news string, err error) {
 	return "", nil
 }
 
-// missing says what an agency that ended well should have told and has not.
-func (a *agency) missing() string {
+// incomplete says what is wrong with the end of an agency: how it ended, or
+// what it should have told and has not.
+func (a *agency) incomplete() string {
+	if a.err != nil {
+		return a.how()
+	}
 	var missing []string
 	if !a.complete {
 		missing = append(missing, "batch_processing_complete")
@@ -85,7 +90,10 @@ func (a *agency) missing() string {
 	if a.answeredAt.IsZero() {
 		missing = append(missing, "consulta_ganadores")
 	}
-	return strings.Join(missing, " and no ")
+	if len(missing) == 0 {
+		return ""
+	}
+	return a.how() + " and logged no " + strings.Join(missing, " and no ")
 }
 
 // count reads a field that is a number of things.

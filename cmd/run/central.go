@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // central is the server's process and what it has told.
@@ -11,27 +12,44 @@ type central struct {
 	address string // where it listens; empty until it does
 	page    string // its address; empty while there is none
 	draws   int
-
-	announced bool // the screen has said that the draw was
 }
 
+// newCentral prepares the central that keeps the bets in a folder.
 func newCentral(opts options, bin, dir string) *central {
+	return makeCentral(opts, bin, "central", "--storage-dir", dir, "--contest=", "--admin="+opts.admin)
+}
+
+// newSharing prepares one of several centrals, numbered from 1, that keep the
+// bets in a ledger that they share. The first one has the page.
+func newSharing(opts options, bin, ledger string, number int) *central {
+	name := fmt.Sprintf("central %d", number)
+	page := opts.admin
+	if number > 1 {
+		page = ""
+	}
+	c := makeCentral(opts, bin, name, "--ledger", ledger, "--contest", clusterContest,
+		"--central", strings.ReplaceAll(name, " ", "-"), "--admin="+page)
+	// On a busy machine a server lags, or elects a leader. What matters is
+	// compared at the end.
+	c.passing = []string{"stream_replica", "stream_problem"}
+	return c
+}
+
+func makeCentral(opts options, bin, name string, args ...string) *central {
 	c := &central{process: process{
-		who:     "central",
+		who:     name,
 		path:    bin,
-		logName: "central.log",
-		args: []string{
+		logName: strings.ReplaceAll(name, " ", "-") + ".log",
+		args: append(args,
 			"--bind", "127.0.0.1", "--port", "0",
-			"--storage-dir", dir,
 			"--expected-agencies", strconv.Itoa(opts.agencies),
 			"--log-level", opts.logLevel,
 			// The environment may change the rest, but not what the run reads.
 			"--log-format", "text",
-			"--contest=",
-			"--admin=" + opts.admin, // empty is none
-		},
+		),
 	}}
 	c.read = c.hear
+	c.judge = c.endedEarly
 	return c
 }
 

@@ -63,7 +63,7 @@ func TestCompareRows(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got := ""
-		if err := compareRows(agencies, tt.rows); err != nil {
+		if err := compareRows(ledgerName, agencies, tt.rows); err != nil {
 			got = err.Error()
 		}
 		if got != tt.want {

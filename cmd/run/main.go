@@ -1,9 +1,11 @@
 // Command run shows the whole lottery at work: it starts the central and the
 // agencies as processes of this machine, tells what happens as it happens, and
-// ends with a table. It is what "make run" calls.
+// ends with a table. It is what "make run" calls, and "make cluster", which
+// has two centrals that keep the bets in three NATS servers.
 //
 // Everything of a run stays in a folder of its own under run/: the central's
-// bets.csv and each process's log.
+// bets.csv, or the servers' folders and what was exported from them, and each
+// process's log.
 package main
 
 import (
@@ -44,7 +46,8 @@ type options struct {
 	timeout  time.Duration // the longest that a run may take, but for staying
 	period   time.Duration // between two batches of an agency, 0 to maxPeriod
 	admin    string        // the central's --admin
-	stay     bool          // the central stays up after the draw
+	stay     bool          // the centrals stay up after the draw
+	cluster  string        // configuration of the NATS servers; empty is one central with a folder
 
 	grace time.Duration // between SIGTERM and SIGKILL
 }
@@ -97,6 +100,7 @@ func parse(args []string) (opts options, help string, err error) {
 	flags.DurationVar(&opts.timeout, "timeout", 10*time.Minute, "give up after this time")
 	flags.DurationVar(&opts.period, "loop-period", 0, "pause of each agency between two batches, so that there is something to watch")
 	flags.StringVar(&opts.admin, "admin", "", "host:port of the central's admin server; empty is none")
+	flags.StringVar(&opts.cluster, "cluster", "", "configuration for three NATS servers (deploy/nats/nats.conf) that keep the bets for two centrals; empty is one central with a folder")
 	flags.BoolVar(&opts.stay, "stay", false, "the central stays up after the draw, until Ctrl-C or SIGTERM, which is then a normal end")
 
 	switch err := flags.Parse(args); {

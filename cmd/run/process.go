@@ -23,10 +23,19 @@ type process struct {
 	who     string // for the screen
 	path    string
 	args    []string
-	logName string // in the run's folder
+	env     []string // in addition to the run's own
+	logName string   // in the run's folder
 
-	// read takes in a line that is a record, and says what is new in it.
+	// parse finds the record in a line; nil is parseRecord.
+	parse func(line string) (record, bool)
+	// read takes in a line that is a record, and says what is new in it. It may
+	// be nil.
 	read func(record, event) (news string, err error)
+	// passing are actions that may fail for a moment without anybody's fault.
+	passing []string
+	// judge says what is wrong with the end of a process that nobody told to
+	// stop, or "".
+	judge func() string
 
 	cmd     *exec.Cmd
 	started time.Time
@@ -63,6 +72,7 @@ func (p *process) start(dir string, events chan<- event) error {
 	}}
 	p.cmd = exec.Command(p.path, p.args...)
 	p.cmd.Dir = dir // no configuration lies around there
+	p.cmd.Env = append(os.Environ(), p.env...)
 	p.cmd.Stdout = out
 	p.cmd.Stderr = out
 	p.cmd.SysProcAttr = ownGroup()
@@ -99,6 +109,17 @@ func (p *process) stop() {
 	p.stopped = true
 	// An error means that it has just ended: its event is on the way.
 	_ = syscall.Kill(-p.cmd.Process.Pid, sig)
+}
+
+// endedEarly is what is wrong with the end of who has to stay.
+func (p *process) endedEarly() string { return p.how() + " before it was to stop" }
+
+// record finds the record in a line.
+func (p *process) record(line string) (record, bool) {
+	if p.parse != nil {
+		return p.parse(line)
+	}
+	return parseRecord(line)
 }
 
 // remember keeps the line for the tail.

@@ -56,15 +56,21 @@ func (r *round) check() error {
 	for _, a := range r.agencies {
 		bets += a.bets
 	}
-	ledger := filepath.Join(r.dir, ledgerName)
+	ledger, found := filepath.Join(r.dir, ledgerName), "as many as it sent"
+	if r.cluster != nil {
+		ledger, found = filepath.Join(r.dir, exportName), "those of its file, in their order"
+		if err := compareFiles(ledger, r.data, r.agencies); err != nil {
+			return err
+		}
+	}
 	rows, err := countRows(ledger)
 	if err == nil {
-		err = compareRows(r.agencies, rows)
+		err = compareRows(filepath.Base(ledger), r.agencies, rows)
 	}
 	if err != nil {
 		return err
 	}
-	r.screen.print(r.screen.coloured(green, fmt.Sprintf("%s has %d rows, each agency's as many as it sent.", ledger, bets)) + "\n" +
+	r.screen.print(r.screen.coloured(green, fmt.Sprintf("%s has %d rows, each agency's %s.", ledger, bets, found)) + "\n" +
 		"The logs are beside it.")
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -46,16 +47,21 @@ type round struct {
 	opts     options
 	dir      string // of this run
 	data     string
-	server   string
+	server   string // programs
 	client   string
+	nats     string // program and configuration of the cluster's servers
+	config   string
 	screen   *screen
 	bars     *bars // of the agencies, until there is a result
 	signals  <-chan os.Signal
 	events   chan event
 	ticker   *time.Ticker
-	central  *central
+	cluster  *cluster // nil: the central has a folder
+	centrals []*central
 	agencies []*agency
-	begun    time.Time // when the first agency was started
+	others   []*process // that end by themselves
+	drawn    bool       // the screen has said that the draw was
+	begun    time.Time  // when the first agency was started
 	failures []failure
 }
 
@@ -73,6 +79,14 @@ func play(opts options, screen *screen, signals <-chan os.Signal) error {
 	}
 	if r.client, err = program(opts.bin, "client"); err != nil {
 		return err
+	}
+	if opts.cluster != "" {
+		if r.nats, err = program(opts.bin, "nats-server"); err != nil {
+			return err
+		}
+		if r.config, err = filepath.Abs(opts.cluster); err != nil {
+			return err
+		}
 	}
 	if r.data, err = dataFolder(opts.data); err != nil {
 		return err
@@ -99,7 +113,7 @@ func play(opts options, screen *screen, signals <-chan os.Signal) error {
 	return r.check()
 }
 
-// play goes through the lottery from the central's start to its end.
+// play goes through the lottery from the first start to the last end.
 func (r *round) play() error {
 	dir, err := filepath.Abs(r.dir)
 	if err != nil {
@@ -107,23 +121,19 @@ func (r *round) play() error {
 	}
 	deadline := time.Now().Add(r.opts.timeout)
 
-	r.central = newCentral(r.opts, r.server, dir)
-	if err := r.central.start(r.dir, r.events); err != nil {
-		return err
+	if r.opts.cluster != "" {
+		if err := r.startServers(dir, deadline); err != nil {
+			return err
+		}
 	}
-	err = r.until(func() bool { return r.central.address != "" }, earlier(deadline, time.Now().Add(listenLimit)))
-	if errors.Is(err, errLate) {
-		r.fail(&r.central.process, fmt.Sprintf("did not listen within %s", min(r.opts.timeout, listenLimit)))
-		return errFailed
-	}
-	if err != nil {
+	if err := r.startCentrals(dir, deadline); err != nil {
 		return err
 	}
 
 	r.begun = time.Now()
 	r.bars = openBars(r.screen, r.data, r.opts.agencies)
 	for id := 1; id <= r.opts.agencies; id++ {
-		a := newAgency(r.opts, r.client, r.data, r.central.address, id)
+		a := newAgency(r.opts, r.client, r.data, r.addresses(id), id)
 		if err := a.start(r.dir, r.events); err != nil {
 			return err
 		}
@@ -148,21 +158,93 @@ func (r *round) play() error {
 		if err := r.stay(); err != nil {
 			return err
 		}
+		deadline = time.Now().Add(r.opts.timeout)
 	}
-	r.central.stop()
-	err = r.until(func() bool { return r.central.exited }, time.Now().Add(r.opts.grace))
-	if errors.Is(err, errLate) {
-		r.fail(&r.central.process, fmt.Sprintf("did not stop within %s of SIGTERM", r.opts.grace))
-		return errFailed
+	if r.cluster != nil {
+		if err := r.askAll(deadline); err != nil {
+			return err
+		}
 	}
-	switch {
-	case err != nil:
+	if err := r.stopCentrals(); err != nil {
 		return err
-	case r.central.err != nil:
-		r.fail(&r.central.process, "was to stop, and "+r.central.how())
+	}
+	if r.cluster != nil {
+		if err := r.export(dir, deadline); err != nil {
+			return err
+		}
+		return r.stopOrderly(r.serverProcesses())
+	}
+	return nil
+}
+
+// startCentrals starts the central, or all of a cluster, and waits until it
+// listens.
+func (r *round) startCentrals(dir string, deadline time.Time) error {
+	if r.cluster == nil {
+		r.centrals = append(r.centrals, newCentral(r.opts, r.server, dir))
+	} else {
+		for number := 1; number <= clusterCentrals; number++ {
+			r.centrals = append(r.centrals, newSharing(r.opts, r.server, r.cluster.ledger, number))
+		}
+	}
+	for _, c := range r.centrals {
+		if err := c.start(r.dir, r.events); err != nil {
+			return err
+		}
+	}
+	return r.await(deadline, listenLimit, "did not listen", func(p *process) bool {
+		return slices.ContainsFunc(r.centrals, func(c *central) bool { return p == &c.process && c.address == "" })
+	})
+}
+
+// addresses is where an agency finds the centrals: each begins with another.
+func (r *round) addresses(id int) string {
+	var all []string
+	for i := range r.centrals {
+		all = append(all, r.centrals[(id-1+i)%len(r.centrals)].address)
+	}
+	return strings.Join(all, ",")
+}
+
+// stopCentrals ends the centrals, each of which has to have drawn once.
+func (r *round) stopCentrals() error {
+	var all []*process
+	for _, c := range r.centrals {
+		all = append(all, &c.process)
+	}
+	if err := r.stopOrderly(all); err != nil {
+		return err
+	}
+	for _, c := range r.centrals {
+		if c.draws != 1 {
+			r.fail(&c.process, fmt.Sprintf("logged %s (sorteo), expected one", plural(c.draws, "draw", "draws")))
+		}
+	}
+	if len(r.failures) > 0 {
 		return errFailed
-	case r.central.draws != 1:
-		r.fail(&r.central.process, fmt.Sprintf("logged %s (sorteo), expected one", plural(r.central.draws, "draw", "draws")))
+	}
+	return nil
+}
+
+// stopOrderly tells processes to stop, which they have to do well and soon.
+func (r *round) stopOrderly(all []*process) error {
+	for _, p := range all {
+		p.stop()
+	}
+	// A process that was told to stop is not judged by its end.
+	err := r.until(func() bool { return !slices.ContainsFunc(all, (*process).alive) }, time.Now().Add(r.opts.grace))
+	if err != nil && !errors.Is(err, errLate) {
+		return err
+	}
+	for _, p := range all {
+		switch {
+		case p.alive():
+			r.fail(p, fmt.Sprintf("did not stop within %s of SIGTERM", r.opts.grace))
+		case p.err != nil:
+			r.fail(p, "was to stop, and "+p.how())
+		}
+	}
+	if len(r.failures) > 0 {
 		return errFailed
 	}
 	return nil
@@ -171,9 +253,9 @@ func (r *round) play() error {
 // stay shows the result and keeps the central up, until a signal says that it
 // is enough.
 func (r *round) stay() error {
-	err := r.until(func() bool { return r.central.announced }, time.Now().Add(r.opts.grace))
+	err := r.until(func() bool { return r.drawn }, time.Now().Add(r.opts.grace))
 	if errors.Is(err, errLate) {
-		r.fail(&r.central.process, "logged no draw (sorteo)")
+		r.fail(&r.centrals[0].process, "logged no draw (sorteo)")
 		return errFailed
 	}
 	if err != nil {
@@ -182,11 +264,13 @@ func (r *round) stay() error {
 	r.closeBars()
 	r.ticker.Stop()
 	r.showTable()
-	where := "listening on " + r.central.address
-	if r.central.page != "" {
-		where += ", its page is " + r.central.page
+	for _, c := range r.centrals {
+		where := "listening on " + c.address
+		if c.page != "" {
+			where += ", its page is " + c.page
+		}
+		r.screen.say("run", fmt.Sprintf("the %s stays up, %s, until Ctrl-C", c.who, where))
 	}
-	r.screen.say("run", "the central stays up, "+where+", until Ctrl-C")
 	err = r.until(func() bool { return false }, time.Now().Add(stayLimit))
 	var by interruption
 	if errors.Is(err, errLate) || errors.As(err, &by) && by.signal != syscall.SIGHUP {
@@ -233,14 +317,21 @@ func (r *round) take(ev event) {
 		return
 	}
 	p.remember(ev.line)
-	rec, ok := parseRecord(ev.line)
+	rec, ok := p.record(ev.line)
 	if !ok {
 		return
 	}
-	if rec.result == "fail" {
+	switch {
+	case rec.result != "fail":
+	case slices.Contains(p.passing, rec.action):
+		r.screen.say(p.who, message(ev.line))
+	default:
 		if p.fails++; p.fails <= maxFailLines {
 			r.screen.alarm(p.who, message(ev.line))
 		}
+	}
+	if p.read == nil {
+		return
 	}
 	news, err := p.read(rec, ev)
 	if err != nil {
@@ -258,12 +349,12 @@ func (r *round) take(ev event) {
 // heard after the central's although it was written before, or the other way
 // round. On the screen they stand in the order in which they must have been.
 func (r *round) announceDraw() {
-	if r.central.draws == 0 || r.anyAgency(func(a *agency) bool { return !a.complete }) {
+	if !slices.ContainsFunc(r.centrals, func(c *central) bool { return c.draws > 0 }) || r.anyAgency(func(a *agency) bool { return !a.complete }) {
 		return
 	}
-	if !r.central.announced {
-		r.screen.say(r.central.who, "every agency has finished, the draw is done")
-		r.central.announced = true
+	if !r.drawn {
+		r.screen.say("central", "every agency has finished, the draw is done")
+		r.drawn = true
 	}
 	for _, a := range r.agencies {
 		if !a.announced && !a.answeredAt.IsZero() {
@@ -278,19 +369,8 @@ func (r *round) judgeEnd(p *process) {
 	if p.stopped {
 		return // who stopped it judges
 	}
-	if p == &r.central.process {
-		r.fail(p, p.how()+" before it was to stop")
-		return
-	}
-	for _, a := range r.agencies {
-		if p != &a.process {
-			continue
-		}
-		if missing := a.missing(); p.err != nil {
-			r.fail(p, p.how())
-		} else if missing != "" {
-			r.fail(p, p.how()+" and logged no "+missing)
-		}
+	if wrong := p.judge(); wrong != "" {
+		r.fail(p, wrong)
 	}
 }
 
@@ -304,7 +384,7 @@ func (r *round) fail(p *process, what string) {
 func (r *round) stopAll(reason error) {
 	if errors.Is(reason, errFailed) {
 		// When the central dies its agencies fail too, and may be heard first.
-		r.gather(settleTime)
+		r.gather(r.left, settleTime)
 	}
 	left := r.left()
 	if len(left) == 0 {
@@ -315,12 +395,18 @@ func (r *round) stopAll(reason error) {
 		names[i] = p.who
 	}
 	r.screen.say("run", "stopping "+strings.Join(names, ", "))
-	for range 2 { // SIGTERM, then SIGKILL
-		for _, p := range left {
-			p.stop()
+	// The NATS servers last: a central that stops has something to store.
+	for _, servers := range []bool{false, true} {
+		some := func() []*process {
+			return slices.DeleteFunc(r.left(), func(p *process) bool { return slices.Contains(r.serverProcesses(), p) != servers })
 		}
-		if r.gather(r.opts.grace); len(r.left()) == 0 {
-			break
+		for range 2 { // SIGTERM, then SIGKILL
+			for _, p := range some() {
+				p.stop()
+			}
+			if r.gather(some, r.opts.grace); len(some()) == 0 {
+				break
+			}
 		}
 	}
 	for _, p := range left {
@@ -335,13 +421,13 @@ func (r *round) stopAll(reason error) {
 	}
 }
 
-// gather takes in events until no process is left, at most for a time, or
-// until a signal says that it takes too long. A hang-up does not: a terminal
+// gather takes in events until none of some processes is left, at most for a
+// time, or until a signal says that it takes too long. A hang-up does not: a terminal
 // that closes may send several.
-func (r *round) gather(limit time.Duration) {
+func (r *round) gather(left func() []*process, limit time.Duration) {
 	late := time.NewTimer(limit)
 	defer late.Stop()
-	for len(r.left()) > 0 {
+	for len(left()) > 0 {
 		select {
 		case ev := <-r.events:
 			r.take(ev)
@@ -366,14 +452,25 @@ func (r *round) left() []*process {
 	return left
 }
 
-// processes is all of them, the central first.
+// processes is all of them, in the order in which one's end explains
+// another's.
 func (r *round) processes() []*process {
-	var all []*process
-	if r.central != nil {
-		all = append(all, &r.central.process)
+	all := r.serverProcesses()
+	for _, c := range r.centrals {
+		all = append(all, &c.process)
 	}
 	for _, a := range r.agencies {
 		all = append(all, &a.process)
+	}
+	return append(all, r.others...)
+}
+
+// serverProcesses are those of the NATS servers.
+func (r *round) serverProcesses() (all []*process) {
+	if r.cluster != nil {
+		for _, s := range r.cluster.servers {
+			all = append(all, &s.process)
+		}
 	}
 	return all
 }

@@ -35,7 +35,7 @@ func stage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"server", "client", "run"} {
+	for _, name := range []string{"server", "client", "nats-server", "run"} {
 		if err := os.Symlink(self, filepath.Join("bin", name)); err != nil {
 			t.Fatal(err)
 		}

@@ -24,8 +24,9 @@ func TestMain(m *testing.M) {
 	case "run":
 		main()
 	case "server":
-		watched("central")
 		stubServer()
+	case "nats-server":
+		stubNATS()
 	case "client":
 		stubClient()
 	default:
@@ -79,10 +80,18 @@ func stubServer() {
 	dir := flags.String("storage-dir", "", "")
 	expected := flags.Int("expected-agencies", 0, "")
 	admin := flags.String("admin", "none", "")
+	shared := flags.String("ledger", "", "")
+	name := flags.String("central", "central", "")
+	export := flags.String("export", "", "")
 	flags.ParseErrorsAllowlist.UnknownFlags = true
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		die(2, "%v", err)
 	}
+	if *export != "" {
+		stubExport(*export)
+		return
+	}
+	watched(strings.ReplaceAll(*name, "-", " "))
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
 	if misbehave("central", "dies") {
@@ -105,7 +114,11 @@ func stubServer() {
 	if !misbehave("central", "is silent") {
 		logLine("action: listen | result: success | address: %s", listener.Addr())
 	}
-	go stubDraw(listener, *expected, filepath.Join(*dir, ledgerName))
+	if *shared != "" {
+		go stubSharing(listener, *expected, *name)
+	} else {
+		go stubDraw(listener, *expected, filepath.Join(*dir, ledgerName))
+	}
 	<-stop
 	if misbehave("central", "is stubborn") {
 		logLine("action: stop | result: in_progress")
@@ -169,6 +182,7 @@ func stubDraw(listener net.Listener, expected int, ledger string) {
 func stubClient() {
 	flags := pflag.NewFlagSet("client", pflag.ContinueOnError)
 	id := flags.String("id", "", "")
+	mode := flags.String("mode", "", "")
 	address := flags.String("server-address", "", "")
 	data := flags.String("data-dir", "", "")
 	batch := flags.Int("batch-max-amount", 0, "")
@@ -189,9 +203,14 @@ func stubClient() {
 		select {}
 	}
 	logLine("action: config | result: success | client_id: %s | loop_period: %s", *id, period)
-	conn, err := net.Dial("tcp", *address)
+	first, _, _ := strings.Cut(*address, ",")
+	conn, err := net.Dial("tcp", first)
 	if err != nil {
 		die(1, "client: %v", err)
+	}
+	if *mode == "winners" {
+		stubAsk(conn.(*net.TCPConn), *id)
+		return
 	}
 	text, err := os.ReadFile(filepath.Join(*data, "agency-"+*id+".csv"))
 	if err != nil {

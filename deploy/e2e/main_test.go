@@ -64,7 +64,7 @@ func testMain(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-var ownNames = regexp.MustCompile(`(?m)^(server|client\d+|` + network + `|` + volume + `)$`)
+var ownNames = regexp.MustCompile(`(?m)^(server|client\d+|` + network + `|` + volume + `|(nats|central|agency)-\d|` + clusterProject + `_\w.*)$`)
 
 // lookForOthers returns an error when there is no engine, and when there is
 // something under the project's names that these tests would destroy.
@@ -79,7 +79,7 @@ func lookForOthers() error {
 			return fmt.Errorf("these tests need a Docker engine: %w: %s", err, output)
 		}
 		if found := ownNames.FindAllString(string(output), -1); found != nil {
-			return fmt.Errorf("there are %s of this project that these tests would destroy: %s; remove them (make docker-compose-down) and run the tests again",
+			return fmt.Errorf("there are %s of this project that these tests would destroy: %s; remove them (make docker-compose-down, docker compose -f deploy/cluster.yaml down --volumes) and run the tests again",
 				what, strings.Join(found, ", "))
 		}
 	}

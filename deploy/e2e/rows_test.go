@@ -100,9 +100,15 @@ func committedRows(t *testing.T) (files [][]row) {
 // each agency's bets, all of them, once, in their order.
 func (l *lab) checkStored(contest string, files [][]row) {
 	l.Helper()
+	l.checkBets(l.stored(contest), files)
+}
+
+// checkBets does it for bets in the form of bets.csv.
+func (l *lab) checkBets(bets [][]string, files [][]row) {
+	l.Helper()
 	stored := make(map[string][][]string)
 	total := 0
-	for _, bet := range l.stored(contest) {
+	for _, bet := range bets {
 		stored[bet[0]] = append(stored[bet[0]], bet)
 		total++
 	}

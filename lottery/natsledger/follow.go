@@ -276,8 +276,9 @@ type seen struct {
 	central string
 }
 
-// tellSeen tells how many bets are stored of the agencies that have bet since.
-func (l *Ledger) tellSeen(ctx context.Context, known []seen) error {
+// tellSeen tells how many bets are stored of the agencies that have bet since,
+// and returns how many these are.
+func (l *Ledger) tellSeen(ctx context.Context, known []seen) (int, error) {
 	var news []func()
 	var ends []func()
 	err := l.lasts(ctx, func(agency int, m *message) {
@@ -285,7 +286,7 @@ func (l *Ledger) tellSeen(ctx context.Context, known []seen) error {
 		if m.kind == kindClosed {
 			ends = append(ends, func() { l.hasEnded(agency, m) })
 		}
-		if now != known[agency-1] {
+		if now != known[agency-1] && now.bets >= known[agency-1].bets { // a copy may be behind
 			known[agency-1] = now
 			news = append(news, func() { l.events.Seen(agency, now.bets, now.central) })
 		}
@@ -300,5 +301,5 @@ func (l *Ledger) tellSeen(ctx context.Context, known []seen) error {
 	for _, f := range ends {
 		f()
 	}
-	return err
+	return len(news), err
 }

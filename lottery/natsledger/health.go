@@ -43,14 +43,14 @@ func (l *Ledger) Health() Health {
 // observe tells what other centrals have stored, until the ledger lets go.
 func (l *Ledger) observe() {
 	known := make([]seen, l.config.Agencies)
-	var last uint64
+	var last uint64 // of the stream when all was known
 	var next time.Time
-	gone := 0
-	for {
+	quiet, gone := 0, 0
+	for pause := time.Duration(0); ; pause = seenPeriod {
 		select {
 		case <-l.ctx.Done():
 			return
-		case <-time.After(seenPeriod):
+		case <-time.After(pause):
 		}
 		problem := l.watch.gone()
 		if gone++; problem == nil {
@@ -69,10 +69,16 @@ func (l *Ledger) observe() {
 		}
 		begun := time.Now()
 		ctx, cancel := context.WithTimeout(l.ctx, beginTime)
-		if l.tellSeen(ctx, known) == nil {
-			last = stored
-		}
+		news, err := l.tellSeen(ctx, known)
 		cancel()
+		// The copy that was read may have been behind: one look more without any
+		// news tells that all is known.
+		if quiet++; err != nil || news > 0 {
+			quiet = 0
+		}
+		if quiet > 1 {
+			last, quiet = stored, 0
+		}
 		next = time.Now().Add(seenFactor * time.Since(begun))
 	}
 }

@@ -95,19 +95,23 @@ func (s *scan) walk(ctx context.Context) error {
 		return s.pause(ctx, err)
 	}
 	defer messages.Stop()
+	sent := uint64(0) // by this consumer
 	for s.next <= s.last {
 		msg, err := messages.Next(jetstream.NextMaxWait(stallTime))
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
-			return s.stalled(ctx, server, err)
+			return s.stalled(ctx, consumer, server, err)
 		}
 		meta, err := msg.Metadata()
 		if err != nil {
 			return err
 		}
+		sent++
 		switch sequence := meta.Sequence.Stream; {
+		case meta.Sequence.Consumer != sent:
+			return nil // a message was lost on its way: that says nothing of the copy
 		case sequence < s.next:
 			continue
 		case sequence > s.next:
@@ -139,7 +143,16 @@ func (s *scan) lacks(server string) {
 
 // stalled is called when a consumer says nothing any more, although messages are
 // to come. Its server may be gone, behind, or damaged.
-func (s *scan) stalled(ctx context.Context, server string, cause error) error {
+func (s *scan) stalled(ctx context.Context, consumer jetstream.Consumer, server string, cause error) error {
+	asking, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	state, err := consumer.Info(asking)
+	if err == nil && state.Delivered.Stream >= s.next {
+		return nil // it has sent the message, which was lost on its way
+	}
+	if err != nil {
+		cause = err // nobody knows what the consumer has sent
+	}
 	info, err := s.info(ctx)
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	metadataContest = "contest" // where a stream's metadata have the contest's name
+	metadataContest = "loteria-contest" // where a stream's metadata have the contest's name
 
 	streamPause  = 250 * time.Millisecond
 	leastPayload = 32 << 10 // bytes that the servers must take in a message: what one batch of an agency needs, with headers

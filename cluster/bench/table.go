@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"loteria/bench/report"
+)
+
+// row is a line of the table: what, its goal, what was measured, what was
+// measured beside it, and whether the goal is met.
+type row []string
+
+// verdict returns the row of something measured; reached is as in
+// report.Verdict.
+func verdict(what, goal, measured, beside string, reached float64) row {
+	return row{what, goal, measured, beside, report.Verdict(reached)}
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
+
+func milliseconds(d time.Duration) string {
+	if d < 10*time.Millisecond {
+		return fmt.Sprintf("%.1f ms", 1e3*d.Seconds())
+	}
+	return fmt.Sprintf("%.0f ms", 1e3*d.Seconds())
+}
+
+// within is how much of a goal for a time is reached.
+func within(goal, measured time.Duration) float64 { return float64(goal) / float64(measured) }

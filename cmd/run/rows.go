@@ -1,0 +1,94 @@
+package main
+
+import (
+	"archive/zip"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// readRows yields the rows of a CSV file as any reader of CSV would see them,
+// and not by the code that wrote them. A row holds until the next one.
+func readRows(from io.Reader, fields int) iter.Seq2[[]string, error] {
+	return func(yield func([]string, error) bool) {
+		r := csv.NewReader(from)
+		r.FieldsPerRecord = fields
+		r.ReuseRecord = true
+		for {
+			row, err := r.Read()
+			if err == io.EOF || !yield(row, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// rowReader reads an agency's file.
+type rowReader struct {
+	name string
+	file io.Closer
+	pull func() ([]string, error, bool)
+	stop func()
+}
+
+// openRows opens agency-N.csv in a folder, or in the first zip there that has
+// it.
+func openRows(folder string, agency int) (*rowReader, error) {
+	name := fmt.Sprintf("agency-%d.csv", agency)
+	file, err := os.Open(filepath.Join(folder, name))
+	if err == nil {
+		return newRowReader(name, file, file), nil
+	}
+	archives, _ := filepath.Glob(filepath.Join(folder, "*.zip")) // the pattern is right
+	for _, path := range archives {
+		archive, zipErr := zip.OpenReader(path)
+		if zipErr != nil {
+			return nil, fmt.Errorf("%s: %w", path, zipErr)
+		}
+		entry, zipErr := archive.Open(name)
+		if zipErr == nil {
+			return newRowReader(name, entry, archive), nil
+		}
+		archive.Close()
+		if !errors.Is(zipErr, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s: %w", path, zipErr)
+		}
+	}
+	return nil, err
+}
+
+func newRowReader(name string, rows io.Reader, file io.Closer) *rowReader {
+	r := &rowReader{name: name, file: file}
+	r.pull, r.stop = iter.Pull2(readRows(rows, betFields-1))
+	return r
+}
+
+// next returns the next row as a ledger has it, with the number as an integer,
+// or nil at the end.
+func (r *rowReader) next() ([]string, error) {
+	row, err, more := r.pull()
+	if !more {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", r.name, err)
+	}
+	number, err := strconv.Atoi(row[len(row)-1])
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", r.name, err)
+	}
+	row[len(row)-1] = strconv.Itoa(number)
+	return row, nil
+}
+
+// Close lets go of the file.
+func (r *rowReader) Close() error {
+	r.stop()
+	return r.file.Close()
+}

@@ -1,0 +1,105 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/csv"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	clusterFile    = "deploy/cluster.yaml"
+	clusterProject = "loteria-cluster"
+	clusterPause   = "50ms" // between two batches, so that there is a middle
+)
+
+// composeCluster runs docker compose on the file of the cluster, with ports of
+// this machine that nobody has.
+func (l *lab) composeCluster(args ...string) string {
+	l.Helper()
+	return l.runWith([]string{"ADMIN_PORT_1=0", "ADMIN_PORT_2=0", "LOOP_PERIOD=" + clusterPause},
+		"docker", append([]string{"compose", "-f", clusterFile}, args...)...)
+}
+
+// newClusterLab is a lab that destroys the cluster at its end.
+func newClusterLab(t *testing.T) *lab {
+	l := newLab(t)
+	t.Cleanup(func() { l.composeCluster("down", "--volumes", "--remove-orphans", "--timeout", "5") })
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the last lines:\n%s", l.composeCluster("logs", "--tail", "40"))
+		}
+	})
+	return l
+}
+
+// In the middle of sending a server and a central are killed and stay away: the
+// lottery ends with what it would have ended with.
+func TestClusterLosesAServerAndACentral(t *testing.T) {
+	l := newClusterLab(t)
+	files := committedRows(t)
+	l.composeCluster("up", "-d")
+	for _, name := range []string{"agency-1", "agency-2"} { // one at each central
+		l.await(name, "batch_processed", "success", 20)
+	}
+	l.docker("kill", "nats-1", "central-1")
+	wins := []int{2, 3, 3, 2, 0}
+	for i, rows := range files {
+		name := fmt.Sprintf("agency-%d", i+1)
+		if code := l.exitCode(name); code != 0 {
+			t.Fatalf("%s exited with %d", name, code)
+		}
+		all := l.logs(name)
+		if n := all.of("batch_processed", "success").sum("cantidad"); n != len(rows) {
+			t.Errorf("%s was acknowledged %d bets, and has %d", name, n, len(rows))
+		}
+		l.checkLine(name, all, 1, fmt.Sprintf("action: consulta_ganadores | result: success | cant_ganadores: %d", wins[i]))
+	}
+	l.checkLine("central-2", l.logs("central-2"), 1, "action: sorteo | result: success")
+	l.checkExport(files)
+
+	// The central that was away tells the same.
+	l.docker("start", "nats-1", "central-1")
+	for i := range files {
+		answer := l.composeCluster("run", "--rm", "--no-deps", "-T", "-e", "CLI_MODE=winners", "-e", "CLI_SERVER_ADDRESS=central-1:12345",
+			fmt.Sprintf("agency-%d", i+1))
+		if want := fmt.Sprintf("action: consulta_ganadores | result: success | cant_ganadores: %d\n", wins[i]); !strings.Contains(answer, want) {
+			t.Errorf("central-1 tells agency %d %q, want %d winners", i+1, answer, wins[i])
+		}
+	}
+	l.checkConfined()
+}
+
+// checkExport compares what the centrals export with the agencies' files.
+func (l *lab) checkExport(files [][]row) {
+	l.Helper()
+	text := l.composeCluster("run", "--rm", "--no-deps", "-T", "central-2", "--export", "-")
+	bets, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	if err != nil {
+		l.Fatalf("the export is no CSV: %v", err)
+	}
+	l.checkBets(bets, files)
+}
+
+// checkConfined looks at what the containers may do.
+func (l *lab) checkConfined() {
+	l.Helper()
+	names := strings.Fields(l.composeCluster("ps", "--all", "--format", "{{.Name}}"))
+	if len(names) != 11 {
+		l.Errorf("there are the containers %q", names)
+	}
+	for _, name := range names {
+		limits := strings.TrimSpace(l.docker("inspect", "--format", "{{.Config.User}} {{.HostConfig.CapDrop}} {{.HostConfig.ReadonlyRootfs}}", name))
+		if limits != "65532:65532 [ALL] true" {
+			l.Errorf("%s may do %s", name, limits)
+		}
+		// No secret is in what everybody who may look at containers sees.
+		environment := l.docker("inspect", "--format", "{{.Config.Env}} {{.Args}}", name)
+		if slices.ContainsFunc([]string{"PASSWORD", "SEED", "BEGIN"}, func(secret string) bool { return strings.Contains(environment, secret) }) {
+			l.Errorf("%s shows a secret: %s", name, environment)
+		}
+	}
+}
