@@ -1,9 +1,13 @@
 package chaos_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"loteria/cluster/natstest"
+	"loteria/lottery"
+	"loteria/lottery/natsledger"
 )
 
 // TestIsolatedServer has a central connected to a server that is cut off from
@@ -45,6 +49,13 @@ func TestIsolatedServer(t *testing.T) {
 			s.crowd.awaitEnd()
 			s.crowd.checkWinners(s.centrals[0].now().contest)
 			end()
+			ctx, cancel := context.WithTimeout(t.Context(), stuckTime)
+			defer cancel()
+			for i := range 3 {
+				report, err := natsledger.Read(ctx, s.config(0, cluster.NewAccess().Addresses()), func(lottery.Stretch) error { return nil })
+				t.Logf("read %d: %d messages, drawn %t, %v; leader %d, isolated was %d", i, report.Messages, report.Drawn, err, cluster.StreamLeader(ctx, s.stream()), only)
+				time.Sleep(2 * time.Second)
+			}
 			t.Log(s.crowd.check())
 		})
 	}

@@ -24,6 +24,7 @@ func TestIsConfirmed(t *testing.T) {
 		{"one of two", 3, []*jetstream.PeerInfo{peer(old, false), peer(recent, false)}, true},
 		{"none of two", 3, []*jetstream.PeerInfo{peer(old, false), peer(within, false)}, false},
 		{"one that is offline", 3, []*jetstream.PeerInfo{peer(old, false), peer(recent, true)}, false},
+		{"never heard from", 3, []*jetstream.PeerInfo{peer(0, false), peer(0, false)}, false},
 		{"nobody is known", 3, nil, false},
 		{"two of four", 5, []*jetstream.PeerInfo{peer(recent, false), peer(recent, false), peer(old, false), peer(old, false)}, true},
 		{"one of four", 5, []*jetstream.PeerInfo{peer(recent, false), peer(old, false), peer(old, false), peer(old, false)}, false},

@@ -322,7 +322,8 @@ func isConfirmed(info *jetstream.StreamInfo, within time.Duration) bool {
 	}
 	heard := 1
 	for _, replica := range info.Cluster.Replicas {
-		if !replica.Offline && replica.Active < within {
+		// 0 is a server that it has never heard from.
+		if !replica.Offline && replica.Active > 0 && replica.Active < within {
 			heard++
 		}
 	}
