@@ -52,6 +52,8 @@ type account struct {
 	stored   Account   // with what is admitted and not durable yet
 	writer   Writer    // the last one, or 0 when the agency never had any
 	ending   bool      // its end is on its way to the ledger: no bets are taken
+	ends     int       // that are on their way to the ledger
+	unsure   bool      // an end was not available, and no claim has told since what has become of it
 	lost     error     // why the ledger may not have kept all that was admitted, until a claim tells
 	claims   int       // that are on their way to the ledger
 	lastSeen time.Time // when the agency last asked for something, or bet at another central
@@ -309,6 +311,10 @@ func (c *Contest) claim(agency int, a *account, resumed bool, done func(stored *
 			a.replace(stored)
 		case stored == nil && a.stored.Mark == mark: // nothing was admitted since
 			a.lost, a.stored.Unknown = nil, false
+			if a.unsure { // it was not ended
+				a.ending = a.ends > 0
+			}
+			a.unsure = false
 		}
 		failed := c.proceed(agency, a, err)
 		a.mu.Unlock()
@@ -323,7 +329,7 @@ func (c *Contest) claim(agency int, a *account, resumed bool, done func(stored *
 // betting has ended is told by ended alone. The caller holds the lock.
 func (a *account) replace(stored *Account) {
 	how := a.stored.Ended
-	a.ending, a.lost = stored.Ended != Open, nil
+	a.ending, a.unsure, a.lost = stored.Ended != Open, false, nil
 	a.stored = *stored
 	a.stored.Ended = how
 }
@@ -370,7 +376,7 @@ func (c *Contest) tryFinish(agency int, a *account, from Writer, said Tally, r *
 	if err := a.admits(agency, from, false); err != nil {
 		return err
 	}
-	if a.stored.Unknown || len(a.waiting) > 0 {
+	if a.stored.Unknown || a.unsure || len(a.waiting) > 0 {
 		c.await(agency, a, r)
 		return nil
 	}
@@ -422,15 +428,17 @@ func (a *account) compare(agency int, said Tally) error {
 }
 
 // end has the ledger end the agency's betting. An end that is not refused may
-// still come. The caller holds the lock.
+// still come; whether it has, or was never tried, a shared ledger tells with a
+// claim. The caller holds the lock.
 func (c *Contest) end(agency int, a *account, how Ending, done func(error)) {
 	a.ending = true
+	a.ends++
 	c.ledger.End(agency, a.stored.Mark, how, func(err error) {
-		if errors.Is(err, ErrMoved) {
-			a.mu.Lock()
-			a.ending = false
-			a.mu.Unlock()
-		}
+		a.mu.Lock()
+		a.ends--
+		a.ending = a.ending && !errors.Is(err, ErrMoved)
+		a.unsure = a.unsure || c.shared && errors.Is(err, ErrUnavailable)
+		a.mu.Unlock()
 		done(err)
 	})
 }
@@ -477,9 +485,11 @@ func (c *Contest) endWithout(agency int) error {
 			defer a.mu.Unlock()
 			c.end(agency, a, Missing, done)
 		})
-		if !errors.Is(err, ErrMoved) {
+		if !errors.Is(err, ErrMoved) && !(c.shared && errors.Is(err, ErrUnavailable)) {
 			return failure(err)
 		}
+		// An agency that never comes claims nothing, and without a claim the ledger
+		// may stay as it is.
 		err = wait(func(done func(error)) {
 			a.mu.Lock()
 			defer a.mu.Unlock()

@@ -86,6 +86,9 @@ func (l *Ledger) launch(c *chain) *flight {
 	}
 	f.reply = func(reply *nats.Msg) { l.landed(f, reply) }
 	l.inFlight += f.bytes
+	if f.isEnd() {
+		l.ending++
+	}
 	c.flight = f
 	l.address(&f.parcel)
 	return f
@@ -125,12 +128,12 @@ func winnersSize(winners []string) (size int) {
 	return size
 }
 
-// maxRows returns how many bytes of rows a message may hold: the servers' limit
-// is for headers and rows together.
+// maxRows returns how many bytes of rows a message may hold: the limits of the
+// servers and of the stream are for headers and rows together.
 func (l *Ledger) maxRows() int {
 	most := l.server.Load().maxPayload
-	if most == 0 {
-		return maxRows
+	if l.maxMessage > 0 {
+		most = min(most, l.maxMessage)
 	}
 	return max(min(maxRows, most-headerRoom), lottery.MaxRow)
 }
@@ -223,6 +226,9 @@ func (l *Ledger) landed(f *flight, reply *nats.Msg) {
 func (l *Ledger) settle(f *flight) {
 	l.drop(&f.parcel)
 	l.inFlight -= f.bytes
+	if f.isEnd() {
+		l.ending--
+	}
 	f.chain.flight = nil
 	l.wakeUp()
 }

@@ -35,6 +35,8 @@ type Ledger struct {
 	answers *nats.Subscription
 	prefix  string // of the ids of messages
 
+	maxMessage int // bytes of a message that the stream takes; 0 and less are without a limit
+
 	ctx     context.Context // done when the ledger lets go
 	cancel  context.CancelFunc
 	workers sync.WaitGroup // goroutines that end with ctx
@@ -51,16 +53,20 @@ type Ledger struct {
 	err    error // that the ledger died of
 	events lottery.Events
 
-	chains []*chain            // of agency i+1; nil until it is first spoken of
-	busy   map[*chain]struct{} // those with anything queued or on its way
-	idle   sync.Cond           // busy has become empty, or there is nothing left to tell
-	ready  []*chain            // those that wait to publish, first come, first served
-	ids    uint64              // given away so far, of messages and questions
+	chains    []*chain            // of agency i+1; nil until it is first spoken of
+	busy      map[*chain]struct{} // those with anything queued or on its way
+	idle      sync.Cond           // busy has become empty, or there is nothing left to tell
+	ready     []*chain            // those that wait to publish, first come, first served
+	readyEnds []*chain            // those of them whose turn has come, with an end while there are enough of these
+	ending    int                 // ends under way
+	ids       uint64              // given away so far, of messages and questions
 
-	parcels  map[string]*parcel // what waits for an answer, by its token
-	outbox   []*parcel          // what is to be sent again, or first
-	inFlight int                // bytes of messages that are published and not acknowledged
-	wake     chan struct{}      // the publisher has something to do
+	parcels   map[string]*parcel // what waits for an answer, by its token
+	outbox    []*parcel          // what is to be sent again, or first
+	asking    int                // questions under way
+	questions []*parcel          // that are to be asked when there are few enough
+	inFlight  int                // bytes of messages that are published and not acknowledged
+	wake      chan struct{}      // the publisher has something to do
 
 	tells  []func() // callbacks that are due, in their order
 	tellUp chan struct{}
@@ -120,7 +126,7 @@ func open(ctx context.Context, c Config, conn *nats.Conn, gone <-chan struct{}) 
 	}
 	l := &Ledger{
 		config: c, stream: streamName(c.Contest), log: c.Log, conn: conn, gone: gone, js: js,
-		inbox: nats.NewInbox(), prefix: rand.Text(),
+		inbox: nats.NewInbox(), prefix: rand.Text(), maxMessage: int(info.Config.MaxMsgSize),
 		failed: make(chan struct{}), wake: make(chan struct{}, 1), tellUp: make(chan struct{}, 1),
 		chains: make([]*chain, c.Agencies), busy: map[*chain]struct{}{}, parcels: map[string]*parcel{}, consumers: map[uint64]context.CancelFunc{},
 		ended: make([]*lottery.Account, c.Agencies), heard: time.Now(), drawing: make(turn, 1), deadlines: make(turn, 1),

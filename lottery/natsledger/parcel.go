@@ -1,6 +1,7 @@
 package natsledger
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ const (
 	forcePeriod  = 5 * time.Second        // between two such tries
 	beginTime    = time.Minute
 	closeTime    = 5 * time.Second
+	maxAsking    = 16              // questions at once: an answer may be as long as the longest message, and a third more
+	maxEnding    = 16              // ends at once: for each nats-server makes a store of its own on its disk, which takes some 10 ms
 	writeTimeout = 2 * time.Second // of the connection's socket
 )
 
@@ -33,6 +36,8 @@ type parcel struct {
 	reply    func(*nats.Msg) // takes in an answer; the caller holds the lock
 	batch    func(id string) // numbers msgs before they are sent; nil unless they are an atomic batch
 	question *parcel         // that asks what has become of it
+	asks     bool            // it is a question
+	asking   bool            // it is one of those that are under way
 
 	tries   int
 	silent  int       // tries in a row without an answer
@@ -57,9 +62,19 @@ func (l *Ledger) address(p *parcel) {
 // drop forgets a parcel. The caller holds the lock.
 func (l *Ledger) drop(p *parcel) {
 	p.dropped = true
+	l.asked(p)
 	delete(l.parcels, p.token)
 	if p.question != nil {
 		l.drop(p.question)
+	}
+}
+
+// asked makes room for another question. The caller holds the lock.
+func (l *Ledger) asked(p *parcel) {
+	if p.asking {
+		p.asking = false
+		l.asking--
+		l.wakeUp()
 	}
 }
 
@@ -69,7 +84,11 @@ func (l *Ledger) post(p *parcel) {
 		return
 	}
 	p.queued, p.waiting, p.resting = true, false, false
-	l.outbox = append(l.outbox, p)
+	if p.asks && !p.asking {
+		l.questions = append(l.questions, p)
+	} else {
+		l.outbox = append(l.outbox, p)
+	}
 	l.wakeUp()
 }
 
@@ -170,12 +189,32 @@ func (l *Ledger) nextParcel() *parcel {
 		}
 	}
 	l.outbox = nil
+	for len(l.questions) > 0 && l.asking < maxAsking {
+		p := l.questions[0]
+		l.questions = l.questions[1:]
+		if p.queued = false; !p.dropped {
+			p.asking = true
+			l.asking++
+			return p
+		}
+	}
+	if len(l.questions) == 0 {
+		l.questions = nil
+	}
 	if l.watch.blockedBy() != nil {
 		return nil // the sweep wakes the publisher when that is over
+	}
+	for n := maxEnding - l.ending; n > 0 && len(l.readyEnds) > 0; n-- {
+		l.ready = append(l.ready, l.readyEnds[0])
+		l.readyEnds = l.readyEnds[1:]
 	}
 	for len(l.ready) > 0 && l.inFlight+maxRows+headerRoom <= maxInFlight {
 		c := l.ready[0]
 		l.ready = l.ready[1:]
+		if l.ending >= maxEnding && len(c.ops) > 0 && c.ops[0].kind == opEnd {
+			l.readyEnds = append(l.readyEnds, c)
+			continue
+		}
 		if f := l.launch(c); f != nil {
 			if f.isEnd() {
 				f.batch = f.number
@@ -185,6 +224,9 @@ func (l *Ledger) nextParcel() *parcel {
 	}
 	if len(l.ready) == 0 {
 		l.ready = nil
+	}
+	if len(l.readyEnds) == 0 {
+		l.readyEnds = nil
 	}
 	return nil
 }
@@ -242,7 +284,11 @@ func (l *Ledger) sweepOnce(now time.Time) (silent bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, p := range l.parcels {
-		if p.waiting && now.Sub(p.sent) > attemptTime {
+		late := attemptTime
+		if now.Sub(l.heard) < attemptTime { // they are slow, and more to do makes them slower
+			late <<= min(p.silent, 3)
+		}
+		if p.waiting && now.Sub(p.sent) > late {
 			p.silent++
 			silent = silent || p.silent >= 2
 			l.post(p)
@@ -253,7 +299,7 @@ func (l *Ledger) sweepOnce(now time.Time) (silent bool) {
 			l.giveUp(c)
 		}
 	}
-	if len(l.ready) > 0 {
+	if len(l.ready)+len(l.readyEnds) > 0 {
 		l.wakeUp()
 	}
 	if !silent || now.Sub(l.heard) < silenceTime || now.Sub(l.forced) < forcePeriod {
@@ -292,16 +338,20 @@ func (l *Ledger) reconnected() {
 // connection for it may take as long as a write to its socket.
 type server struct {
 	name       string // empty when there is none
-	maxPayload int    // bytes of a message; 0 is not known
+	maxPayload int    // bytes of a message that each one so far takes
 }
 
 func (l *Ledger) noteServer() {
-	l.server.Store(&server{name: l.conn.ConnectedServerName(), maxPayload: int(l.conn.MaxPayload())})
+	now := server{name: l.conn.ConnectedServerName(), maxPayload: int(l.conn.MaxPayload())}
+	if last := l.server.Load(); last != nil {
+		now.maxPayload = min(now.maxPayload, last.maxPayload)
+	}
+	l.server.Store(&now)
 }
 
 // disconnected ends what read from the connection: it begins again on the next.
 func (l *Ledger) disconnected(err error) {
-	l.server.Store(&server{})
+	l.server.Store(&server{maxPayload: l.server.Load().maxPayload}) // what is made meanwhile has to fit
 	l.mu.Lock()
 	for _, cancel := range l.consumers {
 		cancel()
@@ -392,19 +442,31 @@ func (r *getResponse) read(data []byte) (*storedMessage, error) {
 	return s, nil
 }
 
+// withoutBody cuts the body of the message out of an answer. It may be most of
+// the answer, and to parse it takes milliseconds. The servers write it behind
+// all that matters here (nats-server, StoredMsg), and no text before can hold
+// what is looked for, as JSON escapes its quotes.
+func withoutBody(answer []byte) []byte {
+	if i := bytes.Index(answer, []byte(`,"data":"`)); i >= 0 {
+		return append(answer[:i:i], "}}"...)
+	}
+	return answer
+}
+
 // getSubject is where the stream's leader is asked for a message.
 func (l *Ledger) getSubject() string { return "$JS.API.STREAM.MSG.GET." + l.stream }
 
-// get asks for a message, again and again until there is an answer, unless it is
+// get asks for a message, without its body, again and again until there is an answer, unless it is
 // dropped. The answer is nil when there is no such message. The caller holds
 // the lock, and answer is called with it.
 func (l *Ledger) get(request getRequest, answer func(*storedMessage, error)) *parcel {
 	body, _ := json.Marshal(request) // never fails
-	p := &parcel{msgs: []*nats.Msg{{Subject: l.getSubject(), Data: body}}}
+	p := &parcel{asks: true, msgs: []*nats.Msg{{Subject: l.getSubject(), Data: body}}}
 	p.reply = func(reply *nats.Msg) {
 		var response getResponse
-		s, err := response.read(reply.Data)
+		s, err := response.read(withoutBody(reply.Data))
 		if err != nil || l.watch.blockedBy() != nil {
+			l.asked(p) // others may have an answer
 			l.later(p, againDelay)
 			return
 		}
