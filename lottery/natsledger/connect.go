@@ -88,9 +88,13 @@ func connect(ctx context.Context, c *Config) (*nats.Conn, <-chan struct{}, error
 		if isFinal(err) {
 			return nil, nil, fmt.Errorf("connect to NATS at %s: %w", strings.Join(c.Servers, ", "), err)
 		}
+		reason := refused.why(err)
+		if c.Waiting != nil { // who only reads has not completed the Config
+			c.Waiting(reason)
+		}
 		select {
 		case <-ctx.Done():
-			return nil, nil, fmt.Errorf("connect to NATS at %s: %w (%w)", strings.Join(c.Servers, ", "), refused.why(err), ctx.Err())
+			return nil, nil, fmt.Errorf("connect to NATS at %s: %w (%w)", strings.Join(c.Servers, ", "), reason, ctx.Err())
 		case <-time.After(connectPause):
 		}
 	}
