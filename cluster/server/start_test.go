@@ -171,6 +171,10 @@ func TestNotLetIn(t *testing.T) {
 	}
 	url := "nats://" + s.Addr().String()
 	creds := filepath.Join(t.TempDir(), "central.creds")
+	garbled := filepath.Join(t.TempDir(), "garbled.creds")
+	if err := os.WriteFile(garbled, []byte("s3cr3t"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		args []string
 		code int
@@ -178,6 +182,8 @@ func TestNotLetIn(t *testing.T) {
 	}{
 		"nobody":          {[]string{"--ledger", url}, 1, "Authorization Violation"},
 		"no such file":    {[]string{"--ledger", url, "--nats-creds", creds}, 2, "NATS_CREDS: cannot be used"},
+		"no credentials":  {[]string{"--ledger", url, "--nats-creds", garbled}, 1, "no nkey seed found"},
+		"check with none": {[]string{"--check", "--ledger", url, "--nats-creds", garbled}, 1, "no nkey seed found"},
 		"in the address":  {[]string{"--ledger", "nats://u:s3cr3t@" + s.Addr().String()}, 2, "--nats-creds"},
 		"check":           {[]string{"--check", "--ledger", url}, 1, "Authorization Violation"},
 		"a server of TLS": {[]string{"--ledger", url, "--nats-ca", creds}, 2, "NATS_CA: cannot be used"},

@@ -135,7 +135,9 @@ func (v *verifier) report() Report {
 // openReader connects to the servers and finds the stream, whose number of
 // agencies it has to know. leave ends the connection.
 func openReader(ctx context.Context, c Config) (r *reader, terms lottery.Terms, leave func(), err error) {
-	conn, gone, err := connect(ctx, &c)
+	connecting, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	conn, gone, err := connect(connecting, &c)
 	if err != nil {
 		return nil, terms, nil, err
 	}
