@@ -120,11 +120,15 @@ func TestPulse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.stop()
+	begun := time.Now()
 	for i := range target {
 		target[i] <- nil
 	}
+	if err := p.awaitAll(t.Context(), begun); err != nil {
+		t.Fatal(err)
+	}
 	p.note()
-	begun := time.Now()
+	begun = time.Now()
 	target[0] <- errors.New("cut off")
 	for i := range target {
 		if p.all(begun) {

@@ -22,6 +22,9 @@
 //     new ones until healed. DropClients and DropAllClients only close them.
 //   - StallClients and StallAllClients stop the bytes between clients and NATS.
 //
+// All clients share these proxies. NewAccess gives a client proxies of its own,
+// so that it can be cut from NATS alone.
+//
 // Each of them returns a function that ends it, which may be called twice. They
 // add up: what is cut twice passes nothing until both are healed.
 //

@@ -24,6 +24,7 @@ type proxy struct {
 	target string // empty: the server is down, connections are refused
 	cuts   int
 	stalls int
+	mutes  int
 	flows  chan struct{} // closed while nothing stalls
 	links  map[*link]struct{}
 	closed bool
@@ -97,6 +98,26 @@ func (p *proxy) stall() func() {
 			close(p.flows)
 		}
 	})
+}
+
+// mute lets bytes pass to the target, and drops what comes back, until the
+// returned function is called. That closes all connections, which lack bytes.
+func (p *proxy) mute() func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mutes++
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.mutes--
+		p.abortAll()
+	})
+}
+
+func (p *proxy) muted() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mutes > 0
 }
 
 // pass waits until nothing stalls, and returns false if the link ends before.
@@ -189,21 +210,21 @@ func (p *proxy) serve(near *net.TCPConn) {
 	defer stopFar()
 
 	var there sync.WaitGroup
-	there.Go(func() { p.copy(l, far, near) })
-	p.copy(l, near, far)
+	there.Go(func() { p.copy(l, far, near, func() bool { return false }) })
+	p.copy(l, near, far, p.muted)
 	there.Wait()
 }
 
-// copy passes bytes from one side to the other until the end of the one. An
-// error ends the link.
-func (p *proxy) copy(l *link, to, from *net.TCPConn) {
+// copy passes bytes from one side to the other until the end of the one, except
+// those that are to be dropped. An error ends the link.
+func (p *proxy) copy(l *link, to, from *net.TCPConn, dropped func() bool) {
 	buffer := make([]byte, bufferSize)
 	for {
 		n, err := from.Read(buffer)
 		if !p.pass(l) {
 			return
 		}
-		if n > 0 {
+		if n > 0 && !dropped() {
 			if _, err := to.Write(buffer[:n]); err != nil {
 				l.abort()
 				return

@@ -17,8 +17,8 @@ import (
 // metadataAgencies is where a stream's metadata have the number of agencies.
 const metadataAgencies = "loteria-agencies"
 
-// Read reads a whole contest, also while centrals write to it: up to the message
-// that is the last when it begins. It calls visit for the stretches in the order of
+// Read reads a whole contest, also while centrals write to it: all that was
+// acknowledged when it begins, at least. It calls visit for the stretches in the order of
 // the stream, whose memory is only theirs until it returns.
 //
 // It checks that no message is missing, each agency's chain, counts, rows and
@@ -92,6 +92,9 @@ func Check(ctx context.Context, c Config) (Report, error) {
 // read reads all.
 func (r *reader) read(ctx context.Context, terms lottery.Terms, visit func(lottery.Stretch) error) (Report, error) {
 	v := newVerifier(r.stream, terms.Agencies, true)
+	if err := r.confirm(ctx); err != nil {
+		return v.report(), err
+	}
 	damaged, err := r.readAll(ctx, "", v, visit)
 	report := v.report()
 	report.Terms.Agencies = terms.Agencies

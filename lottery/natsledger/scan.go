@@ -33,6 +33,7 @@ type reader struct {
 	agencies int
 	log      zerolog.Logger
 	missed   func(server string, sequence uint64) // is told of servers that lack messages; may be nil
+	least    uint64                               // messages that there are at least, whatever a server says
 
 	patience time.Duration // until a leader that does not answer is an error; 0 is as long as the context
 
@@ -66,6 +67,9 @@ type scan struct {
 // errLag says that a server is not as far as the leader.
 var errLag = errors.New("no server that answers is as far as the leader")
 
+// errUnconfirmed says that a leader may be one no more.
+var errUnconfirmed = errors.New("it does not hear from most of the servers")
+
 // errAway says that a certain server does not answer.
 var errAway = errors.New("it does not answer")
 
@@ -77,7 +81,7 @@ func (s *scan) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.last = info.State.LastSeq
+	s.last = max(info.State.LastSeq, s.least)
 	for s.next <= s.last {
 		if err := s.walk(ctx); err != nil {
 			return err
@@ -303,6 +307,55 @@ func (r *reader) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 // leaderless says that patience has ended.
 func (r *reader) leaderless(cause error) error {
 	return fmt.Errorf("read stream %s: its leader has not answered for %v: most of its servers have to run and reach each other (%w)", r.stream, r.patience, cause)
+}
+
+// confirm finds how many messages there are at least: all that were acknowledged
+// before the call. A leader that was cut off from the others answers as before
+// for some 20 s, and for a moment when it is back. So it counts only what one says
+// who has heard from most of the servers since the call (as Raft's ReadIndex
+// does: Ongaro, "Consensus: Bridging Theory and Practice", 6.4). Twice: what a
+// server hears first may have been on its way since before it was cut off. A
+// leader hears from each server every second.
+func (r *reader) confirm(ctx context.Context) error {
+	for range 2 {
+		begun := time.Now()
+		for {
+			asked := time.Now()
+			info, err := r.info(ctx)
+			if err != nil {
+				return err
+			}
+			if isConfirmed(info, asked.Sub(begun)) {
+				r.least = max(r.least, info.State.LastSeq)
+				break
+			}
+			if r.patience > 0 && time.Since(begun) > r.patience {
+				return r.leaderless(errUnconfirmed)
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("read stream %s: its leader does not hear from most of the servers: %w", r.stream, ctx.Err())
+			case <-time.After(askAgain):
+			}
+		}
+	}
+	return nil
+}
+
+// isConfirmed reports whether a stream's leader has heard from so many servers,
+// within that time before it answered, that they are most of all with itself.
+func isConfirmed(info *jetstream.StreamInfo, within time.Duration) bool {
+	if info.Cluster == nil || info.Config.Replicas <= 1 {
+		return true
+	}
+	heard := 1
+	for _, replica := range info.Cluster.Replicas {
+		// 0 is a server that it has never heard from.
+		if !replica.Offline && replica.Active > 0 && replica.Active < within {
+			heard++
+		}
+	}
+	return heard > info.Config.Replicas/2
 }
 
 // ask asks the stream's leader once.

@@ -1,0 +1,69 @@
+package natstest
+
+import (
+	"os"
+	"strings"
+)
+
+// Access is one client's own way to the servers, through proxies before those
+// that all clients share: what is done to it happens to this client alone.
+type Access struct{ proxies []*proxy }
+
+// NewAccess returns a way to all servers, which ends with the test.
+func (c *Cluster) NewAccess() *Access {
+	c.t.Helper()
+	a := new(Access)
+	for _, shared := range c.clients {
+		p := c.newProxy()
+		c.t.Cleanup(p.close)
+		p.point(shared.address())
+		a.proxies = append(a.proxies, p)
+	}
+	return a
+}
+
+// Addresses returns where the client connects, as host:port, one for each
+// server.
+func (a *Access) Addresses() []string {
+	var addresses []string
+	for _, p := range a.proxies {
+		addresses = append(addresses, p.address())
+	}
+	return addresses
+}
+
+// URL returns the addresses as one text, as commands take it.
+func (a *Access) URL() string { return "nats://" + strings.Join(a.Addresses(), ",") }
+
+// Cut closes the client's connections, and refuses new ones until healed.
+func (a *Access) Cut() (heal func()) { return each(a.proxies, (*proxy).cut) }
+
+// Drop closes the client's connections once. They may come back at once.
+func (a *Access) Drop() {
+	for _, p := range a.proxies {
+		p.drop()
+	}
+}
+
+// Stall stops the bytes in both directions, but leaves the connections open.
+func (a *Access) Stall() (resume func()) { return each(a.proxies, (*proxy).stall) }
+
+// Mute has the servers get all that the client sends, and the client nothing
+// of what they answer, until its connections are closed.
+func (a *Access) Mute() (drop func()) { return each(a.proxies, (*proxy).mute) }
+
+// CopyLogs keeps the logs of servers that are processes, in a folder that stays
+// when the test has ended, and returns its path.
+func (c *Cluster) CopyLogs() string {
+	folder, err := os.MkdirTemp("", "nats-logs-")
+	if err != nil {
+		return err.Error()
+	}
+	for _, n := range c.servers {
+		if p, ok := n.backend.(*process); ok {
+			content, _ := os.ReadFile(p.log)
+			_ = os.WriteFile(folder+"/"+n.name+".log", content, 0o600)
+		}
+	}
+	return folder
+}
