@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 
@@ -102,8 +103,30 @@ func TestNoSuchContest(t *testing.T) {
 	conf := config(t, c, 10)
 	if _, err := natsledger.Read(patient(t), conf, nil); err == nil {
 		t.Error("a contest that does not exist was read")
-	} else {
-		t.Log(err)
+	} else if want := "there is no contest " + conf.Contest; !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, expected %q", err, want)
+	}
+}
+
+// A server that is down keeps nobody from knowing of the other two copies.
+func TestCheckWithoutAServer(t *testing.T) {
+	t.Parallel()
+	c := natstest.Start(t, 3)
+	w := newWriter(t, c, 10)
+	w.bets(1, 20)
+	c.WaitCurrent(stream)
+	c.Kill(2)
+	report, err := natsledger.Check(patient(t), config(t, c, 10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Copies) != 3 {
+		t.Fatalf("it tells of the copies %+v, expected three", report.Copies)
+	}
+	for _, have := range report.Copies {
+		if (have.Unread != nil) != (have.Server == c.Name(2)) || have.Missing > 0 {
+			t.Errorf("%+v, and %s is down", have, c.Name(2))
+		}
 	}
 }
 
@@ -123,5 +146,20 @@ func TestReadOverBrokenConnections(t *testing.T) {
 	})
 	if err != nil || export.String() != w.export.String() || len(report.Damaged) > 0 {
 		t.Errorf("%d bytes, want %d; damaged %v, %v", export.Len(), w.export.Len(), report.Damaged, err)
+	}
+}
+
+// Without a quorum a check ends by itself, and says what is missing. The server
+// that is left answers questions about the stream for a while.
+func TestCheckWithoutQuorum(t *testing.T) {
+	t.Parallel()
+	c := natstest.Start(t, 3)
+	w := newWriter(t, c, 10)
+	w.bets(1, 20)
+	c.WaitCurrent(stream)
+	c.Kill(0)
+	c.Kill(1)
+	if _, err := natsledger.Check(patient(t), config(t, c, 10)); err == nil || !strings.Contains(err.Error(), "most of its servers have to run") {
+		t.Errorf("%v, although two of three servers are down", err)
 	}
 }

@@ -93,6 +93,37 @@ func TestStartBeforeNATS(t *testing.T) {
 	p.stop()
 }
 
+// It says why it waits: otherwise an operator looks for the fault at the wrong
+// end.
+func TestSaysWhyItWaits(t *testing.T) {
+	for name, test := range map[string]struct {
+		args  []string
+		wants string
+	}{
+		"nobody listens": {[]string{"--ledger", "nats://127.0.0.1:1", "--contest", "x"}, "connection refused"},
+		"no such host":   {[]string{"--ledger", "nats://nowhere.invalid:4222", "--contest", "x"}, "lookup nowhere.invalid"},
+		"no room":        {with(on(natstest.Start(t, 3)), "--nats-max-bytes", fmt.Sprint(1<<50)), "max_file_store"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := begin(t, with(test.args, "--admin", "127.0.0.1:0")...)
+			_, admin, _ := strings.Cut(p.await("action: admin_listen | result: success"), "address: ")
+			for line := ""; !strings.Contains(line, test.wants); {
+				line = p.await("action: open_contest | result: in_progress")
+				if !strings.Contains(line, "error: ") {
+					continue // the first try goes on
+				}
+				if !strings.Contains(line, test.wants) {
+					t.Fatalf("it says %q, expected %q in it", line, test.wants)
+				}
+			}
+			if got := get(t, "http://"+admin+"/api/state"); !strings.Contains(got, test.wants) {
+				t.Errorf("the state is %s, expected %q in it", got, test.wants)
+			}
+			p.stop()
+		})
+	}
+}
+
 // get returns the code and the body of an answer.
 func get(t *testing.T, url string) string {
 	t.Helper()
@@ -140,6 +171,10 @@ func TestNotLetIn(t *testing.T) {
 	}
 	url := "nats://" + s.Addr().String()
 	creds := filepath.Join(t.TempDir(), "central.creds")
+	garbled := filepath.Join(t.TempDir(), "garbled.creds")
+	if err := os.WriteFile(garbled, []byte("s3cr3t"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		args []string
 		code int
@@ -147,6 +182,8 @@ func TestNotLetIn(t *testing.T) {
 	}{
 		"nobody":          {[]string{"--ledger", url}, 1, "Authorization Violation"},
 		"no such file":    {[]string{"--ledger", url, "--nats-creds", creds}, 2, "NATS_CREDS: cannot be used"},
+		"no credentials":  {[]string{"--ledger", url, "--nats-creds", garbled}, 1, "no nkey seed found"},
+		"check with none": {[]string{"--check", "--ledger", url, "--nats-creds", garbled}, 1, "no nkey seed found"},
 		"in the address":  {[]string{"--ledger", "nats://u:s3cr3t@" + s.Addr().String()}, 2, "--nats-creds"},
 		"check":           {[]string{"--check", "--ledger", url}, 1, "Authorization Violation"},
 		"a server of TLS": {[]string{"--ledger", url, "--nats-ca", creds}, 2, "NATS_CA: cannot be used"},

@@ -38,15 +38,19 @@ func newAdmin(c config, log zerolog.Logger) (shown *admin.Server, closeAdmin fun
 }
 
 // showLedger has a ledger that is far away shown, also before it is open. opened
-// is called when it is.
-func showLedger(shown *admin.Server, at place) (opened func(ledger)) {
+// is called when it is; until then waits has the reason.
+func showLedger(shown *admin.Server, at place, waits *waiting) (opened func(ledger)) {
 	var open atomic.Pointer[ledger]
 	if at.isFar() {
 		shown.HealthBy(func() admin.LedgerHealth {
 			if l := open.Load(); l != nil {
 				return (*l).health()
 			}
-			return admin.LedgerHealth{Problem: "the ledger's servers are waited for"}
+			problem := "the ledger's servers are waited for"
+			if reason := waits.reason(); reason != nil {
+				problem += ": " + reason.Error()
+			}
+			return admin.LedgerHealth{Problem: problem}
 		})
 	}
 	return func(l ledger) { open.Store(&l) }

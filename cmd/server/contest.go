@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -27,15 +28,16 @@ const (
 )
 
 // openContest opens the contest and logs what it holds. announced says that the
-// draw needs no line in the log any more: it has one, or was known before.
-func openContest(ctx context.Context, c config, log zerolog.Logger, committed func(lottery.Commit)) (l ledger, contest *lottery.Contest, announced bool, err error) {
+// draw needs no line in the log any more: it has one, or was known before. waits
+// has the reason while servers are waited for.
+func openContest(ctx context.Context, c config, log zerolog.Logger, committed func(lottery.Commit), waits *waiting) (l ledger, contest *lottery.Contest, announced bool, err error) {
 	at := c.place()
 	type opened struct {
 		ledger  ledger
 		contest *lottery.Contest
 	}
-	o, err := untilThere(ctx, at, log, func() (o opened, err error) {
-		if o.ledger, err = at.open(ctx, c.expectedAgencies, committed, log); err == nil {
+	o, err := untilThere(ctx, at, log, waits, func() (o opened, err error) {
+		if o.ledger, err = at.open(ctx, c.expectedAgencies, committed, waits.note, log); err == nil {
 			o.contest, err = lottery.NewContest(o.ledger)
 			if err != nil && at.isFar() { // the servers were there a moment ago
 				err = fmt.Errorf("%w: %w", lottery.ErrUnavailable, err)
@@ -62,7 +64,7 @@ func openContest(ctx context.Context, c config, log zerolog.Logger, committed fu
 		log.Info().Str("action", "contest_drawn").Str("result", "success").
 			Str("note", "this lottery is finished, it tells its winners and takes no bets; another CONTEST or --contest begins a new one").Send()
 	}
-	_, err = untilThere(ctx, at, log, func() (struct{}, error) { return struct{}{}, endAtStart(contest, c, log) })
+	_, err = untilThere(ctx, at, log, waits, func() (struct{}, error) { return struct{}{}, endAtStart(contest, c, log) })
 	if at.isFar() && ctx.Err() != nil {
 		go func() { _ = contest.Close() }() // nobody has bet here, and it may wait for servers
 		return nil, nil, false, ctx.Err()
@@ -89,7 +91,7 @@ func openContest(ctx context.Context, c config, log zerolog.Logger, committed fu
 // untilThere returns what f does. With a place that is far away it does so again
 // as long as that is not available, until ctx is done, and says in the log that
 // it waits. Then a stop does not wait for f, of which nothing depends.
-func untilThere[T any](ctx context.Context, at place, log zerolog.Logger, f func() (T, error)) (value T, err error) {
+func untilThere[T any](ctx context.Context, at place, log zerolog.Logger, waits *waiting, f func() (T, error)) (value T, err error) {
 	if !at.isFar() {
 		return f()
 	}
@@ -105,19 +107,21 @@ func untilThere[T any](ctx context.Context, at place, log zerolog.Logger, f func
 	go try()
 	report := time.NewTimer(waitNotice)
 	defer report.Stop()
-	var reason error
 	for {
 		select {
 		case r := <-ended:
 			if !isPassing(r.err) {
 				return r.value, r.err
 			}
-			reason = r.err
+			waits.note(r.err)
 			time.AfterFunc(lookInterval, try)
 		case <-report.C:
 			report.Reset(reportInterval)
+			if waits.reason() == nil { // the first try has not ended yet
+				report.Reset(waitNotice)
+			}
 			line := at.describe(log.Warn().Str("action", "open_contest").Str("result", "in_progress"))
-			if reason != nil {
+			if reason := waits.reason(); reason != nil {
 				line = line.Err(reason)
 			}
 			line.Str("note", "the ledger's servers are waited for").Send()
@@ -125,6 +129,18 @@ func untilThere[T any](ctx context.Context, at place, log zerolog.Logger, f func
 			return value, ctx.Err()
 		}
 	}
+}
+
+// waiting has the last reason why servers are waited for. The zero value has none.
+type waiting struct{ last atomic.Pointer[error] }
+
+func (w *waiting) note(reason error) { w.last.Store(&reason) }
+
+func (w *waiting) reason() error {
+	if reason := w.last.Load(); reason != nil {
+		return *reason
+	}
+	return nil
 }
 
 // isPassing reports whether an error of the ledger may be none a moment later:

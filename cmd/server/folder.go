@@ -27,7 +27,7 @@ func (f folder) describe(line *zerolog.Event) *zerolog.Event { return line.Str("
 
 func (f folder) isFar() bool { return false }
 
-func (f folder) open(_ context.Context, agencies int, committed func(lottery.Commit), log zerolog.Logger) (ledger, error) {
+func (f folder) open(_ context.Context, agencies int, committed func(lottery.Commit), _ func(error), log zerolog.Logger) (ledger, error) {
 	saves := unsaved{log: log}
 	options := []csvledger.Option{csvledger.WithCommits(committed), csvledger.WithWarnings(saves.note)}
 	if f.unsynced {

@@ -16,8 +16,8 @@ type place interface {
 	describe(line *zerolog.Event) *zerolog.Event
 
 	// open opens the contest, or begins it for so many agencies. One that is far
-	// away waits for its servers until ctx is done.
-	open(ctx context.Context, agencies int, committed func(lottery.Commit), log zerolog.Logger) (ledger, error)
+	// away waits for its servers until ctx is done, and tells waiting why.
+	open(ctx context.Context, agencies int, committed func(lottery.Commit), waiting func(reason error), log zerolog.Logger) (ledger, error)
 
 	// isFar reports whether what is not available now may be so in a moment, with
 	// nobody doing anything here.

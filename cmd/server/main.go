@@ -86,7 +86,8 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 
 	shown, closeAdmin := newAdmin(c, log)
 	defer closeAdmin()
-	opened := showLedger(shown, c.place())
+	waits := new(waiting)
+	opened := showLedger(shown, c.place(), waits)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := newStop(ctx, c.shutdownTimeout)
@@ -94,7 +95,7 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 	var contest *lottery.Contest
 	var announced bool
 	err := stop.wait("the opening of the contest", func() (err error) {
-		ledger, contest, announced, err = openContest(ctx, c, log, shown.Committed)
+		ledger, contest, announced, err = openContest(ctx, c, log, shown.Committed, waits)
 		return err
 	})
 	switch {

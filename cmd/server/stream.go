@@ -60,8 +60,8 @@ func (s stream) describe(line *zerolog.Event) *zerolog.Event {
 
 func (s stream) isFar() bool { return true }
 
-func (s stream) open(ctx context.Context, agencies int, committed func(lottery.Commit), log zerolog.Logger) (ledger, error) {
-	s.config.Agencies, s.config.Committed, s.config.Log = agencies, committed, log
+func (s stream) open(ctx context.Context, agencies int, committed func(lottery.Commit), waiting func(error), log zerolog.Logger) (ledger, error) {
+	s.config.Agencies, s.config.Committed, s.config.Waiting, s.config.Log = agencies, committed, waiting, log
 	l, err := s.openLedger(ctx)
 	if other := (*natsledger.TermsError)(nil); errors.As(err, &other) {
 		return nil, &settings.Error{Key: "EXPECTED_AGENCIES", Problem: fmt.Sprintf("is %d, but the contest on %s was begun with %d: "+
@@ -160,7 +160,10 @@ func (s stream) report(found natsledger.Report) report {
 	}
 	for _, c := range append(found.Damaged, found.Copies...) {
 		note := "the copy on " + c.Server + " is whole"
-		if c.Missing > 0 {
+		switch {
+		case c.Unread != nil:
+			note = fmt.Sprintf("the copy on %s was not read: %v", c.Server, c.Unread)
+		case c.Missing > 0:
 			note = fmt.Sprintf("the copy on %s lacks message %d: see docs/cluster.md", c.Server, c.Missing)
 		}
 		if !slices.Contains(r.notes, note) {

@@ -35,6 +35,7 @@ type Config struct {
 	Patience time.Duration
 
 	Committed func(lottery.Commit) // is told of each message that is stored; may be nil
+	Waiting   func(reason error)   // is told by Open, at each try, why it has to try again; may be nil
 	Log       zerolog.Logger       // of connections, leaders, and what is wrong with the stream
 }
 
@@ -71,13 +72,14 @@ type Report struct {
 	Agencies []AgencyReport // those with bets, or whose betting has ended
 	Drawn    bool
 	Damaged  []Copy // servers that turned out to lack messages, which others had
-	Copies   []Copy // every server whose copy was read on its own, by Check
+	Copies   []Copy // every server's, by Check, which reads each on its own
 }
 
 // Copy is one server's copy of a stream, as far as it was read.
 type Copy struct {
 	Server  string
 	Missing uint64 // sequence number of the first message that it lacks; 0 is none
+	Unread  error  // why it was not read to its end, or nil
 }
 
 // AgencyReport is what a stream holds of one agency.

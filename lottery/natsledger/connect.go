@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 )
 
 const (
@@ -88,9 +89,13 @@ func connect(ctx context.Context, c *Config) (*nats.Conn, <-chan struct{}, error
 		if isFinal(err) {
 			return nil, nil, fmt.Errorf("connect to NATS at %s: %w", strings.Join(c.Servers, ", "), err)
 		}
+		reason := refused.why(err)
+		if c.Waiting != nil { // who only reads has not completed the Config
+			c.Waiting(reason)
+		}
 		select {
 		case <-ctx.Done():
-			return nil, nil, fmt.Errorf("connect to NATS at %s: %w (%w)", strings.Join(c.Servers, ", "), refused.why(err), ctx.Err())
+			return nil, nil, fmt.Errorf("connect to NATS at %s: %w (%w)", strings.Join(c.Servers, ", "), reason, ctx.Err())
 		case <-time.After(connectPause):
 		}
 	}
@@ -109,8 +114,12 @@ func closeConn(conn *nats.Conn, gone <-chan struct{}) {
 func fileOptions(c *Config) ([]nats.Option, error) {
 	var options []nats.Option
 	if c.CredsFile != "" {
-		if _, err := os.ReadFile(c.CredsFile); err != nil {
+		text, err := os.ReadFile(c.CredsFile)
+		if err != nil {
 			return nil, fmt.Errorf("the credentials of NATS: %w", err)
+		}
+		if _, err := nkeys.ParseDecoratedNKey(text); err != nil {
+			return nil, fmt.Errorf("the credentials of NATS: %s is no file of them (.creds): %w", c.CredsFile, err)
 		}
 		options = append(options, nats.UserCredentials(c.CredsFile))
 	}

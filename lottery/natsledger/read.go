@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"loteria/lottery"
@@ -46,7 +47,8 @@ func Export(ctx context.Context, c Config, w io.Writer) (Report, error) {
 
 // Check is Read of every server's copy, one after the other, without giving the
 // rows to anyone. The error is a *DamageError also when one server alone lacks
-// something. Servers that cannot be read are not in the report's list.
+// something. A server that does not answer, or is behind, is no error: its copy is
+// marked as unread.
 func Check(ctx context.Context, c Config) (Report, error) {
 	r, terms, leave, err := openReader(ctx, c)
 	if err != nil {
@@ -61,6 +63,13 @@ func Check(ctx context.Context, c Config) (Report, error) {
 	if err != nil {
 		return report, err
 	}
+	if info.Cluster != nil {
+		for _, p := range info.Cluster.Replicas {
+			if p.Offline {
+				report.Copies = append(report.Copies, Copy{Server: p.Name, Unread: errAway})
+			}
+		}
+	}
 	var damage error
 	for _, server := range r.serversOf(info) {
 		_, err := r.readAll(ctx, server, newVerifier(r.stream, r.agencies, true), nil)
@@ -71,6 +80,8 @@ func Check(ctx context.Context, c Config) (Report, error) {
 		case errors.As(err, &lacks):
 			report.Copies = append(report.Copies, Copy{Server: server, Missing: lacks.Sequence})
 			damage = errors.Join(damage, err)
+		case errors.Is(err, errAway) || errors.Is(err, errLag):
+			report.Copies = append(report.Copies, Copy{Server: server, Unread: err})
 		default:
 			return report, err
 		}
@@ -88,7 +99,7 @@ func (r *reader) read(ctx context.Context, terms lottery.Terms, visit func(lotte
 	report := v.report()
 	report.Terms.Agencies = terms.Agencies
 	for _, server := range slices.Sorted(maps.Keys(damaged)) {
-		report.Damaged = append(report.Damaged, Copy{server, damaged[server]})
+		report.Damaged = append(report.Damaged, Copy{Server: server, Missing: damaged[server]})
 	}
 	return report, err
 }
@@ -127,7 +138,9 @@ func (v *verifier) report() Report {
 // openReader connects to the servers and finds the stream, whose number of
 // agencies it has to know. leave ends the connection.
 func openReader(ctx context.Context, c Config) (r *reader, terms lottery.Terms, leave func(), err error) {
-	conn, gone, err := connect(ctx, &c)
+	connecting, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	conn, gone, err := connect(connecting, &c)
 	if err != nil {
 		return nil, terms, nil, err
 	}
@@ -141,7 +154,11 @@ func openReader(ctx context.Context, c Config) (r *reader, terms lottery.Terms, 
 		return nil, terms, nil, err
 	}
 	r = newReader(js, streamName(c.Contest), 0, c.Log)
+	r.patience = readPatience
 	info, err := r.info(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		err = fmt.Errorf("there is no contest %s on %s: %w", c.Contest, strings.Join(c.Servers, ", "), err)
+	}
 	if err != nil {
 		return nil, terms, nil, err
 	}

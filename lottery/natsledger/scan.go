@@ -20,6 +20,8 @@ const (
 	stallTime    = 3 * time.Second  // without a message that the leader has
 	consumerTime = 10 * time.Second // until a consumer that nobody reads is removed
 	askTime      = 2 * time.Second  // for one question to the servers
+	copyTime     = 20 * time.Second // until a server whose copy alone is wanted is given up
+	readPatience = 30 * time.Second // until whoever reads a stream once gives up a stream without a leader; an election takes up to 10
 	askAgain     = 100 * time.Millisecond
 	placements   = 40 // tries to get a consumer on one of three servers: one of 10 million fails
 )
@@ -32,6 +34,8 @@ type reader struct {
 	log      zerolog.Logger
 	missed   func(server string, sequence uint64) // is told of servers that lack messages; may be nil
 	least    uint64                               // messages that there are at least, whatever a server says
+
+	patience time.Duration // until a leader that does not answer is an error; 0 is as long as the context
 
 	passing chan struct{} // one pass at a time
 	passed  *verifier     // what the passes have verified by now
@@ -62,6 +66,12 @@ type scan struct {
 
 // errLag says that a server is not as far as the leader.
 var errLag = errors.New("no server that answers is as far as the leader")
+
+// errUnconfirmed says that a leader may be one no more.
+var errUnconfirmed = errors.New("it does not hear from most of the servers")
+
+// errAway says that a certain server does not answer.
+var errAway = errors.New("it does not answer")
 
 // run walks. The error is a *DamageError when no server has a message, else what
 // visit or ctx gave, or that the stream is not there.
@@ -203,7 +213,14 @@ func (s *scan) pause(ctx context.Context, cause error) error {
 // is on; nil if no server that runs is left to be asked for it. The servers place
 // a consumer by chance, so it is made again until it is where it has to be.
 func (s *scan) consumer(ctx context.Context) (jetstream.Consumer, string, error) {
-	for {
+	cause := errors.New("no consumer on a server that has not been asked yet")
+	for begun := time.Now(); ; {
+		if s.server != "" && time.Since(begun) > copyTime {
+			return nil, "", fmt.Errorf("read stream %s from %s: %w", s.stream, s.server, errAway)
+		}
+		if s.patience > 0 && time.Since(begun) > s.patience {
+			return nil, "", s.leaderless(cause)
+		}
 		info, err := s.info(ctx)
 		if err != nil {
 			return nil, "", err
@@ -211,11 +228,10 @@ func (s *scan) consumer(ctx context.Context) (jetstream.Consumer, string, error)
 		if !slices.ContainsFunc(s.serversOf(info), s.mayServe) {
 			return nil, "", nil
 		}
-		cause := errors.New("no consumer on a server that has not been asked yet")
 		for range placements {
-			var consumer jetstream.Consumer
-			consumer, cause = s.createConsumer(ctx)
-			if cause != nil {
+			consumer, err := s.createConsumer(ctx)
+			if err != nil {
+				cause = err
 				break
 			}
 			server := s.js.Conn().ConnectedServerName()
@@ -269,12 +285,16 @@ func (s *scan) remove(consumer jetstream.Consumer) {
 }
 
 // info asks the stream's leader until it answers. An error is that ctx has
-// ended, or that there is no such stream.
+// ended, that there is no such stream, or that patience has.
 func (r *reader) info(ctx context.Context) (*jetstream.StreamInfo, error) {
+	begun := time.Now()
 	for {
 		info, err := r.ask(ctx)
 		if err == nil || errors.Is(err, jetstream.ErrStreamNotFound) {
 			return info, err
+		}
+		if r.patience > 0 && time.Since(begun) > r.patience {
+			return nil, r.leaderless(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -282,6 +302,11 @@ func (r *reader) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 		case <-time.After(askAgain):
 		}
 	}
+}
+
+// leaderless says that patience has ended.
+func (r *reader) leaderless(cause error) error {
+	return fmt.Errorf("read stream %s: its leader has not answered for %v: most of its servers have to run and reach each other (%w)", r.stream, r.patience, cause)
 }
 
 // confirm finds how many messages there are at least: all that were acknowledged
@@ -303,6 +328,9 @@ func (r *reader) confirm(ctx context.Context) error {
 			if isConfirmed(info, asked.Sub(begun)) {
 				r.least = max(r.least, info.State.LastSeq)
 				break
+			}
+			if r.patience > 0 && time.Since(begun) > r.patience {
+				return r.leaderless(errUnconfirmed)
 			}
 			select {
 			case <-ctx.Done():

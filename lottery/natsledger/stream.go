@@ -65,9 +65,12 @@ func openStream(ctx context.Context, js jetstream.JetStream, c *Config) (*jetstr
 		if isHopeless(err) {
 			return nil, fmt.Errorf("make the stream %s: %w", want.Name, err)
 		}
+		if c.Waiting != nil {
+			c.Waiting(fmt.Errorf("open the stream %s: %w", want.Name, explain(err, c)))
+		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("open the stream %s at %s: %w (%w)", want.Name, js.Conn().ConnectedUrlRedacted(), err, ctx.Err())
+			return nil, fmt.Errorf("open the stream %s at %s: %w (%w)", want.Name, js.Conn().ConnectedUrlRedacted(), explain(err, c), ctx.Err())
 		case <-time.After(streamPause):
 		}
 	}
@@ -86,6 +89,18 @@ func tryStream(ctx context.Context, js jetstream.JetStream, want jetstream.Strea
 		return nil, err
 	}
 	return s.CachedInfo(), nil
+}
+
+// explain says what an error means that may be none the next time.
+func explain(err error, c *Config) error {
+	var api *jetstream.APIError
+	switch {
+	case errors.As(err, &api) && api.ErrorCode == 10005: // no peers for placement
+		return fmt.Errorf("%w: it needs %d servers that run, each with room for %d bytes more than its other streams may have (max_file_store)", err, c.Replicas, c.MaxBytes)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("no answer: most of the servers have to run, with JetStream, and reach each other (%w)", err)
+	}
+	return err
 }
 
 // isHopeless reports whether the servers will never make the stream.

@@ -17,6 +17,7 @@ import (
 
 const (
 	lookEvery     = time.Second
+	behindTime    = 5 * time.Second // that a copy may be behind the leader without a line in the log
 	stepDownEvery = 10 * time.Second
 	scrubEvery    = 30 * time.Second // of a server that is known to be damaged: it may have been mended
 	scrubShare    = 20               // times what the last one took, at least, until the next
@@ -41,12 +42,13 @@ type watch struct {
 	mu       sync.Mutex
 	health   Health
 	blocked  *problem
-	leader   string            // the last one that was known
-	damaged  map[string]uint64 // servers whose copy lacks messages, with the first one; 0 is not known
-	foreign  *DamageError      // what no central has written, in every copy
-	short    int               // looks in a row at a leader that lacks the last messages
-	stepped  time.Time         // when a leader was asked to step down
-	scrubbed string            // the leader whose copy was read since it leads
+	leader   string               // the last one that was known
+	damaged  map[string]uint64    // servers whose copy lacks messages, with the first one; 0 is not known
+	behind   map[string]time.Time // servers whose copy is not as far as the leader's, since when
+	foreign  *DamageError         // what no central has written, in every copy
+	short    int                  // looks in a row at a leader that lacks the last messages
+	stepped  time.Time            // when a leader was asked to step down
+	scrubbed string               // the leader whose copy was read since it leads
 	scrub    scrubbing
 	shown    map[string]string // the state of each subject that was logged last
 	looked   func(Health)      // is told of each look; may be nil
@@ -80,7 +82,7 @@ type todo struct {
 
 // newWatch returns a watch over a stream as it is known from info.
 func newWatch(r *reader, info *jetstream.StreamInfo) *watch {
-	w := &watch{reader: r, created: info.Created, wakes: make(chan struct{}, 1), damaged: make(map[string]uint64), shown: make(map[string]string)}
+	w := &watch{reader: r, created: info.Created, wakes: make(chan struct{}, 1), damaged: make(map[string]uint64), behind: make(map[string]time.Time), shown: make(map[string]string)}
 	r.missed = w.lacks
 	w.stored(info.State.LastSeq)
 	return w
@@ -272,8 +274,10 @@ func (w *watch) note(info *jetstream.StreamInfo, leader string, now time.Time) {
 		case r.Offline:
 			w.scrub.next = time.Time{} // it may come back with an empty folder
 			state = trouble("offline", "the leader does not hear from it")
-		case !r.Current:
-			state = trouble("behind", "it is behind the leader")
+		case !r.Current && w.isBehind(r.Server, now):
+			state = trouble("behind", "it is behind the leader, which last heard from it %v ago", r.Active.Round(time.Millisecond))
+		case r.Current:
+			delete(w.behind, r.Server)
 		}
 		if state != nil {
 			state.mild = true
@@ -282,6 +286,17 @@ func (w *watch) note(info *jetstream.StreamInfo, leader string, now time.Time) {
 	}
 	slices.SortFunc(replicas, func(a, b Replica) int { return cmp.Compare(a.Server, b.Server) })
 	h.Replicas = replicas
+}
+
+// isBehind notes that a server's copy is not as far as the leader's, and reports
+// whether that has lasted. Under load every copy is behind for a moment.
+func (w *watch) isBehind(server string, now time.Time) bool {
+	since, known := w.behind[server]
+	if !known {
+		w.behind[server] = now
+		return false
+	}
+	return now.Sub(since) >= behindTime
 }
 
 // judge returns why nothing may be taken while this server leads, or nil.

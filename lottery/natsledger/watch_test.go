@@ -143,3 +143,32 @@ func TestWatchOfAShortLeader(t *testing.T) {
 		t.Errorf("%v, although b has it", w.blockedBy())
 	}
 }
+
+// A copy that is behind for a moment, as all are now and then while many bet, is
+// not worth a line; one that stays behind is.
+func TestWatchBehind(t *testing.T) {
+	var log bytes.Buffer
+	w := newTestWatch(&log)
+	now := time.Unix(1000, 0)
+	look := func(after time.Duration, current bool) {
+		now = now.Add(after)
+		info := answer("a", 10)
+		info.Cluster.Replicas[0].Current = current
+		w.note(info, "a", now)
+	}
+	look(0, true)
+	for range 20 {
+		look(behindTime/2, false)
+		look(behindTime/2, true)
+	}
+	if log.Len() > 0 {
+		t.Fatalf("a copy that catches up is logged:\n%s", &log)
+	}
+	look(0, false)
+	if look(behindTime, false); !strings.Contains(log.String(), "behind the leader") {
+		t.Fatalf("a copy that stays behind is not logged:\n%s", &log)
+	}
+	if look(0, true); strings.Count(log.String(), "stream_replica") != 2 {
+		t.Errorf("the log is, expected one line and that it is over:\n%s", &log)
+	}
+}
