@@ -17,6 +17,7 @@ type report struct {
 	rows     uint64
 	bytes    uint64         // of the rows
 	agencies []agencyReport // those with bets, ascending
+	unread   bool           // a copy of it was not read
 	notes    []string       // what else there is to say, a line each
 }
 
@@ -59,7 +60,11 @@ func (r *report) print(w io.Writer) {
 // which it returns.
 func (r *report) judge(w io.Writer, err error) error {
 	r.print(w)
-	if err == nil {
+	switch {
+	case err != nil:
+	case r.unread:
+		fmt.Fprintln(w, "nothing is damaged in what was read")
+	default:
 		fmt.Fprintln(w, "nothing is damaged")
 	}
 	return err

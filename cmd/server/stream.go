@@ -163,6 +163,7 @@ func (s stream) report(found natsledger.Report) report {
 		switch {
 		case c.Unread != nil:
 			note = fmt.Sprintf("the copy on %s was not read: %v", c.Server, c.Unread)
+			r.unread = true
 		case c.Missing > 0:
 			note = fmt.Sprintf("the copy on %s lacks message %d: see docs/cluster.md", c.Server, c.Missing)
 		}
