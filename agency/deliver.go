@@ -146,13 +146,17 @@ func (a *agency) waitAfterLoss(ctx context.Context, err error) error {
 }
 
 // waitForRetry waits before something is asked again, unless that was done too
-// often.
+// often. After the second RETRY in a row, and every further one, the next address
+// is asked: this central may be cut off from its ledger.
 func (a *agency) waitForRetry(ctx context.Context, action string, retry *retryError) error {
 	if a.retries++; a.retries > a.config.RetryLimit {
 		return failed(action, fmt.Errorf("given up after %d attempts: %w", a.retries, retry))
 	}
 	a.step(a.log.Info(), action, "in_progress").Int("attempt", a.retries).Int("limit", a.config.RetryLimit).
 		Str("reason", retry.Error()).Send()
+	if a.retries > 1 {
+		a.rotation.advance()
+	}
 	return sleep(ctx, a.config.RetryPeriod)
 }
 

@@ -250,3 +250,20 @@ func TestRefusedBatch(t *testing.T) {
 		})
 	}
 }
+
+// A central that takes no bets now, as one that is cut off from its ledger, is
+// asked twice in a row; then the next address may do better.
+func TestRetryElsewhere(t *testing.T) {
+	never, central := &fake{knowsResume: true}, &fake{knowsResume: true}
+	never.onBatch = func(int) ([]byte, bool) { return retry, false }
+	rows := sampleRows(5)
+	log, err := runAgency(t, batchConfig(t, never.start(t)+","+central.start(t), rows))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.wantNoFail(t)
+	central.wantStored(rows)
+	if got := len(log.with("action: send_bets | result: in_progress")); got != 2 {
+		t.Errorf("%d lines say that it is tried again, expected 2", got)
+	}
+}
