@@ -27,8 +27,10 @@ func patient(t *testing.T) context.Context {
 
 func connect(t *testing.T, urls ...string) jetstream.JetStream {
 	t.Helper()
+	// The server that it is connected to may be one that a test pauses: it leaves
+	// that for another one.
 	conn, err := nats.Connect(strings.Join(urls, ","), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond),
-		nats.ReconnectBufSize(-1), nats.RetryOnFailedConnect(true),
+		nats.ReconnectBufSize(-1), nats.RetryOnFailedConnect(true), nats.PingInterval(time.Second), nats.MaxPingsOutstanding(2),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // errors are expected
 	if err != nil {
 		t.Fatal(err)
