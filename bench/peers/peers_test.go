@@ -26,8 +26,23 @@ func TestPeers(t *testing.T) {
 			t.Fatalf("%v\n%s", err, output)
 		}
 	}
+	// On a machine that is busy nothing may come back in a short time.
+	for _, duration := range []string{"100ms", "2s", "10s"} {
+		silent := compare(t, bin, folder, duration)
+		if silent == "" {
+			return
+		}
+		t.Logf("nothing was acknowledged within %s: %s", duration, silent)
+	}
+	t.Error("a peer has acknowledged nothing")
+}
+
+// compare compares for so long, and returns the row of a peer that has
+// acknowledged nothing, or "".
+func compare(t *testing.T, bin, folder, duration string) (silent string) {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
-	command := exec.Command(bin+"/peers", "--bin", bin, "--folder", folder, "--rounds", "1", "--duration", "100ms")
+	command := exec.Command(bin+"/peers", "--bin", bin, "--folder", folder, "--rounds", "1", "--duration", duration)
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, stderr.String())
@@ -41,7 +56,7 @@ func TestPeers(t *testing.T) {
 		rows++
 		for _, cell := range cells[3:6] {
 			if strings.HasPrefix(strings.TrimSpace(cell), "0 ") {
-				t.Errorf("nothing was acknowledged: %s", line)
+				silent = line
 			}
 		}
 	}
@@ -49,4 +64,5 @@ func TestPeers(t *testing.T) {
 	if rows+skipped != 7 {
 		t.Errorf("there are %d rows, and %d peers were skipped, expected 7 together:\n%s%s", rows, skipped, stderr.String(), stdout.String())
 	}
+	return silent
 }

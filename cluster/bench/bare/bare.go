@@ -20,6 +20,11 @@ import (
 )
 
 const (
+	// What JetStream answers while it has not done with the message before, which
+	// it may have acknowledged; and how long until it is asked again.
+	codeInProcess  = 10164
+	inProcessPause = 2 * time.Millisecond
+
 	maxRows  = 256 << 10 // bytes of rows of one message
 	ackTime  = 30 * time.Second
 	maxQueue = 4096 // batches of a connection that wait for their acknowledgement
@@ -63,6 +68,7 @@ func (p *Publisher) Close() { p.conn.Close() }
 
 // chain is one agency's, and its generator.Conn.
 type chain struct {
+	last      *nats.Msg // that was published
 	publisher *Publisher
 	agency    int
 	subject   string
@@ -138,6 +144,7 @@ func (c *chain) publish() error {
 	msg := c.message(rows, bets, winners)
 	c.link.bets += uint64(bets)
 	c.sent++
+	c.last = msg
 	return c.publisher.conn.PublishMsg(msg)
 }
 
@@ -187,6 +194,9 @@ func (c *chain) acknowledged(answer []byte) error {
 		return errors.New("no server has the stream")
 	case err != nil:
 		return err
+	case ack.Error != nil && ack.Error.ErrorCode == codeInProcess:
+		time.AfterFunc(inProcessPause, c.again)
+		return nil
 	case ack.Error != nil:
 		return ack.Error
 	}
@@ -204,6 +214,21 @@ func (c *chain) acknowledged(answer []byte) error {
 		return nil
 	}
 	return c.publish()
+}
+
+// again publishes the last message once more.
+func (c *chain) again() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left {
+		return
+	}
+	if err := c.publisher.conn.PublishMsg(c.last); err != nil {
+		select {
+		case c.err <- err:
+		default:
+		}
+	}
 }
 
 // Receive implements generator.Conn.
