@@ -158,7 +158,7 @@ func TestAlertsAskForWhatThereIs(t *testing.T) {
 
 // The descriptions name flags and labels: each has to exist.
 func TestAlertsNameFlagsThatThereAre(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	settings, err := os.ReadFile(filepath.Join(root, "docs", "configuration.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestAlertsNameFlagsThatThereAre(t *testing.T) {
 		for _, word := range strings.FieldsFunc(rule.Annotations["description"], func(r rune) bool {
 			return r != '-' && (r < 'a' || r > 'z')
 		}) {
-			if strings.HasPrefix(word, "--") && !strings.Contains(string(readme), "| `"+word+"` |") {
+			if strings.HasPrefix(word, "--") && !strings.Contains(string(settings), "| `"+word+"` |") {
 				t.Errorf("%s: no program has the flag %s", rule.Alert, word)
 			}
 		}

@@ -98,7 +98,7 @@ func TestEnvironmentFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	settings, err := os.ReadFile(filepath.Join(root, "docs", "configuration.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestEnvironmentFile(t *testing.T) {
 	for _, match := range regexp.MustCompile(`(?m)^#?([A-Z_]+)=(.*)$`).FindAllStringSubmatch(string(content), -1) {
 		offered++
 		key, value := match[1], match[2]
-		row := regexp.MustCompile("(?m)^\\| `--[a-z-]+` \\| `" + key + "` \\| `" + key + "` \\| (?:`([^`]*)`|–) \\|").FindStringSubmatch(string(readme))
+		row := regexp.MustCompile("(?m)^\\| `--[a-z-]+` \\| `" + key + "` \\| `" + key + "` \\| (?:`([^`]*)`|–) \\|").FindStringSubmatch(string(settings))
 		switch {
 		case row == nil:
 			t.Errorf("the central has no setting %s", key)
