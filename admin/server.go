@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	stdlog "log"
 	"net"
@@ -39,7 +40,11 @@ type Config struct {
 	Deadline time.Time // when betting ends at the latest; zero is never
 	Hosts    []string  // names under which it may be asked, beside localhost and that of Address
 	Profiles bool      // whether /debug/pprof is there
-	Log      zerolog.Logger
+	// Token returns what whoever asks has to know, or is nil when nobody has to. TLS
+	// returns the configuration of a connection that begins, or is nil without TLS.
+	Token func() string
+	TLS   func() *tls.Config
+	Log   zerolog.Logger
 }
 
 // Server shows a central. It is there before the central is: until Watch is

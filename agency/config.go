@@ -1,6 +1,7 @@
 package agency
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -38,6 +39,10 @@ type Config struct {
 	// loses connections. They all have to lead to the same lottery.
 	Address string
 	Mode    Mode
+	// TLS, if there is one, returns what the agency proves itself with, and knows the
+	// central by: it is asked for each connection. Without a server name in it, the
+	// host of the address is the central's. Nil is a connection without TLS.
+	TLS func() (*tls.Config, error)
 
 	// LoopAmount is how many bets (ModeBet) or lines (ModeEcho) are sent, 0
 	// and up. LoopPeriod is the pause between two messages in every mode, 0

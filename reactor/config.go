@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"crypto/tls"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -47,7 +48,8 @@ type Journal interface {
 // Config is what a Server is made of. Every bound has to be given; the command
 // has the defaults.
 type Config struct {
-	Address string // host:port to listen on; port 0 is any free one
+	Address string // host:port to listen on; port 0 is any free one; empty is no port without TLS
+	TLS     *TLS   // the port on which agencies prove who they are, or nil
 	Backlog int    // connections that may wait to be accepted
 	Echo    bool   // whether connections that are no agency's get their line back
 
@@ -84,4 +86,22 @@ type Config struct {
 	Observer Observer // is told what happens; may be nil
 	// Announced says that the draw was logged, or known, before: it gets no line.
 	Announced bool
+}
+
+// TLS is the port on which agencies prove who they are. What it says of files and
+// of certificates is the command's.
+type TLS struct {
+	Address string // host:port to listen on; port 0 is any free one
+
+	// Config returns the configuration of a connection that begins. It demands a
+	// certificate of the peer, and gives no session tickets.
+	Config func() *tls.Config
+	// Identify returns the agency that the peer of a connection is, whose handshake
+	// is done, or why it is none: the connection is closed then. The server asks
+	// again now and then, and after Server.IdentifyAgain at once: a certificate may
+	// have been revoked.
+	Identify func(tls.ConnectionState) (agency int, err error)
+
+	HandshakeTimeout time.Duration // that a handshake may take, from the accepted connection on
+	MaxHandshakes    int           // at a time; for one more, the one that has taken longest is closed
 }

@@ -27,10 +27,14 @@ type config struct {
 	listenBacklog    int // connections that the kernel holds until they are accepted
 	logLevel         zerolog.Level
 	logFormat        logline.Format
-	expectedAgencies int     // agencies that must finish before the draw
-	maxWorkers       int     // event loops at most; 0 is one for each core
-	loops            int     // event loops; 0 is as many as there may be
-	echo             bool    // lines that are no frame are answered
+	expectedAgencies int  // agencies that must finish before the draw
+	maxWorkers       int  // event loops at most; 0 is one for each core
+	loops            int  // event loops; 0 is as many as there may be
+	echo             bool // lines that are no frame are answered
+	tls              tlsConfig
+	acta             actaConfig
+	adminAccess      adminAccess
+	output           outputConfig
 	ledger           servers // of NATS that have the ledger; none is the folder
 	nats             access  // to them
 	central          string  // name of this central for others; empty is the host's
@@ -128,6 +132,7 @@ func table(c *config) *settings.Set {
 		Key: "ECHO", Flag: "echo", Env: "ECHO", Default: "true",
 		About: "send back the lines of connections that do not speak the protocol",
 	}, settings.Bool())
+	addTLSSettings(s, c)
 	addLedgerSettings(s, c)
 	settings.Add(s, &c.storageDir, settings.Setting{
 		Key: "STORAGE_DIR", Flag: "storage-dir", Env: "STORAGE_DIR", Default: ".",
@@ -222,6 +227,9 @@ func table(c *config) *settings.Set {
 		Flag:  "import",
 		About: "only take a whole contest into the ledger, which must be empty, and compare the two; no central may use either meanwhile",
 	}, settings.Parsed("the folder of its bets.csv, or servers of NATS, "+serversExample+", that have the contest of this name", parseOrigin).OrEmpty())
+	addOutputSettings(s, c)
+	addActaSettings(s, c)
+	addAdminAccessSettings(s, c)
 	settings.Add(s, &c.healthcheck, settings.Setting{
 		Flag: "healthcheck", Default: "false",
 		About: "only check whether a central with this configuration takes connections",
