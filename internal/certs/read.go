@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // Bounds of what is read, in bytes.
@@ -32,7 +33,7 @@ const (
 // readFile returns a file's content, which has at most so many bytes. The error
 // names the file.
 func readFile(path string, most int64) ([]byte, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would wait for its writer
 	if err != nil {
 		return nil, err
 	}
