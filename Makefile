@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 COMPOSE := docker compose -f docker-compose-dev.yaml
 STATICCHECK := go tool staticcheck
-SCRIPTS := generar-compose.sh validar-echo-server.sh deploy/local-images.sh .ci/run
+SCRIPTS := generar-compose.sh validar-echo-server.sh deploy/local-images.sh deploy/mount-certs.sh .ci/run
 
 .DEFAULT_GOAL := help
 
