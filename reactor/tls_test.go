@@ -45,8 +45,20 @@ func keyPair(t testing.TB, pair certs.Pair, err error) tls.Certificate {
 	return certificate
 }
 
+var agencyPairs sync.Map // by agency: making one takes a while
+
 // agencyPair is a certificate of an agency.
 func agencyPair(t testing.TB, agency int) tls.Certificate {
+	t.Helper()
+	if made, ok := agencyPairs.Load(agency); ok {
+		return made.(tls.Certificate)
+	}
+	made := newAgencyPair(t, agency)
+	agencyPairs.Store(agency, made)
+	return made
+}
+
+func newAgencyPair(t testing.TB, agency int) tls.Certificate {
 	t.Helper()
 	pair, err := authority().Agency(agency, time.Time{}, time.Time{})
 	return keyPair(t, pair, err)
