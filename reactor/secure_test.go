@@ -226,10 +226,13 @@ func TestCloseNotifyIsSent(t *testing.T) {
 			p.send(resumeFrame(1))
 			p.expect(pointFrame())
 			end(t, c, p)
-			tap.got.Reset()
 			p.expectEnd()
-			if n := tap.got.Len(); n != endSize {
-				t.Errorf("the end has %d bytes, expected %d", n, endSize)
+			last := 0
+			for rest := tap.got.Bytes(); len(rest) > 0; rest = rest[last:] {
+				last = recordHeader + int(binary.BigEndian.Uint16(rest[3:]))
+			}
+			if last != endSize {
+				t.Errorf("the last record has %d bytes, expected %d", last, endSize)
 			}
 		})
 	}
@@ -404,7 +407,7 @@ func TestNewKeys(t *testing.T) {
 	var stored []lottery.Slip
 	for i := range 40 {
 		slip := slipOf(1, strconv.Itoa(i), losing)
-		stream = append(stream, s.newKeys(byte(i%2))...)
+		stream = append(stream, s.newKeys(byte(i%4/3))...) // crypto/tls takes few of the answers in a row
 		stream = append(stream, s.seal(applicationData, betFrame(slip))...)
 		stored, want = append(stored, slip), append(want, successFrame(slip)...)
 	}

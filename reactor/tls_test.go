@@ -14,7 +14,7 @@ import (
 )
 
 // overTLS has centrals listen for TLS, too, and peers come that way.
-var overTLS = os.Getenv("REACTOR_TEST_TLS") != ""
+var overTLS bool
 
 // authority is the one of the tests' lottery, stranger that of another.
 var (
