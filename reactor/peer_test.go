@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,12 +19,53 @@ import (
 type peer struct {
 	t testing.TB
 	*net.TCPConn
+	secure *tls.Conn // over it, or nil
 }
 
 func (c *central) dial() *peer {
 	c.t.Helper()
-	return c.dialTo(c.Address().String(), net.Dialer{})
+	return c.dialWith(net.Dialer{})
 }
+
+func (c *central) dialWith(dialer net.Dialer) *peer {
+	c.t.Helper()
+	if overTLS {
+		return c.dialTLS(dialer, clientConfig(c.t, agencyPair(c.t, 1)))
+	}
+	return c.dialTo(c.Address().String(), dialer)
+}
+
+func (p *peer) Read(b []byte) (int, error) {
+	if p.secure != nil {
+		return p.secure.Read(b)
+	}
+	return p.TCPConn.Read(b)
+}
+
+func (p *peer) Write(b []byte) (int, error) {
+	if p.secure != nil {
+		return p.secure.Write(b)
+	}
+	return p.TCPConn.Write(b)
+}
+
+// CloseWrite is an end of file, over TLS by its own means alone.
+func (p *peer) CloseWrite() error {
+	if p.secure != nil {
+		return p.secure.CloseWrite()
+	}
+	return p.TCPConn.CloseWrite()
+}
+
+func (p *peer) Close() error {
+	if p.secure != nil {
+		return p.secure.Close()
+	}
+	return p.TCPConn.Close()
+}
+
+// WriteTo implements io.WriterTo, which the connection does, too, without TLS.
+func (p *peer) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{p}) }
 
 func (c *central) dialTo(address string, dialer net.Dialer) *peer {
 	c.t.Helper()
@@ -34,7 +76,7 @@ func (c *central) dialTo(address string, dialer net.Dialer) *peer {
 	}
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	c.t.Cleanup(func() { conn.Close() })
-	return &peer{c.t, conn.(*net.TCPConn)}
+	return &peer{t: c.t, TCPConn: conn.(*net.TCPConn)}
 }
 
 func (p *peer) send(pieces ...[]byte) {
@@ -124,7 +166,7 @@ func (p *peer) expectGone() {
 // expectEcho sends a line and expects it back, and then the end.
 func (c *central) expectEcho(line string) {
 	c.t.Helper()
-	c.dial().expectEcho(line)
+	c.dialTo(c.Address().String(), net.Dialer{}).expectEcho(line)
 }
 
 func (p *peer) expectEcho(line string) {
@@ -169,5 +211,5 @@ func same(got, want []byte) error {
 // reset ends the connection with a reset.
 func (p *peer) reset() {
 	_ = p.SetLinger(0)
-	p.Close()
+	p.TCPConn.Close()
 }

@@ -29,6 +29,7 @@ func (s *session) flush() {
 		return // the connection was closed by a write
 	}
 	s.flushing = true
+	s.claim()
 	replies := s.shard.replies[:0]
 	for {
 		j := s.next()
@@ -63,12 +64,12 @@ func (s *session) flush() {
 	if len(s.jobs) > 1 && s.short.hasWritten(s.jobs[0]) {
 		s.shard.mail.put(letter{do: func() {}}) // the first is in the mailbox, and the next must not wait for the sweep
 	}
-	s.short.pass(s.count-uint64(len(s.jobs)), s.owes())
+	s.pass()
 	switch {
 	case len(s.jobs) > 0:
 	case s.parked:
 		s.unpark()
-	case s.state == draining && s.isTail():
+	case s.state == draining && s.inputEnded:
 		s.linger()
 	case s.state == closed:
 		s.shard.forget(s)
@@ -95,7 +96,7 @@ func (s *session) linger() {
 	}
 	s.state, s.lingering = draining, true
 	s.closeAfter = time.Now().Add(lingerTime)
-	if s.isTail() {
+	if s.inputEnded {
 		s.closeAfter = time.Now().Add(tailTime)
 	}
 	s.endOutput()
@@ -106,9 +107,10 @@ func (s *session) linger() {
 func (s *session) endOutput() {
 	switch {
 	case len(s.jobs) > 0 || s.owes():
-	case s.isTail():
+	case s.inputEnded:
 		s.close()
 	default:
+		s.sayEnd()
 		_ = unix.Shutdown(s.conn.Fd(), unix.SHUT_WR) // it may be gone already, which is as good
 	}
 }
@@ -118,6 +120,7 @@ func (s *session) close() {
 	if s.state == closed {
 		return
 	}
+	s.sayEnd()
 	switch conn := s.conn.(type) {
 	case tail:
 		s.ended(nil)

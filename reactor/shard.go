@@ -39,6 +39,8 @@ type shard struct {
 	query    codec.WinnersQuery
 	resume   codec.Resume
 	replies  []byte
+	opened   []byte // what came in over TLS
+	sealed   []byte // what is to go out over TLS, see takeSealed
 }
 
 func newShard(s *Server) *shard {
@@ -72,10 +74,16 @@ func (sh *shard) stop() error {
 func (sh *shard) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	session := c.Context().(*session)
 	session.conn, session.opened = c, true
-	session.short.use(c.Fd())
 	session.place = len(sh.sessions)
 	sh.sessions = append(sh.sessions, session)
 	sh.mail.open(c.EventLoop())
+	if session.secure != nil {
+		if err := session.openSecured(); err != nil {
+			sh.server.logFailure("identify_agency", session.peer, err)
+			return nil, gnet.Close
+		}
+	}
+	session.short.use(c.Fd(), session.secure)
 	return nil, gnet.None
 }
 
@@ -87,7 +95,11 @@ func (sh *shard) OnTraffic(c gnet.Conn) gnet.Action {
 		return gnet.None
 	}
 	data, _ := c.Next(-1) // everything, so that gnet never buffers any
-	session.receive(data)
+	if session.secure != nil {
+		session.receiveSealed(data)
+	} else {
+		session.receive(data)
+	}
 	return gnet.None
 }
 
@@ -96,12 +108,11 @@ func (sh *shard) OnClose(c gnet.Conn, err error) gnet.Action {
 	session := c.Context().(*session)
 	if errors.Is(err, io.EOF) {
 		session.finishLine()
-		if len(session.jobs) > 0 && session.short.hasWritten(session.jobs[0]) {
-			sh.mail.empty() // what is written is no reason to go on
-		}
+		session.takeWritten()
 		if session.goOn(c) {
 			return gnet.None
 		}
+		session.sayEnd()
 	}
 	session.ended(err)
 	return gnet.None

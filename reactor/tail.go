@@ -32,10 +32,9 @@ func (s *session) goOn(c gnet.Conn) bool {
 	if err != nil {
 		return false
 	}
-	s.short.use(0)
+	s.short.use(0, nil)
 	s.conn = tail(fd)
-	s.state, s.lingering, s.decoder = draining, true, codec.Decoder{}
-	s.closeAfter = time.Now().Add(tailTime)
+	s.endInput()
 	if s.waiting {
 		s.waiting = false
 		s.awaitRoom()
@@ -43,7 +42,19 @@ func (s *session) goOn(c gnet.Conn) bool {
 	return true
 }
 
-func (s *session) isTail() bool {
-	_, ok := s.conn.(tail)
-	return ok
+// takeWritten takes back what is answered already: that is no reason to go on.
+func (s *session) takeWritten() {
+	if len(s.jobs) > 0 && s.short.hasWritten(s.jobs[0]) {
+		s.shard.mail.empty()
+	}
+}
+
+// endInput has the conversation end with the replies to come.
+func (s *session) endInput() {
+	if s.inputEnded { // over TLS the end of file may follow
+		return
+	}
+	s.inputEnded = true
+	s.state, s.lingering, s.decoder = draining, true, codec.Decoder{}
+	s.closeAfter = time.Now().Add(tailTime)
 }
