@@ -90,7 +90,9 @@ func (a *agency) unfit(address string, err error) error {
 	if text == "" {
 		text = a.distrusted(err)
 	}
-	if text == "" && (errors.As(err, new(tls.RecordHeaderError)) || errors.Is(err, errEchoed)) {
+	// Only what comes first has the connection in its error; rubbish later is an accident.
+	header := tls.RecordHeaderError{}
+	if text == "" && (errors.As(err, &header) && header.Conn != nil || errors.Is(err, errEchoed)) {
 		text = "speaks no TLS: call its TLS port, or leave out --tls-ca, --tls-cert and --tls-key"
 	}
 	if text == "" {
