@@ -51,7 +51,7 @@ func (a *agency) leave(err error) bool {
 }
 
 // secure does the handshake on a connection to the address. When it returns an
-// error, the connection is closed. The error is an *unfitError when another call
+// error, the connection is closed. The error is that of unfit when another call
 // would end in the same way.
 func (a *agency) secure(ctx context.Context, address string, conn net.Conn, config *tls.Config) (*tls.Conn, error) {
 	config = config.Clone()
@@ -82,7 +82,7 @@ func (a *agency) secure(ctx context.Context, address string, conn net.Conn, conf
 	return nil, fmt.Errorf("the TLS handshake: %w", err)
 }
 
-// unfit returns the error for an address at which a handshake, or the first
+// unfit returns the *failure for an address at which a handshake, or the first
 // read after it, has ended with err, or nil when the next call may do better. A
 // central that stops or starts ends no handshake in one of these ways.
 func (a *agency) unfit(address string, err error) error {
@@ -98,7 +98,7 @@ func (a *agency) unfit(address string, err error) error {
 	if text == "" {
 		return nil
 	}
-	return &unfitError{address, text, err}
+	return failed("connect", &unfitError{address, text, err})
 }
 
 // distrust says why the agency does not trust the central, or "".
