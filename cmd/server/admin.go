@@ -2,19 +2,22 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"sync"
 	"sync/atomic"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/rs/zerolog"
 	"loteria/admin"
+	"loteria/cmd/internal/settings"
 	"loteria/reactor"
 )
 
 // newAdmin returns what shows the central, and what closes it again. With no
-// address for it nobody sees it.
-func newAdmin(c config, log zerolog.Logger) (shown *admin.Server, closeAdmin func()) {
-	shown = admin.New(admin.Config{
+// address for it nobody sees it. certificate returns the configuration of a
+// connection over TLS.
+func newAdmin(c config, certificate func() *tls.Config, log zerolog.Logger, journal reactor.Journal) (shown *admin.Server, closeAdmin func(), err error) {
+	config := admin.Config{
 		Address:  c.admin,
 		Contest:  c.contest,
 		Central:  c.sharedName(),
@@ -23,10 +26,22 @@ func newAdmin(c config, log zerolog.Logger) (shown *admin.Server, closeAdmin fun
 		Hosts:    c.adminHosts,
 		Profiles: c.profiles,
 		Log:      log,
-	})
-	if c.admin == "" {
-		return shown, func() {}
+		Journal:  journal,
 	}
+	if c.admin == "" {
+		return admin.New(config), func() {}, nil
+	}
+	if c.adminAccess.tls {
+		config.TLS = certificate
+	}
+	if c.adminAccess.tokenFile != "" {
+		file, err := admin.OpenToken(c.adminAccess.tokenFile, log)
+		if err != nil {
+			return nil, nil, &settings.Error{Key: "ADMIN_TOKEN_FILE", Problem: err.Error()}
+		}
+		config.Token = file.Token
+	}
+	shown = admin.New(config)
 	// It is there from before the ledger is read until after it is closed.
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -34,7 +49,7 @@ func newAdmin(c config, log zerolog.Logger) (shown *admin.Server, closeAdmin fun
 	return shown, func() {
 		cancel()
 		running.Wait()
-	}
+	}, nil
 }
 
 // showLedger has a ledger that is far away shown, also before it is open. opened

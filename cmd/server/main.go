@@ -84,7 +84,10 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 		log.Warn().Str("action", "ignore_setting").Str("result", "success").Str("reason", warning).Send()
 	}
 
-	shown, closeAdmin := newAdmin(c, log)
+	shown, closeAdmin, err := newAdmin(c, nil, log, journal)
+	if err != nil {
+		return err
+	}
 	defer closeAdmin()
 	waits := new(waiting)
 	opened := showLedger(shown, c.place(), waits)
@@ -94,7 +97,7 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 	var ledger ledger
 	var contest *lottery.Contest
 	var announced bool
-	err := stop.wait("the opening of the contest", func() (err error) {
+	err = stop.wait("the opening of the contest", func() (err error) {
 		ledger, contest, announced, err = openContest(ctx, c, log, shown.Committed, waits)
 		return err
 	})
