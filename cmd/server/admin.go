@@ -2,21 +2,21 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/rs/zerolog"
 	"loteria/admin"
 	"loteria/cmd/internal/settings"
+	"loteria/internal/certs"
 	"loteria/reactor"
 )
 
 // newAdmin returns what shows the central, and what closes it again. With no
-// address for it nobody sees it. certificate returns the configuration of a
-// connection over TLS.
-func newAdmin(c config, certificate func() *tls.Config, log zerolog.Logger, journal reactor.Journal) (shown *admin.Server, closeAdmin func(), err error) {
+// address for it nobody sees it. certificates may be nil.
+func newAdmin(c config, certificates *certs.Store, log zerolog.Logger, journal reactor.Journal) (shown *admin.Server, closeAdmin func(), err error) {
 	config := admin.Config{
 		Address:  c.admin,
 		Contest:  c.contest,
@@ -32,7 +32,7 @@ func newAdmin(c config, certificate func() *tls.Config, log zerolog.Logger, jour
 		return admin.New(config), func() {}, nil
 	}
 	if c.adminAccess.tls {
-		config.TLS = certificate
+		config.TLS = certificates.ServerConfig
 	}
 	if c.adminAccess.tokenFile != "" {
 		file, err := admin.OpenToken(c.adminAccess.tokenFile, log)
@@ -42,6 +42,9 @@ func newAdmin(c config, certificate func() *tls.Config, log zerolog.Logger, jour
 		config.Token = file.Token
 	}
 	shown = admin.New(config)
+	if certificates != nil {
+		shown.ShowCertificate(func() time.Time { return certificates.Status().Expires })
+	}
 	// It is there from before the ledger is read until after it is closed.
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

@@ -27,6 +27,9 @@ func checkAdminAccess(s *settings.Set, c *config) error {
 		s.Ignore("ADMIN_TLS", noAdmin)
 		c.adminAccess = adminAccess{}
 	}
+	if c.adminAccess.tls {
+		return s.Require("ADMIN_TLS is set, and HTTPS needs the central's certificate", "TLS_CERT", "TLS_KEY")
+	}
 	return nil
 }
 
