@@ -63,6 +63,7 @@ func (s *Server) Stats() Stats {
 		CutConnections:     s.cut.get(),
 		ParkedQueries:      s.queries.get(),
 		TLSConnections:     s.secured.get(),
+		Handshakes:         s.handshakes.count(),
 		FailedHandshakes:   s.failed.get(),
 		WaitingFrames:      s.frames.get(),
 		WaitingBytes:       s.waiting.get(),
@@ -72,6 +73,9 @@ func (s *Server) Stats() Stats {
 		Loops:              len(s.shards),
 		MaxWindowFrames:    s.config.WindowFrames,
 		MaxWindowBytes:     s.config.WindowBytes,
+	}
+	if s.config.TLS != nil {
+		stats.MaxHandshakes = s.config.TLS.MaxHandshakes
 	}
 	for _, shard := range s.shards {
 		stats.WindowFrames = max(stats.WindowFrames, shard.windowFrames.get())
