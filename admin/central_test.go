@@ -56,6 +56,7 @@ type central struct {
 	url         string // of the admin port
 	log         *logBuffer
 
+	tls           *reactor.TLS // nil is no port for TLS
 	client        *http.Client // nil is the default one
 	authorization string       // the header of each request; may be empty
 }
@@ -136,6 +137,7 @@ func (c *central) openOn(ledger lottery.Ledger, observer reactor.Observer) {
 	c.contest = contest
 	c.reactor = reactor.New(reactor.Config{
 		Address:        "127.0.0.1:0",
+		TLS:            c.tls,
 		Backlog:        128,
 		Loops:          2,
 		MaxConnections: 100,

@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"loteria/codec"
 	"loteria/internal/certs"
+	"loteria/reactor"
 )
 
 // issuer is an authority, and the files of a central that has its certificate.
@@ -35,7 +36,11 @@ func newIssuer(t testing.TB) *issuer {
 	folder := t.TempDir()
 	i := &issuer{t: t, authority: authority, files: certs.Files{
 		Certificate: filepath.Join(folder, "central.pem"), Key: filepath.Join(folder, "central-key.pem"),
+		Authorities: filepath.Join(folder, "authority.pem"),
 	}}
+	if err := os.WriteFile(i.files.Authorities, authority.Certificate, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	i.renew(time.Time{})
 	if i.store, err = certs.Open(i.files); err != nil {
 		t.Fatal(err)
@@ -86,9 +91,9 @@ func showSecured(t testing.TB, agencies int) (*central, *issuer) {
 
 func TestTLS(t *testing.T) {
 	c, _ := showSecured(t, 1)
-	if log := c.log.String(); !strings.Contains(log, `"action":"admin_listen","result":"success","scheme":"https","address":"`) {
-		t.Errorf("the log has\n%s", log)
-	}
+	c.await("the log says how it is reached", func() bool {
+		return strings.Contains(c.log.String(), `"action":"admin_listen","result":"success","scheme":"https","address":"`)
+	})
 	if code, header, _ := c.get("/api/state"); code != 401 || header.Get("Strict-Transport-Security") != "" {
 		t.Errorf("without the token there is %d %v", code, header)
 	}
@@ -206,5 +211,69 @@ func TestPageOverTLS(t *testing.T) {
 	p.await("over TLS", "0 de 1 agencias terminaron", "en vivo")
 	c.dial().ask(batch(1, 3), codec.TypeSuccess)
 	p.awaitRow(1, "enviando", "3", "–")
+	p.expectNothingWrong(c.url)
+}
+
+// What there is of the agencies' port for TLS, of one that proves who it is and of
+// one that does not.
+func TestAgenciesOverTLS(t *testing.T) {
+	w := needBrowser(t)
+	const shown = `["tls-connections", "tls-handshakes"].map((id) => document.getElementById(id)).map((e) => e.checkVisibility() ? e.innerText : "").join("; ")`
+	plain := start(t, 1)
+	p := w.open(t, plain.url, "es")
+	p.await("without such a port", "0 de 1 agencias terminaron")
+	p.awaitText("without such a port", shown, "; ")
+
+	i := newIssuer(t)
+	c := show(t, 1, nil)
+	c.tls = &reactor.TLS{
+		Address: "127.0.0.1:0", Config: i.store.Config, Identify: i.store.Identify,
+		HandshakeTimeout: patience, MaxHandshakes: 64,
+	}
+	c.open(t.TempDir(), c.admin.Observer())
+	c.listen()
+	p = w.open(t, c.url, "es")
+	p.awaitText("before anybody is there", shown, "Conexiones TLS\n0; Negociaciones TLS\n0 de 64")
+
+	pair, err := i.authority.Agency(1, time.Time{}, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := tls.X509KeyPair(pair.Certificate, pair.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := i.clientConfig()
+	config.Certificates = []tls.Certificate{certificate}
+	address := c.reactor.TLSAddress().String()
+	conn, err := tls.Dial("tcp", address, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	(&peer{t, conn, bufio.NewReader(conn)}).ask(batch(1, 3), codec.TypeSuccess)
+	stranger, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	if _, err := stranger.Write([]byte("GET / HTTP/1.1\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	expectClosed(t, stranger)
+	stalled, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stalled.Close()
+	p.awaitText("an agency, one that has failed, one that says nothing", shown, "Conexiones TLS\n1; Negociaciones TLS\n1 de 64, 1 fallida")
+	c.await("the state has the same", func() bool { return c.state().TLS == TLS{1, 1, 64, 1} })
+	for name, want := range map[string]float64{
+		"loteria_tls_connections": 1, "loteria_tls_handshakes": 1, "loteria_tls_handshakes_limit": 64, "loteria_tls_handshakes_failed_total": 1,
+	} {
+		if got := c.samples()[name]; got != want {
+			t.Errorf("%s is %v, expected %v", name, got, want)
+		}
+	}
 	p.expectNothingWrong(c.url)
 }
