@@ -38,6 +38,8 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		err = checkHealth(c)
 	case c.check:
 		err = checkLedger(signals.Context(), c, stdout)
+	case c.acta.verify != "":
+		err = verifyActa(signals.Context(), c, stdout)
 	case c.export != "":
 		err = exportLedger(signals.Context(), c, stdout, stderr)
 	case c.importFrom.isGiven():
@@ -86,6 +88,10 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 
 	shown, closeAdmin := newAdmin(c, log)
 	defer closeAdmin()
+	record, err := newActaKeeper(c, shown.ShowActa, log)
+	if err != nil {
+		return err
+	}
 	waits := new(waiting)
 	opened := showLedger(shown, c.place(), waits)
 	ctx, cancel := context.WithCancel(ctx)
@@ -94,8 +100,14 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 	var ledger ledger
 	var contest *lottery.Contest
 	var announced bool
-	err := stop.wait("the opening of the contest", func() (err error) {
+	err = stop.wait("the opening of the contest", func() (err error) {
 		ledger, contest, announced, err = openContest(ctx, c, log, shown.Committed, waits)
+		if err != nil {
+			return err
+		}
+		if err = record.verify(ctx, waits); err != nil {
+			_ = contest.Close() // what the acta is not is told
+		}
 		return err
 	})
 	switch {
@@ -149,8 +161,10 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 		}
 	})
 	watching.Go(func() { announce(ctx, server, shown, log) })
+	endRecord := record.start(contest, ctx.Done(), stop.over)
 	err = server.Run(ctx)
 	cancel()
+	defer endRecord()
 	if err != nil { // the ledger may be what hangs
 		return errors.Join(err, stop.wait("the watch over the ledger", func() error { watching.Wait(); return nil }))
 	}

@@ -76,7 +76,7 @@ func (b *Builder) Acta(c Contest) (*Acta, error) {
 		Opened:   Time{c.Times.Opened.UTC()},
 		Closed:   Time{c.Times.Closed.UTC()},
 		Drawn:    Time{c.Times.Drawn.UTC()},
-		Ledger:   Ledger{b.rows, b.bytes, sum(b.ledger)},
+		Ledger:   b.Ledger(),
 		Agencies: make([]Agency, len(c.Endings)),
 	}
 	for i, how := range c.Endings {
@@ -91,6 +91,18 @@ func (b *Builder) Acta(c Contest) (*Acta, error) {
 	}
 	return a, nil
 }
+
+// Has reports whether the rows are those that an acta has of an agency.
+func (b *Builder) Has(a *Agency) bool {
+	var s sums
+	if a.Agency >= 1 && a.Agency <= len(b.agencies) {
+		s = b.agencies[a.Agency-1]
+	}
+	return a.Bets == s.bets && a.Bytes == s.bytes && a.SHA256 == sum(s.rows)
+}
+
+// Ledger returns what all the rows are.
+func (b *Builder) Ledger() Ledger { return Ledger{b.rows, b.bytes, sum(b.ledger)} }
 
 // sum returns the digest of what was written to a hash, which may be nil.
 func sum(h hash.Hash) (d Digest) {

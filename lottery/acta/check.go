@@ -129,12 +129,13 @@ func (a *Acta) differences(now *Acta) (found []string) {
 		add("and %d more agencies differ", agencies-maxDifferences)
 	}
 	if agencies == 0 && a.Ledger != now.Ledger {
-		add("the ledger differs, with the same rows of each agency in another order: it has %s, the acta has %s", &now.Ledger, &a.Ledger)
+		add("the ledger differs, with the same rows of each agency in another order: it has %s, the acta has %s", now.Ledger, a.Ledger)
 	}
 	return found
 }
 
-func (l *Ledger) String() string {
+// String says it for people.
+func (l Ledger) String() string {
 	return fmt.Sprintf("%d rows of %d bytes with the SHA-256 %s", l.Rows, l.Bytes, l.SHA256)
 }
 
