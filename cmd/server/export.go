@@ -16,9 +16,16 @@ import (
 // exportBuffer is how much is written at once, in bytes.
 const exportBuffer = 1 << 20
 
-// checkLedger prints what the contest's ledger holds, and what is wrong with it.
+// checkLedger prints what the contest's ledger holds, and what is wrong with it, or
+// with the acta of its draw.
 func checkLedger(ctx context.Context, c config, stdout io.Writer) error {
 	found, err := c.place().check(ctx)
+	if err == nil {
+		var note string
+		if note, err = checkActa(ctx, c); note != "" {
+			found.notes = append(found.notes, note)
+		}
+	}
 	return found.judge(stdout, err)
 }
 
