@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -104,10 +105,35 @@ func TestAdminAccess(t *testing.T) {
 			t.Fatalf("the other token gets %d, the certificate expires at %v", code, expires)
 		}
 	}
-	if code, _, _ := ask("/api/state", adminToken); code != 401 {
-		t.Errorf("the old token gets %d", code)
+	const failures = 150
+	for range failures {
+		if code, _, _ := ask("/api/state", adminToken); code != 401 {
+			t.Fatalf("the old token gets %d", code)
+		}
+	}
+	if code, _, _ := ask("/api/state", otherToken); code != 200 {
+		t.Errorf("the operator gets %d after others have failed", code)
 	}
 	p.stop()
+	// Every failure is accounted for, in few lines when there are many at a time.
+	told := 0
+	for _, line := range p.log {
+		if !strings.Contains(line, "action: admin_login | result: fail | ip: 127.0.0.1") {
+			continue
+		}
+		if _, text, isSum := strings.Cut(line, "suppressed_lines: "); isSum {
+			n, err := strconv.Atoi(text)
+			if err != nil {
+				t.Errorf("the line is %q", line)
+			}
+			told += n
+		} else {
+			told++
+		}
+	}
+	if told < failures+1 {
+		t.Errorf("the log tells of %d failures, expected %d or more", told, failures+1)
+	}
 	if !p.has("action: reload_admin_token | result: success | file: "+token) || p.has("admin_is_open") {
 		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
 	}
