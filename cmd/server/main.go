@@ -82,7 +82,7 @@ func serveLogged(c config, stdout io.Writer) (err error) {
 // serve opens the contest and serves it until ctx is done or the ledger fails.
 // asked receives when an operator wants certificates to be read again.
 func serve(ctx context.Context, c config, asked <-chan os.Signal, log, loopLog zerolog.Logger, journal reactor.Journal) error {
-	log.Debug().Str("action", "config").Str("result", "success").Int("port", c.port).
+	log.Debug().Str("action", "config").Str("result", "success").Func(c.logPort).
 		Int("listen_backlog", c.listenBacklog).Str("logging_level", logline.LevelName(c.logLevel)).Send()
 	for _, warning := range c.warnings {
 		log.Warn().Str("action", "ignore_setting").Str("result", "success").Str("reason", warning).Send()
@@ -171,10 +171,7 @@ func serve(ctx context.Context, c config, asked <-chan os.Signal, log, loopLog z
 		}
 	})
 	watching.Go(func() { announce(ctx, server, shown, log) })
-	renewer := renewer{store: certificates, now: time.Now, log: log}
-	if again, ok := any(server).(identifier); ok {
-		renewer.identifier = again
-	}
+	renewer := renewer{store: certificates, identifier: server, now: time.Now, log: log}
 	watching.Go(func() { renewer.run(ctx, asked) })
 	endRecord := record.start(contest, ctx.Done(), stop.over)
 	err = server.Run(ctx)

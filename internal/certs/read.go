@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // Bounds of what is read, in bytes.
@@ -32,7 +33,7 @@ const (
 // readFile returns a file's content, which has at most so many bytes. The error
 // names the file.
 func readFile(path string, most int64) ([]byte, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would wait for its writer
 	if err != nil {
 		return nil, err
 	}
@@ -176,6 +177,11 @@ func readServer(certificate, key string) (pair tls.Certificate, err error) {
 	}
 	leaf := chain[0]
 	if !isKeyOf(private, leaf) {
+		for i, other := range chain[1:] {
+			if isKeyOf(private, other) {
+				return pair, fmt.Errorf("%s has the certificate of %s as number %d, expected it first, and those of authorities behind it", certificate, key, i+2)
+			}
+		}
 		return pair, fmt.Errorf("%s and %s: %w", certificate, key, ErrOtherKey)
 	}
 	if !isFor(leaf, x509.ExtKeyUsageServerAuth) {
