@@ -77,6 +77,9 @@ func TestPageWithAnActa(t *testing.T) {
 	en.awaitText("at first it is short", whole, "false")
 	en.run(chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Tab))
 	en.awaitText("the second stop", "document.activeElement.id", "acta-short")
+	if nodes := en.nodes(); nodes[node{"DisclosureTriangle", "SHA-256 3f2a9c01…4b5c6d7e"}] != 1 {
+		t.Errorf("a screen reader knows of %v", nodes)
+	}
 	en.run(chromedp.KeyEvent(kb.Enter))
 	en.awaitText("it opens", whole, "true")
 	en.awaitText("it is whole", `document.getElementById("acta-sha256").innerText`, digest)

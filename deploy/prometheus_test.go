@@ -86,7 +86,7 @@ func TestPromtoolAcceptsTheConfigurationWithAToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, comment, found := strings.Cut(string(content), "authority:\n    #\n")
+	_, comment, found := strings.Cut(string(content), "authority.\n    #\n")
 	if !found {
 		t.Fatal("prometheus.yml says nothing of a token")
 	}
