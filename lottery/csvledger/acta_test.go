@@ -112,6 +112,9 @@ func TestKeepActa(t *testing.T) {
 		if err := KeepActa(folder, []byte("another\n"), unsynced); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("another one: %v", err)
 		}
+		if files, err := os.ReadDir(folder); len(files) != 1 {
+			t.Errorf("there are %v, %v", files, err)
+		}
 		content, made, err := LoadActa(folder)
 		if string(content) != "acta\n" || err != nil || time.Since(made) > time.Hour {
 			t.Errorf("it is %q of %v, %v", content, made, err)
@@ -157,7 +160,7 @@ func TestActaFaults(t *testing.T) {
 	for at := 1; at <= calls; at++ {
 		folder := t.TempDir()
 		d := &faultyDisk{at: at}
-		if err := keepActa(d, folder, []byte("acta\n")); !errors.Is(err, errBroken) && err == nil {
+		if err := keepActa(d, folder, []byte("acta\n")); err == nil {
 			t.Errorf("call %d fails, and the error is %v", at, err)
 		}
 		content, _, err := LoadActa(folder)
@@ -168,6 +171,28 @@ func TestActaFaults(t *testing.T) {
 			t.Error(err)
 		}
 		checkFile(t, filepath.Join(folder, ActaFile), "acta\n")
+	}
+}
+
+// TestRenameNew renames where nothing is, also where the file system cannot do that
+// at once.
+func TestRenameNew(t *testing.T) {
+	for name, rename := range map[string]func(from, to string) error{"at once": realDisk{}.renameNew, "after a look": renameUnlessThere} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			from, to := filepath.Join(folder, "from"), filepath.Join(folder, "to")
+			for _, content := range []string{"first", "second"} {
+				writeFile(t, from, content)
+				if err := rename(from, to); (content == "second") != errors.Is(err, fs.ErrExist) {
+					t.Errorf("the %s: %v", content, err)
+				}
+			}
+			checkFile(t, to, "first")
+			checkFile(t, from, "second")
+			if err := rename(to, filepath.Join(folder, "none", "to")); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("into no folder: %v", err)
+			}
+		})
 	}
 }
 
