@@ -73,24 +73,22 @@ func (c *comparison) print(w io.Writer, kept []byte) {
 	}
 }
 
-// checkActa returns what is to be said of the acta of the configured contest, or
-// "" when there is none.
-func checkActa(ctx context.Context, c config) (note string, err error) {
-	kept, _, err := loadActa(c.folder())
-	if err != nil || kept == nil {
-		return "", err
-	}
+// checkActa compares an acta as it is kept with the configured contest, and returns
+// what is to be said of it; "" when the contest cannot be read.
+func checkActa(ctx context.Context, c config, at place, kept []byte) (compared *comparison, note string, err error) {
 	signer, err := c.acta.signer()
 	if err != nil {
-		return "", err
+		return new(comparison), "", err
 	}
-	found, err := compareActa(ctx, c.place(), kept, c.contest, signer)
-	if err != nil {
-		return fmt.Sprintf("%s: SHA-256 %s: it is NOT that of this contest", actaFile, digestOf(kept)), err
-	}
+	compared, err = compareActa(ctx, at, kept, c.contest, signer)
 	by := "not signed"
-	if s := found.acta.Signature; s != nil {
-		by = "signed by " + s.PublicKey.String()
+	switch {
+	case isDifference(err):
+		return compared, fmt.Sprintf("%s: SHA-256 %s: it is NOT that of this contest", actaFile, digestOf(kept)), err
+	case err != nil:
+		return compared, "", err
+	case compared.acta.Signature != nil:
+		by = "signed by " + compared.acta.Signature.PublicKey.String()
 	}
-	return fmt.Sprintf("%s: SHA-256 %s, %s: it is that of this contest", actaFile, digestOf(kept), by), nil
+	return compared, fmt.Sprintf("%s: SHA-256 %s, %s: it is that of this contest", actaFile, digestOf(kept), by), nil
 }

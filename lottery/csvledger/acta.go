@@ -41,11 +41,19 @@ func KeepActa(folder string, content []byte, unsynced bool) error {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 		return fmt.Errorf("keep the acta: another central is writing to %s", folder)
 	}
+	if path := filepath.Join(folder, ActaFile); exists(path) {
+		return &fs.PathError{Op: "keep the acta", Path: path, Err: fs.ErrExist}
+	}
 	d := disk(realDisk{})
 	if unsynced {
 		d = unsyncedDisk{d}
 	}
 	return keepActa(d, folder, content)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // keepActa is KeepActa on some disk. The caller is the only one who does that.

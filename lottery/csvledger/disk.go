@@ -91,7 +91,12 @@ func (realDisk) renameNew(from, to string) error {
 	case !errors.Is(err, unix.EINVAL) && !errors.Is(err, errors.ErrUnsupported):
 		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
 	}
-	// The file system cannot do that (NFS): whoever else writes there is locked out.
+	return renameUnlessThere(from, to)
+}
+
+// renameUnlessThere is for file systems that cannot rename without replacing (NFS):
+// whoever else writes there has to be locked out.
+func renameUnlessThere(from, to string) error {
 	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {
 			err = &fs.PathError{Op: "rename to", Path: to, Err: fs.ErrExist}
