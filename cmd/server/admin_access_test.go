@@ -1,8 +1,11 @@
 package main
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -12,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"loteria/admin"
 	"loteria/internal/certs"
 )
 
@@ -179,5 +183,34 @@ func TestAdminIsOpen(t *testing.T) {
 	p.stop()
 	if p.has("result: fail") {
 		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
+	}
+}
+
+// After the draw, and after another start, the acta that is shown is that of the
+// file.
+func TestAdminShowsTheActa(t *testing.T) {
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	folder := t.TempDir()
+	for _, when := range []string{"after the draw", "after another start"} {
+		p := begin(t, "--admin", "127.0.0.1:0", "--expected-agencies", "1", "--storage-dir", folder, "--draw-without", "1")
+		url := p.admin()
+		var state admin.State
+		for deadline := time.Now().Add(patience); state.Acta == nil; time.Sleep(10 * time.Millisecond) {
+			_, body := get(t, url+"/api/state")
+			if err := json.Unmarshal([]byte(body), &state); err != nil {
+				t.Fatalf("%v: %s", err, body)
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: the state is %s", when, body)
+			}
+		}
+		content, err := os.ReadFile(filepath.Join(folder, "acta.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("%x", sha256.Sum256(content)); state.Acta.SHA256 != want || state.Acta.Signed || time.Since(state.Acta.Made) > time.Hour {
+			t.Errorf("%s: the acta that is shown is %+v, expected the digest %s", when, *state.Acta, want)
+		}
+		p.stop()
 	}
 }
