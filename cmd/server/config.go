@@ -80,7 +80,7 @@ func loadConfig(args, environ []string) (config, error) {
 	if err == nil {
 		err = checkZone(environ)
 	}
-	for _, check := range []func(*settings.Set, *config) error{checkTLSSettings, checkPorts, checkLedgerSettings} {
+	for _, check := range []func(*settings.Set, *config) error{checkTLSSettings, checkPorts, checkAdminAccess, checkLedgerSettings} {
 		if err == nil {
 			err = check(s, &c)
 		}
@@ -203,7 +203,7 @@ func table(c *config) *settings.Set {
 	}, settings.Bool())
 	settings.Add(s, &c.admin, settings.Setting{
 		Key: "ADMIN_ADDRESS", Flag: "admin", Env: "ADMIN_ADDRESS", Default: "127.0.0.1:8080",
-		About: "where the page, the metrics and the checks of health are, over HTTP and for whoever can reach it; never the lottery's port",
+		About: "where the page, the metrics and the checks of health are, over HTTP and for whoever can reach it, unless admin-token-file and admin-tls are given; never the lottery's port",
 	}, settings.Parsed("host:port, the port from 0 (any free one) to 65535, or off", parseAdmin).OrEmpty())
 	settings.Add(s, &c.adminHosts, settings.Setting{
 		Key: "ADMIN_HOSTS", Flag: "admin-hosts", Env: "ADMIN_HOSTS",
