@@ -169,13 +169,17 @@ func TestEveryBitCounts(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer f.Close()
-				for bit := range 8 * len(content) {
+				step := map[string]int{csvledger.LedgerFile: 1, csvledger.ActaFile: 7}[file] // each is tried in package acta
+				if hasDetector {
+					step *= 11 // one goroutine after the other
+				}
+				for bit := 0; bit < 8*len(content); bit += step {
 					content[bit/8] ^= 1 << (bit % 8)
 					if _, err := f.WriteAt(content[bit/8:bit/8+1], int64(bit/8)); err != nil {
 						t.Fatal(err)
 					}
 					for judge, find := range judges {
-						if judge != "verify" && bit%5 != 0 {
+						if judge != "verify" && bit/step%5 != 0 {
 							continue // it has to stay fast
 						}
 						if err := find(); err == nil || !where.MatchString(err.Error()) {
