@@ -642,3 +642,19 @@ func TestActaKeyThatCannotBeUsed(t *testing.T) {
 		t.Errorf("there is %v", files)
 	}
 }
+
+// An import begins a contest, and an acta is of one.
+func TestImportToAnActa(t *testing.T) {
+	source := sampled{bets: 9, endings: allFinished, drawn: true}.write(t)
+	storage := t.TempDir()
+	path := filepath.Join(storage, csvledger.ActaFile)
+	if err := os.WriteFile(path, []byte("{}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var said, problems bytes.Buffer
+	code := run([]string{"--storage-dir", storage, "--import", source}, nil, &said, &problems)
+	if code != 1 || !strings.Contains(problems.String(), "nothing was imported: "+path+" is there") {
+		t.Errorf("exit code %d: %s", code, &problems)
+	}
+	sameFiles(t, contentOf(t, storage), map[string]string{csvledger.ActaFile: "{}\n"})
+}
