@@ -128,20 +128,23 @@ func TestEveryBit(t *testing.T) {
 	for name, test := range map[string]struct {
 		key   ed25519.PrivateKey
 		known acta.Contest
+		step  int // of the bits that are tried
 	}{
-		"unsigned":               {nil, whole},
-		"signed":                 {key, whole},
-		"unsigned, rows alone":   {nil, acta.Contest{}},
-		"signed, rows alone":     {key, acta.Contest{}},
-		"unsigned, without name": {nil, acta.Contest{Terms: whole.Terms, Times: whole.Times, Endings: whole.Endings}},
+		"unsigned":               {nil, whole, 1},
+		"signed":                 {key, whole, 3},
+		"unsigned, rows alone":   {nil, acta.Contest{}, 5},
+		"signed, rows alone":     {key, acta.Contest{}, 1},
+		"unsigned, without name": {nil, acta.Contest{Terms: whole.Terms, Times: whole.Times, Endings: whole.Endings}, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			if hasDetector {
+				test.step *= 5 // it finds nothing here, and takes long
+			}
 			kept := seal(t, b, whole, test.key)
 			if _, err := b.Check(kept, test.known, nil); err != nil {
 				t.Fatal(err)
 			}
-			for bit := range 8 * len(kept) {
+			for bit := 0; bit < 8*len(kept); bit += test.step {
 				kept[bit/8] ^= 1 << (bit % 8)
 				if _, err := b.Check(kept, test.known, nil); err == nil || !where.MatchString(err.Error()) {
 					line := bytes.Count(kept[:bit/8], []byte("\n")) + 1
@@ -149,7 +152,7 @@ func TestEveryBit(t *testing.T) {
 				}
 				kept[bit/8] ^= 1 << (bit % 8)
 			}
-			for size := range kept {
+			for size := 0; size < len(kept); size += test.step {
 				if _, err := b.Check(kept[:size], test.known, nil); err == nil || !where.MatchString(err.Error()) {
 					t.Errorf("the first %d bytes: %v", size, err)
 				}
