@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"loteria/docs/markdown"
 )
@@ -82,9 +83,24 @@ func pattern(line string) *regexp.Regexp {
 }
 
 // converse runs a command as it stands until it has printed every line that the
-// document shows, in any order. One that goes on is interrupted then, as by Ctrl-C;
-// one that ends has to succeed.
+// document shows, in any order. One that reads logs is asked again, for as long as
+// patience lasts: a container may not have logged its line yet.
 func (l *lab) converse(e markdown.Exchange) {
+	l.Helper()
+	for begun := time.Now(); ; {
+		printed, missing := l.say(e)
+		switch {
+		case len(missing) == 0:
+			return
+		case !strings.Contains(e.Text, " logs ") || time.Since(begun) > patience:
+			l.Fatalf("%s: %s does not print\n%s\nbut\n%s", e.Where, e.Text, strings.Join(missing, "\n"), end(printed))
+		}
+	}
+}
+
+// say runs a command once. One that goes on is interrupted when it has printed all
+// that is awaited, as by Ctrl-C; one that ends has to succeed, if nothing is missing.
+func (l *lab) say(e markdown.Exchange) (printed string, missing []string) {
 	l.Helper()
 	c := l.command([]string{"COMPOSE_ANSI=never"}, "sh", "-c", e.Text)
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -101,25 +117,23 @@ func (l *lab) converse(e markdown.Exchange) {
 		ended <- err
 	}()
 
-	var printed strings.Builder
-	missing, interrupted := slices.Clone(e.Prints), false
+	missing = slices.Clone(e.Prints)
+	interrupted := false
+	var all strings.Builder
 	for lines := bufio.NewScanner(output); lines.Scan(); {
-		printed.WriteString(lines.Text() + "\n")
+		all.WriteString(lines.Text() + "\n")
 		missing = slices.DeleteFunc(missing, func(line string) bool { return pattern(line).MatchString(lines.Text()) })
-		if len(missing) == 0 && len(e.Prints) > 0 && !interrupted && goesOn(e.Text) {
+		if len(missing) == 0 && !interrupted && goesOn(e.Text) {
 			interrupted = true
 			if err := syscall.Kill(-c.Process.Pid, syscall.SIGINT); err != nil {
 				l.Error(err)
 			}
 		}
 	}
-	err := <-ended
-	if len(missing) > 0 {
-		l.Fatalf("%s: %s does not print\n%s\nbut\n%s", e.Where, e.Text, strings.Join(missing, "\n"), end(printed.String()))
+	if err := <-ended; err != nil && !interrupted && len(missing) == 0 {
+		l.Fatalf("%s: %s: %v\n%s", e.Where, e.Text, err, end(all.String()))
 	}
-	if err != nil && !interrupted {
-		l.Fatalf("%s: %s: %v\n%s", e.Where, e.Text, err, end(printed.String()))
-	}
+	return all.String(), missing
 }
 
 // goesOn reports whether a command does not end by itself.
