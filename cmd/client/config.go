@@ -59,6 +59,7 @@ type config struct {
 	connectTimeout time.Duration // of one attempt
 
 	bet bet // sent in mode bet
+	tls tlsSettings
 }
 
 // bet is the bet of mode bet as it was given: whether it is valid is judged
@@ -77,6 +78,9 @@ func loadConfig(args, environ []string) (config, error) {
 	if err == nil && c.mode == modeBet {
 		err = s.Require("mode bet needs it",
 			"bet.firstName", "bet.lastName", "bet.document", "bet.birthdate", "bet.number")
+	}
+	if err == nil && c.tls.isOn() {
+		err = s.Require("over TLS it is needed", "tls.ca", "tls.cert", "tls.key")
 	}
 	if strings.Contains(c.serverAddress, ",") && !s.Given("batch.requireResume") {
 		c.needResume = true
@@ -153,7 +157,7 @@ func table(c *config) *settings.Set {
 
 	settings.Add(s, &c.needResume, settings.Setting{
 		Key: "batch.requireResume", Flag: "require-resume", Env: "CLI_BATCH_REQUIRERESUME", Default: "false",
-		About: "send nothing to a central that does not answer RESUME: for agencies behind what closes connections by itself; the default is true with several addresses",
+		About: "send nothing to a central that does not answer RESUME: for agencies behind what closes connections by itself; the default is true with several addresses, and over TLS it is always so",
 	}, settings.Bool())
 
 	settings.Add(s, &c.retryPeriod, settings.Setting{
@@ -170,9 +174,10 @@ func table(c *config) *settings.Set {
 	}, settings.Int(0, 100_000))
 	settings.Add(s, &c.connectTimeout, settings.Setting{
 		Key: "connect.timeout", Flag: "connect-timeout", Env: "CLI_CONNECT_TIMEOUT", Default: "5s",
-		About: "most time for one attempt to connect to an address",
+		About: "most time for one attempt to connect to an address, and as much for the handshake of TLS",
 	}, settings.Duration(time.Millisecond, time.Hour))
 
+	addTLSSettings(s, &c.tls)
 	for _, part := range []struct {
 		into                  *string
 		key, flag, env, about string
