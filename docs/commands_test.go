@@ -70,6 +70,23 @@ var elsewhere = map[string]string{
 	"rm server client && cp -r deploy/server deploy/client .":     "deploy/checkout_test.go:TestCheckoutWithoutSymbolicLinks",
 	"git config core.symlinks true && git checkout server client": "deploy/checkout_test.go:TestCheckoutWithoutSymbolicLinks",
 
+	// Over TLS, and the acta.
+	"make build && go build -o bin/ ./cmd/certs":                      "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"bin/certs --agencies 5 --central-name central.example,localhost": "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"touch certs/revoked.txt":                                         "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"bin/server --contest navidad --storage-dir bets --expected-agencies 5 --port off --tls-port 12346 " +
+		"--tls-cert certs/central.pem --tls-key certs/central-key.pem --tls-client-ca certs/authority.pem --tls-revoked certs/revoked.txt": "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"for id in 1 2 3 4 5; do bin/client --id $id --server-address localhost:12346 --tls-ca certs/authority.pem " +
+		"--tls-cert certs/agency-$id.pem --tls-key certs/agency-$id-key.pem & done; wait": "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"bin/certs --renew central,agency-3":                                 "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"bin/certs --renew central --central-name …":                         "cmd/certs/certs_test.go:TestRenew",
+	"echo 'agency 3 # its laptop was stolen' >>certs/revoked.txt":        "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"go run ./cmd/certs":                                                 "deploy/e2e/tls_test.go:TestTLS",
+	"deploy/mount-certs.sh":                                              "deploy/tls_test.go:TestMountCerts",
+	"docker compose -f docker-compose-dev.yaml -f deploy/tls.yaml up -d": "deploy/e2e/tls_test.go:TestTLS",
+	"bin/server --verify FOLDER --acta-public-key acta-public.pem":       "cmd/server/acta_test.go:TestActaOfADraw",
+	"bin/server --check":                                                 "cmd/server/acta_test.go:TestActaOfADraw",
+
 	// The central's own options.
 	`cp "$FOLDER/contest.json" "$FOLDER/bets.csv" "$BACKUP/"`:                           "cmd/backup_test.go:TestBackup",
 	`bin/server --check --storage-dir "$BACKUP"`:                                        "cmd/backup_test.go:TestBackup",
@@ -87,10 +104,13 @@ var elsewhere = map[string]string{
 // others are commands of programs that are neither the project's nor on every
 // machine, and what is only named: nothing runs them.
 var others = map[string]string{
-	"docker compose": "named",
-	"docker kill":    "named",
-	"truncate -s":    "named",
-	"nats …":         "named",
+	"docker compose":                        "named",
+	"docker kill":                           "named",
+	"truncate -s":                           "named",
+	"chmod 600":                             "named",
+	"openssl genpkey":                       "named",
+	"openssl pkey -in acta-key.pem -pubout": "named",
+	"nats …":                                "named",
 	"nats --server nats://operator:PASSWORD@nats1:4222 …":                "NATS' tool",
 	"nats server cluster peer-remove OLD":                                "NATS' tool",
 	"nats stream backup":                                                 "NATS' tool",
@@ -104,7 +124,6 @@ var others = map[string]string{
 
 // awaited are commands of what is not built yet.
 var awaited = map[string]string{
-	"make tls":   "certificates",
 	"server ctl": "the control socket",
 }
 
@@ -113,6 +132,7 @@ var awaited = map[string]string{
 var notCommands = map[string][]string{
 	"README.md":           {"agency-N.csv "},
 	"bench/README.md":     {"2 × AMD EPYC", "before ", "flat  flat%"},
+	"docs/acta.md":        {"{"},
 	"docs/agency-file.md": {"Ana,Ruiz,"},
 	"docs/cluster.md":     {"agencies ──►"},
 	"docs/protocol.md":    {"00000037 01", "agency   ", "3,María José,"},

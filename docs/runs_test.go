@@ -33,13 +33,17 @@ var runs = []run{
 	{"CLI_ID=1 CLI_SERVER_ADDRESS=localhost:12345 CLI_MODE=winners ./bin/client --winners", (*place).ask},
 	{"./bin/server --contest otra", (*place).serveAnother},
 	{"CLI_MODE=bet NOMBRE=Ana APELLIDO=Paz DOCUMENTO=30904465 NACIMIENTO=1999-03-17 NUMERO=7574 ./bin/client", (*place).bet},
+	{"sha256sum acta.json", (*place).digest},
+	{"openssl genpkey -algorithm ed25519 -out acta-key.pem", has("openssl", leaves("acta-key.pem"))},
+	{"openssl pkey -in acta-key.pem -pubout -out acta-public.pem", has("openssl", leaves("acta-public.pem"))},
 	{"server --version", prints(`^server \S+ (\(.*\) )?go1\.\S+ linux/`)},
 	{"make run", prints(`total +78697 +790 +\S+ +10\n`, `bets\.csv has 78697 rows, each agency's as many as it sent\.`)},
+	{"make tls", prints(`total +78697 +790 +\S+ +10\n`, `bets\.csv has 78697 rows, each agency's as many as it sent\.`)},
 	{"make run DATA=folder", (*place).runWithOtherData},
 	{"CONTEST=loteria-nacional bash generar-compose.sh docker-compose-dev.yaml 5", (*place).generateTheCommitted},
 	{"chmod -R a+rX server/ client/ .data", leaves("server/config.ini", "client/config.yaml", ".data/datasets.zip")},
-	{"iconv -f UTF-16 -t UTF-8", translates("\xff\xfe\xf1\x00", "ñ")},
-	{"iconv -f WINDOWS-1252 -t UTF-8", translates("\xf1", "ñ")},
+	{"iconv -f UTF-16 -t UTF-8", has("iconv", translates("\xff\xfe\xf1\x00", "ñ"))},
+	{"iconv -f WINDOWS-1252 -t UTF-8", has("iconv", translates("\xf1", "ñ"))},
 	{`tr '\r' '\n'`, translates("a\rb", "a\nb")},
 }
 
@@ -74,6 +78,7 @@ type place struct {
 	central *exec.Cmd // that runs, if any
 	log     *logs     // of that central
 	address string    // of that central
+	said    string    // by the central before it
 }
 
 // copyProject copies the project's files as they are here.
@@ -175,13 +180,19 @@ func leaves(names ...string) func(*place, string) {
 	}
 }
 
-// translates gives something to a command, which makes that of it.
-func translates(from, to string) func(*place, string) {
+// has runs a command where there is the program, which not every machine has.
+func has(program string, try func(*place, string)) func(*place, string) {
 	return func(p *place, command string) {
-		program, _, _ := strings.Cut(command, " ")
 		if _, err := exec.LookPath(program); err != nil {
 			p.Skipf("there is no %s", program)
 		}
+		try(p, command)
+	}
+}
+
+// translates gives something to a command, which makes that of it.
+func translates(from, to string) func(*place, string) {
+	return func(p *place, command string) {
 		shell := p.shell(command)
 		shell.Stdin = strings.NewReader(from)
 		if output, err := shell.Output(); err != nil || string(output) != to {
@@ -274,9 +285,17 @@ func (p *place) ask(command string) {
 
 // serveAnother begins another lottery, of one agency.
 func (p *place) serveAnother(command string) {
+	p.await("action: acta | result: success")
 	p.stop()
-	p.expect(p.log.seen.String(), `action: sorteo \| result: success`, `action: exit \| result: success`)
+	p.said = p.log.seen.String()
+	p.expect(p.said, `action: sorteo \| result: success`, `action: exit \| result: success`)
 	p.serve("EXPECTED_AGENCIES=1 " + command)
+}
+
+// digest is what the central has said of the acta.
+func (p *place) digest(command string) {
+	digest, _, _ := strings.Cut(p.output(command), " ")
+	p.expect(p.said, `action: acta \| result: success \| .*sha256: `+digest)
 }
 
 // bet sends one bet, which wins, some times.

@@ -76,13 +76,12 @@ func TestLedgerSettings(t *testing.T) {
 		"reopen":                  {nats + " --reopen", "", "", "flag --reopen: is for a contest in a folder", nil},
 		"no sync":                 {nats + " --fsync=never", "", "", "", []string{"flag --fsync: FSYNC is for a contest in a folder"}},
 		"sync":                    {nats + " --fsync=always", "", "", "", nil},
-		"folder":                  {nats + " --storage-dir=/var/bets", "", "", "", []string{"flag --storage-dir: STORAGE_DIR is for a contest in a folder"}},
-		"folder of the file":      {nats, "", "STORAGE_DIR = /var/bets", "", []string{"config.ini: STORAGE_DIR"}},
-		"folder of the image":     {nats, "STORAGE_DIR=/bets", "", "", nil},
+		"folder":                  {nats + " --storage-dir=/var/bets", "", "", "", nil}, // for the acta
 		"NATS settings alone": {"--nats-creds=x.creds --central=A", "NATS_REPLICAS=1", "", "", []string{
 			"flag --nats-creds: NATS_CREDS", "NATS_REPLICAS is for a ledger in NATS", "flag --central: CENTRAL"}},
 		"NATS settings of an import": {"--import=nats://a --contest=navidad --nats-creds=x.creds", "", "", "", nil},
 		"import without a name":      {"--import=nats://a", "", "", "CONTEST: is not set, but servers of NATS are given", nil},
+		"verify and check":           {"--verify=y --check", "", "", "flag --check: cannot be with --verify", nil},
 		"two actions":                {"--check --export=x", "", "", "flag --check: cannot be with --export", nil},
 		"export and import":          {"--import=y --export=x", "", "", "flag --export: cannot be with --import", nil},
 		"central":                    {nats + " --central=a|b", "", "", `--central`, nil},

@@ -38,6 +38,8 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		err = checkHealth(c)
 	case c.check:
 		err = checkLedger(signals.Context(), c, stdout)
+	case c.acta.verify != "":
+		err = verifyActa(signals.Context(), c, stdout)
 	case c.export != "":
 		err = exportLedger(signals.Context(), c, stdout, stderr)
 	case c.importFrom.isGiven():
@@ -92,6 +94,10 @@ func serve(ctx context.Context, c config, asked <-chan os.Signal, log, loopLog z
 	}
 	shown, closeAdmin := newAdmin(c, log)
 	defer closeAdmin()
+	record, err := newActaKeeper(c, shown.ShowActa, log)
+	if err != nil {
+		return err
+	}
 	waits := new(waiting)
 	opened := showLedger(shown, c.place(), waits)
 	ctx, cancel := context.WithCancel(ctx)
@@ -102,6 +108,12 @@ func serve(ctx context.Context, c config, asked <-chan os.Signal, log, loopLog z
 	var announced bool
 	err = stop.wait("the opening of the contest", func() (err error) {
 		ledger, contest, announced, err = openContest(ctx, c, log, shown.Committed, waits)
+		if err != nil {
+			return err
+		}
+		if err = record.verify(ctx, waits); err != nil {
+			_ = contest.Close() // what the acta is not is told
+		}
 		return err
 	})
 	switch {
@@ -158,8 +170,10 @@ func serve(ctx context.Context, c config, asked <-chan os.Signal, log, loopLog z
 	watching.Go(func() { announce(ctx, server, shown, log) })
 	renewer := renewer{store: certificates, identifier: server, now: time.Now, log: log}
 	watching.Go(func() { renewer.run(ctx, asked) })
+	endRecord := record.start(contest, ctx.Done(), stop.over)
 	err = server.Run(ctx)
 	cancel()
+	defer endRecord()
 	if err != nil { // the ledger may be what hangs
 		return errors.Join(err, stop.wait("the watch over the ledger", func() error { watching.Wait(); return nil }))
 	}

@@ -92,13 +92,12 @@ type Command struct {
 
 // programs are the words that a command begins with. In a sentence only what has
 // more than that is one: elsewhere a program is named, not told to be run.
-var programs = regexp.MustCompile(`^(?:\./)?(?:bin/)?(?:make|go|gofmt|docker|git|bash|sh|server|client|goals|peers|deploy/[a-z-]+\.sh|` +
-	`systemctl|systemd-sysusers|journalctl|install|sudo|nohup|cp|mv|rm|mkdir|cd|cat|chmod|chown|diff|truncate|sha256sum|` +
+var programs = regexp.MustCompile(`^(?:\./)?(?:bin/)?(?:make|go|gofmt|docker|git|bash|sh|server|client|certs|goals|peers|deploy/[a-z-]+\.sh|` +
+	`systemctl|systemd-sysusers|journalctl|install|sudo|nohup|cp|mv|rm|mkdir|touch|echo|for|cd|cat|chmod|chown|diff|truncate|sha256sum|` +
 	`curl|ssh|openssl|nats|kubectl|helm|promtool|python3?|iconv|tr)$`)
 
 var (
 	assignment = regexp.MustCompile(`^[A-Z_]+=(?:"[^"]*"|[^ ]*) +`)
-	comment    = regexp.MustCompile(`\s+# .*$`)
 	codeSpan   = regexp.MustCompile("`([^`]+)`")
 	logged     = regexp.MustCompile(`action: \w+ \| result: `)
 )
@@ -114,6 +113,27 @@ func IsCommand(text string) bool {
 	}
 	word, _, more := strings.Cut(text, " ")
 	return (more || set) && programs.MatchString(word)
+}
+
+// loop matches one that is whole.
+var loop = regexp.MustCompile(`^for .* done\b`)
+
+// withoutComment is a line without what is said about it.
+func withoutComment(line string) string {
+	quote := byte(0)
+	for i := range len(line) {
+		switch c := line[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\'' || c == '"':
+			quote = c
+		case strings.HasPrefix(line[i:], " # "):
+			return strings.TrimRight(line[:i], " ")
+		}
+	}
+	return strings.TrimRight(line, " ")
 }
 
 // IsCommands reports whether each line of a block is a command. One with prompts
@@ -136,14 +156,23 @@ func (b Block) IsLog() bool { return logged.MatchString(b.Lines[0]) }
 // Commands are those in blocks, and in spans of code of the text.
 func (d Document) Commands() (all []Command) {
 	add := func(text string, line int) {
-		all = append(all, Command{comment.ReplaceAllString(text, ""), fmt.Sprintf("%s:%d", d.Name, line)})
+		all = append(all, Command{withoutComment(text), fmt.Sprintf("%s:%d", d.Name, line)})
 	}
 	for _, b := range d.Blocks {
+		unfinished := false
 		for i, line := range b.Lines {
 			text, prompted := strings.CutPrefix(strings.TrimSpace(line), prompt)
-			if prompted || b.IsCommands() && text != "" && !strings.HasPrefix(text, "#") {
+			switch {
+			case unfinished:
+				last := &all[len(all)-1]
+				last.Text = strings.TrimSuffix(last.Text, " \\") + " " + withoutComment(text)
+			case prompted || b.IsCommands() && text != "" && !strings.HasPrefix(text, "#"):
 				add(text, b.Line+i)
+			default:
+				continue
 			}
+			last := all[len(all)-1].Text
+			unfinished = strings.HasSuffix(last, " \\") || strings.HasPrefix(last, "for ") && !loop.MatchString(last)
 		}
 	}
 	for _, p := range d.Paragraphs() {
@@ -172,7 +201,7 @@ func (d Document) Exchanges() (all []Exchange) {
 			text := strings.TrimSpace(line)
 			switch command, prompted := strings.CutPrefix(text, prompt); {
 			case prompted:
-				all = append(all, Exchange{Command: Command{comment.ReplaceAllString(command, ""), fmt.Sprintf("%s:%d", d.Name, b.Line+i)}})
+				all = append(all, Exchange{Command: Command{withoutComment(command), fmt.Sprintf("%s:%d", d.Name, b.Line+i)}})
 			case text != "":
 				all[len(all)-1].Prints = append(all[len(all)-1].Prints, text)
 			}

@@ -72,6 +72,18 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
+// A command may have several lines, and # inside of quotes begins no comment.
+func TestCommandsOfSeveralLines(t *testing.T) {
+	var got []string
+	for _, c := range Parse("p", "    make \\\n      a   # what\n    echo 'b # c' \"# d\"  # e\n    for i in 1 2; do\n      sh $i &\n    done; wait\n    cp a b\n").Commands() {
+		got = append(got, c.Where+" "+c.Text)
+	}
+	want := []string{"p:1 make a", `p:3 echo 'b # c' "# d"`, "p:4 for i in 1 2; do sh $i & done; wait", "p:7 cp a b"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%q, want\n%q", got, want)
+	}
+}
+
 // Text that ends in the middle is read to its end.
 func TestUnfinished(t *testing.T) {
 	for _, content := range []string{"", "\n", "```", "```\n", "```\nmake x", "    ", "    \n\n", "    make x", "`make x", "$ ", "    $ ", "|", "#"} {

@@ -1,0 +1,6 @@
+//go:build race
+
+package main
+
+// hasDetector is whether this test runs with the race detector.
+const hasDetector = true
