@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 COMPOSE := docker compose -f docker-compose-dev.yaml
 STATICCHECK := go tool staticcheck
-MISSPELL := go tool misspell -error -i comando,argumentos,problemas,terminales,terminaron
+MISSPELL := go tool misspell -error -i comando,argumentos,momento,problemas,terminales,terminaron
 SCRIPTS := generar-compose.sh validar-echo-server.sh deploy/local-images.sh deploy/mount-certs.sh .ci/run
 
 # No line is longer than so many characters. Tables, and blocks of code, which are
