@@ -190,7 +190,7 @@ func TestDocumentsNameTheUser(t *testing.T) {
 		user := strings.TrimPrefix(file[slices.IndexFunc(file, func(line string) bool { return strings.HasPrefix(line, "USER ") })], "USER ")
 		uid, gid, _ := strings.Cut(user, ":")
 		for name, says := range map[string]string{
-			"README.md":         "el usuario " + uid + "\ndel grupo " + gid,
+			"README.md":         "el usuario " + uid + " del grupo " + gid,
 			"docs/operators.md": `docker run --rm -v "$PWD/bets:/bets" busybox chown ` + user + " /bets",
 		} {
 			document, err := os.ReadFile(filepath.Join(root, name))
