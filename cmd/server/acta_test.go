@@ -441,7 +441,29 @@ func TestActaOfADraw(t *testing.T) {
 			}
 		}
 	}
-	// One bit, by the real command.
+	// Some bits, by the real command.
+	for file, content := range files {
+		if file == csvledger.StateFile {
+			continue
+		}
+		for i := range 3 {
+			bit := (2*i + 1) * 8 * len(content) / 7
+			changed := []byte(content)
+			changed[bit/8] ^= 1 << (bit % 8)
+			if err := os.WriteFile(filepath.Join(folder, file), changed, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			for _, args := range [][]string{{"--verify", folder}, {"--check"}, nil} {
+				p := begin(t, append(args, "--storage-dir", storage, "--contest", "navidad", "--expected-agencies", "1")...)
+				if code := p.end(); code != 1 || p.has("action: listen") || !where.MatchString(p.stderr.String()) {
+					t.Errorf("%q, bit %d of %s: exit code %d: %s", args, bit, file, code, &p.stderr)
+				}
+			}
+		}
+		if err := os.WriteFile(filepath.Join(folder, file), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	path := filepath.Join(folder, csvledger.LedgerFile)
 	rows := strings.Replace(files[csvledger.LedgerFile], "Santiago", "Santiaga", 1)
 	if err := os.WriteFile(path, []byte(rows), 0o644); err != nil {
@@ -641,4 +663,20 @@ func TestActaKeyThatCannotBeUsed(t *testing.T) {
 	if files := contentOf(t, storage); len(files) > 0 {
 		t.Errorf("there is %v", files)
 	}
+}
+
+// An import begins a contest, and an acta is of one.
+func TestImportToAnActa(t *testing.T) {
+	source := sampled{bets: 9, endings: allFinished, drawn: true}.write(t)
+	storage := t.TempDir()
+	path := filepath.Join(storage, csvledger.ActaFile)
+	if err := os.WriteFile(path, []byte("{}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var said, problems bytes.Buffer
+	code := run([]string{"--storage-dir", storage, "--import", source}, nil, &said, &problems)
+	if code != 1 || !strings.Contains(problems.String(), "nothing was imported: "+path+" is there") {
+		t.Errorf("exit code %d: %s", code, &problems)
+	}
+	sameFiles(t, contentOf(t, storage), map[string]string{csvledger.ActaFile: "{}\n"})
 }

@@ -95,6 +95,23 @@ func TestTimesOfAnother(t *testing.T) {
 	}
 }
 
+// TestDeadlineAfterTheDraw does not change the deadline that betting had: the acta of
+// the draw has it.
+func TestDeadlineAfterTheDraw(t *testing.T) {
+	folder := t.TempDir()
+	c := openContest(t, folder, 1)
+	c.MustFinish(1)
+	<-c.Drawn()
+	before := readFile(t, filepath.Join(folder, StateFile))
+	if err := wait(func(done func(error)) {
+		c.ledger.SetDeadline(time.Time{}, time.Date(2099, 12, 24, 18, 0, 0, 0, time.UTC), done)
+	}); err != nil {
+		t.Error(err)
+	}
+	c.Close()
+	checkFile(t, filepath.Join(folder, StateFile), before)
+}
+
 // TestKeepActa keeps one, once, whatever is in its way from before.
 func TestKeepActa(t *testing.T) {
 	for _, unsynced := range []bool{false, true} {

@@ -76,12 +76,13 @@ func (k *keeper) note(at *time.Time) {
 // now returns the time as it is kept: people read it, and no clock is more exact.
 func now(clock func() time.Time) time.Time { return clock().UTC().Truncate(time.Millisecond) }
 
-// setDeadline notes the deadline, when it is still the one before.
+// setDeadline notes the deadline, when it is still the one before. After the draw it
+// stays: it is of no use any more, and the acta has the one that betting had.
 func (k *keeper) setDeadline(before, deadline time.Time, done func(error)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
-	case k.deadline.Equal(deadline):
+	case k.deadline.Equal(deadline), k.drawn:
 	case k.deadline.Equal(before):
 		k.deadline, k.dirty = deadline.UTC(), true
 	default:

@@ -382,7 +382,7 @@ var tallySeed = maphash.MakeSeed()
 func (n *tally) isNew(w *wreck, files map[string]string) bool {
 	var h maphash.Hash
 	h.SetSeed(tallySeed)
-	fmt.Fprint(&h, w.stored, w.finished, w.missing, w.drawn, len(w.synced), len(w.most), files)
+	fmt.Fprint(&h, w.stored, w.finished, w.missing, w.drawn, w.acta, len(w.synced), len(w.most), files)
 	if n.seen[h.Sum64()] {
 		return false
 	}

@@ -66,7 +66,7 @@ type Replica struct {
 type Report struct {
 	Stream   string
 	Terms    lottery.Terms
-	Times    lottery.Times // of the stream, and of the messages in it: as NATS has stored them
+	Times    lottery.Times // when NATS has stored the first message, the last end of an agency's betting, and the draw
 	Messages uint64
 	Rows     uint64
 	Bytes    uint64         // of the rows

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"loteria/lottery"
@@ -99,7 +98,6 @@ func (r *reader) read(ctx context.Context, terms lottery.Terms, visit func(lotte
 	damaged, err := r.readAll(ctx, "", v, visit)
 	report := v.report()
 	report.Terms.Agencies = terms.Agencies
-	report.Times.Opened = r.created.UTC().Truncate(time.Millisecond)
 	for _, server := range slices.Sorted(maps.Keys(damaged)) {
 		report.Damaged = append(report.Damaged, Copy{Server: server, Missing: damaged[server]})
 	}
@@ -176,6 +174,6 @@ func openReader(ctx context.Context, c Config) (r *reader, terms lottery.Terms, 
 		err = &DamageError{Stream: r.stream, Found: fmt.Sprintf("the number of agencies %.40q in its metadata", text), Expected: "a contest's stream"}
 		return nil, terms, nil, err
 	}
-	r.agencies, r.created = terms.Agencies, info.Created
+	r.agencies = terms.Agencies
 	return r, terms, func() { closeConn(conn, gone) }, nil
 }

@@ -207,13 +207,19 @@ func (v *verifier) setDeadline(sequence uint64, header nats.Header, payload []by
 	if err := follows(header, v.deadline.last); err != nil {
 		return err
 	}
-	v.deadline = deadlineSeen{last: sequence}
-	if !v.withRows || len(payload) == 0 {
+	v.deadline.last = sequence
+	if !v.withRows {
 		return nil
 	}
-	var err error
-	if v.deadline.time, err = time.Parse(time.RFC3339Nano, string(payload)); err != nil {
-		return found("a time as RFC 3339 has it, or nothing", "the deadline %.40q", payload)
+	var deadline time.Time
+	if len(payload) > 0 {
+		var err error
+		if deadline, err = time.Parse(time.RFC3339Nano, string(payload)); err != nil {
+			return found("a time as RFC 3339 has it, or nothing", "the deadline %.40q", payload)
+		}
+	}
+	if v.drawn == 0 { // a central that does not know of the draw yet may still set one
+		v.deadline.time = deadline
 	}
 	return nil
 }
@@ -249,12 +255,19 @@ func follows(header nats.Header, last uint64) error {
 }
 
 // isNoted reports whether the contest keeps when the message that was let through
-// last was stored: one that closed a chain, or the draw.
-func (v *verifier) isNoted() bool { return v.noted != nil }
+// last was stored: the first one, one that closed a chain, or the draw.
+func (v *verifier) isNoted() bool { return v.messages == 1 || v.noted != nil }
 
-// note notes when that was.
+// note notes when that was. It is a time of the message, which a backup of the
+// stream has; when the stream was made is another one after it is restored.
 func (v *verifier) note(stored time.Time) {
-	*v.noted, v.noted = stored.UTC().Truncate(time.Millisecond), nil
+	stored = stored.UTC().Truncate(time.Millisecond)
+	if v.messages == 1 {
+		v.times.Opened = stored
+	}
+	if v.noted != nil {
+		*v.noted, v.noted = stored, nil
+	}
 }
 
 // seenTimes returns the times that are known by now.

@@ -3,6 +3,7 @@ package natsledger
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,13 +85,28 @@ func TestSample(t *testing.T) {
 			}
 		}
 		// The draw is message 10, and nothing but the last chain's end before it counts.
-		times := lottery.Times{Closed: time.Unix(int64(noted[1]), 1_000_000).UTC(), Drawn: time.Unix(10, 1_000_000).UTC()}
-		if len(noted) != 3 || noted[2] != 10 || v.seenTimes() != times || closed.Closed != times.Closed {
+		times := lottery.Times{Opened: time.Unix(1, 1_000_000).UTC(), Closed: time.Unix(8, 1_000_000).UTC(), Drawn: time.Unix(10, 1_000_000).UTC()}
+		if !slices.Equal(noted, []int{1, 3, 8, 10}) || v.seenTimes() != times || closed.Closed != times.Closed {
 			t.Errorf("of the messages %v the times are %+v, want %+v", noted, v.seenTimes(), times)
 		}
 		if err := v.finish(10); err != nil || v.drawn != 10 || v.chains[0].bets != 5 || len(v.chains[0].winners) != 2 {
 			t.Errorf("%+v, %v", v, err)
 		}
+	}
+}
+
+// A deadline that comes after the draw is not the one that betting had: the
+// acta of the draw would be another one.
+func TestDeadlineAfterTheDraw(t *testing.T) {
+	v := newVerifier("s", 2, true)
+	late := &nats.Msg{Subject: "s.deadline", Data: []byte("2040-01-02T03:04:05Z"), Header: nats.Header{"Nats-Expected-Last-Subject-Sequence": {"7"}}}
+	for i, m := range append(sample(), late) {
+		if _, _, err := v.message(uint64(i+1), m.Subject, m.Header, m.Data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := v.report().Terms.Deadline; got.Year() != 2030 {
+		t.Errorf("the deadline is %v, want that of 2030", got)
 	}
 }
 
