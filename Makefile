@@ -1,7 +1,13 @@
 SHELL := /bin/bash
 COMPOSE := docker compose -f docker-compose-dev.yaml
 STATICCHECK := go tool staticcheck
+MISSPELL := go tool misspell -error -i comando,argumentos,momento,problemas,terminales,terminaron
 SCRIPTS := generar-compose.sh validar-echo-server.sh deploy/local-images.sh deploy/mount-certs.sh .ci/run
+
+# No line is longer than so many characters. Tables, and blocks of code, which are
+# indented, may be: what they show has its own length.
+GO_WIDTH := 200
+TEXT_WIDTH := 140
 
 .DEFAULT_GOAL := help
 
@@ -91,7 +97,7 @@ fuzz: ## every fuzz target for FUZZTIME (10m)
 	done
 
 .PHONY: lint
-lint: ## gofmt, vet, staticcheck, and shellcheck where it is installed
+lint: ## gofmt, vet, staticcheck, spelling, the length of lines, and shellcheck where it is installed
 	@unformatted=$$(gofmt -l .) && { [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }; }
 	go vet ./...
 	go vet -tags e2e ./deploy/e2e
@@ -99,6 +105,12 @@ lint: ## gofmt, vet, staticcheck, and shellcheck where it is installed
 	$(STATICCHECK) -tags e2e ./deploy/e2e
 	cd bench/peers && go vet ./... && $$(go -C ../.. tool -n staticcheck) ./...
 	cd cluster && go vet ./... && $$(go -C .. tool -n staticcheck) ./...
+	@long=$$(git ls-files '*.go' | LC_ALL=C.UTF-8 xargs grep -nE '^.{$(GO_WIDTH)}.' | cut -c 1-$(TEXT_WIDTH)); \
+		[ -z "$$long" ] || { printf 'longer than $(GO_WIDTH) characters:\n%s\n' "$$long"; exit 1; }
+	@long=$$(git ls-files '*.md' | LC_ALL=C.UTF-8 xargs grep -nE '^.{$(TEXT_WIDTH)}.' | \
+		grep -vE '^[^:]+:[0-9]+:(    |\|)' | cut -c 1-$(TEXT_WIDTH)); \
+		[ -z "$$long" ] || { printf 'longer than $(TEXT_WIDTH) characters:\n%s\n' "$$long"; exit 1; }
+	@git ls-files '*.go' '*.md' '*.sh' '*.yaml' '*.yml' '*.html' '*.js' '*.css' '*.service' '*.env' Makefile .ci/run | xargs $(MISSPELL)
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "shellcheck is not installed: skipped"; fi
 
 .PHONY: pictures
@@ -112,9 +124,10 @@ e2e: ## the end-to-end tests in containers; makes what cannot be pulled
 	go test -tags e2e -count=1 -timeout 30m -v ./deploy/e2e
 
 .PHONY: docker-image
+docker-image: VERSION = $(shell git describe --always --dirty --tags 2>/dev/null)
 docker-image: ## the images server:latest and client:latest
-	docker build -f ./server/Dockerfile -t server:latest .
-	docker build -f ./client/Dockerfile -t client:latest .
+	docker build --build-arg "VERSION=$(VERSION)" -f ./server/Dockerfile -t server:latest .
+	docker build --build-arg "VERSION=$(VERSION)" -f ./client/Dockerfile -t client:latest .
 
 .PHONY: docker-compose-up
 docker-compose-up: docker-image ## the containers of docker-compose-dev.yaml, in the background

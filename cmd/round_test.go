@@ -107,7 +107,8 @@ func (a tally) String() string {
 	for _, key := range slices.Sorted(maps.Keys(a.kills)) {
 		kills = append(kills, fmt.Sprintf("%s %d", key, a.kills[key]))
 	}
-	return fmt.Sprintf("%d lotteries, %d kills (%s), %d recoveries of which %d cut a torn row (%d bytes), %d resumes, %d connections lost, %d attempts to connect in vain, %d draws whose line a kill took, %d that a restart made",
+	return fmt.Sprintf("%d lotteries, %d kills (%s), %d recoveries of which %d cut a torn row (%d bytes), %d resumes, "+
+		"%d connections lost, %d attempts to connect in vain, %d draws whose line a kill took, %d that a restart made",
 		a.lotteries, a.total, strings.Join(kills, ", "), a.recoveries, a.torn, a.tornBytes, a.resumes, a.losses, a.refused, a.unsaid, a.silent)
 }
 

@@ -74,25 +74,31 @@ func TestCheckoutWithCRLF(t *testing.T) {
 
 // Where Git makes no symbolic links, README says how to have the folders.
 func TestCheckoutWithoutSymbolicLinks(t *testing.T) {
-	const copyFolders = "rm server client && cp -r deploy/server deploy/client ."
 	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(readme), copyFolders) {
-		t.Errorf("README.md does not say: %s", copyFolders)
-	}
-	c := newClone(t, "[core]\n\tsymlinks = false\n")
-	if output := c.run("bash", "generar-compose.sh", "compose.yaml", "1"); !strings.Contains(output, "README") {
-		t.Errorf("without its folders the generator says %q", output)
-	}
-	c.run("sh", "-c", copyFolders)
-	for _, name := range []string{"server/Dockerfile", "server/config.ini", "client/Dockerfile", "client/config.yaml"} {
-		if _, err := os.Stat(filepath.Join(c.dir, name)); err != nil {
-			t.Error(err)
-		}
-	}
-	if output := c.run("bash", "generar-compose.sh", "compose.yaml", "1"); strings.Contains(output, "README") {
-		t.Errorf("with its folders the generator says %q", output)
+	for name, command := range map[string]string{
+		"copied": "rm server client && cp -r deploy/server deploy/client .",
+		"linked": "git config core.symlinks true && git checkout server client",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !strings.Contains(string(readme), "`"+command+"`") {
+				t.Errorf("README.md does not say: %s", command)
+			}
+			c := newClone(t, "[core]\n\tsymlinks = false\n")
+			if output := c.run("bash", "generar-compose.sh", "compose.yaml", "1"); !strings.Contains(output, "README") {
+				t.Errorf("without its folders the generator says %q", output)
+			}
+			c.run("sh", "-c", command)
+			for _, name := range []string{"server/Dockerfile", "server/config.ini", "client/Dockerfile", "client/config.yaml"} {
+				if _, err := os.Stat(filepath.Join(c.dir, name)); err != nil {
+					t.Error(err)
+				}
+			}
+			if output := c.run("bash", "generar-compose.sh", "compose.yaml", "1"); strings.Contains(output, "README") {
+				t.Errorf("with its folders the generator says %q", output)
+			}
+		})
 	}
 }

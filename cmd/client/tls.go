@@ -22,7 +22,8 @@ func addTLSSettings(s *settings.Set, t *tlsSettings) {
 		into                  *string
 		key, flag, env, about string
 	}{
-		{&t.files.Authorities, "tls.ca", "tls-ca", "CLI_TLS_CA", "file with the certificate of the authority that has issued the central's; it and the next two go together, and with them the central's TLS port is called"},
+		{&t.files.Authorities, "tls.ca", "tls-ca", "CLI_TLS_CA",
+			"file with the certificate of the authority that has issued the central's; it and the next two go together, and with them the central's TLS port is called"},
 		{&t.files.Certificate, "tls.cert", "tls-cert", "CLI_TLS_CERT", "file with the agency's certificate, which names it; read again for each connection, so that it can be renewed"},
 		{&t.files.Key, "tls.key", "tls-key", "CLI_TLS_KEY", "file with the key of the agency's certificate"},
 		{&t.serverName, "tls.serverName", "tls-server-name", "CLI_TLS_SERVERNAME", "name in the central's certificate, where it is another one than the host of its address"},

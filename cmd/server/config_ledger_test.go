@@ -64,20 +64,21 @@ func TestLedgerSettings(t *testing.T) {
 		problem       string   // of the one line, or "" when they are taken
 		ignored       []string // of the warnings
 	}{
-		"nothing":                    {"", "", "", "", nil},
-		"NATS":                       {nats, "", "", "", nil},
-		"no name":                    {"--ledger=nats://a", "", "", "CONTEST: is not set, but LEDGER names servers of NATS", nil},
-		"a folder":                   {"--ledger=/var/bets", "", "", `flag --ledger: LEDGER: "/var/bets" is not allowed; allowed: addresses of servers, like nats://`, nil},
-		"certificate":                {nats + " --nats-cert=c.pem --nats-key=k.pem --nats-ca=ca.pem --nats-creds=x.creds", "", "", "", nil},
-		"certificate without key":    {nats + " --nats-cert=c.pem", "", "", "NATS_KEY: is not set, but NATS_CERT is given", nil},
-		"key without certificate":    {nats + " --nats-key=k.pem", "", "", "NATS_CERT: is not set, but NATS_KEY is given", nil},
-		"replicas":                   {nats + " --nats-replicas=5", "", "", "", nil},
-		"two replicas":               {nats + " --nats-replicas=2", "", "", "allowed: 1, 3 or 5", nil},
-		"reopen":                     {nats + " --reopen", "", "", "flag --reopen: is for a contest in a folder", nil},
-		"no sync":                    {nats + " --fsync=never", "", "", "", []string{"flag --fsync: FSYNC is for a contest in a folder"}},
-		"sync":                       {nats + " --fsync=always", "", "", "", nil},
-		"folder":                     {nats + " --storage-dir=/var/bets", "", "", "", nil}, // for the acta
-		"NATS settings alone":        {"--nats-creds=x.creds --central=A", "NATS_REPLICAS=1", "", "", []string{"flag --nats-creds: NATS_CREDS", "NATS_REPLICAS is for a ledger in NATS", "flag --central: CENTRAL"}},
+		"nothing":                 {"", "", "", "", nil},
+		"NATS":                    {nats, "", "", "", nil},
+		"no name":                 {"--ledger=nats://a", "", "", "CONTEST: is not set, but LEDGER names servers of NATS", nil},
+		"a folder":                {"--ledger=/var/bets", "", "", `flag --ledger: LEDGER: "/var/bets" is not allowed; allowed: addresses of servers, like nats://`, nil},
+		"certificate":             {nats + " --nats-cert=c.pem --nats-key=k.pem --nats-ca=ca.pem --nats-creds=x.creds", "", "", "", nil},
+		"certificate without key": {nats + " --nats-cert=c.pem", "", "", "NATS_KEY: is not set, but NATS_CERT is given", nil},
+		"key without certificate": {nats + " --nats-key=k.pem", "", "", "NATS_CERT: is not set, but NATS_KEY is given", nil},
+		"replicas":                {nats + " --nats-replicas=5", "", "", "", nil},
+		"two replicas":            {nats + " --nats-replicas=2", "", "", "allowed: 1, 3 or 5", nil},
+		"reopen":                  {nats + " --reopen", "", "", "flag --reopen: is for a contest in a folder", nil},
+		"no sync":                 {nats + " --fsync=never", "", "", "", []string{"flag --fsync: FSYNC is for a contest in a folder"}},
+		"sync":                    {nats + " --fsync=always", "", "", "", nil},
+		"folder":                  {nats + " --storage-dir=/var/bets", "", "", "", nil}, // for the acta
+		"NATS settings alone": {"--nats-creds=x.creds --central=A", "NATS_REPLICAS=1", "", "", []string{
+			"flag --nats-creds: NATS_CREDS", "NATS_REPLICAS is for a ledger in NATS", "flag --central: CENTRAL"}},
 		"NATS settings of an import": {"--import=nats://a --contest=navidad --nats-creds=x.creds", "", "", "", nil},
 		"import without a name":      {"--import=nats://a", "", "", "CONTEST: is not set, but servers of NATS are given", nil},
 		"verify and check":           {"--verify=y --check", "", "", "flag --check: cannot be with --verify", nil},

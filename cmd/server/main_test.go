@@ -525,7 +525,8 @@ func TestCheck(t *testing.T) {
 		code   int
 		says   []string
 	}{
-		"whole":   {row + row, 0, []string{"bets.csv: 2 rows, 86 bytes; state: none", "contest.json is missing: a start needs it, or --reopen", "agency 1: 2 bets, digest ", ", 2 on the winning number", "nothing is damaged"}},
+		"whole": {row + row, 0, []string{"bets.csv: 2 rows, 86 bytes; state: none", "contest.json is missing: a start needs it, or --reopen",
+			"agency 1: 2 bets, digest ", ", 2 on the winning number", "nothing is damaged"}},
 		"torn":    {row + row[:9], 0, []string{"1 rows", "9 bytes at the end", "nothing is damaged"}},
 		"damaged": {row + "x" + row + row, 1, []string{"1 rows"}},
 	} {

@@ -233,14 +233,17 @@ func TestCertificatesThatAreRefused(t *testing.T) {
 		says string // the log, as a pattern
 		told string // the agency, by an alert
 	}{
-		"none":                 {nil, `tls_handshake .* client didn't provide a certificate`, "certificate required"},
-		"of another authority": {[]tls.Certificate{c.agencyOf(newAuthority(t), 1, time.Time{}, time.Time{})}, `tls_handshake .*loteria:agency:1.*signed by unknown authority`, "unknown certificate authority|certificate required"},
-		"expired":              {[]tls.Certificate{c.agencyOf(c.Authority, 1, now.Add(-2*hour), now.Add(-hour))}, `tls_handshake .*loteria:agency:1.*has expired or is not yet valid`, "expired certificate|bad certificate"},
-		"not yet valid":        {[]tls.Certificate{c.agencyOf(c.Authority, 1, now.Add(hour), now.Add(2*hour))}, `tls_handshake .*loteria:agency:1.*has expired or is not yet valid`, "expired certificate|bad certificate"},
-		"a central's":          {[]tls.Certificate{central}, `tls_handshake .*incompatible key usage`, "bad certificate"},
-		"of no agency":         {[]tls.Certificate{c.nameless()}, `tls_handshake .* the certificate names no agency: it has no URI like loteria:agency:7`, "bad certificate"},
-		"revoked, by agency":   {[]tls.Certificate{c.agency(3)}, `tls_handshake .* revoked: all of agency 3 are`, "bad certificate"},
-		"revoked, by serial":   {[]tls.Certificate{serial}, `tls_handshake .* revoked \(agency 4, serial number ` + certs.SerialOf(serial.Leaf), "bad certificate"},
+		"none": {nil, `tls_handshake .* client didn't provide a certificate`, "certificate required"},
+		"of another authority": {[]tls.Certificate{c.agencyOf(newAuthority(t), 1, time.Time{}, time.Time{})},
+			`tls_handshake .*loteria:agency:1.*signed by unknown authority`, "unknown certificate authority|certificate required"},
+		"expired": {[]tls.Certificate{c.agencyOf(c.Authority, 1, now.Add(-2*hour), now.Add(-hour))},
+			`tls_handshake .*loteria:agency:1.*has expired or is not yet valid`, "expired certificate|bad certificate"},
+		"not yet valid": {[]tls.Certificate{c.agencyOf(c.Authority, 1, now.Add(hour), now.Add(2*hour))},
+			`tls_handshake .*loteria:agency:1.*has expired or is not yet valid`, "expired certificate|bad certificate"},
+		"a central's":        {[]tls.Certificate{central}, `tls_handshake .*incompatible key usage`, "bad certificate"},
+		"of no agency":       {[]tls.Certificate{c.nameless()}, `tls_handshake .* the certificate names no agency: it has no URI like loteria:agency:7`, "bad certificate"},
+		"revoked, by agency": {[]tls.Certificate{c.agency(3)}, `tls_handshake .* revoked: all of agency 3 are`, "bad certificate"},
+		"revoked, by serial": {[]tls.Certificate{serial}, `tls_handshake .* revoked \(agency 4, serial number ` + certs.SerialOf(serial.Leaf), "bad certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var conn net.Conn

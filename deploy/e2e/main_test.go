@@ -79,7 +79,8 @@ func lookForOthers() error {
 			return fmt.Errorf("these tests need a Docker engine: %w: %s", err, output)
 		}
 		if found := ownNames.FindAllString(string(output), -1); found != nil {
-			return fmt.Errorf("there are %s of this project that these tests would destroy: %s; remove them (make docker-compose-down, docker compose -f deploy/cluster.yaml down --volumes) and run the tests again",
+			return fmt.Errorf("there are %s of this project that these tests would destroy: %s; "+
+				"remove them (make docker-compose-down, docker compose -f deploy/cluster.yaml down --volumes) and run the tests again",
 				what, strings.Join(found, ", "))
 		}
 	}

@@ -56,7 +56,8 @@ func TestWatchStates(t *testing.T) {
 		{name: "deleted", err: jetstream.ErrStreamNotFound, problem: "no stream s any more", blocks: true},
 		{name: "made again", info: change(func(i *jetstream.StreamInfo) { i.Created = time.Unix(2, 0) }), problem: "another contest", blocks: true, to: "b"},
 		{name: "no leader", info: change(func(i *jetstream.StreamInfo) { i.Cluster.Leader = "" }), problem: "no leader"},
-		{name: "a hole", info: change(func(i *jetstream.StreamInfo) { i.State.Msgs, i.State.NumDeleted = 9, 1 }), problem: "server a leads the stream s although its copy lacks messages", blocks: true, to: "b"},
+		{name: "a hole", info: change(func(i *jetstream.StreamInfo) { i.State.Msgs, i.State.NumDeleted = 9, 1 }),
+			problem: "server a leads the stream s although its copy lacks messages", blocks: true, to: "b"},
 		{name: "no beginning", info: change(func(i *jetstream.StreamInfo) { i.State.Msgs, i.State.FirstSeq = 9, 2 }), problem: "server a leads", blocks: true, to: "b"},
 		{name: "lost", info: change(func(i *jetstream.StreamInfo) { i.State.Lost = &jetstream.LostStreamData{Msgs: []uint64{5}} }), problem: "server a leads", blocks: true, to: "b"},
 		{name: "one is whole and current", info: change(func(i *jetstream.StreamInfo) {

@@ -4,30 +4,50 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
-// version is the command's name, the module's version or else the revision it
-// was built from, and Go's version.
+// release is the version of a program that was built where Go cannot know it, as
+// in an image, for which there is no repository: go build -ldflags "-X …=v1.2.3".
+var release string
+
+// version is the command's name, what it was built from, and Go's version.
 func (s *Set) version() string {
-	version := "devel"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = versionOf(info)
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		info = new(debug.BuildInfo)
 	}
-	return fmt.Sprintf("%s %s %s %s/%s\n", s.name, version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("%s %s %s %s/%s\n", s.name, versionOf(release, info), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-func versionOf(info *debug.BuildInfo) string {
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
+// versionOf is the release, or else the module's version, with the commit, its
+// time and whether files were changed since, as far as they are known and the
+// version does not say them.
+func versionOf(release string, info *debug.BuildInfo) string {
+	if release != "" {
+		return release
 	}
-	version := "devel"
+	const short = 12 // digits of a commit, as in a module's version
+	version, details := strings.TrimSuffix(info.Main.Version, "+dirty"), []string{}
+	if version == "" || version == "(devel)" {
+		version = "devel"
+	}
+	vcs := map[string]string{}
 	for _, setting := range info.Settings {
-		switch {
-		case setting.Key == "vcs.revision":
-			version = setting.Value
-		case setting.Key == "vcs.modified" && setting.Value == "true":
-			version += "+dirty"
+		vcs[setting.Key] = setting.Value
+	}
+	commit := vcs["vcs.revision"]
+	if commit = commit[:min(short, len(commit))]; commit != "" && !strings.Contains(version, commit) {
+		details = append(details, commit)
+		if time := vcs["vcs.time"]; time != "" {
+			details = append(details, time)
 		}
 	}
-	return version
+	if vcs["vcs.modified"] == "true" {
+		details = append(details, "modified")
+	}
+	if len(details) == 0 {
+		return version
+	}
+	return version + " (" + strings.Join(details, ", ") + ")"
 }

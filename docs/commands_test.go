@@ -1,0 +1,289 @@
+package docs_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// elsewhere are the tests of make test and make e2e that run commands of the
+// documents, or what these stand for. TestCommands runs the others.
+var elsewhere = map[string]string{
+	// Both are what runs all that is here.
+	"make test": "docs/commands_test.go:TestEveryCommandIsRun",
+	"make e2e":  "deploy/e2e/main_test.go:TestMain",
+
+	"make watch":                        "cmd/run/stay_test.go:TestStay",
+	"make cluster":                      "cluster/demo/demo_test.go:TestClusterWithTheCommittedData",
+	"make chaos":                        "cmd/chaos_test.go:TestKills",
+	"make fuzz":                         "codec/fuzz_test.go:FuzzDecoder",
+	"make bench":                        "bench/goals/main_test.go:TestGoals",
+	"make bench DATA=folder":            "bench/goals/main_test.go:TestGoals",
+	"make bench-cluster":                "cluster/bench/main_test.go:TestBench",
+	"make bench-cluster BEFORE=d2c9e4c": "cluster/bench/main_test.go:TestBench",
+	"make bench-cluster PROFILES=run/profiles":                        "cluster/bench/main_test.go:TestBench",
+	"go tool pprof -top -cum bin/server run/profiles/coalesced.pprof": "cluster/bench/main_test.go:TestBench",
+	"go run ./bench/load":                                             "bench/load/main_test.go:TestRun",
+	"go run ./cmd/dataset":                                            "cmd/dataset/dataset_test.go:TestCommittedDataIsWhatTheGeneratorMakes",
+
+	// The exercises.
+	"bash generar-compose.sh docker-compose-dev.yaml 5":                                             "deploy/e2e/documents_test.go:TestExercises",
+	"CLI_MODE=bet NUMERO=7574 DOCUMENTO=30904465 bash generar-compose.sh docker-compose-dev.yaml 2": "deploy/e2e/documents_test.go:TestExercises",
+	"docker compose up": "deploy/e2e/documents_test.go:TestExercises",
+	"docker compose up -d && docker compose logs server client1 | grep 'action: config'": "deploy/e2e/documents_test.go:TestExercises",
+	"docker compose up -d && docker compose logs -f":                                     "deploy/e2e/documents_test.go:TestExercises",
+	"docker compose logs server":                                                         "deploy/e2e/documents_test.go:TestExercises",
+	"docker compose stop -t 10 && docker compose logs --tail 3 server":                   "deploy/e2e/documents_test.go:TestExercises",
+	"sh validar-echo-server.sh":                                                          "deploy/e2e/documents_test.go:TestExercises",
+	"docker compose stop -t 10":                                                          "deploy/e2e/documents_test.go:TestDetailsOfTheExercises",
+	"docker inspect -f '{{.Name}} {{.State.ExitCode}}' server client1":                   "deploy/e2e/documents_test.go:TestDetailsOfTheExercises",
+	"docker cp server:/bets/loteria-nacional/bets.csv .":                                 "deploy/e2e/documents_test.go:TestDetailsOfTheExercises",
+	"docker run --rm -v tp0_bets:/bets:ro busybox cat /bets/loteria-nacional/bets.csv":   "deploy/e2e/documents_test.go:TestDetailsOfTheExercises",
+
+	// Containers.
+	"docker compose up -d":     "deploy/e2e/documents_test.go:TestExercises",
+	"docker compose down":      "deploy/e2e/restart_test.go:TestUnfinishedLotteryGoesOn",
+	"make docker-image":        "deploy/e2e/main_test.go:TestMain",
+	"make docker-compose-up":   "deploy/e2e/restart_test.go:TestMakeTargets",
+	"make docker-compose-down": "deploy/e2e/restart_test.go:TestMakeTargets",
+	"make docker-compose-logs": "deploy/e2e/restart_test.go:TestMakeLogs",
+	"CLI_MODE=echo bash generar-compose.sh docker-compose-dev.yaml 2":                                                          "deploy/e2e/modes_test.go:TestEcho",
+	"docker compose -f docker-compose-dev.yaml -f deploy/observability.yaml up -d":                                             "deploy/e2e/observability_test.go:TestPrometheusSeesTheCentral",
+	"docker compose -f deploy/cluster.yaml up":                                                                                 "deploy/e2e/cluster_test.go:TestClusterLosesAServerAndACentral",
+	`docker run --rm -v "$PWD/bets:/bets" busybox chown 65532:65532 /bets`:                                                     "deploy/e2e/images_test.go:TestFolderOfTheHost",
+	"docker cp server:/bets/loteria-nacional/contest.json backup/ && docker cp server:/bets/loteria-nacional/bets.csv backup/": "deploy/e2e/documents_test.go:TestDetailsOfTheExercises",
+
+	// The service of systemd.
+	"install -m 755 bin/server /usr/local/bin/loteria-server":                             "deploy/e2e/systemd_test.go:TestSystemd",
+	"install -m 644 deploy/systemd/loteria.service /etc/systemd/system/":                  "deploy/e2e/systemd_test.go:TestSystemd",
+	"install -D -m 644 deploy/systemd/loteria.sysusers.conf /etc/sysusers.d/loteria.conf": "deploy/e2e/systemd_test.go:TestSystemd",
+	"install -D -m 644 deploy/systemd/loteria.env /etc/loteria/loteria.env":               "deploy/e2e/systemd_test.go:TestSystemd",
+	"systemd-sysusers && systemctl daemon-reload && systemctl enable --now loteria":       "deploy/e2e/systemd_test.go:TestSystemd",
+	"systemctl stop loteria": "deploy/e2e/systemd_test.go:TestSystemd",
+
+	// Checkouts.
+	"rm server client && cp -r deploy/server deploy/client .":     "deploy/checkout_test.go:TestCheckoutWithoutSymbolicLinks",
+	"git config core.symlinks true && git checkout server client": "deploy/checkout_test.go:TestCheckoutWithoutSymbolicLinks",
+
+	// Over TLS, and the acta.
+	"make build && go build -o bin/ ./cmd/certs":                      "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"bin/certs --agencies 5 --central-name central.example,localhost": "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"touch certs/revoked.txt":                                         "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"bin/server --contest navidad --storage-dir bets --expected-agencies 5 --port off --tls-port 12346 " +
+		"--tls-cert certs/central.pem --tls-key certs/central-key.pem --tls-client-ca certs/authority.pem --tls-revoked certs/revoked.txt": "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"for id in 1 2 3 4 5; do bin/client --id $id --server-address localhost:12346 --tls-ca certs/authority.pem " +
+		"--tls-cert certs/agency-$id.pem --tls-key certs/agency-$id-key.pem & done; wait": "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"bin/certs --renew central,agency-3":                                 "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"bin/certs --renew central --central-name …":                         "cmd/certs/certs_test.go:TestRenew",
+	"echo 'agency 3 # its laptop was stolen' >>certs/revoked.txt":        "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"go run ./cmd/certs":                                                 "deploy/e2e/tls_test.go:TestTLS",
+	"deploy/mount-certs.sh":                                              "deploy/tls_test.go:TestMountCerts",
+	"docker compose -f docker-compose-dev.yaml -f deploy/tls.yaml up -d": "deploy/e2e/tls_test.go:TestTLS",
+	"bin/server --verify FOLDER --acta-public-key acta-public.pem":       "cmd/server/acta_test.go:TestActaOfADraw",
+	"bin/server --check":                                                 "cmd/server/acta_test.go:TestActaOfADraw",
+
+	// The central's own options.
+	`cp "$FOLDER/contest.json" "$FOLDER/bets.csv" "$BACKUP/"`:                           "cmd/backup_test.go:TestBackup",
+	`bin/server --check --storage-dir "$BACKUP"`:                                        "cmd/backup_test.go:TestBackup",
+	"bin/server --check --storage-dir FOLDER":                                           "cmd/backup_test.go:TestBackup",
+	"bin/server --contest navidad --storage-dir /var/lib/loteria --expected-agencies 5": "deploy/e2e/systemd_test.go:TestSystemd",
+	"server --check":          "cmd/server/main_test.go:TestCheck",
+	"server --draw-without 3": "cmd/server/main_test.go:TestDrawWithout",
+	"server --ledger nats://nats1:4222,nats2:4222,nats3:4222 --contest navidad --expected-agencies 5 --central buenos-aires": "cluster/server/start_test.go:TestTwoCentralsDraw",
+	"client --server-address a:12345,b:12345":                            "cluster/demo/demo_test.go:TestClusterWithTheCommittedData",
+	"server --ledger nats://… --contest navidad --export bets.csv":       "cluster/server/import_test.go:TestImportAndBack",
+	"server --contest navidad --storage-dir backup --import nats://…":    "cluster/server/import_test.go:TestImportAndBack",
+	"server --ledger nats://… --contest navidad --import backup/navidad": "cluster/server/import_test.go:TestImportAndBack",
+}
+
+// others are commands of programs that are neither the project's nor on every
+// machine, and what is only named: nothing runs them.
+var others = map[string]string{
+	"docker compose":                        "named",
+	"docker kill":                           "named",
+	"truncate -s":                           "named",
+	"chmod 600":                             "named",
+	"openssl genpkey":                       "named",
+	"openssl pkey -in acta-key.pem -pubout": "named",
+	"nats …":                                "named",
+	"nats --server nats://operator:PASSWORD@nats1:4222 …":                "NATS' tool",
+	"nats server cluster peer-remove OLD":                                "NATS' tool",
+	"nats stream backup":                                                 "NATS' tool",
+	"nats stream edit loteria-navidad --max-bytes 16GiB":                 "NATS' tool",
+	"nats stream rm":                                                     "NATS' tool",
+	"nats stream view loteria-navidad":                                   "NATS' tool",
+	"curl -s http://nats1:8222/varz":                                     "NATS' monitoring port",
+	"ssh -L 8080:127.0.0.1:8080 central":                                 "another machine",
+	"go test -bench Central/window=128 -benchtime 300000x -cpuprofile …": "how a profile was made",
+}
+
+// awaited are commands of what is not built yet.
+var awaited = map[string]string{
+	"server ctl": "the control socket",
+}
+
+// notCommands are blocks of code, by their first lines, that are neither commands
+// nor lines of a log.
+var notCommands = map[string][]string{
+	"README.md":           {"agency-N.csv "},
+	"bench/README.md":     {"2 × AMD EPYC", "before ", "flat  flat%"},
+	"docs/acta.md":        {"{"},
+	"docs/agency-file.md": {"Ana,Ruiz,"},
+	"docs/cluster.md":     {"agencies ──►"},
+	"docs/protocol.md":    {"00000037 01", "agency   ", "3,María José,"},
+}
+
+// A new command needs somebody who runs it: a document that is wrong is found by
+// the first one who tries it.
+func TestEveryCommandIsRun(t *testing.T) {
+	found := map[string]bool{}
+	for _, d := range documents(t) {
+		for _, c := range d.Commands() {
+			found[c.Text] = true
+			if problem := proof(c.Text); problem != "" {
+				t.Errorf("%s: %s: %s", c.Where, c.Text, problem)
+			}
+		}
+	}
+	for _, list := range []map[string]string{elsewhere, others, awaited} {
+		for text := range list {
+			if !found[text] {
+				t.Errorf("no document has the command %s: take it off the list", text)
+			}
+		}
+	}
+	for _, r := range runs {
+		if !found[r.command] {
+			t.Errorf("no document has the command %s, which TestCommands runs", r.command)
+		}
+	}
+}
+
+// proof returns what is missing to know that a command works, or nothing.
+func proof(text string) string {
+	_, isOthers := others[text]
+	_, isAwaited := awaited[text]
+	test, isElsewhere := elsewhere[text]
+	switch {
+	case isOthers, isAwaited, slices.ContainsFunc(runs, func(r run) bool { return r.command == text }):
+		return ""
+	case isElsewhere:
+		file, name, _ := strings.Cut(test, ":")
+		content, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			return err.Error()
+		}
+		if !strings.Contains(string(content), "\nfunc "+name+"(") {
+			return file + " has no " + name
+		}
+		return ""
+	case strings.Contains(text, "go test "):
+		return namesTests(text)
+	}
+	return "nothing runs it: name the test that does, in docs/commands_test.go, or let TestCommands run it"
+}
+
+var goTest = regexp.MustCompile(`^(?:cd (\S+) && )?(?:CHAOS=1 )?go test (-run|-bench) '?([^' ]+)'? (?:-v )?\./(\S+)$`)
+
+// namesTests returns what is wrong with a command that runs tests, all of which
+// make test runs too: it must name some that there are.
+func namesTests(text string) string {
+	parts := goTest.FindStringSubmatch(text)
+	if parts == nil {
+		return "it is not understood which tests it runs"
+	}
+	folder, kind := filepath.Join(root, parts[1], parts[4]), "Test"
+	if parts[2] == "-bench" {
+		kind = "Benchmark"
+	}
+	names, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
+	if err != nil {
+		return err.Error()
+	}
+	declared := regexp.MustCompile(`(?m)^func (` + kind + `\w*)\(`)
+	for alternative := range strings.SplitSeq(parts[3], "|") {
+		wanted, matched := regexp.MustCompile(alternative), false
+		for _, name := range names {
+			content, err := os.ReadFile(name)
+			if err != nil {
+				return err.Error()
+			}
+			for _, one := range declared.FindAllStringSubmatch(string(content), -1) {
+				matched = matched || wanted.MatchString(one[1])
+			}
+		}
+		if !matched {
+			return fmt.Sprintf("%s has no %s that matches %s", folder, kind, alternative)
+		}
+	}
+	return ""
+}
+
+func TestNamesTests(t *testing.T) {
+	for text, right := range map[string]bool{
+		"go test -run TestNamesTests -v ./docs":            true,
+		"CHAOS=1 go test -run 'Names|Links' ./docs":        true,
+		"CHAOS=1 go test -run 'Names|Nothing' ./docs":      false,
+		"go test -run TestNamesTests ./deploy":             false,
+		"go test -bench . ./bench":                         true,
+		"go test -bench . ./docs":                          false,
+		"cd cluster && go test -run TestLotteries ./chaos": true,
+		"go test -run TestNamesTests ./nowhere":            false,
+		"go test ./...":                                    false,
+	} {
+		if problem := namesTests(text); (problem == "") != right {
+			t.Errorf("%s: %q", text, problem)
+		}
+	}
+}
+
+// What looks like something else than commands is that.
+func TestBlocksAreKnown(t *testing.T) {
+	used := map[string]bool{}
+	for _, d := range documents(t) {
+		for _, b := range d.Blocks {
+			if b.IsCommands() || b.IsSession() || b.IsLog() {
+				continue
+			}
+			first := strings.TrimSpace(b.Lines[0])
+			known := slices.IndexFunc(notCommands[d.Name], func(begin string) bool { return strings.HasPrefix(first, begin) })
+			if known < 0 {
+				t.Errorf("%s:%d: is that a command? If not, add its beginning to notCommands, else its program to docs/markdown: %s",
+					d.Name, b.Line, first)
+				continue
+			}
+			used[d.Name+notCommands[d.Name][known]] = true
+		}
+	}
+	for name, begins := range notCommands {
+		for _, begin := range begins {
+			if !used[name+begin] {
+				t.Errorf("%s has no block of code that begins with %q", name, begin)
+			}
+		}
+	}
+}
+
+// Targets of make that documents name are there.
+func TestTargetsAreThere(t *testing.T) {
+	if _, err := exec.LookPath("make"); err != nil {
+		t.Skip("there is no make")
+	}
+	for _, d := range documents(t) {
+		for _, c := range d.Commands() {
+			if _, later := awaited[c.Text]; later || !strings.HasPrefix(c.Text, "make ") || strings.HasSuffix(c.Text, "test") {
+				continue
+			}
+			dry := exec.Command("sh", "-c", strings.Replace(c.Text, "make ", "make --dry-run ", 1))
+			dry.Dir = root
+			if output, err := dry.CombinedOutput(); err != nil {
+				t.Errorf("%s: %s: %v: %s", c.Where, c.Text, err, output)
+			}
+		}
+	}
+}
