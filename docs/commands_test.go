@@ -87,6 +87,10 @@ var elsewhere = map[string]string{
 	"bin/server --verify FOLDER --acta-public-key acta-public.pem":       "cmd/server/acta_test.go:TestActaOfADraw",
 	"bin/server --check":                                                 "cmd/server/acta_test.go:TestActaOfADraw",
 
+	// The admin port.
+	"bin/server --admin 0.0.0.0:8080 --admin-token-file /etc/loteria/admin-token --admin-tls --tls-cert central.pem --tls-key central-key.pem …": "cmd/server/admin_access_test.go:TestAdminAccess",
+	"curl --cacert": "cmd/server/admin_access_test.go:TestAdminAccess",
+
 	// The central's own options.
 	`cp "$FOLDER/contest.json" "$FOLDER/bets.csv" "$BACKUP/"`:                           "cmd/backup_test.go:TestBackup",
 	`bin/server --check --storage-dir "$BACKUP"`:                                        "cmd/backup_test.go:TestBackup",
@@ -111,15 +115,16 @@ var others = map[string]string{
 	"openssl genpkey":                       "named",
 	"openssl pkey -in acta-key.pem -pubout": "named",
 	"nats …":                                "named",
-	"nats --server nats://operator:PASSWORD@nats1:4222 …":                "NATS' tool",
-	"nats server cluster peer-remove OLD":                                "NATS' tool",
-	"nats stream backup":                                                 "NATS' tool",
-	"nats stream edit loteria-navidad --max-bytes 16GiB":                 "NATS' tool",
-	"nats stream rm":                                                     "NATS' tool",
-	"nats stream view loteria-navidad":                                   "NATS' tool",
-	"curl -s http://nats1:8222/varz":                                     "NATS' monitoring port",
-	"ssh -L 8080:127.0.0.1:8080 central":                                 "another machine",
-	"go test -bench Central/window=128 -benchtime 300000x -cpuprofile …": "how a profile was made",
+	"nats --server nats://operator:PASSWORD@nats1:4222 …": "NATS' tool",
+	"nats server cluster peer-remove OLD":                 "NATS' tool",
+	"nats stream backup":                                  "NATS' tool",
+	"nats stream edit loteria-navidad --max-bytes 16GiB":  "NATS' tool",
+	"nats stream rm":                                      "NATS' tool",
+	"nats stream view loteria-navidad":                    "NATS' tool",
+	"curl -s http://nats1:8222/varz":                      "NATS' monitoring port",
+	"openssl rand -base64 24 | install -m 640 -g loteria /dev/stdin /etc/loteria/admin-token": "needs the service's group",
+	"ssh -L 8080:127.0.0.1:8080 central":                                                      "another machine",
+	"go test -bench Central/window=128 -benchtime 300000x -cpuprofile …":                      "how a profile was made",
 }
 
 // awaited are commands of what is not built yet.
