@@ -58,7 +58,7 @@ type config struct {
 	profiles         bool          // /debug/pprof on the admin port
 	healthcheck      bool          // do nothing but look whether the central is there
 	check            bool          // do nothing but read the ledger
-	export           string        // do nothing but write its rows to this file; - is stdout
+	export           string        // do nothing but write its bets to this file; - is stdout
 	importFrom       origin        // do nothing but take this contest into the ledger
 	warnings         []string      // what was ignored of all that was given
 }
@@ -83,6 +83,9 @@ func loadConfig(args, environ []string) (config, error) {
 	if err == nil && c.port != 0 && portOf(c.admin) == c.port {
 		err = s.Refuse("ADMIN_ADDRESS", "has the port of the lottery", "another port, or empty")
 		c.admin = "" // who only moved the lottery to this port gets it
+	}
+	if err == nil {
+		err = checkOutputSettings(&c)
 	}
 	if err == nil {
 		err = checkLedgerSettings(s, &c)
@@ -136,7 +139,7 @@ func table(c *config) *settings.Set {
 	addLedgerSettings(s, c)
 	settings.Add(s, &c.storageDir, settings.Setting{
 		Key: "STORAGE_DIR", Flag: "storage-dir", Env: "STORAGE_DIR", Default: ".",
-		About: "folder of bets.csv; a contest has a folder of its own below it",
+		About: "folder of bets.csv and of the socket of server ctl; a contest has a folder of its own below it",
 	}, settings.Text())
 	settings.Add(s, &c.contest, settings.Setting{
 		Key: "CONTEST", Flag: "contest", Env: "CONTEST",
@@ -219,15 +222,11 @@ func table(c *config) *settings.Set {
 		Flag: "check", Default: "false",
 		About: "only read the ledger, print what is in it and what is wrong with it, and change nothing",
 	}, settings.Bool())
-	settings.Add(s, &c.export, settings.Setting{
-		Flag:  "export",
-		About: "only write the rows of the contest to this new file, as bets.csv has them, print what is in it, and change nothing; - is standard output",
-	}, settings.Text().OrEmpty())
+	addOutputSettings(s, c)
 	settings.Add(s, &c.importFrom, settings.Setting{
 		Flag:  "import",
 		About: "only take a whole contest into the ledger, which must be empty, and compare the two; no central may use either meanwhile",
 	}, settings.Parsed("the folder of its bets.csv, or servers of NATS, "+serversExample+", that have the contest of this name", parseOrigin).OrEmpty())
-	addOutputSettings(s, c)
 	addActaSettings(s, c)
 	addAdminAccessSettings(s, c)
 	settings.Add(s, &c.healthcheck, settings.Setting{

@@ -106,7 +106,7 @@ func checkLedgerSettings(s *settings.Set, c *config) error {
 	}
 	var actions []string
 	for action, isAsked := range map[string]bool{
-		"--check": c.check, "--export": c.export != "", "--import": c.importFrom.isGiven(), "--healthcheck": c.healthcheck,
+		"--check": c.check, "--export": c.export != "", "--winners": c.output.winners, "--import": c.importFrom.isGiven(), "--healthcheck": c.healthcheck,
 	} {
 		if isAsked {
 			actions = append(actions, action)
@@ -140,10 +140,6 @@ func checkLedgerSettings(s *settings.Set, c *config) error {
 	if c.noSync {
 		s.Ignore("FSYNC", "is for a contest in a folder: NATS servers sync as their own sync_interval says")
 		c.noSync = false
-	}
-	// The image and the unit of systemd always have the variable.
-	if !strings.HasPrefix(s.Source("STORAGE_DIR"), "environment") {
-		s.Ignore("STORAGE_DIR", "is for a contest in a folder, and LEDGER names servers of NATS")
 	}
 	return nil
 }

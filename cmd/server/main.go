@@ -40,6 +40,8 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		err = checkLedger(signals.Context(), c, stdout)
 	case c.export != "":
 		err = exportLedger(signals.Context(), c, stdout, stderr)
+	case c.output.winners:
+		err = writeWinners(signals.Context(), c, stdout, stderr)
 	case c.importFrom.isGiven():
 		err = importContest(signals.Context(), c, stdout)
 	default:
