@@ -136,6 +136,7 @@ var hostileLines = func() map[string]*regexp.Regexp {
 	lines := map[string]*regexp.Regexp{}
 	for what, rest := range map[string]string{
 		"config success":             ` \| port: \d+ \| listen_backlog: \d+ \| logging_level: [A-Z]+`,
+		"control_listen success":     ` \| file: ANY`,
 		"open_contest success":       ` \| file: ANY \| agencies: \d+ \| bets: \d+ \| phase: [a-z]+`,
 		"limit_connections success":  ` \| max_connections: \d+ \| configured: \d+ \| max_connections_per_address: \d+ \| reason: ANY`,
 		"listen success":             ` \| address: [0-9.:]+`,

@@ -12,7 +12,7 @@ import (
 )
 
 // newAdmin returns what shows the central, and what closes it again. With no
-// address for it nobody sees it.
+// address for it only server ctl sees it.
 func newAdmin(c config, log zerolog.Logger) (shown *admin.Server, closeAdmin func()) {
 	shown = admin.New(admin.Config{
 		Address:  c.admin,
@@ -24,9 +24,6 @@ func newAdmin(c config, log zerolog.Logger) (shown *admin.Server, closeAdmin fun
 		Profiles: c.profiles,
 		Log:      log,
 	})
-	if c.admin == "" {
-		return shown, func() {}
-	}
 	// It is there from before the ledger is read until after it is closed.
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

@@ -197,7 +197,7 @@ func table(c *config) *settings.Set {
 	settings.Add(s, &c.drawDeadline, settings.Setting{
 		Key: "DRAW_DEADLINE", Flag: "draw-deadline", Env: "DRAW_DEADLINE",
 		About: "from then on, by the clock, no bets are taken, and the draw is made from what is stored; kept with the contest, also when it is not given again",
-	}, settings.Parsed("a time like 2026-12-24T18:00:00-03:00, or 2026-12-24 18:00 in local time", parseTime).OrEmpty())
+	}, settings.Parsed(timeExample, parseTime).OrEmpty())
 	settings.Add(s, &c.drawWithout, settings.Setting{
 		Flag:  "draw-without",
 		About: "agencies that the draw no longer waits for: it is made from what is stored of theirs",
@@ -305,6 +305,9 @@ func parseFsync(text string) (noSync bool, err error) {
 
 // timeLayouts are RFC 3339, and the local times that a person writes.
 var timeLayouts = []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04"}
+
+// timeExample is what parseTime takes, for people.
+const timeExample = "a time like 2026-12-24T18:00:00-03:00, or 2026-12-24 18:00 in local time"
 
 // parseTime takes a time of the years that a lottery can be in.
 func parseTime(text string) (time.Time, error) {

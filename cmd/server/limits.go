@@ -11,10 +11,10 @@ import (
 
 // ownFiles is how many descriptors the central needs beside its connections:
 // the ledger, the log, connections that are on their way to a loop and have two
-// (64 at most), and those of the admin port. loopFiles is what an event loop
-// needs.
+// (64 at most), and those of the admin port and of the control socket. loopFiles is
+// what an event loop needs.
 const (
-	ownFiles  = 64 + 64 + admin.MaxConnections
+	ownFiles  = 64 + 64 + admin.MaxConnections + maxControls
 	loopFiles = 2
 )
 

@@ -2,6 +2,8 @@
 // stores them, makes the draw when every agency has finished, and tells each
 // its winners.
 //
+// server ctl operates one that runs, see its --help.
+//
 // It exits with 0 after SIGTERM, SIGINT or SIGHUP, with 1 when it fails, and with 2
 // when its configuration cannot be used.
 package main
@@ -29,6 +31,9 @@ import (
 func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
 
 func run(args, environ []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == ctlName {
+		return runCtl(args[1:], environ, stdout, stderr)
+	}
 	c, err := loadConfig(args, environ)
 	if err != nil {
 		return settings.Report(err, "server", stdout, stderr)
@@ -73,13 +78,14 @@ func serveLogged(c config, stdout io.Writer) (err error) {
 		}
 	}()
 	signal.Ignore(syscall.SIGPIPE) // losing the log's reader must not end a lottery
-	ctx := signals.Context()
+	ctx, drain := context.WithCancel(signals.Context())
 	context.AfterFunc(ctx, writer.Hurry)
-	return serve(ctx, c, log, log.Output(writer.NonBlocking()), writer.Journal(c.logLevel))
+	return serve(ctx, drain, c, log, log.Output(writer.NonBlocking()), writer.Journal(c.logLevel))
 }
 
-// serve opens the contest and serves it until ctx is done or the ledger fails.
-func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal reactor.Journal) error {
+// serve opens the contest and serves it until ctx is done, which drain asks for, or
+// the ledger fails.
+func serve(ctx context.Context, drain func(), c config, log, loopLog zerolog.Logger, journal reactor.Journal) (err error) {
 	log.Debug().Str("action", "config").Str("result", "success").Int("port", c.port).
 		Int("listen_backlog", c.listenBacklog).Str("logging_level", logline.LevelName(c.logLevel)).Send()
 	for _, warning := range c.warnings {
@@ -93,10 +99,12 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := newStop(ctx, c.shutdownTimeout)
+	control := startControl(ctx, c.folder(), shown, drain, log)
+	defer func() { control.close(err) }()
 	var ledger ledger
 	var contest *lottery.Contest
 	var announced bool
-	err := stop.wait("the opening of the contest", func() (err error) {
+	err = stop.wait("the opening of the contest", func() (err error) {
 		ledger, contest, announced, err = openContest(ctx, c, log, shown.Committed, waits)
 		return err
 	})
@@ -141,11 +149,13 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 	}, contest)
 	shown.HinderedBy(ledger.hindrance)
 	shown.Watch(contest, ledger.durable(), server)
+	missing := newMissingLog(contest, log)
+	control.operate(operated{contest, missing, ledger.hindrance})
 
 	var watching sync.WaitGroup
 	// From here on there may be a draw, which the server logs.
 	watching.Go(func() {
-		if err := watch(ctx, contest, ledger, time.Now, log); err != nil {
+		if err := watch(ctx, contest, missing, ledger, time.Now, log); err != nil {
 			log.Error().Str("action", "ledger").Str("result", "fail").Err(err).Send()
 			cancel()
 		}
