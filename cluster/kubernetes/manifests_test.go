@@ -131,8 +131,14 @@ func TestPodsAreConfined(t *testing.T) {
 		}
 		checkContainer(t, name, pod.Spec.Containers[0])
 		for _, mount := range pod.Spec.Containers[0].VolumeMounts {
-			if !mount.ReadOnly || !slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name }) {
-				t.Errorf("%s: %s is not there, or can be written", name, mount.MountPath)
+			i := slices.IndexFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
+			if i < 0 {
+				t.Errorf("%s: %s is not there", name, mount.MountPath)
+				continue
+			}
+			// What can be written is the pod's own, and has a bound.
+			if own := pod.Spec.Volumes[i].EmptyDir; !mount.ReadOnly && (own == nil || own.SizeLimit == nil) {
+				t.Errorf("%s: %s can be written", name, mount.MountPath)
 			}
 		}
 	}
