@@ -9,11 +9,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -74,6 +76,15 @@ func needBrowser(t testing.TB) window {
 // open opens a tab in a language, and the page in it. prepare runs before.
 func (w window) open(t testing.TB, address, language string, prepare ...step) *tab {
 	t.Helper()
+	p := w.blank(t, language)
+	p.run(prepare...)
+	p.run(chromedp.Navigate(address))
+	return p
+}
+
+// blank opens an empty tab in a language.
+func (w window) blank(t testing.TB, language string) *tab {
+	t.Helper()
 	ctx, cancel := chromedp.NewContext(w.browser)
 	t.Cleanup(cancel)
 	p := &tab{t: t, ctx: ctx}
@@ -84,9 +95,51 @@ func (w window) open(t testing.TB, address, language string, prepare ...step) *t
 		call(network.Enable, network.EnableParams{}), call(log.Enable, cdp.Empty{}), call(runtime.Enable, cdp.Empty{}),
 		call(emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: "test", AcceptLanguage: language}),
 	)
-	p.run(prepare...)
-	p.run(chromedp.Navigate(address))
 	return p
+}
+
+// typist types passwords when the browser asks for one.
+type typist struct {
+	password atomic.Pointer[string] // nil cancels
+	asked    atomic.Int32           // times
+}
+
+func (y *typist) set(password string) { y.password.Store(&password) }
+
+// sit has the typist answer what the tab asks.
+func (y *typist) sit(p *tab) {
+	p.t.Helper()
+	answers := make(chan step, 1024) // more than a page asks for; the listener must not wait
+	go func() {
+		for {
+			select {
+			case s := <-answers:
+				_ = chromedp.Do(p.ctx, s) // the tab may be closed
+			case <-p.ctx.Done():
+				return
+			}
+		}
+	}()
+	do := func(s step) { answers <- s }
+	if err := chromedp.Listen(p.ctx, func(event any) {
+		switch event := event.(type) {
+		case *fetch.EventRequestPaused:
+			do(call(fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: event.RequestID}))
+		case *fetch.EventAuthRequired:
+			y.asked.Add(1)
+			answer := &fetch.AuthChallengeResponse{Response: fetch.AuthChallengeResponseResponseCancelAuth}
+			if password := y.password.Load(); password != nil {
+				answer = &fetch.AuthChallengeResponse{
+					Response: fetch.AuthChallengeResponseResponseProvideCredentials, Username: "operator", Password: *password,
+				}
+			}
+			do(call(fetch.ContinueWithAuth, fetch.ContinueWithAuthParams{RequestID: event.RequestID, AuthChallengeResponse: answer}))
+		}
+	}); err != nil {
+		p.t.Fatal(err)
+	}
+	isAsked := true
+	p.run(call(fetch.Enable, fetch.EnableParams{HandleAuthRequests: &isAsked}))
 }
 
 func (p *tab) hear(event any) {

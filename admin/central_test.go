@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -54,6 +55,10 @@ type central struct {
 	address     string // of the lottery
 	url         string // of the admin port
 	log         *logBuffer
+
+	tls           *reactor.TLS // nil is no port for TLS
+	client        *http.Client // nil is the default one
+	authorization string       // the header of each request; may be empty
 }
 
 // logBuffer is a log that can be read while it is written.
@@ -132,6 +137,7 @@ func (c *central) openOn(ledger lottery.Ledger, observer reactor.Observer) {
 	c.contest = contest
 	c.reactor = reactor.New(reactor.Config{
 		Address:        "127.0.0.1:0",
+		TLS:            c.tls,
 		Backlog:        128,
 		Loops:          2,
 		MaxConnections: 100,
@@ -196,11 +202,15 @@ func (c *central) get(path string) (code int, header http.Header, body string) {
 
 func (c *central) request(method, path string) (code int, header http.Header, body string) {
 	c.t.Helper()
-	request, err := http.NewRequest(method, c.url+path, nil)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
+	return c.do(method, path, nil)
+}
+
+// do returns the answer to a request with these headers.
+func (c *central) do(method, path string, headers http.Header) (code int, header http.Header, body string) {
+	c.t.Helper()
+	request := c.newRequest(c.t.Context(), method, path)
+	maps.Copy(request.Header, headers)
+	response, err := c.http().Do(request)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -210,6 +220,25 @@ func (c *central) request(method, path string) (code int, header http.Header, bo
 		c.t.Fatal(err)
 	}
 	return response.StatusCode, response.Header, string(text)
+}
+
+func (c *central) newRequest(ctx context.Context, method, path string) *http.Request {
+	c.t.Helper()
+	request, err := http.NewRequestWithContext(ctx, method, c.url+path, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if c.authorization != "" {
+		request.Header.Set("Authorization", c.authorization)
+	}
+	return request
+}
+
+func (c *central) http() *http.Client {
+	if c.client != nil {
+		return c.client
+	}
+	return http.DefaultClient
 }
 
 func (c *central) state() (s State) {

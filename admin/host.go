@@ -9,11 +9,6 @@ import (
 	"strings"
 )
 
-// anyHost is what is answered under every name: a probe that knows the central
-// by another one must not take it out of service, and what they say is of no use
-// to anybody else.
-var anyHost = []string{"/healthz", "/readyz"}
-
 // hostChecked refuses requests for another host than this one. A web page that
 // has its own name resolve to this machine (DNS rebinding) is of the same origin
 // as the admin port for a browser, and could read all that is here; but the
@@ -27,7 +22,7 @@ func (s *Server) hostChecked(h http.Handler) http.Handler {
 		known[i] = canonicalHost(known[i])
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !slices.Contains(anyHost, r.URL.Path) && !isOwnHost(r, known) {
+		if !slices.Contains(forProbes, r.URL.Path) && !isOwnHost(r, known) {
 			answer(w, http.StatusMisdirectedRequest, fmt.Sprintf(
 				"%q is no name of this admin port: use localhost or its IP address, or add the name to --admin-hosts (ADMIN_HOSTS)", r.Host))
 			return

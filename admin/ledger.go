@@ -111,7 +111,7 @@ func collectLedger(gauge sample, health *LedgerHealth) {
 	gauge(ledgerInFlight, float64(health.InFlight))
 	gauge(ledgerProblem, oneIf(health.Problem != ""))
 	if !health.Asked.IsZero() {
-		gauge(ledgerAskedAt, float64(health.Asked.UnixMilli())/1000)
+		gauge(ledgerAskedAt, seconds(health.Asked))
 	}
 	current := 0
 	for i, replica := range health.Replicas {

@@ -90,6 +90,7 @@ var (
 	told     = describe("agency_told", "Whether this central has told the agency its winners since the start.", "agency")
 	heard    = describe("agency_heard_timestamp_seconds", "When the agency last asked for something, was seen to bet elsewhere, or the contest was opened.", "agency")
 	winners  = describe("winners", "Winning bets of the agency, once the draw is done.", "agency")
+	actaMade = describe("acta_made_timestamp_seconds", "When the record of the draw was made; missing as long as there is none.")
 
 	refusals = describe("refusals_total", "Requests that were refused since the start, by the protocol's code; retry for the answer RETRY.", "code")
 
@@ -97,6 +98,11 @@ var (
 	maxConnections = describe("connections_limit", "Open connections that there may be.")
 	turnedAway     = describe("connections_refused_total", "Connections closed at once, for want of room, since the start.")
 	cut            = describe("connections_cut_total", "Connections ended since the start for what they left unread or sent behind a query.")
+	secured        = describe("tls_connections", "Open connections over TLS whose handshake is done; they are among loteria_connections.")
+	handshakes     = describe("tls_handshakes", "TLS handshakes in progress.")
+	maxHandshakes  = describe("tls_handshakes_limit", "TLS handshakes that may be in progress; 0 without a port for TLS.")
+	failedShakes   = describe("tls_handshakes_failed_total", "TLS handshakes that have failed since the start.")
+	expiry         = describe("certificate_expiry_timestamp_seconds", "Until when the central's certificate is valid; missing when it has none.")
 	parked         = describe("parked_queries", "Queries for winners that wait for the draw.")
 	waitingFrames  = describe("waiting_frames", "Frames that wait for their answer.")
 	waitingBytes   = describe("waiting_bytes", "What the frames that wait for their answer cost in memory.")
@@ -117,8 +123,8 @@ type collector struct{ server *Server }
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		ready, startedAt, expected, finished, phases, ledger,
-		bets, batches, received, ended, told, heard, winners, refusals,
-		connections, maxConnections, turnedAway, cut, parked, waitingFrames, waitingBytes, maxWaiting, unread, jobs, loops,
+		bets, batches, received, ended, told, heard, winners, actaMade, refusals,
+		connections, maxConnections, turnedAway, cut, secured, handshakes, maxHandshakes, failedShakes, expiry, parked, waitingFrames, waitingBytes, maxWaiting, unread, jobs, loops,
 		windowFrames, maxFrames, windowBytes, maxBytes,
 	} {
 		out <- desc
@@ -150,7 +156,13 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for code, n := range s.tally.refusals {
 		counter(refusals, float64(n.Load()), string(code))
 	}
-	gauge(startedAt, float64(s.started.UnixMilli())/1000)
+	gauge(startedAt, seconds(s.started))
+	if expires := s.certificateExpiry(); expires != nil {
+		gauge(expiry, seconds(*expires))
+	}
+	if acta := s.acta.Load(); acta != nil {
+		gauge(actaMade, seconds(acta.Made))
+	}
 	health := s.ledgerHealth()
 	if health != nil {
 		collectLedger(gauge, health)
@@ -188,7 +200,7 @@ func collectContest(gauge sample, contest *lottery.Contest) {
 			done++
 		}
 		gauge(ended, oneIf(hasEnded), agency)
-		gauge(heard, float64(standing.LastSeen.UnixMilli())/1000, agency)
+		gauge(heard, seconds(standing.LastSeen), agency)
 		if now == lottery.Drawn {
 			gauge(winners, float64(standing.Winners), agency)
 		}
@@ -199,8 +211,10 @@ func collectContest(gauge sample, contest *lottery.Contest) {
 func collectReactor(gauge, counter sample, stats reactor.Stats) {
 	counter(turnedAway, float64(stats.RefusedConnections))
 	counter(cut, float64(stats.CutConnections))
+	counter(failedShakes, float64(stats.FailedHandshakes))
 	for desc, value := range map[*prometheus.Desc]int{
 		connections: stats.Connections, maxConnections: stats.MaxConnections,
+		secured: stats.TLSConnections, handshakes: stats.Handshakes, maxHandshakes: stats.MaxHandshakes,
 		parked:        stats.ParkedQueries,
 		waitingFrames: stats.WaitingFrames, waitingBytes: stats.WaitingBytes, maxWaiting: stats.MaxWaiting,
 		unread: stats.UnreadBytes,
@@ -211,6 +225,9 @@ func collectReactor(gauge, counter sample, stats reactor.Stats) {
 		gauge(desc, float64(value))
 	}
 }
+
+// seconds is a time as Prometheus has it, since 1970.
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 func oneIf(so bool) float64 {
 	if so {

@@ -316,12 +316,14 @@ func TestPageByScreenReader(t *testing.T) {
 	}
 }
 
-func testScreenReader(t *testing.T, p *tab, agency2 string) {
+// nodes returns what a screen reader knows of the page, and how often.
+func (p *tab) nodes() map[node]int {
+	p.t.Helper()
 	tree, err := chromedp.Run(p.ctx, func(ctx context.Context, t *chromedp.Target) (accessibility.GetFullAXTreeResult, error) {
 		return cdp.Call(ctx, t, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
 	})
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	value := func(v *accessibility.Value) string {
 		if v == nil {
@@ -337,6 +339,11 @@ func testScreenReader(t *testing.T, p *tab, agency2 string) {
 			nodes[node{value(n.Role), value(n.Name)}]++
 		}
 	}
+	return nodes
+}
+
+func testScreenReader(t *testing.T, p *tab, agency2 string) {
+	nodes := p.nodes()
 	for want, n := range map[node]int{
 		{"heading", "Sorteo"}:                   1,
 		{"progressbar", "Sorteo"}:               1,

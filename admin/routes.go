@@ -33,7 +33,7 @@ func (s *Server) handler() http.Handler {
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	return guarded(s.hostChecked(mux))
+	return guarded(s.hostChecked(s.authenticated(mux)))
 }
 
 // guarded says to browsers that nothing here is kept, framed, or fetched from
@@ -44,6 +44,7 @@ func guarded(h http.Handler) http.Handler {
 		header.Set("Cache-Control", "no-store")
 		header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "+
 			"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		header.Set("Cross-Origin-Resource-Policy", "same-origin") // a browser that knows the token would send it along
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("X-Content-Type-Options", "nosniff")
 		h.ServeHTTP(w, r)
@@ -56,13 +57,14 @@ func answer(w http.ResponseWriter, code int, text string) {
 	_, _ = w.Write([]byte(text + "\n")) // whoever asked may have gone
 }
 
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+// readyz tells the reason, which may name files, only to those who may see all.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	_, now := s.look()
 	code, text := http.StatusOK, string(now.status)
 	if !now.ready {
 		code = http.StatusServiceUnavailable
 	}
-	if now.reason != nil {
+	if now.reason != nil && s.isAllowed(r) {
 		text += ": " + now.reason.Error()
 	}
 	answer(w, code, text)

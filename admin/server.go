@@ -13,16 +13,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
-	"golang.org/x/net/netutil"
 	"loteria/lottery"
 	"loteria/reactor"
 )
 
 const (
-	// MaxConnections is how many connections there are at a time; more wait to
-	// be accepted.
-	MaxConnections = 128
-
 	retryPeriod   = 10 * time.Second // between two attempts to listen
 	readTimeout   = 5 * time.Second  // for a request to come in
 	idleTimeout   = 10 * time.Second // for the next request of a connection
@@ -42,9 +37,10 @@ type Config struct {
 	Profiles bool      // whether /debug/pprof is there
 	// Token returns what whoever asks has to know, or is nil when nobody has to. TLS
 	// returns the configuration of a connection that begins, or is nil without TLS.
-	Token func() string
-	TLS   func() *tls.Config
-	Log   zerolog.Logger
+	Token   func() string
+	TLS     func() *tls.Config
+	Log     zerolog.Logger
+	Journal Journal // of the lines that strangers can cause; may be nil
 }
 
 // Server shows a central. It is there before the central is: until Watch is
@@ -57,6 +53,7 @@ type Server struct {
 	commits  commits
 	registry *prometheus.Registry
 	viewers  viewers
+	visits   visits
 
 	snapshots snapshots
 
@@ -64,10 +61,13 @@ type Server struct {
 	watching  chan struct{} // closed by Watch
 	hindrance atomic.Pointer[func() error]
 	health    atomic.Pointer[func() LedgerHealth] // nil when the ledger is a folder
-	stopping  atomic.Bool
-	closing   chan struct{} // closed when streams have to end
-	address   net.Addr      // known when listening is closed
-	listening chan struct{} // closed by Run
+	acta      atomic.Pointer[Acta]                // nil until there is one
+	// certificate tells until when the central's is valid; nil without one.
+	certificate atomic.Pointer[func() time.Time]
+	stopping    atomic.Bool
+	closing     chan struct{} // closed when streams have to end
+	address     net.Addr      // known when listening is closed
+	listening   chan struct{} // closed by Run
 
 	retryPeriod, readTimeout time.Duration // the constants, but for tests
 }
@@ -154,17 +154,23 @@ func (s *Server) Run(ctx context.Context) {
 	}
 	s.address = listener.Addr()
 	close(s.listening)
-	s.config.Log.Info().Str("action", "admin_listen").Str("result", "success").Stringer("address", s.address).Send()
+	s.logListening()
 	server := &http.Server{
 		Handler:        s.handler(),
 		ReadTimeout:    s.readTimeout, // not for streams: it ends when the request is there
 		WriteTimeout:   answerTimeout,
 		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: maxHeader,
-		ErrorLog:       stdlog.New(visitors{s.config.Log}, "", 0),
+		ErrorLog:       stdlog.New(complaints{s.config.Log}, "", 0),
+		ConnState:      noteStage,
+		ConnContext:    withVisit,
+		Protocols:      new(http.Protocols),
 	}
+	// With HTTP/2 a connection could ask for hundreds of things at a time, and the
+	// bound on connections would be none on work.
+	server.Protocols.SetHTTP1(true)
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(netutil.LimitListener(listener, MaxConnections)) }()
+	go func() { ended <- s.serve(server, visitors{listener, &s.visits}) }()
 	select {
 	case err := <-ended: // without having been asked to
 		s.config.Log.Error().Str("action", "admin").Str("result", "fail").Err(err).Send()
@@ -181,15 +187,48 @@ func (s *Server) Run(ctx context.Context) {
 	s.config.Log.Info().Str("action", "close_admin").Str("result", "success").Stringer("address", s.address).Send()
 }
 
-// visitors logs what visitors do wrong, which is no failure of the central's
-// unless it panics.
-type visitors struct{ log zerolog.Logger }
+// serve serves until the server is shut down, over TLS when that is configured. No
+// header says that browsers have to use TLS from then on (HSTS): they would with
+// every port of the machine, Prometheus' and Grafana's too.
+func (s *Server) serve(server *http.Server, listener net.Listener) error {
+	if s.config.TLS == nil {
+		return server.Serve(listener)
+	}
+	server.TLSConfig = &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.config.TLS(), nil },
+	}
+	return server.ServeTLS(listener, "", "")
+}
 
-func (v visitors) Write(line []byte) (int, error) {
+// logListening says where the server listens, and warns when whoever can reach it
+// there sees everything.
+func (s *Server) logListening() {
+	event := s.config.Log.Info().Str("action", "admin_listen").Str("result", "success")
+	if s.config.TLS != nil {
+		event.Str("scheme", "https")
+	}
+	event.Stringer("address", s.address).Send()
+	if s.config.Token == nil && s.config.TLS == nil && !isLoopback(s.address) {
+		s.config.Log.Warn().Str("action", "admin_is_open").Str("result", "success").Stringer("address", s.address).
+			Str("reason", "whoever can reach this address sees all that is there: give --admin-token-file and --admin-tls, or an address of loopback").Send()
+	}
+}
+
+func isLoopback(address net.Addr) bool {
+	tcp, ok := address.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// complaints logs what visitors do wrong, which is no failure of the central's
+// unless it panics.
+type complaints struct{ log zerolog.Logger }
+
+func (c complaints) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
-	event := v.log.Debug().Str("action", "admin").Str("result", "in_progress")
+	event := c.log.Debug().Str("action", "admin").Str("result", "in_progress")
 	if strings.HasPrefix(text, "http: panic") {
-		event = v.log.Error().Str("action", "admin").Str("result", "fail")
+		event = c.log.Error().Str("action", "admin").Str("result", "fail")
 	}
 	event.Str("reason", text).Send()
 	return len(line), nil

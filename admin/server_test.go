@@ -207,16 +207,22 @@ func TestSlowVisitors(t *testing.T) {
 		if _, err := conn.Write([]byte(begun)); err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetReadDeadline(time.Now().Add(patience))
-		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("after %q the connection stays open", begun)
-		}
+		expectClosed(t, conn)
 	}
 	// A stream lasts longer than that.
 	s := c.stream()
 	s.next("curves")
 	for range 3 {
 		s.next("state")
+	}
+}
+
+// expectClosed waits until the other side has closed the connection.
+func expectClosed(t testing.TB, conn net.Conn) {
+	t.Helper()
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection stays open")
 	}
 }
 

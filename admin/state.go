@@ -20,6 +20,7 @@ type State struct {
 	// DrawnAt is when the draw was seen; it is missing before, and when that
 	// was before the start.
 	DrawnAt *time.Time `json:"drawn_at,omitempty"`
+	Acta    *Acta      `json:"acta"` // the record of the draw; null as long as there is none
 
 	Expected int     `json:"expected"` // agencies
 	Finished int     `json:"finished"` // whose betting has ended
@@ -36,6 +37,7 @@ type State struct {
 
 	Connections    int `json:"connections"`
 	MaxConnections int `json:"max_connections"`
+	TLS            TLS `json:"tls"`
 	ParkedQueries  int `json:"parked_queries"`
 	WaitingBytes   int `json:"waiting_bytes"`
 	MaxWaiting     int `json:"max_waiting_bytes"`
@@ -44,12 +46,24 @@ type State struct {
 
 	Ledger Ledger `json:"ledger"`
 
+	// CertificateExpires is until when the central's certificate is valid; it is
+	// missing when the central has none.
+	CertificateExpires *time.Time `json:"certificate_expires,omitempty"`
+
 	Refusals map[lottery.Code]uint64 `json:"refusals"` // since the start; codes that never came are left out
 	Problems []problem               `json:"problems"` // the last ones, oldest first
 
 	// Tick is how many seconds' rates there have been: the page's curves grow
 	// by one with each.
 	Tick int `json:"tick"`
+}
+
+// TLS is what there is of the port on which agencies prove who they are.
+type TLS struct {
+	Connections      int `json:"connections"`    // whose handshake is done; they are among State.Connections
+	Handshakes       int `json:"handshakes"`     // in progress
+	MaxHandshakes    int `json:"max_handshakes"` // 0 without such a port
+	FailedHandshakes int `json:"failed_handshakes"`
 }
 
 // Phase is where the central stands: that of its contest, or Starting.
@@ -105,6 +119,10 @@ func (s *Server) state(rates rates) (state State, standings []lottery.Standing) 
 		Rate:     rates.total,
 		Awaited:  []int{},
 		Ledger:   s.ledger(),
+		Acta:     s.acta.Load(),
+
+		CertificateExpires: s.certificateExpiry(),
+
 		Refusals: make(map[lottery.Code]uint64),
 		Problems: s.tally.problems.all(),
 		Tick:     rates.tick,
@@ -154,6 +172,7 @@ func (s *Server) state(rates rates) (state State, standings []lottery.Standing) 
 
 func (s *State) addReactor(stats reactor.Stats) {
 	s.Connections, s.MaxConnections = stats.Connections, stats.MaxConnections
+	s.TLS = TLS{stats.TLSConnections, stats.Handshakes, stats.MaxHandshakes, stats.FailedHandshakes}
 	s.ParkedQueries = stats.ParkedQueries
 	s.WaitingBytes, s.MaxWaiting = stats.WaitingBytes, stats.MaxWaiting
 	s.WindowFrames, s.MaxFrames = stats.WindowFrames, stats.MaxWindowFrames

@@ -117,7 +117,7 @@ func (s *Server) follow(done <-chan struct{}) {
 }
 
 // stream feeds a page: first with the curves so far and the state, then with
-// each new state.
+// each new state, as long as the token with which it was asked for counts.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
@@ -128,10 +128,12 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	}
 	messages, ok := s.viewers.join()
 	if !ok {
-		http.Error(w, fmt.Sprintf("%d pages are open already, more are not fed", maxViewers), http.StatusServiceUnavailable)
+		header.Set("Connection", "close") // whoever asks for that many is not to keep them open
+		answer(w, http.StatusServiceUnavailable, fmt.Sprintf("%d pages are open already, more are not fed", maxViewers))
 		return
 	}
 	defer s.viewers.leave(messages)
+	r.Context().Value(visitKey{}).(*visit).enter(feeding)
 	controller := http.NewResponseController(w)
 	write := func(message []byte) bool {
 		_ = controller.SetWriteDeadline(time.Now().Add(writeTimeout))
@@ -155,7 +157,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 		case <-s.closing:
 			return
 		case message := <-messages:
-			if !write(message) {
+			if !s.isAllowed(r) || !write(message) {
 				return
 			}
 		}

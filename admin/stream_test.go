@@ -25,11 +25,7 @@ type stream struct {
 func (c *central) stream() *stream {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	request, err := http.NewRequestWithContext(ctx, "GET", c.url+"/api/stream", nil)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := c.http().Do(c.newRequest(ctx, "GET", "/api/stream"))
 	if err != nil {
 		c.t.Fatal(err)
 	}

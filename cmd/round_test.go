@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -63,6 +64,7 @@ type round struct {
 	redrawn  bool    // the central was killed before the draw was kept, and came back with it done
 	found    holding // what the central had to find when it came back
 	torn     int     // bytes that it said it found torn
+	actas    int     // times that the running central said that it has the acta of the draw
 
 	tally tally
 }
@@ -156,7 +158,7 @@ func (r *round) ledger() string { return filepath.Join(r.storage, csvledger.Ledg
 
 func (r *round) startCentral(more ...string) {
 	r.listening = false
-	r.torn = 0
+	r.torn, r.actas = 0, 0
 	_, port, _ := net.SplitHostPort(r.address)
 	r.central = start(r.t, r.events, 0, "server", append([]string{"--bind", "127.0.0.1", "--port", port,
 		"--admin=", "--storage-dir", r.storage, "--expected-agencies", strconv.Itoa(agencies)}, more...)...)
@@ -316,6 +318,8 @@ func (r *round) hearCentral(p *process, said map[string]string) {
 		if bets := r.number(said, "bets"); bets != r.found.rows || r.torn != r.found.torn {
 			r.fail("the central comes back with %d bets and %d torn bytes, the ledger had %d and %d", bets, r.torn, r.found.rows, r.found.torn)
 		}
+	case "acta":
+		r.actas++
 	case "sorteo":
 		r.wasDrawn = true
 		r.draws++
@@ -456,6 +460,31 @@ func (r *round) judge() {
 		r.tally.silent++
 	case r.draws == 0:
 		r.tally.unsaid++
+	}
+}
+
+// prove starts the central of a lottery that is over once more, and judges the acta
+// of its draw: there is one, it is that of the bets, and nothing else was left by
+// those who were killed.
+func (r *round) prove() {
+	r.t.Helper()
+	r.inspectLedger()
+	r.startCentral()
+	r.until("the central has the acta", func() bool { return r.actas > 0 && r.listening })
+	r.stopCentral()
+	entries, err := os.ReadDir(r.storage)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var files []string
+	for _, entry := range entries {
+		files = append(files, entry.Name())
+	}
+	if want := []string{csvledger.ActaFile, csvledger.LedgerFile, csvledger.StateFile}; !slices.Equal(files, want) || r.actas != 1 {
+		r.t.Errorf("the folder has the files %v, want %v; the acta was told %d times", files, want, r.actas)
+	}
+	if said, err := exec.Command(filepath.Join(binFolder, "server"), "--verify", r.storage).CombinedOutput(); err != nil {
+		r.t.Errorf("the acta does not prove the draw: %v\n%s", err, said)
 	}
 }
 

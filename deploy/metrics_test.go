@@ -40,6 +40,8 @@ func centralMetrics(t *testing.T) map[string]bool {
 	shown.HealthBy(func() admin.LedgerHealth { // as of one in NATS, with all that it may have
 		return admin.LedgerHealth{Limit: 1, Asked: time.Now(), Replicas: []admin.LedgerReplica{{Server: "nats-1"}}}
 	})
+	shown.ShowActa(admin.Acta{Made: time.Now()})
+	shown.ShowCertificate(time.Now)
 	shown.Watch(contest, ledger.Durable, reactor.New(reactor.Config{MaxConnections: 1}, contest))
 
 	ctx, cancel := context.WithCancel(t.Context())

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+	"loteria/internal/certs"
 )
 
 const prometheusFolder = "prometheus"
@@ -76,6 +77,52 @@ func TestPromtoolAcceptsTheConfiguration(t *testing.T) {
 	if output, err := runTool(t, prometheusFolder, "promtool", "check", "config", "prometheus.yml"); err != nil {
 		t.Errorf("%v: %s", err, output)
 	}
+}
+
+// What the configuration says of an admin port with a token and TLS holds when it
+// is no comment any more.
+func TestPromtoolAcceptsTheConfigurationWithAToken(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join(prometheusFolder, "prometheus.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, comment, found := strings.Cut(string(content), "authority.\n    #\n")
+	if !found {
+		t.Fatal("prometheus.yml says nothing of a token")
+	}
+	before := strings.TrimSuffix(string(content), comment)
+	folder := t.TempDir()
+	for name, content := range map[string]string{
+		"prometheus.yml": before + strings.ReplaceAll(comment, "    # ", "    "), "alerts.yml": "groups: []\n",
+		"admin-token": "a-token-of-the-tests", "authority.pem": authorityPEM(t),
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var config struct {
+		ScrapeConfigs []struct {
+			Scheme        string
+			Authorization map[string]string
+			TLSConfig     map[string]string `yaml:"tls_config"`
+		} `yaml:"scrape_configs"`
+	}
+	readYAML(t, &config, false, folder, "prometheus.yml")
+	if job := config.ScrapeConfigs[0]; job.Scheme != "https" || job.Authorization["credentials_file"] != "admin-token" || job.TLSConfig["ca_file"] != "authority.pem" {
+		t.Errorf("it says %+v", job)
+	}
+	if output, err := runTool(t, folder, "promtool", "check", "config", "prometheus.yml"); err != nil {
+		t.Errorf("%v: %s", err, output)
+	}
+}
+
+func authorityPEM(t *testing.T) string {
+	t.Helper()
+	authority, err := certs.NewAuthority("a lottery", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(authority.Certificate)
 }
 
 func TestAlertsFire(t *testing.T) {

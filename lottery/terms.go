@@ -13,6 +13,14 @@ type Terms struct {
 	Deadline time.Time // when betting ends at the latest; zero is never
 }
 
+// Times are when a contest came to be what it is, as its ledger has noted them:
+// UTC, and zero when that is not known.
+type Times struct {
+	Opened time.Time // it was begun
+	Closed time.Time // the last betting has ended
+	Drawn  time.Time // the draw was noted
+}
+
 // ErrDeadline is why a deadline cannot be a contest's.
 var ErrDeadline = errors.New("the deadline cannot be used")
 

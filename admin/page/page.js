@@ -7,6 +7,7 @@ const language = navigator.languages.map((tag) => tag.split("-")[0]).find((tag) 
 const locale = navigator.languages.find((tag) => tag.split("-")[0] === language) || language;
 const numbers = new Intl.NumberFormat(locale);
 const plurals = new Intl.PluralRules(locale);
+const moments = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
 const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 const dates = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
@@ -16,6 +17,7 @@ const staleAfter = 10000; // milliseconds without a state, of which there is one
 const reconnectAfter = 3000; // milliseconds
 const agedAfter = 10; // seconds since the servers of the ledger last said how they are
 const fullAt = 0.8; // of what the ledger may have, as in the alert
+const expiresSoon = 30 * 24 * 3600 * 1000; // milliseconds, as in the alert
 
 const byId = (id) => document.getElementById(id);
 
@@ -203,15 +205,48 @@ function showDraw(state) {
   document.title = `${state.finished}/${state.expected} · Lotería Nacional`;
 }
 
+// showActa shows the record of the draw, once it is made. Its digest is compared
+// by people: in short, and to be copied whole.
+function showActa(acta) {
+  byId("acta").hidden = !acta;
+  if (!acta) {
+    return;
+  }
+  const signed = say(acta.signed ? "acta_signed" : "acta_unsigned");
+  put(byId("acta-made"), say("acta", { time: moments.format(new Date(acta.made)), signed }));
+  put(byId("acta-short"), `SHA-256 ${acta.sha256.slice(0, 8)}…${acta.sha256.slice(-8)}`);
+  put(byId("acta-sha256"), acta.sha256);
+}
+
+// certificateProblem is what to say of the central's certificate, if anything.
+function certificateProblem(state) {
+  const expires = Date.parse(state.certificate_expires); // NaN without one
+  const left = expires - Date.parse(state.now);
+  const time = () => dates.format(new Date(expires));
+  if (left <= 0) {
+    return say("certificate_expired", { time: time() });
+  }
+  return left < expiresSoon ? say("certificate_expires", { time: time() }) : "";
+}
+
+// showProblem shows what is wrong with one thing, as long as something is.
+function showProblem(id, text) {
+  byId(id).hidden = !text;
+  put(byId(id), text);
+}
+
 // Problems that are shown, by their numbers; each is made once, so that a
 // screen reader reads it out once.
 const shown = new Map();
 
-function showProblems(problems, ledgerProblem) {
+function showProblems(state) {
+  const problems = state.problems;
+  const ofLedger = state.ledger.problem ? say("ledger_problem", { reason: state.ledger.problem }) : "";
+  const ofCertificate = certificateProblem(state);
+  showProblem("ledger-problem", ofLedger);
+  showProblem("certificate-problem", ofCertificate);
+  byId("none").hidden = problems.length > 0 || Boolean(ofLedger || ofCertificate);
   const list = byId("problems");
-  byId("none").hidden = problems.length > 0 || Boolean(ledgerProblem);
-  byId("ledger-problem").hidden = !ledgerProblem;
-  put(byId("ledger-problem"), ledgerProblem ? say("ledger_problem", { reason: ledgerProblem }) : "");
   const kept = new Set(problems.map((p) => p.number));
   for (const [number, item] of shown) {
     if (!kept.has(number)) {
@@ -241,6 +276,18 @@ function showProblems(problems, ledgerProblem) {
       shown.set(problem.number, item);
       list.prepend(item); // with its text: what is added is read out
     }
+  }
+}
+
+// showTLS shows what there is of the port for TLS, when there is one.
+function showTLS(tls) {
+  const of = say("of", { n: tls.handshakes, max: tls.max_handshakes });
+  for (const [id, text] of [
+    ["tls-connections", numbers.format(tls.connections)],
+    ["tls-handshakes", tls.failed_handshakes ? say("tls_failed", { of, n: tls.failed_handshakes }) : of],
+  ]) {
+    byId(id).hidden = tls.max_handshakes === 0;
+    put(byId(id).querySelector("dd"), text);
   }
 }
 
@@ -305,9 +352,11 @@ function showLedger(state) {
 function show(state) {
   put(byId("contest"), state.contest);
   showDraw(state);
+  showActa(state.acta);
   put(byId("bets"), state.phase === "starting" ? "–" : numbers.format(state.bets));
   put(byId("rate"), numbers.format(state.rate));
   put(byId("connections"), numbers.format(state.connections));
+  showTLS(state.tls);
   put(byId("parked"), numbers.format(state.parked_queries));
   put(byId("budget"), say("of", { n: bytes(state.waiting_bytes), max: bytes(state.max_waiting_bytes) }));
   put(byId("window"), say("of", { n: state.window_frames, max: state.max_window_frames }));
@@ -324,7 +373,7 @@ function show(state) {
   const more = byId("more");
   more.hidden = state.more === 0;
   put(more, say("more", { n: state.more, from: String(state.agencies.length + 1) }));
-  showProblems(state.problems, state.ledger.problem);
+  showProblems(state);
 }
 
 function showLink(link) {

@@ -41,29 +41,40 @@ func TestCtl(t *testing.T) {
 	}
 	expect := func(central, code int, says string, words ...string) {
 		t.Helper()
-		got, said, problems := ctl(t, folders[central], args, words...)
+		named := with(args, "--central="+string(rune('a'+central)))
+		if strings.HasPrefix(words[len(words)-1], "--central") {
+			named = args
+		}
+		got, said, problems := ctl(t, folders[central], named, words...)
 		if text := said + problems; got != code || !strings.Contains(text, says) {
 			t.Fatalf("ctl %q: exit code %d, %s, expected %d and %q", words, got, text, code, says)
 		}
 	}
-	// A third one that shares a folder goes on without a socket.
+	// A third one shares the folder, and a fourth one the name with it, which goes on
+	// without a socket.
 	third := begin(t, with(args, "--storage-dir", folders[0], "--central", "c")...)
-	third.await("action: control_listen | result: in_progress | folder: " + filepath.Join(folders[0], args[3]) + " | reason: another central has it")
 	third.listens()
 	expect(0, 0, "central      a, taking bets", "status")
-	third.stop()
+	expect(0, 0, "central      c, taking bets", "status", "--central=c")
+	fourth := begin(t, with(args, "--storage-dir", folders[0], "--central", "c")...)
+	fourth.await("action: control_listen | result: in_progress | file: " + filepath.Join(folders[0], args[3], "control-c.sock") + " | reason: another central has it")
+	fourth.listens()
+	fourth.stop()
+	expect(0, 0, "the central has ended", "drain", "--central=c")
+	third.end()
+	expect(0, 1, "no central has ", "status", "--central=c")
 	expect(0, 0, "central      a, taking bets", "status")
 
 	exchange(t, addresses[0], []codec.Message{&codec.Bet{Slip: slip}, &codec.Finished{Agency: "1"}}, []codec.Message{stored, &codec.Success{Finished: true}})
 	expect(1, 0, "deadline: 2099-12-24T18:00:00Z", "deadline", "2099-12-24T18:00:00Z")
 	awaitCtl(t, "the deadline at the other one", func() bool {
-		_, said, _ := ctl(t, folders[0], args, "status", "--json")
+		_, said, _ := ctl(t, folders[0], args, "status", "--json", "--central=a")
 		return strings.Contains(said, `"deadline":"2099-12-24T18:00:00Z"`)
 	})
 	expect(0, 1, "unknown_agency", "end", "2", "4")
 	expect(0, 0, "agency 2: its betting is ended, with 0 bets\nagencies that the draw waits for: 1\n", "end", "2")
 	awaitCtl(t, "the end at the other one", func() bool {
-		_, said, _ := ctl(t, folders[1], args, "status", "--json")
+		_, said, _ := ctl(t, folders[1], args, "status", "--json", "--central=b")
 		return strings.Contains(said, `"missing":[2]`)
 	})
 
@@ -71,11 +82,11 @@ func TestCtl(t *testing.T) {
 	heal := c.CutAllClients()
 	answered := make(chan string, 1)
 	go func() {
-		_, said, problems := ctl(t, folders[1], args, "end", "3", "1")
+		_, said, problems := ctl(t, folders[1], args, "end", "3", "1", "--central=b")
 		answered <- said + problems
 	}()
 	awaitCtl(t, "what is wrong", func() bool {
-		_, said, _ := ctl(t, folders[1], args, "status")
+		_, said, _ := ctl(t, folders[1], args, "status", "--central=b")
 		return strings.Contains(said, "\nledger       ")
 	})
 	heal()

@@ -4,17 +4,20 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/rs/zerolog"
 	"loteria/admin"
+	"loteria/cmd/internal/settings"
+	"loteria/internal/certs"
 	"loteria/reactor"
 )
 
 // newAdmin returns what shows the central, and what closes it again. With no
-// address for it only server ctl sees it.
-func newAdmin(c config, log zerolog.Logger) (shown *admin.Server, closeAdmin func()) {
-	shown = admin.New(admin.Config{
+// address for it only server ctl sees it. certificates may be nil.
+func newAdmin(c config, certificates *certs.Store, log zerolog.Logger, journal reactor.Journal) (shown *admin.Server, closeAdmin func(), err error) {
+	config := admin.Config{
 		Address:  c.admin,
 		Contest:  c.contest,
 		Central:  c.sharedName(),
@@ -23,7 +26,22 @@ func newAdmin(c config, log zerolog.Logger) (shown *admin.Server, closeAdmin fun
 		Hosts:    c.adminHosts,
 		Profiles: c.profiles,
 		Log:      log,
-	})
+		Journal:  journal,
+	}
+	if c.admin != "" && c.adminAccess.tls {
+		config.TLS = certificates.ServerConfig
+	}
+	if c.admin != "" && c.adminAccess.tokenFile != "" {
+		file, err := admin.OpenToken(c.adminAccess.tokenFile, log)
+		if err != nil {
+			return nil, nil, &settings.Error{Key: "ADMIN_TOKEN_FILE", Problem: err.Error()}
+		}
+		config.Token = file.Token
+	}
+	shown = admin.New(config)
+	if certificates != nil {
+		shown.ShowCertificate(func() time.Time { return certificates.Status().Expires })
+	}
 	// It is there from before the ledger is read until after it is closed.
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -31,7 +49,7 @@ func newAdmin(c config, log zerolog.Logger) (shown *admin.Server, closeAdmin fun
 	return shown, func() {
 		cancel()
 		running.Wait()
-	}
+	}, nil
 }
 
 // showLedger has a ledger that is far away shown, also before it is open. opened

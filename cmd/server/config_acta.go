@@ -1,8 +1,66 @@
 package main
 
-import "loteria/cmd/internal/settings"
+import (
+	"crypto/ed25519"
+	"fmt"
+	"os"
+
+	"loteria/cmd/internal/settings"
+	"loteria/lottery/acta"
+)
 
 // actaConfig is the acta of the draw: its key, and what is to be verified.
-type actaConfig struct{}
+type actaConfig struct {
+	key       string // file of the key that it is signed with; empty signs nothing
+	publicKey string // file of the key that must have signed it; empty is any, or none
+	verify    string // do nothing but verify this folder's
+}
 
-func addActaSettings(s *settings.Set, c *config) {}
+func addActaSettings(s *settings.Set, c *config) {
+	settings.Add(s, &c.acta.key, settings.Setting{
+		Key: "ACTA_KEY", Flag: "acta-key", Env: "ACTA_KEY",
+		About: "file with the Ed25519 key, PEM (PKCS #8), that signs the acta of the draw; a contest whose acta has another signature or none does not start; empty signs nothing",
+	}, settings.Text().OrEmpty())
+	settings.Add(s, &c.acta.publicKey, settings.Setting{
+		Flag:  "acta-public-key",
+		About: "file with the Ed25519 public key, PEM, whose signature --verify and --check expect",
+	}, settings.Text().OrEmpty())
+	settings.Add(s, &c.acta.verify, settings.Setting{
+		Flag:  "verify",
+		About: "only read the folder of a contest that is drawn, say whether its acta.json is that of its bets.csv, and change nothing",
+	}, settings.Text().OrEmpty())
+}
+
+// signingKey returns the key that an acta is signed with, or nil.
+func (c actaConfig) signingKey() (ed25519.PrivateKey, error) {
+	return readKey(c.key, "ACTA_KEY", acta.ParseKey)
+}
+
+// signer returns whose signature an acta must have, or nil.
+func (c actaConfig) signer() (ed25519.PublicKey, error) {
+	if c.publicKey != "" {
+		return readKey(c.publicKey, "--acta-public-key", acta.ParsePublicKey)
+	}
+	key, err := c.signingKey()
+	if key == nil || err != nil {
+		return nil, err
+	}
+	return key.Public().(ed25519.PublicKey), nil
+}
+
+// readKey reads the file of a setting. The error is one of the configuration.
+func readKey[K any](path, setting string, parse func([]byte) (K, error)) (key K, err error) {
+	if path == "" {
+		return key, nil
+	}
+	file, err := os.ReadFile(path)
+	if err == nil {
+		if key, err = parse(file); err != nil {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	if err != nil {
+		return key, &settings.Error{Key: setting, Problem: "cannot be used: " + err.Error()}
+	}
+	return key, nil
+}

@@ -3,6 +3,34 @@ package main
 import "loteria/cmd/internal/settings"
 
 // adminAccess is who may see the admin port.
-type adminAccess struct{}
+type adminAccess struct {
+	tokenFile string // what stands in it has to be known; empty asks for nothing
+	tls       bool   // with the central's certificate
+}
 
-func addAdminAccessSettings(s *settings.Set, c *config) {}
+func addAdminAccessSettings(s *settings.Set, c *config) {
+	settings.Add(s, &c.adminAccess.tokenFile, settings.Setting{
+		Key: "ADMIN_TOKEN_FILE", Flag: "admin-token-file", Env: "ADMIN_TOKEN_FILE",
+		About: "file whose first line whoever asks there has to know, as Bearer token or as password of any user; read again when it changes; empty asks for nothing",
+	}, settings.Text().OrEmpty())
+	settings.Add(s, &c.adminAccess.tls, settings.Setting{
+		Key: "ADMIN_TLS", Flag: "admin-tls", Env: "ADMIN_TLS", Default: "false",
+		About: "HTTPS there, with the central's certificate; nobody has to show one",
+	}, settings.Bool())
+}
+
+// checkAdminAccess returns an error when there is no certificate for the admin
+// port. Without an admin port, nothing of it is of use.
+func checkAdminAccess(s *settings.Set, c *config) error {
+	if c.admin == "" {
+		s.Ignore("ADMIN_TOKEN_FILE", noAdmin)
+		s.Ignore("ADMIN_TLS", noAdmin)
+		c.adminAccess = adminAccess{}
+	}
+	if c.adminAccess.tls {
+		return s.Require("ADMIN_TLS is set, and HTTPS needs the central's certificate", "TLS_CERT", "TLS_KEY")
+	}
+	return nil
+}
+
+const noAdmin = "is for the admin port, and there is none"

@@ -82,6 +82,7 @@ func TestLedgerSettings(t *testing.T) {
 		"NATS settings alone":        {"--nats-creds=x.creds --central=A", "NATS_REPLICAS=1", "", "", []string{"flag --nats-creds: NATS_CREDS", "NATS_REPLICAS is for a ledger in NATS", "flag --central: CENTRAL"}},
 		"NATS settings of an import": {"--import=nats://a --contest=navidad --nats-creds=x.creds", "", "", "", nil},
 		"import without a name":      {"--import=nats://a", "", "", "CONTEST: is not set, but servers of NATS are given", nil},
+		"verify and check":           {"--verify=y --check", "", "", "flag --check: cannot be with --verify", nil},
 		"two actions":                {"--check --export=x", "", "", "flag --check: cannot be with --export", nil},
 		"export and import":          {"--import=y --export=x", "", "", "flag --export: cannot be with --import", nil},
 		"export and winners":         {"--export=x --winners", "", "", "flag --export: writes the bets, and --winners the winners: give one of them", nil},

@@ -53,7 +53,7 @@ func parseFormat(text string) (format, error) {
 
 // checkOutputSettings returns an error when the settings of what is written
 // cannot be meant together.
-func checkOutputSettings(c *config) error {
+func checkOutputSettings(_ *settings.Set, c *config) error {
 	isWritten := c.export != "" || c.output.winners
 	switch {
 	case c.export != "" && c.output.winners:

@@ -7,13 +7,13 @@ import (
 	stdlog "log"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/net/netutil"
 	"loteria/admin"
 	"loteria/lottery"
 )
@@ -67,16 +67,18 @@ type operated struct {
 	hindrance func() error // what keeps the ledger from its work, or nil
 }
 
-// startControl has a central operated through the socket in a folder until close.
+// startControl has a central operated through the socket of a name in a folder until
+// close.
 // ctx ends when the central stops, which drain asks for.
-func startControl(ctx context.Context, folder string, shown *admin.Server, drain func(), log zerolog.Logger) *control {
+func startControl(ctx context.Context, folder, name string, shown *admin.Server, drain func(), log zerolog.Logger) *control {
 	c := newControl(ctx, shown, drain, log)
-	socket, err := listenControl(folder)
+	socket, err := listenControl(folder, name)
 	if err != nil {
-		c.logAttempt(folder, err)
+		c.log.Warn().Str("action", "control_listen").Str("result", "in_progress").Str("file", filepath.Join(folder, name)).
+			Str("reason", err.Error()).Stringer("retry_every", controlRetry).Send()
 	}
 	ctx, c.leave = context.WithCancel(context.Background())
-	c.running.Go(func() { c.run(ctx, folder, socket) })
+	c.running.Go(func() { c.run(ctx, folder, name, socket) })
 	return c
 }
 
@@ -87,22 +89,17 @@ func newControl(ctx context.Context, shown *admin.Server, drain func(), log zero
 	}
 }
 
-func (c *control) logAttempt(folder string, err error) {
-	c.log.Warn().Str("action", "control_listen").Str("result", "in_progress").Str("folder", folder).
-		Str("reason", err.Error()).Stringer("retry_every", controlRetry).Send()
-}
-
 // operate says what there is to be operated.
 func (c *control) operate(o operated) { c.operated.Store(&o) }
 
 // run answers until ctx is done. Without a socket it tries to make one first.
-func (c *control) run(ctx context.Context, folder string, socket *controlSocket) {
+func (c *control) run(ctx context.Context, folder, name string, socket *controlSocket) {
 	for socket == nil {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(controlRetry):
-			socket, _ = listenControl(folder) // the log has the first reason
+			socket, _ = listenControl(folder, name) // the log has the first reason
 		}
 	}
 	defer socket.close()
@@ -117,10 +114,10 @@ func (c *control) run(ctx context.Context, folder string, socket *controlSocket)
 		},
 	}
 	server.SetKeepAlivesEnabled(false)
-	limited := netutil.LimitListener(socket, maxControls)
-	defer limited.Close() // and not of connections: who drains keeps his until the process ends
+	// Connections are not closed at the end: who drains keeps his until that of the
+	// process.
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(limited) }()
+	go func() { ended <- server.Serve(socket) }()
 	select {
 	case err := <-ended: // without having been asked to
 		c.log.Error().Str("action", "control").Str("result", "fail").Err(err).Send()

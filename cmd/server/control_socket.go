@@ -8,36 +8,55 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// controlName is the socket of server ctl, in the contest's folder.
-	controlName = "control.sock"
-	// maxSocketPath is the longest path that a socket can be reached by, in bytes
-	// (https://man7.org/linux/man-pages/man7/unix.7.html).
-	maxSocketPath = 107
-)
+// maxSocketPath is the longest path that a socket can be reached by, in bytes
+// (https://man7.org/linux/man-pages/man7/unix.7.html).
+const maxSocketPath = 107
 
-// errControlled is why a central does not make a socket: the living one's stays.
-var errControlled = errors.New("another central has it; with a ledger in NATS each central of a machine needs a --storage-dir of its own")
-
-// controlSocket listens in a contest's folder. The folder itself is locked as long
-// as it does, so that a socket that is found there is a dead central's. The
-// ledger's lock cannot tell that: it comes when the ledger is opened, and a
-// ledger in NATS has none.
-type controlSocket struct {
-	*net.UnixListener
-	folder *os.File
-	path   string
-	info   fs.FileInfo // of the socket
+// controlName is the name of the socket in the contest's folder. A folder has one
+// central, except that several on a ledger in NATS may keep their actas in the same
+// one.
+func (c config) controlName() string {
+	if name := c.sharedName(); name != "" {
+		return "control-" + name + ".sock"
+	}
+	return "control.sock"
 }
 
-// listenControl makes the socket in a folder, and the folder if there is none. Only
-// its owner may connect, from the first moment on.
-func listenControl(path string) (*controlSocket, error) {
+var (
+	// errControlled is why a central does not make a socket: the living one's stays.
+	errControlled = errors.New("another central has it: give each a --storage-dir of its own or, with a ledger in NATS, a --central")
+	// errMaking is when others make or remove sockets in the folder for too long.
+	errMaking = errors.New("the folder is locked by another process")
+)
+
+const (
+	lockTries = 100                   // to lock the folder
+	lockPause = 10 * time.Millisecond // between them
+)
+
+// controlSocket listens in a contest's folder.
+type controlSocket struct {
+	*net.UnixListener
+	path  string
+	info  fs.FileInfo   // of the socket
+	slots chan struct{} // has room for the connections that there may be
+}
+
+// listenControl makes the socket of a name in a folder, and the folder if there is
+// none. Only its owner may connect, from the first moment on.
+//
+// A socket that is there and answers nobody is a dead central's, and removed. The
+// ledger's lock cannot tell that: it comes when the ledger is opened, and a ledger in
+// NATS has none. So the folder is locked meanwhile: there is no moment in which the
+// socket of another one that begins does not listen yet.
+func listenControl(path, name string) (*controlSocket, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("make the contest's folder: %w", err)
 	}
@@ -45,27 +64,17 @@ func listenControl(path string) (*controlSocket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the contest's folder: %w", err)
 	}
-	s := &controlSocket{folder: folder, path: filepath.Join(path, controlName)}
-	if err := s.listen(); err != nil {
-		folder.Close()
+	defer folder.Close() // which unlocks it
+	if err := lockFolder(folder); err != nil {
 		return nil, err
 	}
-	return s, nil
-}
-
-func (s *controlSocket) listen() error {
-	switch err := unix.Flock(int(s.folder.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
-	case errors.Is(err, unix.EWOULDBLOCK):
-		return errControlled
-	case err != nil:
-		return fmt.Errorf("lock the folder: %w", err)
-	}
-	if err := removeStale(s.path); err != nil {
-		return err
-	}
-	address, err := socketAddress(s.folder, s.path)
+	s := &controlSocket{path: filepath.Join(path, name), slots: make(chan struct{}, maxControls)}
+	address, err := socketAddress(folder, s.path)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if err := removeStale(s.path, address); err != nil {
+		return nil, err
 	}
 	// What the socket is allowed before it has a name is what it is allowed under
 	// it: there is no moment in which others may connect, and no umask to change
@@ -77,18 +86,34 @@ func (s *controlSocket) listen() error {
 	}}
 	listener, err := private.Listen(context.Background(), "unix", address)
 	if err != nil {
-		return bare(err)
+		return nil, bare(err)
 	}
 	s.UnixListener = listener.(*net.UnixListener)
 	s.SetUnlinkOnClose(false) // the name may be another central's by then
 	if s.info, err = os.Lstat(s.path); err != nil {
 		s.UnixListener.Close()
+		return nil, err
 	}
-	return err
+	return s, nil
+}
+
+// lockFolder keeps other centrals from making sockets in a folder until it is closed.
+func lockFolder(folder *os.File) error {
+	for range lockTries {
+		err := unix.Flock(int(folder.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return fmt.Errorf("lock the folder: %w", err)
+		}
+		time.Sleep(lockPause)
+	}
+	return errMaking
 }
 
 // removeStale removes what a central that was killed has left.
-func removeStale(path string) error {
+func removeStale(path, address string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -97,6 +122,14 @@ func removeStale(path string) error {
 		return err
 	case info.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("%s is no socket: remove it, if nobody needs it", path)
+	}
+	conn, err := net.DialTimeout("unix", address, lockPause)
+	switch {
+	case err == nil:
+		conn.Close()
+		return errControlled
+	case !errors.Is(err, unix.ECONNREFUSED):
+		return errControlled // one that has more callers than it takes, or that is not ours
 	}
 	return os.Remove(path)
 }
@@ -107,21 +140,21 @@ func socketAddress(folder *os.File, path string) (string, error) {
 	if len(path) <= maxSocketPath {
 		return path, nil
 	}
-	short := fmt.Sprintf("/proc/self/fd/%d/%s", folder.Fd(), controlName)
+	short := fmt.Sprintf("/proc/self/fd/%d/%s", folder.Fd(), filepath.Base(path))
 	if _, err := os.Stat(filepath.Dir(short)); err != nil {
 		return "", fmt.Errorf("%s has %d bytes, and without /proc a socket's path has %d at most: %w", path, len(path), maxSocketPath, err)
 	}
 	return short, nil
 }
 
-// dialControl connects to the socket in a folder.
-func dialControl(ctx context.Context, path string) (*net.UnixConn, error) {
+// dialControl connects to the socket of a name in a folder.
+func dialControl(ctx context.Context, path, name string) (*net.UnixConn, error) {
 	folder, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer folder.Close()
-	address, err := socketAddress(folder, filepath.Join(path, controlName))
+	address, err := socketAddress(folder, filepath.Join(path, name))
 	if err != nil {
 		return nil, err
 	}
@@ -141,22 +174,24 @@ func bare(err error) error {
 	return err
 }
 
-// close takes the socket away, and gives the folder up.
+// close takes the socket away, if it is still this one: as long as it is open, no
+// other has its inode.
 func (s *controlSocket) close() {
-	s.UnixListener.Close()
 	if info, err := os.Lstat(s.path); err == nil && os.SameFile(info, s.info) {
 		_ = os.Remove(s.path) // else the next central does
 	}
-	s.folder.Close()
+	s.UnixListener.Close()
 }
 
-// Accept returns connections that know who is at the other end.
+// Accept returns connections that know who is at the other end, so many at a time.
 func (s *controlSocket) Accept() (net.Conn, error) {
+	s.slots <- struct{}{}
 	conn, err := s.AcceptUnix()
 	if err != nil {
+		<-s.slots
 		return nil, err
 	}
-	return peerConn{conn, peerOf(conn)}, nil
+	return peerConn{conn, peerOf(conn), sync.OnceFunc(func() { <-s.slots })}, nil
 }
 
 // peer is the process at the other end of a connection, as the kernel knows it.
@@ -190,7 +225,14 @@ func (p peer) String() string  { return fmt.Sprintf("user %d, process %d", p.use
 // peerConn is a connection whose remote address is a peer.
 type peerConn struct {
 	*net.UnixConn
-	peer peer
+	peer    peer
+	release func() // makes room for another connection
 }
 
 func (c peerConn) RemoteAddr() net.Addr { return c.peer }
+
+// Close implements net.Conn.
+func (c peerConn) Close() error {
+	defer c.release()
+	return c.UnixConn.Close()
+}

@@ -25,9 +25,10 @@ const ctlName = "ctl"
 
 const ctlUsage = `Usage: server ctl [flags] COMMAND
 
-Operates the central that runs on the contest's folder, over the socket control.sock in it. It is
-found by the same settings as the central has them: --storage-dir, --contest, their environment
-variables, and the file (server --help). Only the central's own user and root may use it.
+Operates the central that runs on the contest's folder, over the socket control.sock in it (with a
+ledger in NATS control-NAME.sock, NAME being that of the central). It is found by the same settings
+as the central has them: --storage-dir, --contest, --ledger, --central, their environment variables,
+and the file (server --help). Only the central's own user and root may use it.
 
   status           how the central and its contest are
   end AGENCY…      end the betting of these agencies, as --draw-without does: the draw does not wait
@@ -81,7 +82,7 @@ func runCtl(args, environ []string, stdout, stderr io.Writer) int {
 	}
 	ctx, cancel := context.WithTimeout(signals.Context(), call.limit())
 	defer cancel()
-	if err := call.do(ctx, c.folder(), stdout); err != nil {
+	if err := call.do(ctx, &centralAt{folder: c.folder(), name: c.controlName()}, stdout); err != nil {
 		fmt.Fprintf(stderr, "server ctl: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return 1
 	}
@@ -90,7 +91,7 @@ func runCtl(args, environ []string, stdout, stderr io.Writer) int {
 
 // isAction reports whether something is to be done instead of serving.
 func (c config) isAction() bool {
-	return c.healthcheck || c.check || c.export != "" || c.output.winners || c.importFrom.isGiven()
+	return c.healthcheck || c.check || c.export != "" || c.output.winners || c.acta.verify != "" || c.importFrom.isGiven()
 }
 
 // ctlCall is a command line of ctl.
@@ -166,9 +167,8 @@ func (call ctlCall) limit() time.Duration {
 	return ctlPatience
 }
 
-// do has the central on a folder do it, and prints what it answers.
-func (call ctlCall) do(ctx context.Context, folder string, stdout io.Writer) error {
-	central := &centralAt{folder: folder}
+// do has the central do it, and prints what it answers.
+func (call ctlCall) do(ctx context.Context, central *centralAt, stdout io.Writer) error {
 	switch call.command {
 	case "status":
 		return ask(ctx, call, central, http.MethodGet, nil, stdout, printStatus)
@@ -251,7 +251,8 @@ func (call ctlCall) drain(ctx context.Context, central *centralAt, stdout io.Wri
 // centralAt is the central on a folder.
 type centralAt struct {
 	folder string
-	peer   peer // the central's process; known when it was asked
+	name   string // of its socket
+	peer   peer   // the central's process; known when it was asked
 }
 
 // ask sends a request, and returns the answer of a central that has not refused it.
@@ -271,7 +272,7 @@ func (c *centralAt) ask(ctx context.Context, method, command string, request any
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			conn, err := dialControl(ctx, c.folder)
+			conn, err := dialControl(ctx, c.folder, c.name)
 			if err != nil {
 				return nil, err
 			}
@@ -300,11 +301,11 @@ func (c *centralAt) unreachable(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("the central on %s has not answered: %w", c.folder, ctx.Err())
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("no central has %s: there is no %s in it (one that could not make it says so in its log, as control_listen)", c.folder, controlName)
+		return fmt.Errorf("no central has %s: there is no %s in it (one that could not make it says so in its log, as control_listen)", c.folder, c.name)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no central has %s: the %s in it is what one that was killed has left", c.folder, controlName)
+		return fmt.Errorf("no central has %s: the %s in it is what one that was killed has left", c.folder, c.name)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("user %d may not use %s in %s: %w: be the central's user, or root", os.Geteuid(), controlName, c.folder, bare(err))
+		return fmt.Errorf("user %d may not use %s in %s: %w: be the central's user, or root", os.Geteuid(), c.name, c.folder, bare(err))
 	case errors.Is(err, unix.ENOTDIR):
 		return fmt.Errorf("no central has %s: it is no folder", c.folder)
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

@@ -50,6 +50,13 @@ func printStatus(w io.Writer, s *statusAnswer) {
 		if s.Winners != nil {
 			line("winners", "%d", *s.Winners)
 		}
+		if s.Acta != nil {
+			signed := "not signed"
+			if s.Acta.Signed {
+				signed = "signed"
+			}
+			line("acta", "made %s, %s, SHA-256 %s", shownTime(s.Acta.Made), signed, s.Acta.SHA256)
+		}
 	}
 	if s.Ledger.LedgerHealth != nil && s.Ledger.Problem != "" {
 		line("ledger", "%s", s.Ledger.Problem)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -121,9 +122,6 @@ func TestStatusFields(t *testing.T) {
 
 // What a person sees, at each time.
 func TestPrintStatus(t *testing.T) {
-	zone := time.Local
-	time.Local = time.UTC
-	t.Cleanup(func() { time.Local = zone })
 	now := time.Date(2026, 12, 24, 17, 0, 0, 0, time.UTC)
 	deadline, drawnAt, winners := now.Add(time.Hour), now.Add(-time.Minute), 7
 	state := admin.State{Now: now, Started: now.Add(-90 * time.Second), Contest: "navidad", Status: admin.TakingBets, Phase: lottery.Betting,
@@ -161,6 +159,7 @@ connections  2 of 9
 `},
 		"drawn": {func(s *statusAnswer) {
 			s.Status, s.Phase, s.Winners, s.DrawnAt = admin.TellingWinners, lottery.Drawn, &winners, &drawnAt
+			s.Acta = &admin.Acta{Made: drawnAt.Add(time.Second), SHA256: "0123abcd", Signed: true}
 		}, `contest      navidad
 central      the draw is done: winners are told, bets are not taken; started 2026-12-24T16:58:30Z, 1m30s ago
 phase        drawn, since 2026-12-24T16:59:00Z
@@ -169,6 +168,7 @@ agencies     betting has ended of 1 of 3
 bets         120 stored
 connections  2 of 9
 winners      7
+acta         made 2026-12-24T16:59:01Z, signed, SHA-256 0123abcd
 `},
 		"starting": {func(s *statusAnswer) {
 			s.Status, s.Phase, s.Deadline = admin.Recovering, admin.Starting, nil
@@ -181,9 +181,16 @@ ledger   no server answers
 	} {
 		s := statusAnswer{State: state}
 		test.change(&s)
+		want := regexp.MustCompile(`\S+Z`).ReplaceAllStringFunc(test.want, func(text string) string {
+			at, err := time.Parse(time.RFC3339, strings.TrimSuffix(text, ","))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return shownTime(at)
+		})
 		var text strings.Builder
-		if printStatus(&text, &s); text.String() != test.want {
-			t.Errorf("%s:\n%swant\n%s", name, &text, test.want)
+		if printStatus(&text, &s); text.String() != want {
+			t.Errorf("%s:\n%swant\n%s", name, &text, want)
 		}
 	}
 }

@@ -17,9 +17,27 @@ import (
 // exportBuffer is how much is written at once, in bytes.
 const exportBuffer = 1 << 20
 
-// checkLedger prints what the contest's ledger holds, and what is wrong with it.
+// checkLedger prints what the contest's ledger holds, and what is wrong with it, or
+// with the acta of its draw.
 func checkLedger(ctx context.Context, c config, stdout io.Writer) error {
-	found, err := c.place().check(ctx)
+	at := c.place()
+	kept, _, err := loadActa(c.folder())
+	if err != nil {
+		return err
+	}
+	var found report
+	if kept == nil || at.isFar() { // which has several copies to be read
+		if found, err = at.check(ctx); err != nil || kept == nil {
+			return found.judge(stdout, err)
+		}
+	}
+	compared, note, err := checkActa(ctx, c, at, kept)
+	if !at.isFar() {
+		found = compared.found
+	}
+	if note != "" {
+		found.notes = append(found.notes, note)
+	}
 	return found.judge(stdout, err)
 }
 

@@ -7,12 +7,25 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/rs/zerolog"
 	"loteria/admin"
 	"loteria/lottery"
 	"loteria/lottery/csvledger"
 )
+
+// actaFile is the acta of the draw. A folder keeps it, also for a contest that is
+// kept elsewhere.
+const actaFile = csvledger.ActaFile
+
+func loadActa(folder string) (content []byte, made time.Time, err error) {
+	return csvledger.LoadActa(folder)
+}
+
+func keepActa(folder string, content []byte, unsynced bool) error {
+	return csvledger.KeepActa(folder, content, unsynced)
+}
 
 // folder keeps a contest in files.
 type folder struct {
@@ -54,6 +67,7 @@ func (f folder) read(ctx context.Context, visit func(lottery.Stretch) error) (re
 		place:   found.Path,
 		state:   found.State,
 		terms:   lottery.Terms{Agencies: len(found.Endings), Deadline: found.Deadline},
+		times:   found.Times,
 		endings: found.Endings,
 		rows:    uint64(found.Rows),
 		bytes:   uint64(found.Bytes),
@@ -61,7 +75,7 @@ func (f folder) read(ctx context.Context, visit func(lottery.Stretch) error) (re
 	if found.State == "none" && found.Rows > 0 {
 		r.notes = append(r.notes, csvledger.StateFile+" is missing: a start needs it, or --reopen")
 	}
-	if found.Torn > 0 {
+	if r.torn = found.Torn; found.Torn > 0 {
 		r.notes = append(r.notes, fmt.Sprintf("%d bytes at the end are a row that was never finished; a start cuts them off", found.Torn))
 	}
 	for _, a := range found.Agencies {
@@ -108,12 +122,12 @@ type stagedFolder struct {
 }
 
 func (f folder) empty() (target, error) {
-	for _, file := range []string{csvledger.StateFile, csvledger.LedgerFile} {
+	for _, file := range []string{csvledger.StateFile, csvledger.LedgerFile, csvledger.ActaFile} {
 		path := filepath.Join(f.path, file)
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 			if err == nil {
 				err = fmt.Errorf("%s is there: an import begins a contest, it adds to none; "+
-					"use another --contest, or remove %s and %s if nobody needs them", path, csvledger.StateFile, csvledger.LedgerFile)
+					"use another --contest, or remove %s, %s and %s if nobody needs them", path, csvledger.StateFile, csvledger.LedgerFile, csvledger.ActaFile)
 			}
 			return nil, err
 		}
@@ -128,8 +142,8 @@ func (f folder) empty() (target, error) {
 	return stagedFolder{folder{path: path}, f.path}, nil
 }
 
-func (s stagedFolder) open(_ context.Context, agencies int) (lottery.Ledger, error) {
-	return csvledger.Open(s.path, agencies)
+func (s stagedFolder) open(_ context.Context, known *report) (lottery.Ledger, error) {
+	return csvledger.Open(s.path, known.terms.Agencies, csvledger.WithTimes(known.times))
 }
 
 // keep moves the state first: without the bets that it tells of, it is no

@@ -103,7 +103,7 @@ type importing struct {
 // run fills the target, reads it, and returns what it holds: the same as the
 // source.
 func (i *importing) run(ctx context.Context) (found report, err error) {
-	ledger, err := i.target.open(ctx, i.known.terms.Agencies)
+	ledger, err := i.target.open(ctx, i.known)
 	if err != nil {
 		return found, err
 	}

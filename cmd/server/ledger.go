@@ -72,7 +72,9 @@ type ledger interface {
 
 // target is what an import fills.
 type target interface {
-	open(ctx context.Context, agencies int) (lottery.Ledger, error)
+	// open begins a contest with the terms of the one that is known, and its times
+	// where it may have them.
+	open(ctx context.Context, known *report) (lottery.Ledger, error)
 	read(ctx context.Context, visit func(lottery.Stretch) error) (report, error)
 
 	// keep makes what was imported the contest, and returns where that is.

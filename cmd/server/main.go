@@ -43,6 +43,8 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		err = checkHealth(c)
 	case c.check:
 		err = checkLedger(signals.Context(), c, stdout)
+	case c.acta.verify != "":
+		err = verifyActa(signals.Context(), c, stdout)
 	case c.export != "":
 		err = exportLedger(signals.Context(), c, stdout, stderr)
 	case c.output.winners:
@@ -78,34 +80,53 @@ func serveLogged(c config, stdout io.Writer) (err error) {
 		}
 	}()
 	signal.Ignore(syscall.SIGPIPE) // losing the log's reader must not end a lottery
+	asked := askedToRead()
 	ctx, drain := context.WithCancel(signals.Context())
 	context.AfterFunc(ctx, writer.Hurry)
-	return serve(ctx, drain, c, log, log.Output(writer.NonBlocking()), writer.Journal(c.logLevel))
+	return serve(ctx, drain, c, asked, log, log.Output(writer.NonBlocking()), writer.Journal(c.logLevel))
 }
 
 // serve opens the contest and serves it until ctx is done, which drain asks for, or
-// the ledger fails.
-func serve(ctx context.Context, drain func(), c config, log, loopLog zerolog.Logger, journal reactor.Journal) (err error) {
-	log.Debug().Str("action", "config").Str("result", "success").Int("port", c.port).
+// the ledger fails. asked receives when an operator wants certificates to be read
+// again.
+func serve(ctx context.Context, drain func(), c config, asked <-chan os.Signal, log, loopLog zerolog.Logger, journal reactor.Journal) (err error) {
+	log.Debug().Str("action", "config").Str("result", "success").Func(c.logPort).
 		Int("listen_backlog", c.listenBacklog).Str("logging_level", logline.LevelName(c.logLevel)).Send()
 	for _, warning := range c.warnings {
 		log.Warn().Str("action", "ignore_setting").Str("result", "success").Str("reason", warning).Send()
 	}
 
-	shown, closeAdmin := newAdmin(c, log)
+	certificates, err := openCertificates(c)
+	if err != nil {
+		return err
+	}
+	shown, closeAdmin, err := newAdmin(c, certificates, log, journal)
+	if err != nil {
+		return err
+	}
 	defer closeAdmin()
+	record, err := newActaKeeper(c, shown.ShowActa, log)
+	if err != nil {
+		return err
+	}
 	waits := new(waiting)
 	opened := showLedger(shown, c.place(), waits)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := newStop(ctx, c.shutdownTimeout)
-	control := startControl(ctx, c.folder(), shown, drain, log)
+	control := startControl(ctx, c.folder(), c.controlName(), shown, drain, log)
 	defer func() { control.close(err) }()
 	var ledger ledger
 	var contest *lottery.Contest
 	var announced bool
 	err = stop.wait("the opening of the contest", func() (err error) {
 		ledger, contest, announced, err = openContest(ctx, c, log, shown.Committed, waits)
+		if err != nil {
+			return err
+		}
+		if err = record.verify(ctx, waits); err != nil {
+			_ = contest.Close() // what the acta is not is told
+		}
 		return err
 	})
 	switch {
@@ -128,6 +149,7 @@ func serve(ctx context.Context, drain func(), c config, log, loopLog zerolog.Log
 	}
 	server := reactor.New(reactor.Config{
 		Address:        c.listenAddress(),
+		TLS:            c.tlsPort(certificates, connections),
 		Backlog:        c.listenBacklog,
 		Echo:           c.echo,
 		Loops:          c.eventLoops(),
@@ -161,8 +183,12 @@ func serve(ctx context.Context, drain func(), c config, log, loopLog zerolog.Log
 		}
 	})
 	watching.Go(func() { announce(ctx, server, shown, log) })
+	renewer := renewer{store: certificates, identifier: server, now: time.Now, log: log}
+	watching.Go(func() { renewer.run(ctx, asked) })
+	endRecord := record.start(contest, ctx.Done(), stop.over)
 	err = server.Run(ctx)
 	cancel()
+	defer endRecord()
 	if err != nil { // the ledger may be what hangs
 		return errors.Join(err, stop.wait("the watch over the ledger", func() error { watching.Wait(); return nil }))
 	}

@@ -13,10 +13,12 @@ type report struct {
 	place    string           // the path of bets.csv, or the stream and its servers
 	state    string           // the phase of the contest, or "none" when that is not known
 	terms    lottery.Terms    // no agencies when the state is "none"
+	times    lottery.Times    // when it was opened, closed and drawn, as far as that is known
 	endings  []lottery.Ending // of agency i+1, of all that are expected; nil when the state is "none"
 	rows     uint64
 	bytes    uint64         // of the rows
 	agencies []agencyReport // those with bets, ascending
+	torn     int64          // bytes after the rows
 	unread   bool           // a copy of it was not read
 	notes    []string       // what else there is to say, a line each
 }
@@ -47,6 +49,14 @@ func (r *report) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: %d rows, %d bytes; state: %s\n", r.place, r.rows, r.bytes, r.state)
 	if !r.terms.Deadline.IsZero() {
 		fmt.Fprintf(w, "deadline: %s\n", r.terms.Deadline.Local().Format(time.RFC3339))
+	}
+	for _, t := range []struct {
+		what string
+		at   time.Time
+	}{{"opened", r.times.Opened}, {"closed", r.times.Closed}, {"drawn", r.times.Drawn}} {
+		if !t.at.IsZero() {
+			fmt.Fprintf(w, "%s: %s\n", t.what, t.at.Local().Format(time.RFC3339))
+		}
 	}
 	for _, a := range r.agencies {
 		fmt.Fprintf(w, "agency %d: %d bets, digest %016x, %d on the winning number\n", a.agency, a.bets, a.digest, a.winners)

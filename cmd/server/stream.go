@@ -163,7 +163,7 @@ func (s stream) ready(ctx context.Context) error {
 
 // report returns what was found as the command prints it.
 func (s stream) report(found natsledger.Report) report {
-	r := report{place: "the contest on " + s.servers(), state: "none", terms: found.Terms, rows: found.Rows, bytes: found.Bytes}
+	r := report{place: "the contest on " + s.servers(), state: "none", terms: found.Terms, times: found.Times, rows: found.Rows, bytes: found.Bytes}
 	if found.Stream != "" {
 		r.place = fmt.Sprintf("%s on %s", found.Stream, s.servers())
 	}
@@ -250,7 +250,9 @@ func (s stream) empty() (target, error) {
 	return &stagedStream{stream: s}, nil
 }
 
-func (s *stagedStream) open(ctx context.Context, agencies int) (lottery.Ledger, error) {
+// open opens the stream, whose times are its own: when it was imported.
+func (s *stagedStream) open(ctx context.Context, known *report) (lottery.Ledger, error) {
+	agencies := known.terms.Agencies
 	s.config.Agencies = agencies
 	if err := s.reach(ctx); err != nil {
 		return nil, err

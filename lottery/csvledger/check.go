@@ -19,6 +19,7 @@ type Report struct {
 	Agencies []AgencyReport
 	State    string    // what is saved beside the ledger: the phase, or "none"
 	Deadline time.Time // that is kept there; zero is never
+	Times    lottery.Times
 	// Endings are how the betting of agency i+1 has ended, of all that are
 	// expected; nil when the state is "none".
 	Endings []lottery.Ending
@@ -50,7 +51,7 @@ func Read(folder string, visit func(lottery.Stretch) error) (Report, error) {
 		return report, err
 	}
 	if saved.Agencies > 0 {
-		report.State, report.Deadline = string(saved.Phase), saved.Deadline
+		report.State, report.Deadline, report.Times = string(saved.Phase), saved.Deadline, saved.times()
 		if report.Endings, err = saved.endings(saved.Agencies); err != nil {
 			return report, fmt.Errorf("%s: %w", filepath.Join(folder, StateFile), err)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -61,11 +62,12 @@ func folderSyncFailure(path string, err error) error {
 	return fmt.Errorf("sync the folder %s: %w", path, err)
 }
 
-// disk is what replaceFile needs of the operating system. Tests put one in its
+// disk is what replaceFile and writeOnce need of the operating system. Tests put one in its
 // place that fails or loses power.
 type disk interface {
 	create(path string) (newFile, error)
 	rename(from, to string) error
+	renameNew(from, to string) error // is fs.ErrExist when there is something at to
 	syncFolder(path string) error
 }
 
@@ -81,6 +83,29 @@ func (realDisk) create(path string) (newFile, error) { return os.Create(path) }
 func (realDisk) rename(from, to string) error        { return os.Rename(from, to) }
 func (realDisk) syncFolder(path string) error        { return syncFolder(path) }
 
+func (realDisk) renameNew(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, unix.EINVAL) && !errors.Is(err, errors.ErrUnsupported):
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return renameUnlessThere(from, to)
+}
+
+// renameUnlessThere is for file systems that cannot rename without replacing (NFS):
+// whoever else writes there has to be locked out.
+func renameUnlessThere(from, to string) error {
+	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = &fs.PathError{Op: "rename to", Path: to, Err: fs.ErrExist}
+		}
+		return err
+	}
+	return os.Rename(from, to)
+}
+
 // unsyncedDisk is a disk whose folders the operating system writes when it
 // likes.
 type unsyncedDisk struct{ disk }
@@ -90,6 +115,16 @@ func (unsyncedDisk) syncFolder(string) error { return nil }
 // replaceFile puts content at path so that after a crash at any moment either
 // the old content or the new one is there, whole.
 func replaceFile(d disk, path string, content []byte) error {
+	return putFile(d, path, content, d.rename)
+}
+
+// writeOnce puts content at path, where there must be nothing, so that after a
+// crash at any moment nothing is there, or the content, whole.
+func writeOnce(d disk, path string, content []byte) error {
+	return putFile(d, path, content, d.renameNew)
+}
+
+func putFile(d disk, path string, content []byte, rename func(from, to string) error) error {
 	temporary := path + ".new"
 	f, err := d.create(temporary)
 	if err != nil {
@@ -103,7 +138,7 @@ func replaceFile(d disk, path string, content []byte) error {
 		err = e
 	}
 	if err == nil {
-		err = d.rename(temporary, path)
+		err = rename(temporary, path)
 	}
 	if err != nil {
 		return err

@@ -230,6 +230,13 @@ func (d *faultyDisk) rename(from, to string) error {
 	return d.realDisk.rename(from, to)
 }
 
+func (d *faultyDisk) renameNew(from, to string) error {
+	if d.fails(stateRename) {
+		return errBroken
+	}
+	return d.realDisk.renameNew(from, to)
+}
+
 func (d *faultyDisk) syncFolder(path string) error {
 	if d.fails(folderSync) {
 		return errBroken

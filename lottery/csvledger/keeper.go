@@ -2,6 +2,7 @@ package csvledger
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,10 +26,12 @@ type keeper struct {
 	endings    []lottery.Ending
 	deadline   time.Time
 	drawn      bool
-	savedBytes int64         // state.LedgerBytes on disk
-	dirty      bool          // what is on disk, or may be, is not the state
-	news       []int         // agencies whose ending is not known to be on disk
-	asked      []func(error) // by those who wait for the next save
+	times      lottery.Times
+	clock      func() time.Time // what times are taken from
+	savedBytes int64            // state.LedgerBytes on disk
+	dirty      bool             // what is on disk, or may be, is not the state
+	news       []int            // agencies whose ending is not known to be on disk
+	asked      []func(error)    // by those who wait for the next save
 	saving     bool
 	retry      *time.Timer
 	failure    error // of the last save
@@ -43,6 +46,9 @@ func (k *keeper) end(agency int, how lottery.Ending, done func(error)) {
 	if k.endings[agency-1] == lottery.Open {
 		k.endings[agency-1], k.dirty = how, true
 		k.news = append(k.news, agency)
+		if !slices.Contains(k.endings, lottery.Open) {
+			k.note(&k.times.Closed)
+		}
 	}
 	k.ask(done)
 }
@@ -53,9 +59,22 @@ func (k *keeper) draw(done func(error)) {
 	defer k.mu.Unlock()
 	if !k.drawn {
 		k.drawn, k.dirty = true, true
+		k.note(&k.times.Drawn)
 	}
 	k.ask(done)
 }
+
+// note notes that something happens now. A contest of which it is not known when
+// it was begun keeps no times: an older version has begun it. The caller holds
+// the lock.
+func (k *keeper) note(at *time.Time) {
+	if !k.times.Opened.IsZero() && at.IsZero() {
+		*at = now(k.clock)
+	}
+}
+
+// now returns the time as it is kept: people read it, and no clock is more exact.
+func now(clock func() time.Time) time.Time { return clock().UTC().Truncate(time.Millisecond) }
 
 // setDeadline notes the deadline, when it is still the one before.
 func (k *keeper) setDeadline(before, deadline time.Time, done func(error)) {
@@ -138,6 +157,7 @@ func (k *keeper) save() error {
 	k.dirty = false
 	s := newState(k.endings, k.drawn)
 	s.Deadline = k.deadline
+	s.setTimes(k.times)
 	if !k.ledger.unsynced || k.lost {
 		s.LedgerBytes = k.ledger.Durable()
 	}

@@ -29,6 +29,7 @@ type Ledger struct {
 	torn      int64
 	readOnly  error          // why nothing can be written, or nil
 	reopens   bool           // bets without a state are no error
+	origin    *lottery.Times // of the contest that this one is a copy of, or nil
 	stored    lottery.Stored // until Begin
 	unsynced  bool           // nothing is known to be on disk
 	committed func(lottery.Commit)
@@ -85,6 +86,7 @@ func newLedger(path string, f file, size int64, places []place) *Ledger {
 	l.idle.L = &l.mu
 	l.state.ledger = l
 	l.state.disk = realDisk{}
+	l.state.clock = time.Now
 	l.state.idle.L = &l.state.mu
 	l.state.warn = func(error) {}
 	return l

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"loteria/lottery"
@@ -15,6 +16,7 @@ import (
 const (
 	LedgerFile = "bets.csv"
 	StateFile  = "contest.json"
+	ActaFile   = "acta.json" // the record of the draw, which the ledger only keeps: see package acta
 )
 
 // Option changes how a ledger is opened.
@@ -42,6 +44,13 @@ func WithCommits(f func(lottery.Commit)) Option { return func(l *Ledger) { l.com
 // second: to save how an agency's betting has ended, or that the draw is made.
 // When that has been saved, f is told nil.
 func WithWarnings(f func(error)) Option { return func(l *Ledger) { l.state.warn = f } }
+
+// WithClock has the times that the contest keeps taken from clock.
+func WithClock(clock func() time.Time) Option { return func(l *Ledger) { l.state.clock = clock } }
+
+// WithTimes gives a contest that is begun the times of the one that it is a copy
+// of, as they are: none is noted by a clock.
+func WithTimes(times lottery.Times) Option { return func(l *Ledger) { l.origin = &times } }
 
 // WithWriter has a goroutine of its own make the commits, instead of one that
 // is begun when rows come to an idle ledger. It is here to be compared.
@@ -176,10 +185,21 @@ func (l *Ledger) load(f *os.File, agencies int) error {
 	if err := saved.checkDrawn(l.path, found.whole); err != nil {
 		return err
 	}
+	hasActa, err := l.hasActa(saved.Phase)
+	if err != nil {
+		return err
+	}
+	if hasActa && found.torn > 0 {
+		return &DamageError{l.path, found.rows + 1, found.whole, "the row is not finished, and the draw is made: the file was changed later"}
+	}
 	if isNew {
 		deadline := saved.Deadline
 		saved = newState(make([]lottery.Ending, agencies), false)
 		saved.Deadline = deadline
+		saved.Opened = now(l.state.clock)
+		if l.origin != nil {
+			saved.setTimes(*l.origin)
+		}
 	}
 	endings, err := saved.endings(agencies)
 	if err != nil {
@@ -195,7 +215,7 @@ func (l *Ledger) load(f *os.File, agencies int) error {
 	}
 	l.stored = lottery.Stored{Accounts: accounts, Drawn: saved.Phase == lottery.Drawn}
 	l.appended, l.durable = found.whole, found.whole
-	l.state.endings, l.state.deadline = endings, saved.Deadline
+	l.state.endings, l.state.deadline, l.state.times = endings, saved.Deadline, saved.times()
 	l.state.drawn, l.state.savedBytes = l.stored.Drawn, saved.LedgerBytes
 	if l.readOnly != nil {
 		return nil

@@ -157,7 +157,7 @@ func TestBegunAgain(t *testing.T) {
 	folder := t.TempDir()
 	writeFile(t, filepath.Join(folder, LedgerFile), "1,Ana") // torn, so no bet
 	writeFile(t, filepath.Join(folder, StateFile), `{"agencies":5,"finished":[],"phase":"betting","deadline":"2099-12-24T21:00:00Z"}`)
-	l, err := Open(folder, 3)
+	l, err := Open(folder, 3, WithClock(func() time.Time { return time.Date(2099, 12, 1, 9, 0, 0, 999, time.UTC) }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestBegunAgain(t *testing.T) {
 	if stored := begun(t, l); len(stored.Accounts) != 3 || l.Terms().Agencies != 3 || l.Terms().Deadline.Year() != 2099 {
 		t.Errorf("there are %d accounts, the terms are %+v", len(stored.Accounts), l.Terms())
 	}
-	checkFile(t, l.state.path, `{"agencies":3,"finished":[],"phase":"betting","deadline":"2099-12-24T21:00:00Z"}`+"\n")
+	checkFile(t, l.state.path, `{"agencies":3,"finished":[],"phase":"betting","deadline":"2099-12-24T21:00:00Z","opened":"2099-12-01T09:00:00Z"}`+"\n")
 }
 
 // noFolderSync is a disk that cannot sync a folder, as some are.

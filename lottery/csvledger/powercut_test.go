@@ -89,6 +89,17 @@ func (s *script) play(t *testing.T, folder string, seed uint64, fails int) (star
 			select {
 			case <-c.Drawn():
 				d.note(deed{kind: toldDrawn})
+				if kept, _, err := LoadActa(folder); err != nil || kept != nil {
+					return // it has one, which restart compares
+				}
+				content, err := d.actaOfDeeds(start)
+				if err == nil {
+					err = keepActa(d, folder, content)
+				}
+				if err != nil {
+					t.Errorf("seed %d: the acta: %v", seed, err)
+				}
+				d.note(deed{kind: toldActa, data: content})
 			case <-over:
 			}
 		}()
@@ -261,7 +272,10 @@ func (s *script) restart(w *wreck, folder string) error {
 	if err := s.checkRestart(w, c); err != nil {
 		return err
 	}
-	return s.finish(c)
+	if err := s.finish(c); err != nil {
+		return err
+	}
+	return checkActa(w, folder)
 }
 
 func (s *script) checkRestart(w *wreck, c *contest) error {

@@ -1,9 +1,11 @@
 package csvledger
 
 import (
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -11,6 +13,7 @@ import (
 // run of a
 type deed struct {
 	kind   deedKind
+	file   string // of those that are put in their place whole: the state, the acta
 	data   []byte // that was written
 	size   int    // that the ledger was cut to
 	agency int    // that was told something
@@ -25,6 +28,7 @@ const (
 	ledgerBadSync  deedKind = "failed sync of the ledger"
 	ledgerTruncate deedKind = "truncate of the ledger"
 
+	// And of the acta, once the draw is told.
 	stateCreate deedKind = "create of the state"
 	stateWrite  deedKind = "write to the state"
 	stateSync   deedKind = "sync of the state"
@@ -35,6 +39,7 @@ const (
 	toldFinished deedKind = "finished"
 	toldMissing  deedKind = "missing"
 	toldDrawn    deedKind = "drawn"
+	toldActa     deedKind = "acta"
 )
 
 // wreck is what a power cut leaves: what is on the platter, what was on its
@@ -44,14 +49,15 @@ type wreck struct {
 	written []byte // as the system had it
 	most    []byte // like written, but before it was cut
 
-	state, fresh *inode // what the folder names contest.json and contest.json.new
-	renames      []deedKind
-	creating     *inode // by the create in renames
+	names    map[string]*inode // in the folder, beside the ledger
+	renames  []deed            // and creates, on their way there
+	creating *inode            // by the last create in renames
 
 	stored   []int // bets of agency i+1, told
 	finished []bool
 	missing  []bool
 	drawn    bool
+	acta     string // that is known to be kept
 }
 
 // inode is a file's content, whatever its name. It is only appended to.
@@ -66,17 +72,14 @@ func newWreck(agencies int, files map[string]string) *wreck {
 		stored:   make([]int, agencies),
 		finished: make([]bool, agencies),
 		missing:  make([]bool, agencies),
+		names:    map[string]*inode{},
 	}
-	w.state, w.fresh = inodeOf(files, StateFile), inodeOf(files, StateFile+".new")
+	for name, content := range files {
+		if name != LedgerFile {
+			w.names[name] = &inode{[]byte(content), []byte(content)}
+		}
+	}
 	return w
-}
-
-func inodeOf(files map[string]string, name string) *inode {
-	content, ok := files[name]
-	if !ok {
-		return nil
-	}
-	return &inode{[]byte(content), []byte(content)}
 }
 
 // after returns the wreck of a cut after one deed more, of which only the first
@@ -98,15 +101,15 @@ func (w *wreck) after(d deed, bytes int) *wreck {
 		next.written = w.written[:d.size]
 	case stateCreate:
 		next.creating = new(inode)
-		next.renames = slices.Concat(w.renames, []deedKind{stateCreate})
+		next.renames = slices.Concat(w.renames, []deed{d})
 	case stateWrite:
 		next.creating = &inode{w.creating.synced, slices.Concat(w.creating.written, data)}
 	case stateSync:
 		next.creating = &inode{w.creating.written, w.creating.written}
 	case stateRename:
-		next.renames = slices.Concat(w.renames, []deedKind{stateRename})
+		next.renames = slices.Concat(w.renames, []deed{d})
 	case folderSync:
-		next.state, next.fresh = w.folder(len(w.renames))
+		next.names = w.folder(len(w.renames))
 		next.renames, next.creating = nil, nil
 	case toldStored:
 		next.stored = slices.Clone(w.stored)
@@ -119,22 +122,26 @@ func (w *wreck) after(d deed, bytes int) *wreck {
 		next.missing[d.agency-1] = true
 	case toldDrawn:
 		next.drawn = true
+	case toldActa:
+		next.acta = string(d.data)
 	}
 	return &next
 }
 
 // folder returns what the names stand for after the first n of the changes
 // that were on their way.
-func (w *wreck) folder(n int) (state, fresh *inode) {
-	state, fresh = w.state, w.fresh
+func (w *wreck) folder(n int) map[string]*inode {
+	names := maps.Clone(w.names)
 	for _, change := range w.renames[:n] {
-		if change == stateCreate {
-			fresh = w.creating
+		temporary := change.file + ".new"
+		if change.kind == stateCreate {
+			names[temporary] = w.creating
 		} else {
-			state, fresh = fresh, nil
+			names[change.file] = names[temporary]
+			delete(names, temporary)
 		}
 	}
-	return state, fresh
+	return names
 }
 
 // luck is what becomes of bytes that were written and not synced.
@@ -161,12 +168,9 @@ func (w *wreck) files(luck luck, r *rand.Rand) map[string]string {
 	case mixed:
 		changes = r.IntN(changes + 1)
 	}
-	state, fresh := w.folder(changes)
-	if state != nil {
-		files[StateFile] = string(survive(state.synced, state.written, luck, r))
-	}
-	if fresh != nil {
-		files[StateFile+".new"] = string(survive(fresh.synced, fresh.written, luck, r))
+	names := w.folder(changes)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		files[name] = string(survive(names[name].synced, names[name].written, luck, r))
 	}
 	return files
 }
@@ -279,18 +283,28 @@ func (d *notedDisk) Verify(int64) error { return nil } // nothing is written to 
 func (d *notedDisk) Close() error { return d.real.Close() }
 
 func (d *notedDisk) create(path string) (newFile, error) {
-	if filepath.Base(path) != StateFile+".new" {
-		panic("the state is written to " + path)
+	file := strings.TrimSuffix(filepath.Base(path), ".new")
+	if file != StateFile && file != ActaFile || file == filepath.Base(path) {
+		panic("written is " + path)
 	}
-	d.note(deed{kind: stateCreate})
-	return notedState{d}, nil
+	d.note(deed{kind: stateCreate, file: file})
+	return notedState{d, file}, nil
 }
 
 func (d *notedDisk) rename(from, to string) error {
 	if from != to+".new" || filepath.Base(to) != StateFile {
 		panic("renamed is " + from + " to " + to)
 	}
-	d.note(deed{kind: stateRename})
+	d.note(deed{kind: stateRename, file: StateFile})
+	return nil
+}
+
+// renameNew is only used where there is nothing yet.
+func (d *notedDisk) renameNew(from, to string) error {
+	if from != to+".new" || filepath.Base(to) != ActaFile {
+		panic("renamed is " + from + " to " + to)
+	}
+	d.note(deed{kind: stateRename, file: ActaFile})
 	return nil
 }
 
@@ -299,11 +313,14 @@ func (d *notedDisk) syncFolder(string) error {
 	return nil
 }
 
-// notedState is the state while it is written.
-type notedState struct{ disk *notedDisk }
+// notedState is the state, or the acta, while it is written.
+type notedState struct {
+	disk *notedDisk
+	file string
+}
 
 func (s notedState) Write(content []byte) (int, error) {
-	s.disk.note(deed{kind: stateWrite, data: content})
+	s.disk.note(deed{kind: stateWrite, file: s.file, data: content})
 	return len(content), nil
 }
 

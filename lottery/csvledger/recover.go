@@ -60,10 +60,12 @@ func readAccounts(f *os.File, durable int64, most int, visit func(lottery.Stretc
 	if err != nil {
 		return nil, found, err
 	}
+	rows := 0 // before the stretch
 	found, err = recoverLedger(f, size, durable, func(s lottery.Stretch) error {
 		if s.Agency > most {
-			return fmt.Errorf("%s holds bets of agency %d, expected are 1 to %d", f.Name(), s.Agency, most)
+			return fmt.Errorf("%s: line %d: it holds bets of agency %d, expected are 1 to %d", f.Name(), rows+1, s.Agency, most)
 		}
+		rows += s.Bets
 		for len(accounts) < s.Agency {
 			accounts = append(accounts, lottery.NewAccount())
 		}

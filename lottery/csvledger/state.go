@@ -21,6 +21,11 @@ type state struct {
 	Deadline time.Time     `json:"deadline,omitzero"` // when betting ends at the latest
 	// LedgerBytes is how much of the ledger was on disk; it may be more now.
 	LedgerBytes int64 `json:"ledger_bytes,omitempty"`
+	// When it was begun, the last betting ended, and the draw was noted. A contest
+	// that an older version has begun has none of them.
+	Opened time.Time `json:"opened,omitzero"`
+	Closed time.Time `json:"closed,omitzero"`
+	Drawn  time.Time `json:"drawn,omitzero"`
 }
 
 // newState returns the state of a contest in which the betting of agency i+1
@@ -43,6 +48,12 @@ func newState(endings []lottery.Ending, drawn bool) state {
 	}
 	return s
 }
+
+func (s *state) times() lottery.Times {
+	return lottery.Times{Opened: s.Opened, Closed: s.Closed, Drawn: s.Drawn}
+}
+
+func (s *state) setTimes(t lottery.Times) { s.Opened, s.Closed, s.Drawn = t.Opened, t.Closed, t.Drawn }
 
 func (s *state) hasEndings() bool { return len(s.Finished)+len(s.Missing) > 0 }
 

@@ -66,6 +66,7 @@ type Replica struct {
 type Report struct {
 	Stream   string
 	Terms    lottery.Terms
+	Times    lottery.Times // of the stream, and of the messages in it: as NATS has stored them
 	Messages uint64
 	Rows     uint64
 	Bytes    uint64         // of the rows

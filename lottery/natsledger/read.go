@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"loteria/lottery"
@@ -118,6 +119,7 @@ func (r *reader) read(ctx context.Context, terms lottery.Terms, visit func(lotte
 	damaged, err := r.readAll(ctx, "", v, visit)
 	report := v.report()
 	report.Terms.Agencies = terms.Agencies
+	report.Times.Opened = r.created.UTC().Truncate(time.Millisecond)
 	for _, server := range slices.Sorted(maps.Keys(damaged)) {
 		report.Damaged = append(report.Damaged, Copy{Server: server, Missing: damaged[server]})
 	}
@@ -131,6 +133,13 @@ func (r *reader) readAll(ctx context.Context, server string, v *verifier, visit 
 	s := scan{reader: r, headersOnly: !v.withRows, server: server, next: v.messages + 1}
 	s.visit = func(sequence uint64, msg jetstream.Msg) error {
 		stretch, bets, err := v.message(sequence, msg.Subject(), msg.Headers(), msg.Data())
+		if err == nil && v.isNoted() {
+			meta, err := msg.Metadata()
+			if err != nil {
+				return err
+			}
+			v.note(meta.Timestamp)
+		}
 		if err != nil || !bets || visit == nil {
 			return err
 		}
@@ -145,7 +154,7 @@ func (r *reader) readAll(ctx context.Context, server string, v *verifier, visit 
 
 // report returns what was seen.
 func (v *verifier) report() Report {
-	report := Report{Stream: v.stream, Terms: lottery.Terms{Agencies: len(v.chains), Deadline: v.deadline.time},
+	report := Report{Stream: v.stream, Terms: lottery.Terms{Agencies: len(v.chains), Deadline: v.deadline.time}, Times: v.seenTimes(),
 		Messages: v.messages, Rows: v.rows, Bytes: v.bytes, Drawn: v.drawn > 0}
 	for i := range v.chains {
 		if c := &v.chains[i]; c.bets > 0 || c.ended != lottery.Open {
@@ -187,6 +196,6 @@ func openReader(ctx context.Context, c Config) (r *reader, terms lottery.Terms, 
 		err = &DamageError{Stream: r.stream, Found: fmt.Sprintf("the number of agencies %.40q in its metadata", text), Expected: "a contest's stream"}
 		return nil, terms, nil, err
 	}
-	r.agencies = terms.Agencies
+	r.agencies, r.created = terms.Agencies, info.Created
 	return r, terms, func() { closeConn(conn, gone) }, nil
 }

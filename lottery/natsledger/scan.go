@@ -31,6 +31,7 @@ type reader struct {
 	js       jetstream.JetStream
 	stream   string
 	agencies int
+	created  time.Time // the stream was, as far as the reader has asked
 	log      zerolog.Logger
 	missed   func(server string, sequence uint64) // is told of servers that lack messages; may be nil
 	least    uint64                               // messages that there are at least, whatever a server says

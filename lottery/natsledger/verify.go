@@ -22,9 +22,11 @@ type verifier struct {
 	withRows bool
 	chains   []chainSeen // of agency i+1
 	deadline deadlineSeen
-	drawn    uint64 // sequence number of the draw, or 0
-	body     []byte // its body, with rows
-	messages uint64 // that it has let through
+	drawn    uint64        // sequence number of the draw, or 0
+	times    lottery.Times // Closed is of the last chain that was closed
+	noted    *time.Time    // where the time of the last message goes, or nil
+	body     []byte        // its body, with rows
+	messages uint64        // that it has let through
 	rows     uint64
 	bytes    uint64
 }
@@ -138,7 +140,7 @@ func (v *verifier) link(agency int, sequence uint64, header nats.Header, payload
 	}
 	c.last, c.bets, c.digest, c.winners = sequence, m.after(), m.digest, append(c.winners, m.winners...)
 	if m.kind == kindClosed {
-		c.ended, c.closed = m.ended, sequence
+		c.ended, c.closed, v.noted = m.ended, sequence, &v.times.Closed
 	}
 	return s, nil
 }
@@ -229,7 +231,7 @@ func (v *verifier) draw(sequence uint64, header nats.Header, payload []byte) err
 			return found("it after the last agency's end", "the draw, although the betting of agency %d has not ended", i+1)
 		}
 	}
-	v.drawn, v.body = sequence, bytes.Clone(payload)
+	v.drawn, v.body, v.noted = sequence, bytes.Clone(payload), &v.times.Drawn
 	if body := v.result().body; v.withRows && !bytes.Equal(body, payload) {
 		return found(fmt.Sprintf("%s, as the bets say", body), "the draw %.200q", payload)
 	}
@@ -244,6 +246,26 @@ func follows(header nats.Header, last uint64) error {
 		return found(fmt.Sprintf("message %s, as that is its subject's last one", want), "it follows message %.40q of its subject", strings.Join(expected, ","))
 	}
 	return nil
+}
+
+// isNoted reports whether the contest keeps when the message that was let through
+// last was stored: one that closed a chain, or the draw.
+func (v *verifier) isNoted() bool { return v.noted != nil }
+
+// note notes when that was.
+func (v *verifier) note(stored time.Time) {
+	*v.noted, v.noted = stored.UTC().Truncate(time.Millisecond), nil
+}
+
+// seenTimes returns the times that are known by now.
+func (v *verifier) seenTimes() lottery.Times {
+	times := v.times
+	for i := range v.chains {
+		if v.chains[i].closed == 0 {
+			times.Closed = time.Time{} // the last one is to come
+		}
+	}
+	return times
 }
 
 // finish is called after the last message that is there. The error is a

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/nats-io/nats.go"
@@ -65,6 +66,8 @@ func sample() []*nats.Msg {
 func TestSample(t *testing.T) {
 	for _, withRows := range []bool{true, false} {
 		v := newVerifier("s", 2, withRows)
+		var noted []int // messages
+		var closed lottery.Times
 		for i, m := range sample() {
 			data := m.Data
 			if !withRows {
@@ -73,6 +76,17 @@ func TestSample(t *testing.T) {
 			if _, _, err := v.message(uint64(i+1), m.Subject, m.Header, data); err != nil {
 				t.Fatal(err)
 			}
+			if v.isNoted() {
+				if noted = append(noted, i+1); i+1 == 10 {
+					closed = v.seenTimes()
+				}
+				v.note(time.Unix(int64(i+1), 1_999_999))
+			}
+		}
+		// The draw is message 10, and nothing but the last chain's end before it counts.
+		times := lottery.Times{Closed: time.Unix(int64(noted[1]), 1_000_000).UTC(), Drawn: time.Unix(10, 1_000_000).UTC()}
+		if len(noted) != 3 || noted[2] != 10 || v.seenTimes() != times || closed.Closed != times.Closed {
+			t.Errorf("of the messages %v the times are %+v, want %+v", noted, v.seenTimes(), times)
 		}
 		if err := v.finish(10); err != nil || v.drawn != 10 || v.chains[0].bets != 5 || len(v.chains[0].winners) != 2 {
 			t.Errorf("%+v, %v", v, err)

@@ -1,0 +1,110 @@
+package csvledger
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"loteria/lottery"
+)
+
+// maxActa is how long an acta can be, in bytes: one with a hundred million bets
+// that have all won is longer, and no lottery is like that.
+const maxActa = 1 << 30
+
+// KeepActa puts the acta of the draw into a folder, once: the error is
+// fs.ErrExist when there is one, which stays. After a crash at any moment there is
+// none, or a whole one. unsynced leaves it to the operating system when that is on
+// disk.
+//
+// It is written beside its place first, under a name that is always the same, so
+// that kills leave no pile of files. Two centrals in one folder do not write at
+// the same time: the second one gets an error, and may come again.
+func KeepActa(folder string, content []byte, unsynced bool) error {
+	if len(content) > maxActa {
+		return fmt.Errorf("the acta has %d bytes, at most %d are kept", len(content), maxActa)
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return fmt.Errorf("make the folder of the acta: %w", err)
+	}
+	f, err := os.Open(folder)
+	if err != nil {
+		return fmt.Errorf("open the folder of the acta: %w", err)
+	}
+	defer f.Close() // which unlocks it
+	// Where a folder has no locks, the central alone has its lock on the bets.
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("keep the acta: another central is writing to %s", folder)
+	}
+	if path := filepath.Join(folder, ActaFile); exists(path) {
+		return &fs.PathError{Op: "keep the acta", Path: path, Err: fs.ErrExist}
+	}
+	d := disk(realDisk{})
+	if unsynced {
+		d = unsyncedDisk{d}
+	}
+	return keepActa(d, folder, content)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// keepActa is KeepActa on some disk. The caller is the only one who does that.
+func keepActa(d disk, folder string, content []byte) error {
+	if err := writeOnce(d, filepath.Join(folder, ActaFile), content); err != nil {
+		return fmt.Errorf("keep the acta: %w", err)
+	}
+	return nil
+}
+
+// LoadActa returns the acta in a folder, and when it was written there; nil when
+// there is none.
+func LoadActa(folder string) (content []byte, made time.Time, err error) {
+	f, err := os.Open(filepath.Join(folder, ActaFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, made, nil
+	}
+	if err != nil {
+		return nil, made, fmt.Errorf("open the acta: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && info.Size() > maxActa {
+		err = fmt.Errorf("%s has %d bytes, at most %d are an acta", f.Name(), info.Size(), maxActa)
+	}
+	if err == nil {
+		content, err = io.ReadAll(io.LimitReader(f, maxActa))
+	}
+	if err != nil {
+		return nil, made, fmt.Errorf("read the acta: %w", err)
+	}
+	if content == nil {
+		content = []byte{}
+	}
+	return content, info.ModTime(), nil
+}
+
+// hasActa reports whether an acta is beside the ledger. It is an error when one
+// tells of a draw that the state does not know: whoever goes on then makes another
+// draw of a contest that has one.
+func (l *Ledger) hasActa(phase lottery.Phase) (bool, error) {
+	path := filepath.Join(filepath.Dir(l.path), ActaFile)
+	_, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look for the acta: %w", err)
+	case phase != lottery.Drawn:
+		return false, fmt.Errorf("%s says that the draw of this contest is made, and %s does not: put back the %s and %s of that draw "+
+			"(docs/operators.md, Restore), or move %s away when another contest is to begin here", path, l.state.path, StateFile, LedgerFile, ActaFile)
+	}
+	return true, nil
+}
