@@ -127,7 +127,7 @@ const hostileValue = `[^|\p{Cc}\x{061C}\x{200E}\x{200F}\x{2028}-\x{202E}\x{2066}
 // hostileShape is the contract's log line after its time. What follows the result is judged
 // by hostileLines.
 var hostileShape = regexp.MustCompile(
-	`^ (?:DEBUG   |INFO    |WARNING |ERROR   |CRITICAL) action: ([a-z_]+) \| result: (success|fail|in_progress)((?: \| [a-z_]+: ` + hostileValue + `)*)\n$`)
+	`^ (?:DEBUG   |INFO    |WARNING |ERROR   |CRITICAL) action: ([a-z_]+) \| result: (success|fail|in_progress)((?: \| [a-z0-9_]+: ` + hostileValue + `)*)\n$`)
 
 // hostileLines is every line that the central has: what follows the result,
 // by action and result.
@@ -155,6 +155,7 @@ var hostileLines = func() map[string]*regexp.Regexp {
 		"consulta_ganadores fail":    refused,
 		"await_agency in_progress":   ` \| agency: \d+ \| bets: \d+ \| silent_for: ANY \| since: ANY`,
 		"sorteo success":             ``,
+		"acta success":               ` \| file: ANY \| sha256: [0-9a-f]{64} \| signed: (true|false)`,
 		"gnet success":               ` \| message: ANY`,
 		"gnet in_progress":           ` \| message: ANY`,
 		"gnet fail":                  ` \| message: ANY`,
