@@ -28,7 +28,7 @@ const (
 
 // Config says what a Server shows. Agencies has to be given.
 type Config struct {
-	Address  string    // host:port to listen on
+	Address  string    // host:port to listen on; empty is nowhere, and State alone shows the central
 	Contest  string    // the name of the contest; may be empty
 	Central  string    // the name of this central, as a shared ledger tells it to others; may be empty
 	Agencies int       // that are expected
@@ -144,6 +144,10 @@ func (s *Server) Run(ctx context.Context) {
 	go func() { defer close(following); s.follow(done) }()
 	defer func() { close(done); <-following }()
 
+	if s.config.Address == "" {
+		<-ctx.Done()
+		return
+	}
 	listener := s.listen(ctx)
 	if listener == nil {
 		return

@@ -127,7 +127,7 @@ const hostileValue = `[^|\p{Cc}\x{061C}\x{200E}\x{200F}\x{2028}-\x{202E}\x{2066}
 // hostileShape is the contract's log line after its time. What follows the result is judged
 // by hostileLines.
 var hostileShape = regexp.MustCompile(
-	`^ (?:DEBUG   |INFO    |WARNING |ERROR   |CRITICAL) action: ([a-z_]+) \| result: (success|fail|in_progress)((?: \| [a-z_]+: ` + hostileValue + `)*)\n$`)
+	`^ (?:DEBUG   |INFO    |WARNING |ERROR   |CRITICAL) action: ([a-z_]+) \| result: (success|fail|in_progress)((?: \| [a-z0-9_]+: ` + hostileValue + `)*)\n$`)
 
 // hostileLines is every line that the central has: what follows the result,
 // by action and result.
@@ -136,6 +136,7 @@ var hostileLines = func() map[string]*regexp.Regexp {
 	lines := map[string]*regexp.Regexp{}
 	for what, rest := range map[string]string{
 		"config success":             ` \| port: \d+ \| listen_backlog: \d+ \| logging_level: [A-Z]+`,
+		"control_listen success":     ` \| file: ANY`,
 		"open_contest success":       ` \| file: ANY \| agencies: \d+ \| bets: \d+ \| phase: [a-z]+`,
 		"limit_connections success":  ` \| max_connections: \d+ \| configured: \d+ \| max_connections_per_address: \d+ \| reason: ANY`,
 		"listen success":             ` \| address: [0-9.:]+`,
@@ -154,6 +155,7 @@ var hostileLines = func() map[string]*regexp.Regexp {
 		"consulta_ganadores fail":    refused,
 		"await_agency in_progress":   ` \| agency: \d+ \| bets: \d+ \| silent_for: ANY \| since: ANY`,
 		"sorteo success":             ``,
+		"acta success":               ` \| file: ANY \| sha256: [0-9a-f]{64} \| signed: (true|false)`,
 		"gnet success":               ` \| message: ANY`,
 		"gnet in_progress":           ` \| message: ANY`,
 		"gnet fail":                  ` \| message: ANY`,

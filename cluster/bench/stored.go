@@ -140,7 +140,7 @@ func exporting(full *contest, bets int) (row, error) {
 		return l.inFolder(func(folder string) error {
 			path := filepath.Join(folder, "bets.csv")
 			command := exec.CommandContext(l.ctx, filepath.Join(l.bin, "server"), "--ledger", strings.Join(full.servers.URLs(), ","), "--contest", full.name,
-				"--expected-agencies", strconv.Itoa(full.agencies), "--export", path)
+				"--expected-agencies", strconv.Itoa(full.agencies), "--so-far", "--export", path)
 			command.Dir = folder
 			begun := time.Now()
 			output, err := command.CombinedOutput()

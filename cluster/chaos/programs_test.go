@@ -291,7 +291,7 @@ func (o *office) close() {
 	}
 }
 
-// export returns each agency's rows as server --export writes them, and has
+// export returns each agency's rows as server --export writes them, drawn or not, and has
 // server --check look at the contest.
 func (o *office) export() [][]string {
 	o.t.Helper()
@@ -301,7 +301,7 @@ func (o *office) export() [][]string {
 		o.t.Errorf("--check: exit code %d: %v", code, check)
 	}
 	path := filepath.Join(o.t.TempDir(), o.contest+".csv")
-	export := start(o.t, nil, "server", append(o.ledger(access), "--export", path)...)
+	export := start(o.t, nil, "server", append(o.ledger(access), "--so-far", "--export", path)...)
 	if code := export.wait(o.t); code != 0 {
 		o.t.Fatalf("--export: exit code %d: %v", code, export)
 	}

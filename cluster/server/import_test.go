@@ -66,6 +66,23 @@ func rowsOf(rows []byte, agency int) (its []byte) {
 	return its
 }
 
+// checkWinners compares what --winners writes with the rows of an export.
+func checkWinners(t *testing.T, rows []byte, args []string) {
+	t.Helper()
+	want, row := "agency,document,row", 0
+	err := lottery.ParseRows(rows, func(bet lottery.Bet, _ int) {
+		if row++; bet.HasWon() {
+			want += fmt.Sprintf("\n%d,%s,%d", bet.Agency, bet.Document, row)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := do(t, 0, args...); got != want {
+		t.Errorf("the winners are %.300s, want %.300s", got, want)
+	}
+}
+
 // A contest goes from a folder into a stream and back, and is the same.
 func TestImportAndBack(t *testing.T) {
 	c := natstest.Start(t, 3)
@@ -91,7 +108,13 @@ func TestImportAndBack(t *testing.T) {
 			}
 			want := read(t, filepath.Join(source, csvledger.LedgerFile))
 			exported := filepath.Join(t.TempDir(), "bets.csv")
-			do(t, 0, with(args, "--export", exported)...)
+			if !test.drawn {
+				if _, said := do(t, 1, with(args, "--export", exported)...); !strings.Contains(said, "the contest is not drawn") {
+					t.Errorf("the export says %s", said)
+				}
+			}
+			do(t, 0, with(args, "--export", exported, fmt.Sprintf("--so-far=%t", !test.drawn))...)
+			checkWinners(t, read(t, exported), with(args, "--winners", "--so-far"))
 			storage := t.TempDir()
 			do(t, 0, "--import", strings.Join(c.URLs(), ","), "--contest", args[3], "--storage-dir", storage)
 			back := filepath.Join(storage, args[3])

@@ -15,7 +15,7 @@ import (
 )
 
 // newAdmin returns what shows the central, and what closes it again. With no
-// address for it nobody sees it. certificates may be nil.
+// address for it only server ctl sees it. certificates may be nil.
 func newAdmin(c config, certificates *certs.Store, log zerolog.Logger, journal reactor.Journal) (shown *admin.Server, closeAdmin func(), err error) {
 	config := admin.Config{
 		Address:  c.admin,
@@ -28,13 +28,10 @@ func newAdmin(c config, certificates *certs.Store, log zerolog.Logger, journal r
 		Log:      log,
 		Journal:  journal,
 	}
-	if c.admin == "" {
-		return admin.New(config), func() {}, nil
-	}
-	if c.adminAccess.tls {
+	if c.admin != "" && c.adminAccess.tls {
 		config.TLS = certificates.ServerConfig
 	}
-	if c.adminAccess.tokenFile != "" {
+	if c.admin != "" && c.adminAccess.tokenFile != "" {
 		file, err := admin.OpenToken(c.adminAccess.tokenFile, log)
 		if err != nil {
 			return nil, nil, &settings.Error{Key: "ADMIN_TOKEN_FILE", Problem: err.Error()}

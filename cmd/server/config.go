@@ -58,7 +58,7 @@ type config struct {
 	profiles         bool          // /debug/pprof on the admin port
 	healthcheck      bool          // do nothing but look whether the central is there
 	check            bool          // do nothing but read the ledger
-	export           string        // do nothing but write its rows to this file; - is stdout
+	export           string        // do nothing but write its bets to this file; - is stdout
 	importFrom       origin        // do nothing but take this contest into the ledger
 	warnings         []string      // what was ignored of all that was given
 }
@@ -80,7 +80,7 @@ func loadConfig(args, environ []string) (config, error) {
 	if err == nil {
 		err = checkZone(environ)
 	}
-	for _, check := range []func(*settings.Set, *config) error{checkTLSSettings, checkPorts, checkAdminAccess, checkLedgerSettings} {
+	for _, check := range []func(*settings.Set, *config) error{checkTLSSettings, checkPorts, checkAdminAccess, checkOutputSettings, checkLedgerSettings} {
 		if err == nil {
 			err = check(s, &c)
 		}
@@ -134,7 +134,7 @@ func table(c *config) *settings.Set {
 	addLedgerSettings(s, c)
 	settings.Add(s, &c.storageDir, settings.Setting{
 		Key: "STORAGE_DIR", Flag: "storage-dir", Env: "STORAGE_DIR", Default: ".",
-		About: "folder of bets.csv; a contest has a folder of its own below it",
+		About: "folder of bets.csv and of the socket of server ctl; a contest has a folder of its own below it",
 	}, settings.Text())
 	settings.Add(s, &c.contest, settings.Setting{
 		Key: "CONTEST", Flag: "contest", Env: "CONTEST",
@@ -192,7 +192,7 @@ func table(c *config) *settings.Set {
 	settings.Add(s, &c.drawDeadline, settings.Setting{
 		Key: "DRAW_DEADLINE", Flag: "draw-deadline", Env: "DRAW_DEADLINE",
 		About: "from then on, by the clock, no bets are taken, and the draw is made from what is stored; kept with the contest, also when it is not given again",
-	}, settings.Parsed("a time like 2026-12-24T18:00:00-03:00, or 2026-12-24 18:00 in local time", parseTime).OrEmpty())
+	}, settings.Parsed(timeExample, parseTime).OrEmpty())
 	settings.Add(s, &c.drawWithout, settings.Setting{
 		Flag:  "draw-without",
 		About: "agencies that the draw no longer waits for: it is made from what is stored of theirs",
@@ -217,15 +217,11 @@ func table(c *config) *settings.Set {
 		Flag: "check", Default: "false",
 		About: "only read the ledger, print what is in it and what is wrong with it, and change nothing",
 	}, settings.Bool())
-	settings.Add(s, &c.export, settings.Setting{
-		Flag:  "export",
-		About: "only write the rows of the contest to this new file, as bets.csv has them, print what is in it, and change nothing; - is standard output",
-	}, settings.Text().OrEmpty())
+	addOutputSettings(s, c)
 	settings.Add(s, &c.importFrom, settings.Setting{
 		Flag:  "import",
 		About: "only take a whole contest into the ledger, which must be empty, and compare the two; no central may use either meanwhile",
 	}, settings.Parsed("the folder of its bets.csv, or servers of NATS, "+serversExample+", that have the contest of this name", parseOrigin).OrEmpty())
-	addOutputSettings(s, c)
 	addActaSettings(s, c)
 	addAdminAccessSettings(s, c)
 	settings.Add(s, &c.healthcheck, settings.Setting{
@@ -307,6 +303,9 @@ func parseFsync(text string) (noSync bool, err error) {
 
 // timeLayouts are RFC 3339, and the local times that a person writes.
 var timeLayouts = []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04"}
+
+// timeExample is what parseTime takes, for people.
+const timeExample = "a time like 2026-12-24T18:00:00-03:00, or 2026-12-24 18:00 in local time"
 
 // parseTime takes a time of the years that a lottery can be in.
 func parseTime(text string) (time.Time, error) {

@@ -103,7 +103,7 @@ func checkLedgerSettings(s *settings.Set, c *config) error {
 	}
 	var actions []string
 	for action, isAsked := range map[string]bool{
-		"--check": c.check, "--export": c.export != "", "--import": c.importFrom.isGiven(), "--healthcheck": c.healthcheck,
+		"--check": c.check, "--export": c.export != "", "--winners": c.output.winners, "--import": c.importFrom.isGiven(), "--healthcheck": c.healthcheck,
 		"--verify": c.acta.verify != "",
 	} {
 		if isAsked {

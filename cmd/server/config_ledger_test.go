@@ -77,6 +77,8 @@ func TestLedgerSettings(t *testing.T) {
 		"no sync":                 {nats + " --fsync=never", "", "", "", []string{"flag --fsync: FSYNC is for a contest in a folder"}},
 		"sync":                    {nats + " --fsync=always", "", "", "", nil},
 		"folder":                  {nats + " --storage-dir=/var/bets", "", "", "", nil}, // for the acta
+		"folder of the file":      {nats, "", "STORAGE_DIR = /var/bets", "", nil},
+		"folder of the image":     {nats, "STORAGE_DIR=/bets", "", "", nil},
 		"NATS settings alone": {"--nats-creds=x.creds --central=A", "NATS_REPLICAS=1", "", "", []string{
 			"flag --nats-creds: NATS_CREDS", "NATS_REPLICAS is for a ledger in NATS", "flag --central: CENTRAL"}},
 		"NATS settings of an import": {"--import=nats://a --contest=navidad --nats-creds=x.creds", "", "", "", nil},
@@ -84,6 +86,12 @@ func TestLedgerSettings(t *testing.T) {
 		"verify and check":           {"--verify=y --check", "", "", "flag --check: cannot be with --verify", nil},
 		"two actions":                {"--check --export=x", "", "", "flag --check: cannot be with --export", nil},
 		"export and import":          {"--import=y --export=x", "", "", "flag --export: cannot be with --import", nil},
+		"export and winners":         {"--export=x --winners", "", "", "flag --export: writes the bets, and --winners the winners: give one of them", nil},
+		"winners and check":          {"--winners --check", "", "", "flag --check: cannot be with --winners", nil},
+		"so far of nothing":          {"--so-far", "", "", "flag --so-far: is for --export and --winners", nil},
+		"format of nothing":          {"--format=json --check", "", "", "flag --format: is for --export and --winners", nil},
+		"other format":               {"--export=x --format=xml", "", "", "allowed: csv or json", nil},
+		"winners":                    {nats + " --winners --so-far --format=JSON", "", "", "", nil},
 		"central":                    {nats + " --central=a|b", "", "", `--central`, nil},
 	}
 	for name, test := range tests {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -157,7 +158,7 @@ func endAtStart(contest *lottery.Contest, c config, log zerolog.Logger) error {
 	if err := setDeadline(contest, c.drawDeadline, time.Now(), log); err != nil {
 		return err
 	}
-	missing := contest.Missing()
+	missing := newMissingLog(contest, log)
 	if len(c.drawWithout) > 0 {
 		if err := contest.DrawWithout(c.drawWithout...); err != nil {
 			return fmt.Errorf("--draw-without: %w", err)
@@ -168,19 +169,24 @@ func endAtStart(contest *lottery.Contest, c config, log zerolog.Logger) error {
 			return fmt.Errorf("end the betting at its deadline: %w", err)
 		}
 	}
-	logMissing(contest, missing, log)
+	missing.note()
 	return nil
 }
 
-// setDeadline gives the contest its deadline, and logs the one that it has then,
-// in the zone in which a time without an offset is read.
+// setDeadline is changeDeadline with what is configured.
 func setDeadline(contest *lottery.Contest, deadline, now time.Time, log zerolog.Logger) error {
-	before := contest.Deadline()
-	err := contest.SetDeadline(deadline, now)
+	err := changeDeadline(contest, deadline, now, log)
 	if errors.Is(err, lottery.ErrDeadline) {
 		return &settings.Error{Key: "DRAW_DEADLINE", Problem: err.Error()}
 	}
-	if err != nil {
+	return err
+}
+
+// changeDeadline gives the contest its deadline, and logs the one that it has then,
+// in the zone in which a time without an offset is read.
+func changeDeadline(contest *lottery.Contest, deadline, now time.Time, log zerolog.Logger) error {
+	before := contest.Deadline()
+	if err := contest.SetDeadline(deadline, now); err != nil {
 		return fmt.Errorf("set the deadline: %w", err)
 	}
 	kept := contest.Deadline()
@@ -225,11 +231,10 @@ func (u *unsaved) note(err error) {
 //
 // The deadline is held against the wall clock, which may be set, and goes on
 // while the machine sleeps: no timer does that.
-func watch(ctx context.Context, contest *lottery.Contest, ledger ledger, clock func() time.Time, log zerolog.Logger) error {
+func watch(ctx context.Context, contest *lottery.Contest, missing *missingLog, ledger ledger, clock func() time.Time, log zerolog.Logger) error {
 	look, report := time.NewTicker(lookInterval), time.NewTicker(reportInterval)
 	defer look.Stop()
 	defer report.Stop()
-	missing := contest.Missing()
 	ended := make(chan error, 1)
 	for isEnding := false; ; {
 		select {
@@ -251,7 +256,7 @@ func watch(ctx context.Context, contest *lottery.Contest, ledger ledger, clock f
 			if err != nil {
 				return err
 			}
-			logMissing(contest, missing, log)
+			missing.note()
 		case now := <-report.C:
 			reportAwaited(contest, now, log)
 			if err := ledger.checkpoint(); err != nil {
@@ -276,11 +281,28 @@ func endBetting(contest *lottery.Contest) error {
 	return contest.DrawWithout(late...)
 }
 
-// logMissing logs which agencies the draw is made without, when these are more
-// than were known.
-func logMissing(contest *lottery.Contest, known []int, log zerolog.Logger) {
-	if missing := contest.Missing(); len(missing) > len(known) {
-		log.Warn().Str("action", "end_betting").Str("result", "success").Ints("missing", missing).Send()
+// missingLog logs which agencies the draw is made without, whenever these have
+// become more.
+type missingLog struct {
+	contest *lottery.Contest
+	log     zerolog.Logger
+
+	mu    sync.Mutex
+	known int // agencies that are in the log, or were missing before
+}
+
+// newMissingLog returns the log of those that will be missing from now on.
+func newMissingLog(contest *lottery.Contest, log zerolog.Logger) *missingLog {
+	return &missingLog{contest: contest, log: log, known: len(contest.Missing())}
+}
+
+// note logs the missing agencies if there are more than the last time.
+func (m *missingLog) note() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if missing := m.contest.Missing(); len(missing) > m.known {
+		m.known = len(missing)
+		m.log.Warn().Str("action", "end_betting").Str("result", "success").Ints("missing", missing).Send()
 	}
 }
 

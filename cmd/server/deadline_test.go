@@ -232,7 +232,7 @@ func TestDeadlineIsByTheClock(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				ended := make(chan error, 1)
 				go func() {
-					ended <- watch(ctx, c.Contest, folderLedger{ledger}, func() time.Time { return time.Now().Add(time.Duration(set.Load())) }, zerolog.Nop())
+					ended <- watch(ctx, c.Contest, newMissingLog(c.Contest, zerolog.Nop()), folderLedger{ledger}, func() time.Time { return time.Now().Add(time.Duration(set.Load())) }, zerolog.Nop())
 				}()
 				time.Sleep(10 * time.Minute)
 				synctest.Wait()
@@ -274,7 +274,8 @@ func TestDeadlineWhileNothingCanBeSaved(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- watch(ctx, c.Contest, folderLedger{ledger}, time.Now, writer.Logger(zerolog.InfoLevel))
+			log := writer.Logger(zerolog.InfoLevel)
+			ended <- watch(ctx, c.Contest, newMissingLog(c.Contest, log), folderLedger{ledger}, time.Now, log)
 		}()
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()

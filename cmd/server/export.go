@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,11 +41,11 @@ func checkLedger(ctx context.Context, c config, stdout io.Writer) error {
 	return found.judge(stdout, err)
 }
 
-// exportLedger writes the rows of the contest to a new file, or to standard
-// output, and prints what checkLedger prints; beside the rows, on stderr.
+// exportLedger writes the bets of the contest to a new file, or to standard
+// output, and prints what checkLedger prints; beside the bets, on stderr.
 func exportLedger(ctx context.Context, c config, stdout, stderr io.Writer) error {
 	if c.export == "-" {
-		return writeRows(ctx, c, stdout, stderr)
+		return writeBets(ctx, c, stdout, stderr)
 	}
 	if err := isNew(c.export); err != nil {
 		return err
@@ -56,7 +57,7 @@ func exportLedger(ctx context.Context, c config, stdout, stderr io.Writer) error
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	err = writeRows(ctx, c, f, stdout)
+	err = writeBets(ctx, c, f, stdout)
 	if err == nil {
 		err = f.Chmod(0o644) // as bets.csv; a temporary file is its owner's alone
 	}
@@ -75,14 +76,85 @@ func exportLedger(ctx context.Context, c config, stdout, stderr io.Writer) error
 	return nil
 }
 
-// writeRows writes the rows to w, and what was found to report.
-func writeRows(ctx context.Context, c config, w, report io.Writer) error {
-	rows := bufio.NewWriterSize(w, exportBuffer)
-	found, err := c.place().read(ctx, func(s lottery.Stretch) error {
-		_, err := rows.Write(s.Rows)
+// betWriter writes what it is given of a contest, in its order.
+type betWriter interface {
+	add(rows lottery.Stretch) error
+	flush() error
+}
+
+// writeBets writes the bets to w, and what was found to report.
+func writeBets(ctx context.Context, c config, w, report io.Writer) error {
+	buffer := bufio.NewWriterSize(w, exportBuffer)
+	var bets betWriter = rowWriter{buffer}
+	if c.output.formatOf(c.export) == asJSON {
+		bets = betsAsJSON{buffer, newObjects(buffer)}
+	}
+	return writeContest(ctx, c, bets, report)
+}
+
+// writeContest gives a contest to a writer, and writes what was found to report. It
+// is an error when the draw is not made, unless that is meant; nothing is written
+// then.
+func writeContest(ctx context.Context, c config, bets betWriter, report io.Writer) error {
+	place := c.place()
+	drawn, err := place.isDrawn(ctx)
+	if err != nil {
 		return err
+	}
+	if !drawn && !c.output.soFar {
+		return errors.New("the contest is not drawn, so its bets and winners are not final: wait for the draw, or add --so-far")
+	}
+	found, err := place.read(ctx, bets.add)
+	if !drawn {
+		found.notes = append(found.notes, "the contest was not drawn when this began: it is not final")
+	}
+	return errors.Join(found.judge(report, err), bets.flush())
+}
+
+// rowWriter writes rows as they are.
+type rowWriter struct{ *bufio.Writer }
+
+func (w rowWriter) add(s lottery.Stretch) error {
+	_, err := w.Write(s.Rows)
+	return err
+}
+
+func (w rowWriter) flush() error { return w.Flush() }
+
+// betObject is a bet as JSON.
+type betObject struct {
+	Agency    int    `json:"agency"`
+	FirstName string `json:"first_name"`
+	LastName  string `json:"last_name"`
+	Document  string `json:"document"` // digits as written, leading zeros matter
+	Birthdate string `json:"birthdate"`
+	Number    int    `json:"number"`
+}
+
+// betsAsJSON writes each bet as an object on a line of its own.
+type betsAsJSON struct {
+	buffer  *bufio.Writer
+	objects *json.Encoder
+}
+
+func (w betsAsJSON) add(s lottery.Stretch) error {
+	var failed error
+	err := lottery.ParseRows(s.Rows, func(bet lottery.Bet, _ int) {
+		if failed == nil {
+			failed = w.objects.Encode(betObject(bet))
+		}
 	})
-	return errors.Join(found.judge(report, err), rows.Flush())
+	return errors.Join(err, failed)
+}
+
+func (w betsAsJSON) flush() error { return w.buffer.Flush() }
+
+// newObjects returns what writes objects, each on a line. Names are not for a web
+// page: they keep their < and &.
+func newObjects(w io.Writer) *json.Encoder {
+	objects := json.NewEncoder(w)
+	objects.SetEscapeHTML(false)
+	return objects
 }
 
 // isNew returns an error unless there is nothing at path.

@@ -88,6 +88,8 @@ func (f folder) check(ctx context.Context) (report, error) {
 	return f.read(ctx, func(lottery.Stretch) error { return nil })
 }
 
+func (f folder) isDrawn(context.Context) (bool, error) { return csvledger.IsDrawn(f.path) }
+
 func (f folder) hold() (release func(), err error) { return csvledger.Lock(f.path) }
 
 // folderLedger is the ledger of a folder.

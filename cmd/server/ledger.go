@@ -33,6 +33,9 @@ type place interface {
 	// copies of the contest, it reads each.
 	check(ctx context.Context) (report, error)
 
+	// isDrawn tells whether the draw is made, without reading the bets.
+	isDrawn(ctx context.Context) (bool, error)
+
 	// hold keeps centrals away until release is called, if the place can do that.
 	// It is an error when one is there.
 	hold() (release func(), err error)

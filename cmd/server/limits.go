@@ -12,10 +12,10 @@ import (
 // ownFiles is how many descriptors the central needs beside its connections:
 // the ledger, the log, the ports that it listens on, the files of TLS while they
 // are read, connections that are on their way to a loop and have two (64 at most),
-// and those of the admin port. A handshake is a connection, and has one. loopFiles
-// is what an event loop needs.
+// and those of the admin port and of the control socket. A handshake is a connection,
+// and has one. loopFiles is what an event loop needs.
 const (
-	ownFiles  = 64 + 64 + admin.MaxConnections
+	ownFiles  = 64 + 64 + admin.MaxConnections + maxControls
 	loopFiles = 2
 )
 

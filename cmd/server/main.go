@@ -2,6 +2,8 @@
 // stores them, makes the draw when every agency has finished, and tells each
 // its winners.
 //
+// server ctl operates one that runs, see its --help.
+//
 // It exits with 0 after SIGTERM, SIGINT or SIGHUP, with 1 when it fails, and with 2
 // when its configuration cannot be used.
 package main
@@ -29,6 +31,9 @@ import (
 func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
 
 func run(args, environ []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == ctlName {
+		return runCtl(args[1:], environ, stdout, stderr)
+	}
 	c, err := loadConfig(args, environ)
 	if err != nil {
 		return settings.Report(err, "server", stdout, stderr)
@@ -42,6 +47,8 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		err = verifyActa(signals.Context(), c, stdout)
 	case c.export != "":
 		err = exportLedger(signals.Context(), c, stdout, stderr)
+	case c.output.winners:
+		err = writeWinners(signals.Context(), c, stdout, stderr)
 	case c.importFrom.isGiven():
 		err = importContest(signals.Context(), c, stdout)
 	default:
@@ -74,14 +81,15 @@ func serveLogged(c config, stdout io.Writer) (err error) {
 	}()
 	signal.Ignore(syscall.SIGPIPE) // losing the log's reader must not end a lottery
 	asked := askedToRead()
-	ctx := signals.Context()
+	ctx, drain := context.WithCancel(signals.Context())
 	context.AfterFunc(ctx, writer.Hurry)
-	return serve(ctx, c, asked, log, log.Output(writer.NonBlocking()), writer.Journal(c.logLevel))
+	return serve(ctx, drain, c, asked, log, log.Output(writer.NonBlocking()), writer.Journal(c.logLevel))
 }
 
-// serve opens the contest and serves it until ctx is done or the ledger fails.
-// asked receives when an operator wants certificates to be read again.
-func serve(ctx context.Context, c config, asked <-chan os.Signal, log, loopLog zerolog.Logger, journal reactor.Journal) error {
+// serve opens the contest and serves it until ctx is done, which drain asks for, or
+// the ledger fails. asked receives when an operator wants certificates to be read
+// again.
+func serve(ctx context.Context, drain func(), c config, asked <-chan os.Signal, log, loopLog zerolog.Logger, journal reactor.Journal) (err error) {
 	log.Debug().Str("action", "config").Str("result", "success").Func(c.logPort).
 		Int("listen_backlog", c.listenBacklog).Str("logging_level", logline.LevelName(c.logLevel)).Send()
 	for _, warning := range c.warnings {
@@ -106,6 +114,8 @@ func serve(ctx context.Context, c config, asked <-chan os.Signal, log, loopLog z
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := newStop(ctx, c.shutdownTimeout)
+	control := startControl(ctx, c.folder(), c.controlName(), shown, drain, log)
+	defer func() { control.close(err) }()
 	var ledger ledger
 	var contest *lottery.Contest
 	var announced bool
@@ -161,11 +171,13 @@ func serve(ctx context.Context, c config, asked <-chan os.Signal, log, loopLog z
 	}, contest)
 	shown.HinderedBy(ledger.hindrance)
 	shown.Watch(contest, ledger.durable(), server)
+	missing := newMissingLog(contest, log)
+	control.operate(operated{contest, missing, ledger.hindrance})
 
 	var watching sync.WaitGroup
 	// From here on there may be a draw, which the server logs.
 	watching.Go(func() {
-		if err := watch(ctx, contest, ledger, time.Now, log); err != nil {
+		if err := watch(ctx, contest, missing, ledger, time.Now, log); err != nil {
 			log.Error().Str("action", "ledger").Str("result", "fail").Err(err).Send()
 			cancel()
 		}

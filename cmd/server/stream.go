@@ -144,6 +144,15 @@ func (s stream) check(ctx context.Context) (report, error) {
 	return s.report(found), err
 }
 
+func (s stream) isDrawn(ctx context.Context) (bool, error) {
+	if err := s.ready(ctx); err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	return natsledger.IsDrawn(ctx, s.config)
+}
+
 // ready returns an error when there is no use in asking the servers.
 func (s stream) ready(ctx context.Context) error {
 	if err := s.checkFiles(); err != nil {

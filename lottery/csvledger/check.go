@@ -74,6 +74,13 @@ func Read(folder string, visit func(lottery.Stretch) error) (Report, error) {
 	return report, err
 }
 
+// IsDrawn tells whether the draw of the contest in a folder is made, as far as is
+// saved beside the ledger, which it does not read.
+func IsDrawn(folder string) (bool, error) {
+	saved, err := loadState(filepath.Join(folder, StateFile))
+	return saved.Phase == lottery.Drawn, err
+}
+
 // maxChecked bounds the agencies of a ledger that is checked without knowing
 // how many are expected.
 const maxChecked = 1_000_000

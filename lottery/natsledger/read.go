@@ -36,6 +36,26 @@ func Read(ctx context.Context, c Config, visit func(lottery.Stretch) error) (Rep
 	return r.read(ctx, terms, visit)
 }
 
+// IsDrawn tells whether the draw of a contest is made, without reading the bets.
+func IsDrawn(ctx context.Context, c Config) (bool, error) {
+	r, _, leave, err := openReader(ctx, c)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	stream, err := r.js.Stream(ctx, r.stream)
+	if err == nil {
+		_, err = stream.GetLastMsgForSubject(ctx, drawSubject(r.stream))
+	}
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look for the draw in the stream %s: %w", r.stream, err)
+	}
+	return true, nil
+}
+
 // Export writes the rows of a contest as bets.csv has them, in the order of the
 // stream. It is Read in all else.
 func Export(ctx context.Context, c Config, w io.Writer) (Report, error) {

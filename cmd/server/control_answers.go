@@ -1,0 +1,344 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"loteria/admin"
+	"loteria/lottery"
+)
+
+// statusAnswer is what GET /status answers: what /api/state of the admin port has,
+// and whom the draw waits for.
+type statusAnswer struct {
+	admin.State
+	Waiting     []awaitedAgency `json:"awaited_agencies"` // the first ones, so many at most as a report in the log names
+	MoreWaiting int             `json:"more_awaited"`     // after those
+	Missing     []int           `json:"missing"`          // agencies whose betting was ended for them, as many at most
+	MoreMissing int             `json:"more_missing"`     // after those
+}
+
+// awaitedAgency is an agency that has not finished.
+type awaitedAgency struct {
+	Agency    int       `json:"agency"`
+	Bets      uint64    `json:"bets"`           // that are stored, or on their way to the disk
+	LastHeard time.Time `json:"heard"`          // when it last asked for something, or the start of the central
+	Silent    float64   `json:"silent_seconds"` // since then
+}
+
+// endRequest is what POST /end takes.
+type endRequest struct {
+	Agencies []int `json:"agencies"`
+}
+
+// endAnswer says what has become of the agencies.
+type endAnswer struct {
+	Agencies []endedAgency `json:"agencies"` // ascending, each once
+	Phase    lottery.Phase `json:"phase"`    // of the contest then
+	Awaited  int           `json:"awaited"`  // agencies that the draw waits for still
+}
+
+type endedAgency struct {
+	Agency int    `json:"agency"`
+	Result ending `json:"result"`
+	Bets   uint64 `json:"bets"` // that are stored
+}
+
+// ending is what has become of an agency whose betting was to be ended.
+type ending string
+
+const (
+	endedNow    ending = "ended"
+	hadFinished ending = "finished" // it has said FINISHED, before or meanwhile
+	hadEnded    ending = "missing"  // its betting was ended before
+)
+
+// deadlineRequest is what POST /deadline takes: a time as --draw-deadline takes it.
+// Without an offset it is the central's local time.
+type deadlineRequest struct {
+	Deadline string `json:"deadline"`
+}
+
+// deadlineAnswer has times in the central's zone.
+type deadlineAnswer struct {
+	Deadline time.Time     `json:"deadline"`
+	Replaces *time.Time    `json:"replaces"` // null when there was none
+	Zone     string        `json:"zone"`
+	Phase    lottery.Phase `json:"phase"` // of the contest then
+}
+
+// drainAnswer is one of the objects that POST /drain answers with, a line each, until
+// the central has ended: then ended is set, and after that the connection ends with
+// the process.
+type drainAnswer struct {
+	Connections int    `json:"connections"`
+	Waiting     int    `json:"waiting_bytes"` // of frames that have no answer yet
+	Ended       bool   `json:"ended"`
+	ExitCode    int    `json:"exit_code"`
+	Error       string `json:"error,omitempty"` // why that is not 0
+}
+
+// errorAnswer says why nothing else is answered.
+type errorAnswer struct {
+	Error string `json:"error"`
+}
+
+// handler is all that the socket answers.
+func (c *control) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", c.status)
+	mux.HandleFunc("POST /end", c.end)
+	mux.HandleFunc("POST /deadline", c.deadline)
+	mux.HandleFunc("POST /drain", c.drainCentral)
+	return c.guarded(mux)
+}
+
+// guarded keeps out who is not to operate the central, and has close wait for the
+// answers of the others.
+func (c *control) guarded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The socket is its owner's alone; somebody may have changed that.
+		if peer := peerOfRequest(r); !peer.mayControl() {
+			c.logRefused(r, errStranger)
+			answerWith(w, nil, errStranger)
+			return
+		}
+		c.mu.Lock()
+		if c.closed {
+			c.mu.Unlock()
+			answerWith(w, nil, errStopping)
+			return
+		}
+		c.answers.Add(1)
+		c.mu.Unlock()
+		answered := sync.OnceFunc(c.answers.Done)
+		defer answered()
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), answeredKey{}, answered)))
+	})
+}
+
+// answeredKey is where a request's context has what says that its answer is written,
+// for a handler that does not return then.
+type answeredKey struct{}
+
+var errStranger = &refused{http.StatusForbidden, "only the central's own user and root may do that"}
+
+// answerWith writes an answer, or err. Whoever asked may have gone.
+func answerWith(w http.ResponseWriter, answer any, err error) {
+	status := http.StatusOK
+	if err != nil {
+		status = http.StatusInternalServerError
+		if r := (*refused)(nil); errors.As(err, &r) {
+			status = r.status
+		}
+		answer = errorAnswer{err.Error()}
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(controlWrite))
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// takeRequest reads what is asked for.
+func takeRequest(w http.ResponseWriter, r *http.Request, request any) error {
+	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControlBody))
+	body.DisallowUnknownFields()
+	if err := body.Decode(request); err != nil {
+		return refusal(http.StatusBadRequest, "the request cannot be read: %v", err)
+	}
+	return nil
+}
+
+// commandOf returns what is asked for, as the log has it.
+func commandOf(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, "/") }
+
+// logDone begins the line of the log that says that an operator has asked for
+// something.
+func (c *control) logDone(r *http.Request) *zerolog.Event {
+	return c.log.Info().Str("action", "control").Str("result", "success").Str("command", commandOf(r)).Stringer("by", peerOfRequest(r))
+}
+
+func (c *control) logRefused(r *http.Request, err error) {
+	c.log.Warn().Str("action", "control").Str("result", "fail").Str("command", commandOf(r)).Stringer("by", peerOfRequest(r)).Err(err).Send()
+}
+
+// status answers how the central is at this moment.
+func (c *control) status(w http.ResponseWriter, _ *http.Request) {
+	answer := statusAnswer{State: c.shown.State(), Waiting: []awaitedAgency{}, Missing: []int{}}
+	if o := c.operated.Load(); o != nil {
+		for _, a := range o.contest.Awaited() {
+			if len(answer.Waiting) == maxAwaited {
+				answer.MoreWaiting++
+				continue
+			}
+			answer.Waiting = append(answer.Waiting, awaitedAgency{a.Agency, a.Bets, a.LastSeen, answer.Now.Sub(a.LastSeen).Round(time.Millisecond).Seconds()})
+		}
+		missing := o.contest.Missing()
+		answer.Missing = missing[:min(len(missing), maxAwaited)]
+		answer.MoreMissing = len(missing) - len(answer.Missing)
+	}
+	answerWith(w, answer, nil)
+}
+
+// end ends the betting of agencies as --draw-without does.
+func (c *control) end(w http.ResponseWriter, r *http.Request) {
+	answer, err := c.endAgencies(w, r)
+	if err != nil {
+		c.logRefused(r, err)
+	}
+	answerWith(w, answer, err)
+}
+
+func (c *control) endAgencies(w http.ResponseWriter, r *http.Request) (*endAnswer, error) {
+	o, err := c.now()
+	if err != nil {
+		return nil, err
+	}
+	var request endRequest
+	if err := takeRequest(w, r, &request); err != nil {
+		return nil, err
+	}
+	if len(request.Agencies) == 0 {
+		return nil, refusal(http.StatusBadRequest, "no agency is named")
+	}
+	slices.Sort(request.Agencies)
+	agencies := slices.Compact(request.Agencies)
+	var before []lottery.Standing
+	err = c.change(o, func() error {
+		before = o.contest.Standings()
+		// Nothing is asked of the ledger for those that have ended: it may be one that
+		// cannot be written any more. Of an unknown one, the contest says so.
+		err := o.contest.DrawWithout(slices.DeleteFunc(slices.Clone(agencies), func(agency int) bool {
+			return agency >= 1 && agency <= len(before) && before[agency-1].Ended != lottery.Open
+		})...)
+		o.missing.note()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer := &endAnswer{Phase: c.awaitDraw(o.contest), Awaited: len(o.contest.Awaited())}
+	var ended []int
+	after := o.contest.Standings()
+	for _, agency := range agencies {
+		now, result := after[agency-1], endedNow
+		switch {
+		case now.Ended == lottery.Finished:
+			result = hadFinished
+		case before[agency-1].Ended == lottery.Missing:
+			result = hadEnded
+		default:
+			ended = append(ended, agency)
+		}
+		answer.Agencies = append(answer.Agencies, endedAgency{agency, result, now.Bets})
+	}
+	c.logDone(r).Ints("agencies", agencies).Ints("ended", ended).Send()
+	return answer, nil
+}
+
+// deadline sets the deadline as --draw-deadline does.
+func (c *control) deadline(w http.ResponseWriter, r *http.Request) {
+	answer, err := c.setDeadline(w, r)
+	if err != nil {
+		c.logRefused(r, err)
+	}
+	answerWith(w, answer, err)
+}
+
+func (c *control) setDeadline(w http.ResponseWriter, r *http.Request) (*deadlineAnswer, error) {
+	o, err := c.now()
+	if err != nil {
+		return nil, err
+	}
+	var request deadlineRequest
+	if err := takeRequest(w, r, &request); err != nil {
+		return nil, err
+	}
+	deadline, err := parseTime(request.Deadline)
+	if err != nil {
+		return nil, refusal(http.StatusBadRequest, "%.80q is not a time; allowed: %s", request.Deadline, timeExample)
+	}
+	answer := &deadlineAnswer{}
+	err = c.change(o, func() error {
+		if o.contest.Phase() != lottery.Betting {
+			return refusal(http.StatusConflict, "betting has ended, so a deadline is of no use any more")
+		}
+		if before := o.contest.Deadline(); !before.IsZero() {
+			before = before.Local()
+			answer.Replaces = &before
+		}
+		return changeDeadline(o.contest, deadline, time.Now(), c.log)
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer.Deadline = o.contest.Deadline().Local()
+	answer.Zone = zoneOf(answer.Deadline)
+	if isDue(o.contest, time.Now()) { // then the watch ends the betting within a second
+		select {
+		case <-o.contest.Drawn():
+		case <-c.stopping.Done():
+		case <-time.After(c.patience):
+		}
+	}
+	answer.Phase = o.contest.Phase()
+	c.logDone(r).Str("deadline", answer.Deadline.Format(time.RFC3339)).Send()
+	return answer, nil
+}
+
+// drainCentral stops the central as SIGTERM does, and tells how that goes on.
+func (c *control) drainCentral(w http.ResponseWriter, r *http.Request) {
+	if c.operated.Load() == nil {
+		c.logRefused(r, errStarting)
+		answerWith(w, nil, errStarting)
+		return
+	}
+	c.logDone(r).Send()
+	c.drain()
+	controller, lines := http.NewResponseController(w), json.NewEncoder(w)
+	w.Header().Set("Content-Type", "application/jsonl")
+	tell := func(answer drainAnswer) bool {
+		_ = controller.SetWriteDeadline(time.Now().Add(controlWrite))
+		return lines.Encode(answer) == nil && controller.Flush() == nil
+	}
+	progress := time.NewTicker(time.Second)
+	defer progress.Stop()
+	for {
+		state := c.shown.State()
+		answer := drainAnswer{Connections: state.Connections, Waiting: state.WaitingBytes}
+		select {
+		case <-c.ended:
+			answer.Ended = true
+			if c.err != nil {
+				answer.ExitCode, answer.Error = 1, c.err.Error()
+			}
+		default:
+		}
+		if !tell(answer) {
+			return // nobody waits for it any more
+		}
+		if answer.Ended {
+			break
+		}
+		select {
+		case <-c.ended:
+		case <-progress.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	// The end of the connection is that of the process. A central that is process 1
+	// of a container would take along who waits, so it waits until he has gone.
+	if answered, ok := r.Context().Value(answeredKey{}).(func()); ok && os.Getpid() != 1 {
+		answered()
+	}
+	<-r.Context().Done()
+}
