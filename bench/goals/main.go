@@ -55,6 +55,7 @@ var goals = []struct {
 	{"growth", growth},
 	{"crowd", crowd},
 	{"watched", watched},
+	{"tls", overTLS},
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
