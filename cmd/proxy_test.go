@@ -225,7 +225,9 @@ func (p *proxy) copy(to io.Writer, from io.Reader, cut int64, rng *rand.Rand, en
 // TestCuts plays lotteries over the project's data with a proxy before every
 // agency, or with two that it knows both, until so many connections are cut. The
 // central stays up.
-func TestCuts(t *testing.T) {
+func TestCuts(t *testing.T) { eachTransport(t, testCuts) }
+
+func testCuts(t *testing.T, over transport) {
 	cuts, perLottery, longest := 10, int64(15), time.Second
 	if long() {
 		cuts, perLottery, longest = 250, 60, 3*time.Second
@@ -240,7 +242,7 @@ func TestCuts(t *testing.T) {
 		if long() {
 			batch, window = []int{10, 25, 100}[rng.IntN(3)], []int{2, 8, 32}[rng.IntN(3)]
 		}
-		r := newRound(t, in, batch, window)
+		r := newRoundOver(t, over, in, batch, window)
 		var budget atomic.Int64
 		budget.Store(perLottery)
 		var proxies []*proxy
