@@ -42,5 +42,19 @@ func (r *rotation) address() string { return r.addresses[r.next] }
 
 func (r *rotation) advance() { r.next = (r.next + 1) % len(r.addresses) }
 
+// drop takes an address out, and reports false when there would be none left.
+func (r *rotation) drop(address string) bool {
+	i := slices.Index(r.addresses, address)
+	if len(r.addresses) == 1 || i < 0 {
+		return false
+	}
+	r.addresses = slices.Delete(r.addresses, i, i+1)
+	if r.next > i {
+		r.next--
+	}
+	r.next %= len(r.addresses)
+	return true
+}
+
 // keepOnly leaves one address.
 func (r *rotation) keepOnly(address string) { *r = rotation{addresses: []string{address}} }

@@ -40,9 +40,12 @@ type Config struct {
 	Address string
 	Mode    Mode
 	// TLS, if there is one, returns what the agency proves itself with, and knows the
-	// central by: it is asked for each connection. Without a server name in it, the
-	// host of the address is the central's. Nil is a connection without TLS.
-	TLS func() (*tls.Config, error)
+	// central by: it is asked for each connection, and its error ends the run. Without
+	// a server name in it, the host of the address is the central's. Nil is a
+	// connection without TLS. Over TLS, at least 1.3, no central is taken for an
+	// existing one.
+	TLS      func() (*tls.Config, error)
+	TLSFiles TLSFiles // that errors name
 
 	// LoopAmount is how many bets (ModeBet) or lines (ModeEcho) are sent, 0
 	// and up. LoopPeriod is the pause between two messages in every mode, 0
@@ -83,7 +86,7 @@ type Config struct {
 	// ConnectLimit is how often in a row the central is called, at all of its
 	// addresses each time, before it counts as unreachable (0 is once, too),
 	// and how many connections in a row to each may be lost without a bet
-	// getting through; ConnectTimeout bounds each call.
+	// getting through; ConnectTimeout bounds each call, and the handshake of TLS.
 	ConnectLimit   int
 	ConnectTimeout time.Duration
 
@@ -136,6 +139,9 @@ func (c *Config) Validate() error {
 		}
 		return c.validateLoop()
 	case ModeEcho:
+		if c.TLS != nil {
+			return errors.New("mode: echo goes only without TLS: call the central's port without it")
+		}
 		return c.validateLoop()
 	case ModeWinners:
 		return nil

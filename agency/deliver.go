@@ -114,6 +114,9 @@ func (a *agency) tryAgain(ctx context.Context, err error) error {
 		a.workAsBefore()
 		return nil
 	}
+	if a.leave(err) {
+		return nil
+	}
 	if !isLost(err) {
 		return err
 	}

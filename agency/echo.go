@@ -28,6 +28,9 @@ func (a *agency) echo(ctx context.Context) error {
 		message := fmt.Sprintf("[CLIENT %d] Message N°%d", a.config.ID, i)
 		err = l.echo(message)
 		l.close()
+		if isUnfit(err) {
+			return err
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -60,6 +63,9 @@ func (l *link) echo(message string) error {
 	n, err := io.ReadFull(l.conn, answer)
 	if answer = answer[:n]; bytes.Equal(answer, line) {
 		return nil
+	}
+	if isTLS(answer) {
+		return errSpeaksTLS(l.address)
 	}
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("sent %q, got %.100q: %w", message, answer, err)

@@ -2,6 +2,7 @@ package agency
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -42,6 +43,7 @@ type link struct {
 	decoder codec.Decoder
 	buffer  []byte
 	rest    []byte // of buffer, not yet decoded
+	heard   bool   // something was decoded
 }
 
 // unanswered is a call that no connection came of.
@@ -73,21 +75,27 @@ func (a *agency) connect(ctx context.Context) (*link, error) {
 
 // callAll calls each address once, beginning with the one that answered last,
 // and returns the first connection, or the calls that were all unanswered. The
-// error is that of ctx.
+// error is that of ctx, or final. An address that is unfit is left while there
+// are others.
 func (a *agency) callAll(ctx context.Context, round int) (l *link, failures []unanswered, err error) {
-	dialer := net.Dialer{Timeout: a.config.ConnectTimeout, KeepAliveConfig: keepAlive}
 	for range a.rotation.addresses {
 		address := a.rotation.address()
 		if n := len(failures); n > 0 {
 			a.logUnanswered(failures[n-1], round, func(e *zerolog.Event) { e.Str("next", address) })
 		}
-		conn, err := dialer.DialContext(ctx, "tcp", address)
+		conn, err := a.call(ctx, address)
 		if err == nil {
 			a.step(a.log.Debug(), "connect", "success").Str("server_address", address).Send()
 			return a.newLink(ctx, address, conn), nil, nil
 		}
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
+		}
+		if a.leave(err) {
+			continue
+		}
+		if final := (*failure)(nil); errors.As(err, &final) {
+			return nil, nil, err
 		}
 		failures = append(failures, unanswered{address, err})
 		// Who cannot be reached now is no existing central that closes
@@ -96,6 +104,31 @@ func (a *agency) callAll(ctx context.Context, round int) (l *link, failures []un
 		a.rotation.advance()
 	}
 	return nil, failures, nil
+}
+
+// call connects to an address, over TLS where that is wanted. The error is a
+// *failure when no other call can do better.
+func (a *agency) call(ctx context.Context, address string) (net.Conn, error) {
+	var config *tls.Config
+	if a.config.TLS != nil {
+		var err error
+		if config, err = a.config.TLS(); err != nil {
+			return nil, failed("connect", err)
+		}
+	}
+	dialer := net.Dialer{Timeout: a.config.ConnectTimeout, KeepAliveConfig: keepAlive}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil || config == nil {
+		return conn, err
+	}
+	secured, err := a.secure(ctx, address, conn, config)
+	if isUnfit(err) {
+		err = failed("connect", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return secured, nil
 }
 
 // logUnanswered logs a call after which another one follows; how says when or
@@ -131,17 +164,25 @@ func (a *agency) newLink(ctx context.Context, address string, conn net.Conn) *li
 	}
 }
 
-// abort ends the connection under whoever writes to it.
-func (l *link) abort() { _ = l.conn.Close() }
+// abort ends the connection under whoever writes to it, without a word.
+func (l *link) abort() {
+	conn := l.conn
+	if secured, isTLS := conn.(*tls.Conn); isTLS {
+		conn = secured.NetConn()
+	}
+	_ = conn.Close()
+}
 
-// close closes the connection, which nobody else uses any more.
+// close closes the connection, which nobody else uses any more. Over TLS it may
+// take five seconds with a central that reads nothing.
 func (l *link) close() {
 	l.unhook()
 	_ = l.conn.Close() // what was to be sent was acknowledged, or is given up
 	l.agency.logClosing(l.ctx, "close_connection").Str("server_address", l.address).Send()
 }
 
-// send writes whole frames. The error is a *lostError.
+// send writes whole frames. The error is that of lost. After it nothing can be
+// written any more: over TLS a write that is cut off spoils those behind it.
 func (l *link) send(frames []byte) error {
 	err := l.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err == nil {
@@ -153,15 +194,26 @@ func (l *link) send(frames []byte) error {
 	return nil
 }
 
-func (l *link) lost(err error) error { return &lostError{l.address, err} }
+// lost returns the error for a connection that err has ended: a *lostError, or a
+// *failure when the central has refused it for good.
+func (l *link) lost(err error) error {
+	if unfit := l.agency.unfit(l.address, err); unfit != nil {
+		return failed("connect", unfit)
+	}
+	return &lostError{l.address, err}
+}
 
 // receive returns the next frame. Its payload is valid until the next call.
 // While it does not come, the log now and then says what is waited for. The
-// error is a *lostError, or says how the central broke the protocol.
+// error is that of lost, or says how the central broke the protocol.
 func (l *link) receive(forWhat wait) (codec.Frame, error) {
 	reminder := l.agency.remind.start(forWhat)
 	for {
 		if len(l.rest) > 0 {
+			if !l.heard && l.agency.config.TLS == nil && isTLS(l.rest) {
+				return codec.Frame{}, errSpeaksTLS(l.address)
+			}
+			l.heard = true
 			frame, rest, ok, err := l.decoder.Next(l.rest)
 			if err != nil {
 				return codec.Frame{}, fmt.Errorf("the central broke the protocol: %w", err)
@@ -193,8 +245,8 @@ func (l *link) ask(request codec.Message, forWhat wait) (codec.Frame, error) {
 	if err := l.send(frame); err != nil {
 		// The central may have said something before it closed.
 		l.stopReading()
-		if answer, readErr := l.receive(forWhat); readErr == nil {
-			return answer, nil
+		if answer, readErr := l.receive(forWhat); readErr == nil || isUnfit(readErr) {
+			return answer, readErr
 		}
 		return codec.Frame{}, err
 	}

@@ -16,7 +16,8 @@ import (
 // one when it has closed resumeClosings connections on RESUME at one address,
 // has not been out of reach there in between, and each connection but the first
 // had been open and quiet for quietTime before. Once a central has answered
-// RESUME, it is never taken for an existing one.
+// RESUME, it is never taken for an existing one; nor is one that is called over
+// TLS, which existing centrals do not speak.
 const (
 	resumeClosings = 3
 	quietTime      = 200 * time.Millisecond
@@ -37,7 +38,7 @@ func (a *agency) resume(l *link, b *betting, bets *counted) (uint64, error) {
 		return 0, l.lost(errNoRoom)
 	}
 	answer, err := l.ask(&codec.Resume{Agency: strconv.Itoa(a.config.ID)}, wait{"resume", "the answer to RESUME"})
-	if isLost(err) && a.central == unknown {
+	if isLost(err) && a.mayBeExisting() {
 		a.closings[l.address]++
 		switch {
 		case a.closings[l.address] < resumeClosings:
@@ -52,7 +53,7 @@ func (a *agency) resume(l *link, b *betting, bets *counted) (uint64, error) {
 	}
 	if answer.Type != codec.TypeResumePoint {
 		err := decline("RESUME", answer)
-		if refused := (*refusedError)(nil); a.central == unknown && !a.config.RequireResume && errors.As(err, &refused) {
+		if refused := (*refusedError)(nil); a.mayBeExisting() && !a.config.RequireResume && errors.As(err, &refused) {
 			// Existing centrals have no codes.
 			if code := refused.answer.Code; code == "" || code == codec.UnknownType {
 				return 0, errNoResume
@@ -80,6 +81,9 @@ func (a *agency) resume(l *link, b *betting, bets *counted) (uint64, error) {
 	a.step(e, "resume", "success").Uint64("stored", point.Count).Send()
 	return point.Count, nil
 }
+
+// mayBeExisting reports whether nothing speaks against an existing central.
+func (a *agency) mayBeExisting() bool { return a.central == unknown && a.config.TLS == nil }
 
 // lostBets takes in that the central has fewer bets than it has acknowledged in
 // this run.

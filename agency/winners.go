@@ -112,5 +112,8 @@ func (a *agency) askAgain(ctx context.Context, err error) error {
 	if isLost(err) {
 		return a.waitAfterLoss(ctx, err)
 	}
+	if a.leave(err) {
+		return nil
+	}
 	return err
 }

@@ -12,11 +12,13 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 )
 
 // Lifetimes of what an authority issues, unless a request says otherwise. An
 // agency's certificate lasts for a year of lotteries, and the authority for ten.
+// None lasts longer than the authority's own.
 const (
 	AuthorityLife = 10 * 365 * 24 * time.Hour
 	CentralLife   = 365 * 24 * time.Hour
@@ -33,6 +35,19 @@ type Pair struct {
 	Key         []byte // PKCS #8
 }
 
+// NewKey makes a key, and returns it in PEM (PKCS #8), too.
+func NewKey() (key crypto.Signer, text []byte, err error) {
+	key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a key: %w", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("write the key: %w", err)
+	}
+	return key, pem.EncodeToMemory(&pem.Block{Type: privateKeySuffix, Bytes: der}), nil
+}
+
 // Authority issues the certificates of a lottery.
 type Authority struct {
 	Pair
@@ -42,6 +57,10 @@ type Authority struct {
 
 // NewAuthority makes an authority of that name, with a key of its own.
 func NewAuthority(name string, now time.Time) (*Authority, error) {
+	key, text, err := NewKey()
+	if err != nil {
+		return nil, err
+	}
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: name},
 		NotBefore:             now.Add(-clockSkew),
@@ -51,99 +70,138 @@ func NewAuthority(name string, now time.Time) (*Authority, error) {
 		MaxPathLenZero:        true,
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
-	pair, err := issue(template, template, nil)
+	certificate, err := sign(template, template, key.Public(), key)
 	if err != nil {
 		return nil, err
 	}
-	return ParseAuthority(pair)
+	return ParseAuthority(Pair{certificate, text})
 }
 
 // ParseAuthority returns the authority whose certificate and key these are.
 func ParseAuthority(pair Pair) (*Authority, error) {
-	block, _ := pem.Decode(pair.Certificate)
-	if block == nil || block.Type != "CERTIFICATE" {
-		return nil, errors.New("the authority's certificate is not PEM")
-	}
-	certificate, err := x509.ParseCertificate(block.Bytes)
+	certificates, err := parseCertificates(pair.Certificate)
 	if err != nil {
-		return nil, fmt.Errorf("the authority's certificate: %w", err)
+		return nil, fmt.Errorf("the authority's certificate %w", err)
 	}
-	block, _ = pem.Decode(pair.Key)
-	if block == nil {
-		return nil, errors.New("the authority's key is not PEM")
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	key, err := parseKey(pair.Key)
 	if err != nil {
-		return nil, fmt.Errorf("the authority's key: %w", err)
+		return nil, fmt.Errorf("the authority's key %w", err)
 	}
-	signer, isSigner := key.(crypto.Signer)
-	public, isComparable := certificate.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
-	if !isSigner || !isComparable || !public.Equal(signer.Public()) {
-		return nil, errors.New("the authority's key is not that of its certificate")
-	}
-	if !certificate.IsCA {
+	switch certificate := certificates[0]; {
+	case len(certificates) > 1:
+		return nil, fmt.Errorf("the authority has %d certificates, expected one", len(certificates))
+	case !certificate.BasicConstraintsValid || !certificate.IsCA:
 		return nil, errors.New("the authority's certificate is of no authority")
+	case !isKeyOf(key, certificate):
+		return nil, fmt.Errorf("the authority's certificate and key: %w", ErrOtherKey)
+	default:
+		return &Authority{pair, certificate, key}, nil
 	}
-	return &Authority{pair, certificate, signer}, nil
 }
 
+// X509 returns the authority's own certificate.
+func (a *Authority) X509() *x509.Certificate { return a.certificate }
+
 // Central issues the certificate of a central that is reached under these DNS
-// names or IP addresses. Zero times are the usual ones.
+// names or IP addresses, and makes its key. Zero times are the usual ones.
 func (a *Authority) Central(names []string, from, until time.Time) (Pair, error) {
+	key, text, err := NewKey()
+	if err != nil {
+		return Pair{}, err
+	}
+	certificate, err := a.CentralOf(key.Public(), names, from, until)
+	return Pair{certificate, text}, err
+}
+
+// CentralOf issues the certificate of a central that has a key already.
+func (a *Authority) CentralOf(key crypto.PublicKey, names []string, from, until time.Time) ([]byte, error) {
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "central"},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	for _, name := range names {
-		if ip, err := netip.ParseAddr(name); err == nil {
+		if ip, err := netip.ParseAddr(name); err == nil && ip.Zone() == "" {
 			template.IPAddresses = append(template.IPAddresses, ip.AsSlice())
-		} else {
+		} else if isHost(name) {
 			template.DNSNames = append(template.DNSNames, name)
+		} else {
+			return nil, fmt.Errorf("%.80q is neither a DNS name nor an IP address", name)
 		}
 	}
-	return a.issue(template, from, until, CentralLife)
+	return a.issue(template, key, from, until, CentralLife)
 }
 
-// Agency issues the certificate of an agency. Zero times are the usual ones.
+// Names returns the DNS names and the IP addresses of a certificate.
+func Names(certificate *x509.Certificate) []string {
+	names := append([]string(nil), certificate.DNSNames...)
+	for _, ip := range certificate.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
+}
+
+// isHost reports whether a text has the form of a DNS name (RFC 1123, 2.1).
+func isHost(text string) bool {
+	if len(text) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(text, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, c := range []byte(label) {
+			switch {
+			case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+			default:
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Agency issues the certificate of an agency, and makes its key. Zero times are the
+// usual ones.
 func (a *Authority) Agency(agency int, from, until time.Time) (Pair, error) {
+	key, text, err := NewKey()
+	if err != nil {
+		return Pair{}, err
+	}
+	certificate, err := a.AgencyOf(key.Public(), agency, from, until)
+	return Pair{certificate, text}, err
+}
+
+// AgencyOf issues the certificate of an agency that has a key already.
+func (a *Authority) AgencyOf(key crypto.PublicKey, agency int, from, until time.Time) ([]byte, error) {
 	return a.issue(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: fmt.Sprintf("agency %d", agency)},
 		URIs:        []*url.URL{AgencyURI(agency)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}, from, until, AgencyLife)
+	}, key, from, until, AgencyLife)
 }
 
-func (a *Authority) issue(template *x509.Certificate, from, until time.Time, life time.Duration) (Pair, error) {
+// issue signs a certificate of the key. Without times it lasts for life, or until
+// the authority's own ends.
+func (a *Authority) issue(template *x509.Certificate, key crypto.PublicKey, from, until time.Time, life time.Duration) ([]byte, error) {
 	if from.IsZero() {
 		from = time.Now().Add(-clockSkew)
 	}
 	if until.IsZero() {
 		until = time.Now().Add(life)
+		if until.After(a.certificate.NotAfter) {
+			until = a.certificate.NotAfter
+		}
 	}
 	template.NotBefore, template.NotAfter = from, until
 	template.KeyUsage = x509.KeyUsageDigitalSignature
-	return issue(template, a.certificate, a.signer)
+	return sign(template, a.certificate, key, a.signer)
 }
 
-// issue makes a key and its certificate. Without a signer, it signs itself.
-func issue(template, parent *x509.Certificate, signer crypto.Signer) (Pair, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// sign returns a certificate in PEM.
+func sign(template, parent *x509.Certificate, key crypto.PublicKey, signer crypto.Signer) ([]byte, error) {
+	certificate, err := x509.CreateCertificate(rand.Reader, template, parent, key, signer)
 	if err != nil {
-		return Pair{}, fmt.Errorf("make a key: %w", err)
+		return nil, fmt.Errorf("make a certificate: %w", err)
 	}
-	if signer == nil {
-		signer = key
-	}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		return Pair{}, fmt.Errorf("make a certificate: %w", err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return Pair{}, fmt.Errorf("write the key: %w", err)
-	}
-	return Pair{
-		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
-	}, nil
+	return pem.EncodeToMemory(&pem.Block{Type: certificateType, Bytes: certificate}), nil
 }
