@@ -253,7 +253,7 @@ func hostileHoarders(s *hostileScene, n int) {
 	behind := append(mustFrames(&codec.WinnersQuery{Agency: "1"}), bytes.Repeat(mustFrames(&batch), each)...)
 	behind = append(behind, bytes.Repeat(mustFrames(&small), 1000-each)...) // into what is left
 	s.play(func() {
-		s.all(s.open(n), func(_ int, p *hostilePeer) error {
+		s.all(s.openAs(n, 1), func(_ int, p *hostilePeer) error {
 			_, err := p.Write(behind)
 			return err
 		})
@@ -297,7 +297,7 @@ var errCut = errors.New("the central has closed the connection")
 func hostileLaggards(s *hostileScene, n int) {
 	s.play(func() {
 		s.untilPlayed(n, func(i int, _ *rand.Rand) error {
-			p, err := s.dial(i)
+			p, err := s.dialAs(i, 1)
 			if err != nil {
 				return err
 			}
@@ -316,7 +316,7 @@ func hostileLaggards(s *hostileScene, n int) {
 // hostileDebtors leave as much unread as they may, all at the same time.
 func hostileDebtors(s *hostileScene, n int) {
 	s.play(func() {
-		peers := s.open(affordable(s.tb, n))
+		peers := s.openAs(affordable(s.tb, n), 1)
 		s.times(len(peers), func(i int, _ *rand.Rand) error {
 			if err := peers[i].laggard(3 << 20); err != nil && err != errCut {
 				return err

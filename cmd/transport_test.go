@@ -3,14 +3,19 @@
 package cmd_test
 
 import (
+	"crypto/tls"
 	"testing"
 
+	"loteria/bench/generator"
 	"loteria/internal/certs/certstest"
 )
 
 // transport is how agencies and their central are connected: with these
 // certificates, or without TLS.
-type transport struct{ certificates *certstest.Folder }
+type transport struct {
+	certificates *certstest.Folder
+	credentials  func(agency int) (*tls.Config, error) // from there, for an agency of 127.0.0.1
+}
 
 // eachTransport runs a test without TLS, and over it with a central that has no
 // port without.
@@ -20,14 +25,24 @@ func eachTransport(t *testing.T, test func(t *testing.T, over transport)) {
 	t.Run("TLS", func(t *testing.T) { test(t, overTLS(t, agencies)) })
 }
 
-// overTLS makes certificates of so many agencies, and of the stranger.
+// overTLS makes certificates of so many agencies.
 func overTLS(tb testing.TB, agencies int) transport {
 	tb.Helper()
 	certificates, err := certstest.New(tb.TempDir(), agencies)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return transport{certificates}
+	credentials, err := generator.Credentials(certificates.Path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return transport{certificates, func(agency int) (*tls.Config, error) {
+		config, err := credentials(agency)
+		if err == nil {
+			config.ServerName = "127.0.0.1"
+		}
+		return config, err
+	}}
 }
 
 func (tr transport) secure() bool { return tr.certificates != nil }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"loteria/internal/certs"
@@ -17,8 +18,13 @@ type Folder struct {
 	Authority *certs.Authority
 }
 
-// New makes an authority, the certificate of a central that is reached as
-// localhost, and those of agencies 1 to N, and writes them into the folder.
+// centralNames are how the central is reached.
+var centralNames = []string{"localhost", "127.0.0.1", "::1"}
+
+const central = "central" // its files' names begin so
+
+// New makes an authority, the certificate of a central on this machine, and those
+// of agencies 1 to N, and writes them into the folder. Nothing is revoked.
 func New(path string, agencies int) (*Folder, error) {
 	authority, err := certs.NewAuthority("tests", time.Now())
 	if err != nil {
@@ -28,58 +34,104 @@ func New(path string, agencies int) (*Folder, error) {
 	if err := f.write("authority.pem", authority.Certificate); err != nil {
 		return nil, err
 	}
-	if err := f.IssueCentral(); err != nil {
+	if err := f.Revoke(); err != nil {
 		return nil, err
 	}
-	for agency := 1; agency <= agencies; agency++ {
-		if err := f.IssueAgency(agency); err != nil {
-			return nil, err
+	pair, err := authority.Central(centralNames, time.Time{}, time.Time{})
+	if err == nil {
+		err = f.writePair(central, pair)
+	}
+	for agency := 1; agency <= agencies && err == nil; agency++ {
+		if pair, err = authority.Agency(agency, time.Time{}, time.Time{}); err == nil {
+			err = f.writePair(agencyName(agency), pair)
 		}
 	}
-	return f, nil
+	return f, err
 }
 
-// IssueCentral writes a new certificate and a new key of the central.
-func (f *Folder) IssueCentral() error {
-	pair, err := f.Authority.Central([]string{"localhost", "127.0.0.1", "::1"}, time.Time{}, time.Time{})
+func agencyName(agency int) string { return fmt.Sprintf("agency-%d", agency) }
+
+// RenewCentral puts a new certificate in the place of the central's, with the same
+// key.
+func (f *Folder) RenewCentral() error {
+	key, err := certs.ReadKey(f.File(central + "-key.pem"))
 	if err != nil {
 		return err
 	}
-	return f.writePair("central", pair)
-}
-
-// IssueAgency writes a new certificate and a new key of an agency.
-func (f *Folder) IssueAgency(agency int) error {
-	pair, err := f.Authority.Agency(agency, time.Time{}, time.Time{})
+	certificate, err := f.Authority.CertifyCentral(key.Public(), centralNames, time.Time{}, time.Time{})
 	if err != nil {
 		return err
 	}
-	return f.writePair(fmt.Sprintf("agency-%d", agency), pair)
+	return f.write(central+".pem", certificate)
 }
 
-// Server returns the flags of a central that has no port without TLS.
+// RenewAgency puts a new certificate in the place of the agency's, with the same
+// key.
+func (f *Folder) RenewAgency(agency int) error {
+	key, err := certs.ReadKey(f.File(agencyName(agency) + "-key.pem"))
+	if err != nil {
+		return err
+	}
+	certificate, err := f.Authority.CertifyAgency(key.Public(), agency, time.Time{}, time.Time{})
+	if err != nil {
+		return err
+	}
+	return f.write(agencyName(agency)+".pem", certificate)
+}
+
+// Revoke makes these entries the list of what is revoked, all of it.
+func (f *Folder) Revoke(entries ...string) error {
+	return f.write("revoked.txt", []byte(strings.Join(append(entries, ""), "\n")))
+}
+
+// CentralSerial returns the serial number of the central's certificate, as
+// certs.SerialOf has it.
+func (f *Folder) CentralSerial() (string, error) { return f.serial(central) }
+
+// AgencySerial returns the serial number of the agency's certificate.
+func (f *Folder) AgencySerial(agency int) (string, error) { return f.serial(agencyName(agency)) }
+
+func (f *Folder) serial(name string) (string, error) {
+	certificates, err := certs.ReadCertificates(f.File(name + ".pem"))
+	if err != nil {
+		return "", err
+	}
+	return certs.SerialOf(certificates[0]), nil
+}
+
+// Files returns what a central proves itself with, and knows agencies by.
+func (f *Folder) Files() certs.Files {
+	return certs.Files{
+		Certificate: f.File(central + ".pem"),
+		Key:         f.File(central + "-key.pem"),
+		Authorities: f.File("authority.pem"),
+		Revoked:     f.File("revoked.txt"),
+	}
+}
+
+// Server returns the flags of a central that has its only port on the loopback
+// network, with TLS.
 func (f *Folder) Server(port string) []string {
 	return append([]string{"--port", "off"}, f.ServerBeside(port)...)
 }
 
-// ServerBeside returns the flags of a central that has a port with TLS beside
-// another one.
+// ServerBeside returns the flags of a central that has that port on the loopback
+// network with TLS, beside another one.
 func (f *Folder) ServerBeside(port string) []string {
-	return []string{"--tls-port", port, "--tls-bind", "127.0.0.1", "--tls-client-ca", f.File("authority.pem"),
-		"--tls-cert", f.File("central.pem"), "--tls-key", f.File("central-key.pem")}
+	files := f.Files()
+	return []string{"--tls-bind", "127.0.0.1", "--tls-port", port, "--tls-cert", files.Certificate, "--tls-key", files.Key,
+		"--tls-client-ca", files.Authorities, "--tls-revoked", files.Revoked}
 }
 
 // Client returns the flags of an agency.
 func (f *Folder) Client(agency int) []string {
-	name := fmt.Sprintf("agency-%d", agency)
-	return []string{"--tls-ca", f.File("authority.pem"), "--tls-cert", f.File(name + ".pem"), "--tls-key", f.File(name + "-key.pem")}
+	name := f.File(agencyName(agency))
+	return []string{"--tls-ca", f.File("authority.pem"), "--tls-cert", name + ".pem", "--tls-key", name + "-key.pem"}
 }
 
 // File returns the path of a file in the folder.
 func (f *Folder) File(name string) string { return filepath.Join(f.Path, name) }
 
-// writePair writes the key first: whoever looks for a new certificate finds its
-// key there.
 func (f *Folder) writePair(name string, pair certs.Pair) error {
 	if err := f.write(name+"-key.pem", pair.Key); err != nil {
 		return err
