@@ -19,7 +19,7 @@ import (
 
 // config is what the central is told when it starts.
 type config struct {
-	port  int    // TCP; 0 takes any free port
+	port  int    // TCP; 0 takes any free port, noPort is none
 	bind  string // IP address to listen on; empty listens on all
 	admin string // host:port of the admin port; empty is none
 	named string // name under which agencies reach the central; not used here
@@ -80,12 +80,10 @@ func loadConfig(args, environ []string) (config, error) {
 	if err == nil {
 		err = checkZone(environ)
 	}
-	if err == nil && c.port != 0 && portOf(c.admin) == c.port {
-		err = s.Refuse("ADMIN_ADDRESS", "has the port of the lottery", "another port, or empty")
-		c.admin = "" // who only moved the lottery to this port gets it
-	}
-	if err == nil {
-		err = checkLedgerSettings(s, &c)
+	for _, check := range []func(*settings.Set, *config) error{checkTLSSettings, checkPorts, checkLedgerSettings} {
+		if err == nil {
+			err = check(s, &c)
+		}
 	}
 	c.warnings = s.Warnings()
 	return c, err
@@ -98,8 +96,8 @@ func table(c *config) *settings.Set {
 
 	settings.Add(s, &c.port, settings.Setting{
 		Key: "SERVER_PORT", Flag: "port", Env: "SERVER_PORT", Default: "12345",
-		About: "TCP port to listen on; 0 takes any free port",
-	}, settings.Int(0, 65535))
+		About: "TCP port to listen on, for whoever can reach it; 0 takes any free port, off leaves only that of TLS",
+	}, settings.Parsed(allowedPort, parsePort))
 	settings.Add(s, &c.bind, settings.Setting{
 		Key: "BIND_ADDRESS", Flag: "bind", Env: "BIND_ADDRESS",
 		About: "address to listen on; empty listens on all",
@@ -144,7 +142,7 @@ func table(c *config) *settings.Set {
 	}, settings.Parsed("up to 64 letters, digits, -, _ and . (not first)", parseContest).OrEmpty())
 	settings.Add(s, &c.maxConnections, settings.Setting{
 		Key: "MAX_CONNECTIONS", Flag: "max-connections", Env: "MAX_CONNECTIONS", Default: "131072",
-		About: "connections at the same time; further ones are closed at once",
+		About: "connections at the same time, with TLS or without; further ones are closed at once",
 	}, settings.Int(1, 1_000_000))
 	settings.Add(s, &c.maxPerAddress, settings.Setting{
 		Key: "MAX_CONNECTIONS_PER_ADDRESS", Flag: "max-connections-per-address", Env: "MAX_CONNECTIONS_PER_ADDRESS", Default: strconv.Itoa(perAddress),
@@ -250,8 +248,11 @@ func (c config) eventLoops() int {
 	return loops
 }
 
-// listenAddress is where to listen, as host:port.
+// listenAddress is where to listen without TLS, as host:port, or empty.
 func (c config) listenAddress() string {
+	if c.port == noPort {
+		return ""
+	}
 	return net.JoinHostPort(c.bind, strconv.Itoa(c.port))
 }
 

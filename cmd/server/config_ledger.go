@@ -92,17 +92,14 @@ func checkLedgerSettings(s *settings.Set, c *config) error {
 		return &settings.Error{Source: s.Source("LEDGER"), Key: "LEDGER", Problem: noUser, Allowed: serversExample}
 	case c.importFrom.servers.hasUser:
 		return &settings.Error{Source: "flag --import", Problem: noUser, Allowed: serversExample}
-	case (c.nats.cert == "") != (c.nats.key == ""):
-		given, missing := "NATS_CERT", "NATS_KEY"
-		if c.nats.cert == "" {
-			given, missing = missing, given
-		}
-		return s.Require(given+" is given, and a certificate is used with its key", missing)
 	}
-	for key, path := range map[string]string{"NATS_CREDS": c.nats.creds, "NATS_CA": c.nats.ca, "NATS_CERT": c.nats.cert, "NATS_KEY": c.nats.key} {
-		if strings.Contains(path, "-----BEGIN") {
-			return &settings.Error{Source: s.Source(key), Key: key, Problem: "has what such a file holds", Allowed: "the path of a file"}
-		}
+	if err := requirePair(s, "NATS_CERT", c.nats.cert, "NATS_KEY", c.nats.key); err != nil {
+		return err
+	}
+	if err := refuseContents(s, map[string]string{
+		"NATS_CREDS": c.nats.creds, "NATS_CA": c.nats.ca, "NATS_CERT": c.nats.cert, "NATS_KEY": c.nats.key,
+	}); err != nil {
+		return err
 	}
 	var actions []string
 	for action, isAsked := range map[string]bool{
@@ -144,6 +141,28 @@ func checkLedgerSettings(s *settings.Set, c *config) error {
 	// The image and the unit of systemd always have the variable.
 	if !strings.HasPrefix(s.Source("STORAGE_DIR"), "environment") {
 		s.Ignore("STORAGE_DIR", "is for a contest in a folder, and LEDGER names servers of NATS")
+	}
+	return nil
+}
+
+// requirePair returns an error when only one of a certificate and its key is given.
+func requirePair(s *settings.Set, certKey, cert, keyKey, key string) error {
+	switch {
+	case cert != "" && key == "":
+		return s.Require(certKey+" is given, and a certificate is used with its key", keyKey)
+	case cert == "" && key != "":
+		return s.Require(keyKey+" is given, and a certificate is used with its key", certKey)
+	}
+	return nil
+}
+
+// refuseContents returns an error when a setting has what a file holds, where its
+// path belongs. A secret is not shown.
+func refuseContents(s *settings.Set, paths map[string]string) error {
+	for key, path := range paths {
+		if strings.Contains(path, "-----BEGIN") {
+			return &settings.Error{Source: s.Source(key), Key: key, Problem: "has what such a file holds", Allowed: "the path of a file"}
+		}
 	}
 	return nil
 }

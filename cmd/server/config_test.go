@@ -21,6 +21,7 @@ func defaultConfig() config {
 		maxPerAddress: 32768, maxLine: 1024, frameTimeout: 30 * time.Second, idleTimeout: 10 * time.Minute,
 		windowFrames: 1024, windowBytes: 1 << 20, maxWaiting: 256 << 20, maxUnread: 1 << 20,
 		shutdownTimeout: 5 * time.Second, admin: "127.0.0.1:8080", nats: access{replicas: 3, maxBytes: 8 << 30},
+		tls: tlsConfig{port: noPort, handshakeTimeout: 10 * time.Second, maxHandshakes: 1024},
 	}
 }
 
@@ -162,27 +163,31 @@ func TestPortOfAService(t *testing.T) {
 
 func TestNotAllowed(t *testing.T) {
 	for flag, texts := range map[string][]string{
-		"port":              {"-1", "65536", "x", ""},
-		"bind":              {"localhost", "1.2.3", "1.2.3.4:5"},
-		"listen-backlog":    {"0", "65536"},
-		"log-level":         {"LOUD", "", "20"},
-		"log-format":        {"xml"},
-		"expected-agencies": {"0", "100001"},
-		"max-workers":       {"-1", "4097"},
-		"loops":             {"-1", "4097"},
-		"echo":              {"maybe"},
-		"fsync":             {"true", "sometimes", ""},
-		"storage-dir":       {""},
-		"contest":           {".", "..", ".a", "a/b", `a\b`, "ñ", "a b", strings.Repeat("a", 65)},
-		"max-connections":   {"0", "1000001"},
-		"window-frames":     {"0", "65537"},
-		"window-bytes":      {"8191", "67108865"},
-		"max-waiting-bytes": {"8191"},
-		"max-unread-bytes":  {"8191", "1073741825"},
-		"healthcheck":       {"perhaps"},
-		"admin":             {"8080", "localhost", "a:b", ":65536", ":-1", "::1:80"},
-		"shutdown-timeout":  {"-1s", "1h1s", "soon"},
-		"server-ip":         {"x"}, // only the file has it
+		"port":                  {"-1", "65536", "x", ""},
+		"tls-port":              {"-1", "65536", "on", ""},
+		"tls-bind":              {"localhost", "1.2.3.4:5"},
+		"tls-handshake-timeout": {"0", "99ms", "2h"},
+		"tls-max-handshakes":    {"0", "1000001"},
+		"bind":                  {"localhost", "1.2.3", "1.2.3.4:5"},
+		"listen-backlog":        {"0", "65536"},
+		"log-level":             {"LOUD", "", "20"},
+		"log-format":            {"xml"},
+		"expected-agencies":     {"0", "100001"},
+		"max-workers":           {"-1", "4097"},
+		"loops":                 {"-1", "4097"},
+		"echo":                  {"maybe"},
+		"fsync":                 {"true", "sometimes", ""},
+		"storage-dir":           {""},
+		"contest":               {".", "..", ".a", "a/b", `a\b`, "ñ", "a b", strings.Repeat("a", 65)},
+		"max-connections":       {"0", "1000001"},
+		"window-frames":         {"0", "65537"},
+		"window-bytes":          {"8191", "67108865"},
+		"max-waiting-bytes":     {"8191"},
+		"max-unread-bytes":      {"8191", "1073741825"},
+		"healthcheck":           {"perhaps"},
+		"admin":                 {"8080", "localhost", "a:b", ":65536", ":-1", "::1:80"},
+		"shutdown-timeout":      {"-1s", "1h1s", "soon"},
+		"server-ip":             {"x"}, // only the file has it
 	} {
 		for _, text := range texts {
 			inFolder(t, "")
@@ -245,6 +250,7 @@ func TestServerIPIsOnlyInTheFile(t *testing.T) {
 
 func TestListenAddress(t *testing.T) {
 	for want, c := range map[string]config{
+		"":            {port: noPort},
 		":12345":      {port: 12345},
 		"127.0.0.1:0": {bind: "127.0.0.1"},
 		"[::1]:80":    {bind: "::1", port: 80},

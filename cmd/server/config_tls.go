@@ -1,8 +1,131 @@
 package main
 
-import "loteria/cmd/internal/settings"
+import (
+	"net"
+	"strconv"
+	"strings"
+	"time"
 
-// tlsConfig is the port on which agencies prove who they are.
-type tlsConfig struct{}
+	"loteria/cmd/internal/settings"
+)
 
-func addTLSSettings(s *settings.Set, c *config) {}
+// noPort is the number of a port that is off.
+const noPort = -1
+
+// tlsConfig is the port on which agencies prove who they are. The certificate and
+// its key may be there without the port, for the admin port.
+type tlsConfig struct {
+	port             int           // TCP; 0 takes any free port, noPort is none
+	bind             string        // IP address to listen on; empty is that of the plain port
+	certificate, key string        // paths of files
+	clientCA         string        // path of a file
+	revoked          string        // path of a file; empty is none
+	handshakeTimeout time.Duration // for a handshake, from the accepted connection on
+	maxHandshakes    int           // at a time
+}
+
+func addTLSSettings(s *settings.Set, c *config) {
+	settings.Add(s, &c.tls.port, settings.Setting{
+		Key: "TLS_PORT", Flag: "tls-port", Env: "TLS_PORT", Default: "off",
+		About: "TCP port on which agencies prove who they are by a certificate (TLS 1.3); 0 takes any free port, off is none",
+	}, settings.Parsed(allowedPort, parsePort))
+	settings.Add(s, &c.tls.bind, settings.Setting{
+		Key: "TLS_BIND_ADDRESS", Flag: "tls-bind", Env: "TLS_BIND_ADDRESS",
+		About: "address to listen on for it; empty is that of bind",
+	}, settings.Parsed("an IP address", parseIP).OrEmpty())
+	settings.Add(s, &c.tls.certificate, settings.Setting{
+		Key: "TLS_CERT", Flag: "tls-cert", Env: "TLS_CERT",
+		About: "file with the central's certificate, PEM, and those between it and its authority; like the other files of TLS it is read again when it changes, and at SIGUSR1",
+	}, settings.Text().OrEmpty())
+	settings.Add(s, &c.tls.key, settings.Setting{
+		Key: "TLS_KEY", Flag: "tls-key", Env: "TLS_KEY",
+		About: "file with the key of that certificate, PEM, without a password",
+	}, settings.Text().OrEmpty())
+	settings.Add(s, &c.tls.clientCA, settings.Setting{
+		Key: "TLS_CLIENT_CA", Flag: "tls-client-ca", Env: "TLS_CLIENT_CA",
+		About: "file with the certificates, PEM, of the authorities that issue the agencies' certificates",
+	}, settings.Text().OrEmpty())
+	settings.Add(s, &c.tls.revoked, settings.Setting{
+		Key: "TLS_REVOKED", Flag: "tls-revoked", Env: "TLS_REVOKED",
+		About: "file with the list of what counts no more: on each line the serial number of a certificate, in hexadecimal, or an agency, like agency 7",
+	}, settings.Text().OrEmpty())
+	settings.Add(s, &c.tls.handshakeTimeout, settings.Setting{
+		Key: "TLS_HANDSHAKE_TIMEOUT", Flag: "tls-handshake-timeout", Env: "TLS_HANDSHAKE_TIMEOUT", Default: "10s",
+		About: "most time that the handshake of a connection may take",
+	}, settings.Duration(100*time.Millisecond, time.Hour))
+	settings.Add(s, &c.tls.maxHandshakes, settings.Setting{
+		Key: "TLS_MAX_HANDSHAKES", Flag: "tls-max-handshakes", Env: "TLS_MAX_HANDSHAKES", Default: strconv.Itoa(maxHandshakes),
+		About: "handshakes at the same time, each of which is a connection; for one more, the one that has taken longest is closed; the default is lowered to a quarter of the connections that there may be",
+	}, settings.Int(1, 1_000_000))
+}
+
+// maxHandshakes is the default of tlsConfig.maxHandshakes. One takes a millisecond
+// of a core and some 50 kB.
+const maxHandshakes = 1024
+
+const allowedPort = "a whole number from 0 to 65535, or off"
+
+// parsePort takes a port, or the word for none.
+func parsePort(text string) (int, error) {
+	text = strings.TrimSpace(text)
+	if strings.EqualFold(text, "off") {
+		return noPort, nil
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	return int(port), err
+}
+
+// isOn reports whether there is a port with TLS.
+func (t tlsConfig) isOn() bool { return t.port != noPort }
+
+// tlsAddress is where to listen for agencies that prove who they are, as host:port.
+func (c config) tlsAddress() string {
+	return net.JoinHostPort(c.tlsBind(), strconv.Itoa(c.tls.port))
+}
+
+func (c config) tlsBind() string {
+	if c.tls.bind != "" {
+		return c.tls.bind
+	}
+	return c.bind
+}
+
+// checkTLSSettings returns an error when the settings of TLS cannot be meant
+// together, and notes those that are of no use.
+func checkTLSSettings(s *settings.Set, c *config) error {
+	if err := refuseContents(s, map[string]string{
+		"TLS_CERT": c.tls.certificate, "TLS_KEY": c.tls.key, "TLS_CLIENT_CA": c.tls.clientCA, "TLS_REVOKED": c.tls.revoked,
+	}); err != nil {
+		return err
+	}
+	if err := requirePair(s, "TLS_CERT", c.tls.certificate, "TLS_KEY", c.tls.key); err != nil {
+		return err
+	}
+	if c.tls.isOn() {
+		return s.Require("TLS_PORT is "+strconv.Itoa(c.tls.port)+", where the central and the agencies prove who they are",
+			"TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA")
+	}
+	for _, key := range []string{"TLS_BIND_ADDRESS", "TLS_CLIENT_CA", "TLS_REVOKED", "TLS_HANDSHAKE_TIMEOUT", "TLS_MAX_HANDSHAKES"} {
+		s.Ignore(key, "is for the port of TLS, and TLS_PORT is off")
+	}
+	c.tls.clientCA, c.tls.revoked = "", ""
+	return nil
+}
+
+// checkPorts returns an error when two of the central's ports are one, or there is
+// none for agencies. The admin port goes where nobody has said so: who only moved
+// the lottery to its port gets it.
+func checkPorts(s *settings.Set, c *config) error {
+	if c.port == noPort && !c.tls.isOn() {
+		return s.Refuse("SERVER_PORT", "leaves no port for agencies, as TLS_PORT is off, too", "a port, here or for TLS_PORT")
+	}
+	if c.tls.port > 0 && c.tls.port == c.port {
+		return s.Refuse("TLS_PORT", "is the port without TLS, too", "another port, or off for one of the two (SERVER_PORT)")
+	}
+	if admin := portOf(c.admin); admin > 0 && (admin == c.port || admin == c.tls.port) {
+		err := s.Refuse("ADMIN_ADDRESS", "has the port of the lottery", "another port, or empty")
+		c.admin = ""
+		return err
+	}
+	return nil
+}

@@ -10,9 +10,10 @@ import (
 )
 
 // ownFiles is how many descriptors the central needs beside its connections:
-// the ledger, the log, connections that are on their way to a loop and have two
-// (64 at most), and those of the admin port. loopFiles is what an event loop
-// needs.
+// the ledger, the log, the ports that it listens on, the files of TLS while they
+// are read, connections that are on their way to a loop and have two (64 at most),
+// and those of the admin port. A handshake is a connection, and has one. loopFiles
+// is what an event loop needs.
 const (
 	ownFiles  = 64 + 64 + admin.MaxConnections
 	loopFiles = 2
@@ -44,6 +45,16 @@ func limitConnections(wanted, loops int) (int, error) {
 // fewer connections than wanted.
 func limitPerAddress(configured, connections, wanted int) int {
 	if configured == perAddress && connections < wanted {
+		return min(configured, max(connections/4, 1))
+	}
+	return configured
+}
+
+// limitHandshakes returns how many of the connections may be in their handshake: as
+// configured, except that the default leaves room for others where there may be few
+// connections.
+func limitHandshakes(configured, connections int) int {
+	if configured == maxHandshakes {
 		return min(configured, max(connections/4, 1))
 	}
 	return configured

@@ -71,19 +71,25 @@ func serveLogged(c config, stdout io.Writer) (err error) {
 		}
 	}()
 	signal.Ignore(syscall.SIGPIPE) // losing the log's reader must not end a lottery
+	asked := askedToRead()
 	ctx := signals.Context()
 	context.AfterFunc(ctx, writer.Hurry)
-	return serve(ctx, c, log, log.Output(writer.NonBlocking()), writer.Journal(c.logLevel))
+	return serve(ctx, c, asked, log, log.Output(writer.NonBlocking()), writer.Journal(c.logLevel))
 }
 
 // serve opens the contest and serves it until ctx is done or the ledger fails.
-func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal reactor.Journal) error {
+// asked receives when an operator wants certificates to be read again.
+func serve(ctx context.Context, c config, asked <-chan os.Signal, log, loopLog zerolog.Logger, journal reactor.Journal) error {
 	log.Debug().Str("action", "config").Str("result", "success").Int("port", c.port).
 		Int("listen_backlog", c.listenBacklog).Str("logging_level", logline.LevelName(c.logLevel)).Send()
 	for _, warning := range c.warnings {
 		log.Warn().Str("action", "ignore_setting").Str("result", "success").Str("reason", warning).Send()
 	}
 
+	certificates, err := openCertificates(c)
+	if err != nil {
+		return err
+	}
 	shown, closeAdmin := newAdmin(c, log)
 	defer closeAdmin()
 	waits := new(waiting)
@@ -94,7 +100,7 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 	var ledger ledger
 	var contest *lottery.Contest
 	var announced bool
-	err := stop.wait("the opening of the contest", func() (err error) {
+	err = stop.wait("the opening of the contest", func() (err error) {
 		ledger, contest, announced, err = openContest(ctx, c, log, shown.Committed, waits)
 		return err
 	})
@@ -118,6 +124,7 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 	}
 	server := reactor.New(reactor.Config{
 		Address:        c.listenAddress(),
+		TLS:            c.tlsPort(certificates, connections),
 		Backlog:        c.listenBacklog,
 		Echo:           c.echo,
 		Loops:          c.eventLoops(),
@@ -149,6 +156,11 @@ func serve(ctx context.Context, c config, log, loopLog zerolog.Logger, journal r
 		}
 	})
 	watching.Go(func() { announce(ctx, server, shown, log) })
+	renewer := renewer{store: certificates, now: time.Now, log: log}
+	if again, ok := any(server).(identifier); ok {
+		renewer.identifier = again
+	}
+	watching.Go(func() { renewer.run(ctx, asked) })
 	err = server.Run(ctx)
 	cancel()
 	if err != nil { // the ledger may be what hangs

@@ -109,12 +109,12 @@ func (a *Authority) Central(names []string, from, until time.Time) (Pair, error)
 	if err != nil {
 		return Pair{}, err
 	}
-	certificate, err := a.CentralOf(key.Public(), names, from, until)
+	certificate, err := a.CertifyCentral(key.Public(), names, from, until)
 	return Pair{certificate, text}, err
 }
 
-// CentralOf issues the certificate of a central that has a key already.
-func (a *Authority) CentralOf(key crypto.PublicKey, names []string, from, until time.Time) ([]byte, error) {
+// CertifyCentral issues the certificate of a central that has a key already.
+func (a *Authority) CertifyCentral(key crypto.PublicKey, names []string, from, until time.Time) ([]byte, error) {
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "central"},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
@@ -167,12 +167,12 @@ func (a *Authority) Agency(agency int, from, until time.Time) (Pair, error) {
 	if err != nil {
 		return Pair{}, err
 	}
-	certificate, err := a.AgencyOf(key.Public(), agency, from, until)
+	certificate, err := a.CertifyAgency(key.Public(), agency, from, until)
 	return Pair{certificate, text}, err
 }
 
-// AgencyOf issues the certificate of an agency that has a key already.
-func (a *Authority) AgencyOf(key crypto.PublicKey, agency int, from, until time.Time) ([]byte, error) {
+// CertifyAgency issues the certificate of an agency that has a key already.
+func (a *Authority) CertifyAgency(key crypto.PublicKey, agency int, from, until time.Time) ([]byte, error) {
 	return a.issue(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: fmt.Sprintf("agency %d", agency)},
 		URIs:        []*url.URL{AgencyURI(agency)},
