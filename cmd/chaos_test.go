@@ -41,6 +41,9 @@ func testKills(t *testing.T, over transport) {
 			r.reach = func(int) string { return r.twoAddresses() }
 		}
 		newKiller(r, rng, perLottery)
+		if over.secure() {
+			renewing(r, rng)
+		}
 		r.atDeath = func(h holding) holding { return leave(t, r, rng, h) }
 		r.play()
 		t.Logf("batches of %d, window %d: %v", size[0], size[1], r.tally)

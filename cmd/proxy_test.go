@@ -49,7 +49,7 @@ type fate struct {
 	seed                uint64        // of pieces and pauses
 }
 
-func startProxy(t *testing.T, central string, seed uint64, id int, budget *atomic.Int64, longest time.Duration) *proxy {
+func startProxy(t *testing.T, over transport, central string, seed uint64, id int, budget *atomic.Int64, longest time.Duration) *proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -59,6 +59,8 @@ func startProxy(t *testing.T, central string, seed uint64, id int, budget *atomi
 		listener: listener, central: central, budget: budget, longest: longest,
 		rng:  rand.New(rand.NewPCG(seed, uint64(id))),
 		cuts: map[string]int{}, open: map[net.Conn]struct{}{},
+		// Over TLS no central is taken for one that does not know RESUME.
+		answered: over.secure(),
 	}
 	p.running.Go(p.accept)
 	t.Cleanup(p.close)
@@ -248,14 +250,17 @@ func testCuts(t *testing.T, over transport) {
 		var proxies []*proxy
 		reach := map[int]string{}
 		for id := 1; id <= agencies; id++ {
-			p := startProxy(t, r.address, rng.Uint64(), id, &budget, longest)
+			p := startProxy(t, over, r.address, rng.Uint64(), id, &budget, longest)
 			proxies, reach[id] = append(proxies, p), p.address()
 			if n%2 == 0 {
-				p = startProxy(t, r.address, rng.Uint64(), id, &budget, longest)
+				p = startProxy(t, over, r.address, rng.Uint64(), id, &budget, longest)
 				proxies, reach[id] = append(proxies, p), reach[id]+","+p.address()
 			}
 		}
 		r.reach = func(id int) string { return reach[id] }
+		if over.secure() {
+			renewing(r, rng)
+		}
 		// An agency would take what a proxy without a central does for a cut,
 		// of which there may not be three before the first answer.
 		r.startCentral()

@@ -126,7 +126,7 @@ func playRivals(t *testing.T, over transport, rng *rand.Rand) (said rivalry) {
 		if err := os.WriteFile(filepath.Join(folder, "agency-1.csv"), file.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		proxies[i] = startProxy(t, address, rng.Uint64(), i, &budget, time.Second)
+		proxies[i] = startProxy(t, over, address, rng.Uint64(), i, &budget, time.Second)
 		args := append(over.client(1), "--id", "1", "--server-address", proxies[i].address(), "--data-dir", folder, "--connect-limit", "100000",
 			"--batch-max-amount", strconv.Itoa(1+upTo(rng, 100)), "--window", strconv.Itoa(1+upTo(rng, 32)))
 		if chance(rng, 3) {
