@@ -19,11 +19,13 @@ const (
 // Delimiter is the last byte of each frame.
 const Delimiter = 0xFF
 
-// The codes for what breaks the protocol itself.
+// The codes for what breaks the protocol itself, and for a port that takes no
+// frames without TLS.
 const (
 	BadFrame    lottery.Code = "bad_frame"    // no delimiter, lengths that do not add up, not UTF-8
 	TooLong     lottery.Code = "too_long"     // a payload over MaxPayload
 	UnknownType lottery.Code = "unknown_type" // no type of the protocol, or none for this side
+	TLSRequired lottery.Code = "tls_required" // the peer is to speak TLS on this port
 )
 
 // Type says what a frame's payload is.

@@ -93,15 +93,19 @@ type Config struct {
 type TLS struct {
 	Address string // host:port to listen on; port 0 is any free one
 
-	// Config returns the configuration of a connection that begins. It demands a
-	// certificate of the peer, and gives no session tickets.
+	// Config returns the configuration of a connection that begins. It demands TLS
+	// 1.3 and a certificate of the peer, and gives no session tickets. It is
+	// not changed.
 	Config func() *tls.Config
-	// Identify returns the agency that the peer of a connection is, whose handshake
-	// is done, or why it is none: the connection is closed then. The server asks
-	// again now and then, and after Server.IdentifyAgain at once: a certificate may
-	// have been revoked.
+	// Identify returns the agency that the peer of a connection is, whose certificate
+	// is verified, or why it is none: the connection is closed then. It is asked in
+	// the handshake, when that is done, and after Server.IdentifyAgain: a certificate
+	// may have been revoked. Event loops call it, so it must not wait.
 	Identify func(tls.ConnectionState) (agency int, err error)
 
 	HandshakeTimeout time.Duration // that a handshake may take, from the accepted connection on
-	MaxHandshakes    int           // at a time; for one more, the one that has taken longest is closed
+	// MaxHandshakes is how many there may be at a time. For one more, the one is
+	// closed that has taken longest of those that wait for their peer, after a grace
+	// of a quarter of a second, for which new connections wait.
+	MaxHandshakes int
 }

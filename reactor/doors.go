@@ -78,6 +78,17 @@ func (s *Server) take(conn net.Conn) {
 		refuse(conn, reason)
 		return
 	}
+	shard := s.leastLoaded()
+	s.enrolling <- struct{}{}
+	go func() { // the loop may be busy
+		shard.enroll(&session{shard: shard, peer: peer, lastSeen: time.Now()}, conn)
+		<-s.enrolling
+	}()
+}
+
+// leastLoaded returns the loop that has the fewest connections, and has one more
+// from now on.
+func (s *Server) leastLoaded() *shard {
 	shard := s.shards[0]
 	for _, other := range s.shards[1:] {
 		if other.connections.get() < shard.connections.get() {
@@ -85,11 +96,7 @@ func (s *Server) take(conn net.Conn) {
 		}
 	}
 	shard.connections.add(1)
-	s.enrolling <- struct{}{}
-	go func() { // the loop may be busy
-		shard.enroll(&session{shard: shard, peer: peer, lastSeen: time.Now()}, conn)
-		<-s.enrolling
-	}()
+	return shard
 }
 
 // enroll hands a connection to the loop. One that it does not open is closed.

@@ -96,6 +96,9 @@ func startOn(t testing.TB, agencies int, configure func(*Config), wrap func(Lott
 	}
 	config.Journal = testJournal{log, zerolog.DebugLevel}
 	config.LoopLog = config.Log
+	if overTLS {
+		config.TLS = sameForAll(t)
+	}
 	if configure != nil {
 		configure(&config)
 	}

@@ -169,7 +169,7 @@ func TestPeerLeavesWhileItsBatchIsStored(t *testing.T) {
 			c.awaitFrames(p, 3)
 			s := c.session(p)
 			hangUp(p)
-			c.awaitThat(s, "it is gone", func() bool { return s.state == closed || s.isTail() })
+			c.awaitThat(s, "it is gone", func() bool { return s.state == closed || s.inputEnded })
 			g.open()
 			c.endTail(s)
 			c.awaitSessions(0)

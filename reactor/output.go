@@ -33,13 +33,21 @@ func (s *session) write(replies []byte) {
 		return
 	}
 	s.answered = time.Now()
-	if len(s.unread) == 0 {
-		replies = replies[s.put(replies):]
-	}
-	if s.state == closed || len(replies) == 0 {
+	s.output(s.seal(replies))
+}
+
+// output is write of what goes over the wire.
+func (s *session) output(wire []byte) {
+	if s.state == closed || len(wire) == 0 {
 		return
 	}
-	s.unread = append(s.unread, replies...)
+	if len(s.unread) == 0 {
+		wire = wire[s.put(wire):]
+	}
+	if s.state == closed || len(wire) == 0 {
+		return
+	}
+	s.unread = append(s.unread, wire...)
 	s.awaitRoom()
 	server := s.shard.server
 	server.debts.set(s, len(s.unread))
@@ -108,7 +116,7 @@ func (s *session) tell(j *job) (done bool) {
 	}
 	if len(s.unread) == 0 {
 		s.answered = time.Now()
-		j.replies = j.replies[s.put(j.replies[:min(len(j.replies), maxPart)]):]
+		j.replies = j.replies[s.putPart(j.replies):]
 	}
 	if s.state != closed && len(s.unread)+len(j.replies) > 0 {
 		s.awaitRoom()

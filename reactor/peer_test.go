@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 type peer struct {
 	t testing.TB
 	*net.TCPConn
+	secure *tls.Conn // over it, or nil
 }
 
 func (c *central) dial() *peer {
@@ -25,16 +27,51 @@ func (c *central) dial() *peer {
 	return c.dialTo(c.Address().String(), net.Dialer{})
 }
 
+func (p *peer) Read(b []byte) (int, error) {
+	if p.secure != nil {
+		return p.secure.Read(b)
+	}
+	return p.TCPConn.Read(b)
+}
+
+func (p *peer) Write(b []byte) (int, error) {
+	if p.secure != nil {
+		return p.secure.Write(b)
+	}
+	return p.TCPConn.Write(b)
+}
+
+// CloseWrite is an end of file, over TLS by its own means alone.
+func (p *peer) CloseWrite() error {
+	if p.secure != nil {
+		return p.secure.CloseWrite()
+	}
+	return p.TCPConn.CloseWrite()
+}
+
+func (p *peer) Close() error {
+	if p.secure != nil {
+		return p.secure.Close()
+	}
+	return p.TCPConn.Close()
+}
+
+// WriteTo implements io.WriterTo, which the connection does, too, without TLS.
+func (p *peer) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{p}) }
+
 func (c *central) dialTo(address string, dialer net.Dialer) *peer {
 	c.t.Helper()
 	dialer.Timeout = patience
+	if overTLS && address == c.Address().String() {
+		return c.dialTLS(dialer, clientConfig(c.t, agencyPair(c.t, 1)))
+	}
 	conn, err := dialer.Dial("tcp", address)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	c.t.Cleanup(func() { conn.Close() })
-	return &peer{c.t, conn.(*net.TCPConn)}
+	return &peer{t: c.t, TCPConn: conn.(*net.TCPConn)}
 }
 
 func (p *peer) send(pieces ...[]byte) {
@@ -169,5 +206,5 @@ func same(got, want []byte) error {
 // reset ends the connection with a reset.
 func (p *peer) reset() {
 	_ = p.SetLinger(0)
-	p.Close()
+	p.TCPConn.Close()
 }

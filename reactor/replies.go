@@ -68,7 +68,7 @@ func (s *session) flush() {
 	case len(s.jobs) > 0:
 	case s.parked:
 		s.unpark()
-	case s.state == draining && s.isTail():
+	case s.state == draining && s.inputEnded:
 		s.linger()
 	case s.state == closed:
 		s.shard.forget(s)
@@ -95,7 +95,7 @@ func (s *session) linger() {
 	}
 	s.state, s.lingering = draining, true
 	s.closeAfter = time.Now().Add(lingerTime)
-	if s.isTail() {
+	if s.inputEnded {
 		s.closeAfter = time.Now().Add(tailTime)
 	}
 	s.endOutput()
@@ -106,9 +106,10 @@ func (s *session) linger() {
 func (s *session) endOutput() {
 	switch {
 	case len(s.jobs) > 0 || s.owes():
-	case s.isTail():
+	case s.inputEnded:
 		s.close()
 	default:
+		s.sayEnd()
 		_ = unix.Shutdown(s.conn.Fd(), unix.SHUT_WR) // it may be gone already, which is as good
 	}
 }
@@ -118,6 +119,7 @@ func (s *session) close() {
 	if s.state == closed {
 		return
 	}
+	s.sayEnd()
 	switch conn := s.conn.(type) {
 	case tail:
 		s.ended(nil)

@@ -29,14 +29,16 @@ type Server struct {
 	ready   chan struct{} // closed when it listens
 
 	sweepEvery time.Duration // sweepInterval, except in tests
-	address    net.Addr      // known when ready is closed
+	ports      []*port       // known when ready is closed
 
 	finished []atomic.Bool // whether the log says so of agency i+1
 
-	doors     doors
-	room      room
-	debts     debts
-	enrolling chan struct{} // has an element for each connection that waits for its loop
+	doors      doors
+	room       room
+	debts      debts
+	handshakes *handshakes
+	derived    atomic.Pointer[derived] // the configuration of TLS that was the last
+	enrolling  chan struct{}           // has an element for each connection that waits for its loop
 
 	// replies are the frames that answer each agency's query, once the draw is
 	// done and logged: from then on winners may be told.
@@ -64,6 +66,7 @@ func New(config Config, l Lottery) *Server {
 		ready:      make(chan struct{}),
 		finished:   make([]atomic.Bool, l.Agencies()),
 		doors:      doors{addresses: make(map[string]int)},
+		handshakes: newHandshakes(config.TLS),
 		enrolling:  make(chan struct{}, maxEnrolling),
 		quiet:      make(chan struct{}, 1),
 	}
@@ -81,13 +84,11 @@ func New(config Config, l Lottery) *Server {
 // connection, the listener and the event loops are closed. It returns an error
 // when the server cannot listen, or when work in flight does not end in time.
 func (s *Server) Run(ctx context.Context) error {
-	listener, err := s.listen(s.config.Address, s.config.Backlog)
-	if err != nil {
-		return fmt.Errorf("listen on %s: %w", s.config.Address, err)
+	if err := s.openPorts(); err != nil {
+		return err
 	}
-	s.address = listener.Addr()
 	if err := s.room.open(); err != nil {
-		listener.Close()
+		s.closePorts()
 		return fmt.Errorf("start the event loops: %w", err)
 	}
 	var writing sync.WaitGroup
@@ -100,18 +101,18 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.room.close()
 	for i, shard := range s.shards {
 		if err := shard.start(); err != nil {
-			listener.Close()
+			s.closePorts()
 			return errors.Join(fmt.Errorf("start the event loops: %w", err), s.stopShards(s.shards[:i]))
 		}
 	}
-	s.config.Log.Info().Str("action", "listen").Str("result", "success").Stringer("address", s.address).Send()
+	s.logPorts("listen")
 	close(s.ready)
 
-	again := func() (net.Listener, error) { return s.listen(s.address.String(), s.config.Backlog) }
-	acceptor := newAcceptor(listener, again, s.take, s.config.Log)
 	var watchers, accepting sync.WaitGroup
 	watching, stopWatching := context.WithCancel(ctx)
-	accepting.Go(acceptor.run)
+	for _, p := range s.ports {
+		accepting.Go(p.acceptor.run)
+	}
 	watchers.Go(func() { s.announce(watching) })
 	watchers.Go(func() { s.sweepRegularly(watching) })
 	<-ctx.Done()
@@ -120,13 +121,15 @@ func (s *Server) Run(ctx context.Context) error {
 
 	s.config.Log.Info().Str("action", "shutdown").Str("result", "in_progress").Send()
 	s.stopping.Store(true)
-	acceptor.close()
+	s.closePorts()
+	s.handshakes.close()
 	accepting.Wait()
+	s.handshakes.running.Wait()
 	for range maxEnrolling { // all are with their loop when there is room for as many
 		s.enrolling <- struct{}{}
 	}
-	s.config.Log.Info().Str("action", "close_listener").Str("result", "success").Stringer("address", s.address).Send()
-	err = errors.Join(s.drain(), s.stopShards(s.shards))
+	s.logPorts("close_listener")
+	err := errors.Join(s.drain(), s.stopShards(s.shards))
 	s.config.Log.Info().Str("action", "close_workers").Str("result", "success").Int("workers", len(s.shards)).Send()
 	s.logDraw() // the last FINISHED may have come while stopping
 	return err
@@ -315,5 +318,10 @@ func (s *Server) logFailure(action, peer string, err error) {
 // Ready is closed when the server listens.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
-// Address returns where the server listens. It is known when Ready is closed.
-func (s *Server) Address() net.Addr { return s.address }
+// Address returns where the server listens without TLS, or nil. It is known when
+// Ready is closed.
+func (s *Server) Address() net.Addr { return s.addressOf(false) }
+
+// TLSAddress returns where the server listens for TLS, or nil. It is known when
+// Ready is closed.
+func (s *Server) TLSAddress() net.Addr { return s.addressOf(true) }

@@ -23,9 +23,10 @@ const (
 type session struct {
 	shard  *shard
 	conn   outlet
-	opened bool   // by the loop
-	place  int    // among its shard's sessions
-	peer   string // IP address
+	secure *secure // over TLS, or nil
+	opened bool    // by the loop
+	place  int     // among its shard's sessions
+	peer   string  // IP address
 	state  state
 
 	decoder codec.Decoder
@@ -41,7 +42,7 @@ type session struct {
 	parked bool // the last job is a query that waits for the draw
 	behind behind
 
-	agency  int            // the first one named, or 0
+	agency  int            // whose the certificate is, or the first one named, or 0
 	writer  lottery.Writer // what its last RESUME has made it, or 0
 	lost    error          // why a bet was not taken, when those after it must not be either
 	losses  losses         // bets that were not taken after all, since the loop last looked
@@ -51,6 +52,7 @@ type session struct {
 	since    time.Time // when the first byte of what is not complete came in
 
 	flushing   bool      // flush is at work
+	inputEnded bool      // the peer has closed its side, and is still to get replies
 	ignored    int       // bytes thrown away
 	lingering  bool      // it is closed soon
 	closeAfter time.Time // at the latest, when everything is written
@@ -58,7 +60,7 @@ type session struct {
 	unread    []byte    // replies that the socket has not taken
 	telling   bool      // the first job is a query, of whose reply a part is written
 	waiting   bool      // until the socket has room
-	written   int       // bytes, to the socket by the loop
+	written   int       // bytes, to the socket by the loop; over TLS, as they are sealed
 	taken     int       // of these, by the peer when last looked at
 	lastTaken time.Time // when the peer took something last, or began to wait
 	answered  time.Time // when something was written last
@@ -83,7 +85,7 @@ func (s *session) receive(data []byte) {
 	if s.state == unused && len(data) > 0 {
 		s.state, s.since = framed, s.lastSeen
 		// A frame begins with 0, or its length would be refused.
-		if data[0] != 0 && s.shard.server.config.Echo {
+		if data[0] != 0 && s.shard.server.config.Echo && s.secure == nil {
 			s.state = echoing
 		}
 	}
@@ -96,10 +98,20 @@ func (s *session) receive(data []byte) {
 	case echoing:
 		s.receiveLine(data)
 	case draining:
-		if s.ignored += len(data); s.ignored > maxIgnored {
-			s.close()
-		}
+		s.ignore(len(data))
 	}
+}
+
+// ignore throws bytes away.
+func (s *session) ignore(n int) {
+	if s.ignored += n; s.ignored > maxIgnored {
+		s.close()
+	}
+}
+
+// isWithin reports whether the peer has begun something that is not complete.
+func (s *session) isWithin() bool {
+	return s.decoder.Buffered() > 0 || s.secure != nil && s.secure.transport.records.within()
 }
 
 // receiveFrames does what the frames in data ask for. However many they are,
@@ -222,7 +234,7 @@ func (s *session) checkTime(now time.Time) {
 		s.finishLine()
 	case s.state == echoing && now.Sub(s.since) > config.FrameTimeout:
 		s.refuseLine(s.notComplete())
-	case s.decoder.Buffered() > 0 && now.Sub(s.since) > config.FrameTimeout:
+	case s.isWithin() && now.Sub(s.since) > config.FrameTimeout:
 		s.bidFarewell(s.notComplete())
 		s.send()
 	case len(s.jobs) == 0 && now.Sub(s.lastSeen) > config.IdleTimeout:
@@ -251,7 +263,7 @@ func (s *session) closeIfStopping() {
 	if s.parked {
 		s.dropQuery()
 	}
-	if s.isTail() || time.Since(s.answered) > lingerTime {
+	if s.inputEnded || time.Since(s.answered) > lingerTime {
 		s.close()
 	} else {
 		s.linger()
@@ -265,6 +277,9 @@ func (s *session) ended(err error) {
 	s.short.use(0)
 	server := s.shard.server
 	server.room.forget(s.conn.Fd())
+	if s.secure != nil {
+		server.secured.add(-1)
+	}
 	server.debts.set(s, 0)
 	s.unread, s.telling = nil, false
 	s.shard.left(s)

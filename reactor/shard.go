@@ -39,6 +39,8 @@ type shard struct {
 	query    codec.WinnersQuery
 	resume   codec.Resume
 	replies  []byte
+	opened   []byte // what came in over TLS
+	sealed   []byte // what is to go out over TLS, see takeSealed
 }
 
 func newShard(s *Server) *shard {
@@ -72,10 +74,15 @@ func (sh *shard) stop() error {
 func (sh *shard) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	session := c.Context().(*session)
 	session.conn, session.opened = c, true
-	session.short.use(c.Fd())
 	session.place = len(sh.sessions)
 	sh.sessions = append(sh.sessions, session)
 	sh.mail.open(c.EventLoop())
+	if session.secure == nil {
+		session.short.use(c.Fd())
+	} else if err := session.openSecured(); err != nil {
+		sh.server.logFailure("identify_agency", session.peer, err)
+		return nil, gnet.Close
+	}
 	return nil, gnet.None
 }
 
@@ -87,7 +94,11 @@ func (sh *shard) OnTraffic(c gnet.Conn) gnet.Action {
 		return gnet.None
 	}
 	data, _ := c.Next(-1) // everything, so that gnet never buffers any
-	session.receive(data)
+	if session.secure != nil {
+		session.receiveSealed(data)
+	} else {
+		session.receive(data)
+	}
 	return gnet.None
 }
 
@@ -102,6 +113,7 @@ func (sh *shard) OnClose(c gnet.Conn, err error) gnet.Action {
 		if session.goOn(c) {
 			return gnet.None
 		}
+		session.sayEnd()
 	}
 	session.ended(err)
 	return gnet.None

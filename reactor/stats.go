@@ -14,6 +14,8 @@ func (g *gauge) get() int  { return int(g.n.Load()) }
 type gauges struct {
 	refused gauge // connections, since the start
 	cut     gauge // connections, since the start
+	secured gauge // connections over TLS whose handshake is done
+	failed  gauge // handshakes, since the start
 	queries gauge // parked
 	frames  gauge // that wait for their answer
 	waiting gauge // bytes that they cost
@@ -33,6 +35,11 @@ type Stats struct {
 	// left too many replies unread, or sent too much behind a query.
 	CutConnections int
 	ParkedQueries  int // that wait for the draw
+
+	TLSConnections   int // whose handshake is done; they are among Connections
+	Handshakes       int // in progress; their connections count, too
+	MaxHandshakes    int // 0 without TLS
+	FailedHandshakes int // since the start
 
 	WaitingFrames int // that wait for their answer
 	WaitingBytes  int // that they cost
@@ -55,6 +62,9 @@ func (s *Server) Stats() Stats {
 		RefusedConnections: s.refused.get(),
 		CutConnections:     s.cut.get(),
 		ParkedQueries:      s.queries.get(),
+		TLSConnections:     s.secured.get(),
+		Handshakes:         s.handshakes.count(),
+		FailedHandshakes:   s.failed.get(),
 		WaitingFrames:      s.frames.get(),
 		WaitingBytes:       s.waiting.get(),
 		MaxWaiting:         s.config.MaxWaiting,
@@ -63,6 +73,9 @@ func (s *Server) Stats() Stats {
 		Loops:              len(s.shards),
 		MaxWindowFrames:    s.config.WindowFrames,
 		MaxWindowBytes:     s.config.WindowBytes,
+	}
+	if s.config.TLS != nil {
+		stats.MaxHandshakes = s.config.TLS.MaxHandshakes
 	}
 	for _, shard := range s.shards {
 		stats.WindowFrames = max(stats.WindowFrames, shard.windowFrames.get())

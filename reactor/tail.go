@@ -34,8 +34,7 @@ func (s *session) goOn(c gnet.Conn) bool {
 	}
 	s.short.use(0)
 	s.conn = tail(fd)
-	s.state, s.lingering, s.decoder = draining, true, codec.Decoder{}
-	s.closeAfter = time.Now().Add(tailTime)
+	s.endInput()
 	if s.waiting {
 		s.waiting = false
 		s.awaitRoom()
@@ -43,7 +42,12 @@ func (s *session) goOn(c gnet.Conn) bool {
 	return true
 }
 
-func (s *session) isTail() bool {
-	_, ok := s.conn.(tail)
-	return ok
+// endInput has the conversation end with the replies to come.
+func (s *session) endInput() {
+	if s.inputEnded { // over TLS the end of file may follow
+		return
+	}
+	s.inputEnded = true
+	s.state, s.lingering, s.decoder = draining, true, codec.Decoder{}
+	s.closeAfter = time.Now().Add(tailTime)
 }

@@ -15,13 +15,13 @@ import (
 // goes on.
 func (c *central) awaitTail(s *session) {
 	c.t.Helper()
-	c.awaitThat(s, "the peer has closed its side", func() bool { return s.state != closed && s.isTail() })
+	c.awaitThat(s, "the peer has closed its side", func() bool { return s.state != closed && s.inputEnded })
 }
 
 // endTail lets the time of a connection pass whose peer has closed its side.
 func (c *central) endTail(s *session) {
 	c.t.Helper()
-	c.awaitThat(s, "the peer has closed its side", func() bool { return s.state == closed || s.isTail() })
+	c.awaitThat(s, "the peer has closed its side", func() bool { return s.state == closed || s.inputEnded })
 	c.onLoop(s.shard, func() { s.closeAfter = time.Time{} })
 }
 

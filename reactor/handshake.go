@@ -1,0 +1,324 @@
+package reactor
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"loteria/codec"
+)
+
+// A handshake waits for its peer, so it has a goroutine of its own, which ends
+// with it. Handshakes are few at a time, and only some of them may compute: a
+// storm of them leaves processors to the event loops.
+
+const (
+	// handshakeGrace is for how long nobody is closed to make room for another
+	// handshake: longer than an honest one waits for its peer.
+	handshakeGrace = 250 * time.Millisecond
+	// handshakePause is between looks whether there is room for one more.
+	handshakePause = 10 * time.Millisecond
+)
+
+// Why the server ends a handshake.
+var (
+	errCrowded  = errors.New("there are too many handshakes, and this one takes longest")
+	errStopping = errors.New("the server stops")
+)
+
+// handshakes are those in progress.
+type handshakes struct {
+	most    int
+	working chan struct{} // has an element for each that computes
+	room    chan struct{} // one has ended
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	all    []*handshake // in the order in which they began
+	closed bool
+}
+
+func newHandshakes(config *TLS) *handshakes {
+	most := 0
+	if config != nil {
+		most = config.MaxHandshakes
+	}
+	return &handshakes{
+		most:    max(most, 1),
+		working: make(chan struct{}, max(runtime.GOMAXPROCS(0)/2, 1)),
+		room:    make(chan struct{}, 1),
+	}
+}
+
+// handshake is one connection until its peer has proved who it is.
+type handshake struct {
+	set   *handshakes
+	conn  net.Conn
+	begun time.Time
+	waits atomic.Bool // for its peer
+
+	// Under the lock of its set.
+	done  bool  // and the connection goes on
+	cause error // why the server has closed it
+}
+
+// begin adds a handshake. When there are too many, the one of those that wait for
+// their peer that has taken longest is closed, if it has had its grace; until then
+// whoever accepts waits, and so do peers in the backlog. It returns nil at a stop.
+func (h *handshakes) begin(conn net.Conn) *handshake {
+	one := &handshake{set: h, conn: conn, begun: time.Now()}
+	for !h.add(one) {
+		if h.isClosed() {
+			return nil
+		}
+		select {
+		case <-h.room:
+		case <-time.After(handshakePause):
+		}
+	}
+	return one
+}
+
+// add adds a handshake if there is room for it, or can be made.
+func (h *handshakes) add(one *handshake) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	if len(h.all) >= h.most {
+		longest := slices.IndexFunc(h.all, func(other *handshake) bool { return other.waits.Load() })
+		if longest < 0 || time.Since(h.all[longest].begun) < handshakeGrace {
+			return false
+		}
+		h.all[longest].cut(errCrowded)
+		h.all = slices.Delete(h.all, longest, longest+1)
+	}
+	h.all = append(h.all, one)
+	return true
+}
+
+func (h *handshakes) isClosed() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.closed
+}
+
+func (h *handshakes) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.all)
+}
+
+// close ends all handshakes, and lets none begin. Connections whose handshake is
+// done go on. Their goroutines end soon; see running.
+func (h *handshakes) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for _, one := range h.all {
+		one.cut(errStopping)
+	}
+}
+
+// cut closes the connection, unless the handshake is done. The caller holds the
+// lock.
+func (one *handshake) cut(cause error) {
+	if !one.done && one.cause == nil {
+		one.cause = cause
+		one.conn.Close()
+	}
+}
+
+// finish says that the handshake is done, and returns why the server has closed
+// the connection all the same, or nil.
+func (one *handshake) finish() error {
+	one.set.mu.Lock()
+	defer one.set.mu.Unlock()
+	one.done = one.cause == nil
+	return one.cause
+}
+
+// whyCut returns why the server has closed the connection, or nil.
+func (one *handshake) whyCut() error {
+	one.set.mu.Lock()
+	defer one.set.mu.Unlock()
+	return one.cause
+}
+
+// leave makes room for another one.
+func (one *handshake) leave() {
+	h := one.set
+	h.mu.Lock()
+	if i := slices.Index(h.all, one); i >= 0 {
+		h.all = slices.Delete(h.all, i, i+1)
+	}
+	h.mu.Unlock()
+	select {
+	case h.room <- struct{}{}:
+	default:
+	}
+}
+
+// work lets the handshake compute, when there is a processor for it; rest says
+// that it waits for its peer.
+func (one *handshake) work() {
+	one.waits.Store(false)
+	one.set.working <- struct{}{}
+}
+
+func (one *handshake) rest() {
+	<-one.set.working
+	one.waits.Store(true)
+}
+
+// takeSecured lets in a connection whose peer is to prove who it is. It counts
+// from here on.
+func (s *Server) takeSecured(conn net.Conn) {
+	peer := peerOf(conn)
+	if reason := s.doors.enter(peer, &s.config); reason != nil {
+		s.refused.add(1)
+		s.logFailure("accept_connection", peer, reason)
+		conn.Close()
+		return
+	}
+	one := s.handshakes.begin(conn)
+	if one == nil {
+		conn.Close()
+		s.doors.leave(peer)
+		return
+	}
+	s.handshakes.running.Go(func() {
+		defer one.leave()
+		secure, err := s.shakeHands(one)
+		if err == nil {
+			shard := s.leastLoaded()
+			shard.enroll(&session{shard: shard, peer: peer, secure: secure, lastSeen: time.Now()}, conn)
+			return
+		}
+		s.reportHandshake(peer, secure.transport, err)
+		if one.whyCut() == nil {
+			one.linger(err)
+		}
+		conn.Close()
+		s.doors.leave(peer)
+		s.wakeStop()
+	})
+}
+
+// shakeHands does the handshake, within its time.
+func (s *Server) shakeHands(one *handshake) (*secure, error) {
+	_ = one.conn.SetDeadline(one.begun.Add(s.config.TLS.HandshakeTimeout))
+	t := &transport{conn: one.conn, pause: one}
+	secure := &secure{tls.Server(t, s.tlsConfig()), t}
+	one.work()
+	err := secure.Handshake()
+	<-one.set.working
+	one.waits.Store(err != nil) // to read why
+	if cause := one.finish(); cause != nil {
+		err = cause
+	}
+	return secure, err
+}
+
+// derived is a configuration made of one that was given.
+type derived struct{ source, config *tls.Config }
+
+// tlsConfig returns the configuration of a connection that begins. Whoever is
+// nobody fails the handshake, and so is told by an alert that it was the
+// certificate.
+func (s *Server) tlsConfig() *tls.Config {
+	source := s.config.TLS.Config()
+	if last := s.derived.Load(); last != nil && last.source == source {
+		return last.config
+	}
+	config := source.Clone()
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		if source.VerifyConnection != nil {
+			if err := source.VerifyConnection(state); err != nil {
+				return err
+			}
+		}
+		_, err := s.config.TLS.Identify(state)
+		return err
+	}
+	s.derived.Store(&derived{source, config})
+	return config
+}
+
+// reportHandshake counts and logs a handshake that has failed. A peer that closes
+// before it has said anything is nothing to report: that is how a load balancer
+// looks whether the port is open.
+func (s *Server) reportHandshake(peer string, t *transport, err error) {
+	if err == errStopping || !t.begun && isOneOf(err, io.EOF, unix.ECONNRESET) {
+		s.config.Log.Debug().Str("action", "close_connection").Str("result", "success").Str("ip", peer).
+			Str("reason", err.Error()).Send()
+		return
+	}
+	s.failed.add(1)
+	s.logFailure("tls_handshake", peer, s.explain(err))
+}
+
+// explain says what has gone wrong in a handshake.
+func (s *Server) explain(err error) error {
+	var invalid *tls.CertificateVerificationError
+	var remote *net.OpError
+	switch start, isPlain := startOfPlain(err); {
+	case isPlain && isFrame(start):
+		return errors.New("the peer speaks no TLS: it has sent a frame as it is, and is told so")
+	case isPlain:
+		return fmt.Errorf("the peer speaks no TLS: it begins with %q", start)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("the handshake is not done after %v", s.config.TLS.HandshakeTimeout)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the peer has closed the connection in the middle of the handshake")
+	case errors.As(err, &invalid) && len(invalid.UnverifiedCertificates) > 0:
+		leaf := invalid.UnverifiedCertificates[0]
+		whose := leaf.Subject.String()
+		if len(leaf.URIs) > 0 {
+			whose = leaf.URIs[0].String()
+		}
+		return fmt.Errorf("the certificate that says %.100q, serial number %x: %w", whose, leaf.SerialNumber, invalid.Err)
+	case errors.As(err, &remote) && remote.Op == "remote error":
+		return fmt.Errorf("the peer does not go on: %w", remote.Err)
+	}
+	return err
+}
+
+// startOfPlain returns the first bytes of a peer that speaks no TLS.
+func startOfPlain(err error) (start []byte, isPlain bool) {
+	var header tls.RecordHeaderError
+	if !errors.As(err, &header) || header.Conn == nil {
+		return nil, false
+	}
+	return header.RecordHeader[:], true
+}
+
+// isFrame reports whether what a peer begins with may be a frame: that begins
+// with 0, or its length would be refused.
+func isFrame(start []byte) bool { return start[0] == 0 }
+
+// linger gives the peer a moment to read why the handshake has failed: closing
+// with unread bytes in the socket would reset the connection, see replies.go. A
+// peer that waits for its answer as if there were no TLS gets one.
+func (one *handshake) linger(err error) {
+	conn, ok := one.conn.(*net.TCPConn)
+	if !ok || isOneOf(err, os.ErrDeadlineExceeded, io.EOF, io.ErrUnexpectedEOF) {
+		return
+	}
+	_ = conn.SetDeadline(time.Now().Add(lingerTime))
+	if start, isPlain := startOfPlain(err); isPlain && isFrame(start) {
+		_, _ = conn.Write(appendReply(nil, &codec.Error{Code: codec.TLSRequired}))
+	}
+	_ = conn.CloseWrite()
+	_, _ = io.CopyN(io.Discard, conn, maxIgnored)
+}

@@ -1,0 +1,170 @@
+package reactor
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// secure is the TLS of a connection whose peer has proved which agency it is. It
+// belongs to the session's event loop.
+//
+// TLS tells an orderly end from a stream that somebody has cut (RFC 8446, 6.1).
+// Here that is no difference: each request and each answer is a frame, whose
+// length stands in it, and half a frame is nothing.
+type secure struct {
+	*tls.Conn
+	transport *transport
+}
+
+const (
+	// maxRecord is more than what a record of TLS has beside its payload, and that.
+	maxRecord = 17 << 10
+	// maxSealed is how many bytes of winners are sealed at once. What the socket
+	// does not take of them is kept, which the winners themselves are not.
+	maxSealed = 8 << 10
+)
+
+// openSecured notes which agency the connection speaks for. That is asked here,
+// when IdentifyAgain would ask for it, too: nothing is missed between both.
+func (s *session) openSecured() error {
+	s.secure.transport.enter(&s.shard.sealed)
+	s.shard.server.secured.add(1)
+	return s.identify()
+}
+
+func (s *session) identify() error {
+	agency, err := s.shard.server.config.TLS.Identify(s.secure.ConnectionState())
+	if err == nil {
+		s.agency = agency
+	}
+	return err
+}
+
+// IdentifyAgain has it asked again of every open connection which agency it is:
+// certificates may have been revoked. The connections of those that are nobody
+// now are closed. It does not wait for that.
+func (s *Server) IdentifyAgain() {
+	for _, shard := range s.shards {
+		below := math.MaxInt
+		var piece func()
+		piece = func() {
+			if below = shard.piece(below, (*session).identifyAgain); below > 0 {
+				shard.mail.put(letter{do: piece})
+			}
+		}
+		shard.mail.put(letter{do: piece})
+	}
+}
+
+func (s *session) identifyAgain() {
+	if s.secure == nil || s.state == closed {
+		return
+	}
+	if err := s.identify(); err != nil {
+		s.shard.server.logFailure("identify_agency", s.peer, err)
+		s.close() // its next handshake tells it why
+	}
+}
+
+// receiveSealed takes what has come in over TLS.
+func (s *session) receiveSealed(data []byte) {
+	if s.state == draining { // nobody looks at it
+		s.ignore(len(data))
+		return
+	}
+	if !s.isWithin() {
+		s.since = time.Now()
+	}
+	sh, t := s.shard, s.secure.transport
+	if sh.opened == nil {
+		sh.opened = make([]byte, readBuffer+maxRecord) // of one read, and of a record before it
+	}
+	t.in = data
+	size := 0
+	var err error
+	for err == nil {
+		var n int
+		n, err = s.secure.Read(sh.opened[size:])
+		size += n
+	}
+	s.output(sh.takeSealed()) // alerts, and answers to new keys
+	if s.state != closed && size > 0 {
+		s.receive(sh.opened[:size])
+	}
+	switch {
+	case s.state == closed || err == errNoInput:
+	case errors.Is(err, io.EOF):
+		s.endOfInput()
+	default:
+		s.shard.server.logFailure(actions[0], s.peer, err)
+		s.close()
+	}
+}
+
+// endOfInput is the end of what the peer says, which it has said. It gets the
+// replies to come.
+func (s *session) endOfInput() {
+	if len(s.jobs) == 0 && !s.owes() {
+		s.close()
+		return
+	}
+	s.endInput()
+}
+
+// seal returns replies as they go over the wire, until the next call of the
+// loop.
+func (s *session) seal(replies []byte) []byte {
+	if s.secure == nil {
+		return replies
+	}
+	if _, err := s.secure.Write(replies); err != nil {
+		s.cut(fmt.Errorf("seal: %w", err)) // it has ended
+		return nil
+	}
+	return s.shard.takeSealed()
+}
+
+// takeSealed returns what TLS has written since the last call.
+func (sh *shard) takeSealed() []byte {
+	sealed := sh.sealed
+	if sh.sealed = sealed[:0]; cap(sealed) > maxSpareJob {
+		sh.sealed = nil
+	}
+	return sealed
+}
+
+// putPart writes a part of a long reply, and returns how much of it is written,
+// or sealed and kept.
+func (s *session) putPart(reply []byte) (n int) {
+	reply = reply[:min(len(reply), maxPart)]
+	if s.secure == nil {
+		return s.put(reply)
+	}
+	for n < len(reply) && len(s.unread) == 0 && s.state != closed {
+		piece := reply[n:min(n+maxSealed, len(reply))]
+		sealed := s.seal(piece)
+		if rest := sealed[s.put(sealed):]; len(rest) > 0 && s.state != closed {
+			s.unread = append([]byte(nil), rest...)
+			s.shard.server.debts.set(s, len(s.unread))
+		}
+		n += len(piece)
+	}
+	return n
+}
+
+// sayEnd tells the peer, if the socket takes it, that nothing more comes.
+func (s *session) sayEnd() {
+	if s.secure == nil || s.owes() {
+		return
+	}
+	_ = s.secure.CloseWrite() // says so once
+	if sealed := s.shard.takeSealed(); len(sealed) > 0 {
+		_, _ = unix.Write(s.conn.Fd(), sealed)
+	}
+}

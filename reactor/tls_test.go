@@ -1,0 +1,138 @@
+package reactor
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"loteria/internal/certs"
+)
+
+// overTLS has centrals listen for TLS, too, and peers come that way.
+var overTLS = os.Getenv("REACTOR_TEST_TLS") != ""
+
+// authority is the one of the tests' lottery, stranger that of another.
+var (
+	authority = newAuthority()
+	stranger  = newAuthority()
+)
+
+func newAuthority() func() *certs.Authority {
+	return sync.OnceValue(func() *certs.Authority {
+		a, err := certs.NewAuthority("Lottery under test", time.Now())
+		if err != nil {
+			panic(err)
+		}
+		return a
+	})
+}
+
+// keyPair is a certificate for TLS.
+func keyPair(t testing.TB, pair certs.Pair, err error) tls.Certificate {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := tls.X509KeyPair(pair.Certificate, pair.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate
+}
+
+// agencyPair is a certificate of an agency.
+func agencyPair(t testing.TB, agency int) tls.Certificate {
+	t.Helper()
+	pair, err := authority().Agency(agency, time.Time{}, time.Time{})
+	return keyPair(t, pair, err)
+}
+
+// clientConfig is that of an agency which trusts the authority of the tests.
+func clientConfig(t testing.TB, own ...tls.Certificate) *tls.Config {
+	t.Helper()
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority().Certificate)
+	return &tls.Config{RootCAs: roots, Certificates: own, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS13}
+}
+
+// credentials are the files of a central under test.
+type credentials struct {
+	*certs.Store
+	t     testing.TB
+	files certs.Files
+}
+
+func newCredentials(t testing.TB) *credentials {
+	t.Helper()
+	folder := t.TempDir()
+	c := &credentials{t: t, files: certs.Files{
+		Certificate: filepath.Join(folder, "central.crt"),
+		Key:         filepath.Join(folder, "central.key"),
+		Authorities: filepath.Join(folder, "authority.crt"),
+		Revoked:     filepath.Join(folder, "revoked"),
+	}}
+	c.write(c.files.Revoked, nil)
+	c.write(c.files.Authorities, authority().Certificate)
+	c.renew()
+	store, err := certs.Open(c.files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Store = store
+	return c
+}
+
+// renew writes another certificate of the central.
+func (c *credentials) renew() {
+	c.t.Helper()
+	pair, err := authority().Central([]string{"127.0.0.1"}, time.Time{}, time.Time{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.write(c.files.Certificate, pair.Certificate)
+	c.write(c.files.Key, pair.Key)
+}
+
+func (c *credentials) write(file string, content []byte) {
+	c.t.Helper()
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// tls is the port for them.
+func (c *credentials) tls() *TLS {
+	return &TLS{
+		Address:          anyPort,
+		Config:           c.Config,
+		Identify:         c.Identify,
+		HandshakeTimeout: patience,
+		MaxHandshakes:    256,
+	}
+}
+
+// sameForAll is a port on which one certificate is good for all agencies, as if
+// there were no TLS: a connection speaks for the agency that it names first.
+func sameForAll(t testing.TB) *TLS {
+	t.Helper()
+	config := newCredentials(t).tls()
+	config.Identify = func(tls.ConnectionState) (int, error) { return 0, nil }
+	return config
+}
+
+// dialTLS connects over TLS. The handshake is the client's: what the central
+// thinks of its certificate shows later.
+func (c *central) dialTLS(dialer net.Dialer, config *tls.Config) *peer {
+	c.t.Helper()
+	p := c.dialTo(c.TLSAddress().String(), dialer)
+	p.secure = tls.Client(p.TCPConn, config)
+	if err := p.secure.Handshake(); err != nil {
+		c.t.Fatalf("handshake: %v", err)
+	}
+	return p
+}

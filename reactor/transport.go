@@ -1,0 +1,110 @@
+package reactor
+
+import (
+	"encoding/binary"
+	"net"
+	"os"
+	"time"
+)
+
+// transport is what a tls.Conn of the server reads from and writes to. During the
+// handshake that is the connection, and whoever reads may wait. From then on it
+// belongs to the connection's event loop, and nobody waits: there is to read what
+// the loop has read, and what is written is the loop's to send.
+//
+// After an error that is temporary, a tls.Conn goes on where it was (Conn.Read
+// and readRecordOrCCS in crypto/tls): so it is told that there is no more.
+type transport struct {
+	conn    net.Conn   // nil after the handshake
+	pause   *handshake // waits for the peer, likewise
+	records records    // how far it has read
+	begun   bool       // it has read something
+
+	in  []byte  // what the loop has read, and TLS has not
+	out *[]byte // what TLS has written, and the loop is to send
+}
+
+// noInput is the error of a read when the loop has nothing more.
+type noInput struct{ error }
+
+func (noInput) Timeout() bool   { return true }
+func (noInput) Temporary() bool { return true }
+
+var errNoInput net.Error = noInput{os.ErrDeadlineExceeded}
+
+// Read reads at most what TLS needs of a record, so that it keeps no more than
+// one, and what the peer sends after its last record of the handshake stays in the
+// socket for the loop.
+func (t *transport) Read(p []byte) (n int, err error) {
+	p = p[:min(len(p), t.records.missing())]
+	switch {
+	case t.conn != nil:
+		t.pause.rest()
+		n, err = t.conn.Read(p)
+		t.pause.work()
+	case len(t.in) == 0:
+		return 0, errNoInput
+	default:
+		n = copy(p, t.in)
+		t.in = t.in[n:]
+	}
+	t.begun = t.begun || n > 0
+	t.records.pass(p[:n])
+	return n, err
+}
+
+func (t *transport) Write(p []byte) (int, error) {
+	if t.conn != nil {
+		return t.conn.Write(p)
+	}
+	*t.out = append(*t.out, p...)
+	return len(p), nil
+}
+
+// enter makes it the loop's, which sends what is in out.
+func (t *transport) enter(out *[]byte) { t.conn, t.pause, t.out = nil, nil, out }
+
+// The rest of a net.Conn is for whoever waits; TLS sets a deadline for what it
+// says last. Closing the connection is its owner's.
+
+func (t *transport) Close() error                     { return nil }
+func (t *transport) LocalAddr() net.Addr              { return nil }
+func (t *transport) RemoteAddr() net.Addr             { return nil }
+func (t *transport) SetDeadline(time.Time) error      { return nil }
+func (t *transport) SetReadDeadline(time.Time) error  { return nil }
+func (t *transport) SetWriteDeadline(time.Time) error { return nil }
+
+// recordHeader is the length of a record's header: its type, a version, and the
+// length of what follows in two bytes (RFC 8446, 5.1).
+const recordHeader = 5
+
+// records follows where TLS records begin and end in a stream.
+type records struct {
+	header [recordHeader]byte
+	got    int // bytes of the header
+	left   int // bytes of the record that are still to come, after the header
+}
+
+// missing returns how many bytes there are to the end of the header, or of the
+// record.
+func (r *records) missing() int {
+	if r.left > 0 {
+		return r.left
+	}
+	return recordHeader - r.got
+}
+
+// pass goes on by bytes of the stream, which are no more than the missing ones.
+func (r *records) pass(p []byte) {
+	if r.left > 0 {
+		r.left -= len(p)
+	} else if r.got += copy(r.header[r.got:], p); r.got == recordHeader {
+		r.left = int(binary.BigEndian.Uint16(r.header[recordHeader-2:]))
+	}
+	if r.got == recordHeader && r.left == 0 {
+		r.got = 0
+	}
+}
+
+// within reports whether a record has begun, and not ended.
+func (r *records) within() bool { return r.got > 0 }
