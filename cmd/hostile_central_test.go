@@ -154,10 +154,12 @@ var hostileLines = func() map[string]*regexp.Regexp {
 	const refused = ` \| code: [a-z_]+ \| ip: IP \| error: ANY`
 	lines := map[string]*regexp.Regexp{}
 	for what, rest := range map[string]string{
-		"config success":             ` \| port: \d+ \| listen_backlog: \d+ \| logging_level: [A-Z]+`,
+		"config success":             ` \| port: (?:\d+|off) \| listen_backlog: \d+ \| logging_level: [A-Z]+`,
 		"open_contest success":       ` \| file: ANY \| agencies: \d+ \| bets: \d+ \| phase: [a-z]+`,
 		"limit_connections success":  ` \| max_connections: \d+ \| configured: \d+ \| max_connections_per_address: \d+ \| reason: ANY`,
 		"listen success":             ` \| address: [0-9.:]+(?: \| tls: true)?`,
+		"read_certificates success":  ` \| serial: [0-9a-f]+ \| expires: [0-9TZ:-]+ \| authorities: \d+ \| revoked: \d+`,
+		"tls_handshake fail":         ` \| ip: IP \| error: ANY`,
 		"accept_connection fail":     ` \| ip: IP \| error: ANY`,
 		"close_connection success":   ` \| ip: IP( \| reason: ANY)?`,
 		"receive_frame fail":         ` \| ip: IP \| error: ANY`,

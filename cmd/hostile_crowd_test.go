@@ -257,7 +257,10 @@ func hostileHoarders(s *hostileScene, n int) {
 			_, err := p.Write(behind)
 			return err
 		})
-		for range 1000 { // until the central has taken it in, and has no room for more
+		for range 1000 { // until the central has taken it in, and has no room for more or has cut them off
+			if s.central.count("receive_frame fail") >= n {
+				return
+			}
 			p, err := s.dial(0)
 			if err != nil {
 				s.fail(0, err)

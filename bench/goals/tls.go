@@ -103,7 +103,7 @@ func (s *secured) rates() ([]row, error) {
 			ratios[round] = over[round].rate / plain[round].rate
 		}
 		rows = append(rows, verdict("bets/s over TLS, to those without: "+load.what, fmt.Sprintf("≥ %.0f %%", 100*load.goal),
-			fmt.Sprintf("%.0f %% (%v to %v)", 100*report.Median(ratios), medians(over), medians(plain)), report.Median(ratios)/load.goal))
+			fmt.Sprintf("%.0f %% (%s)", 100*report.Median(ratios), medians(over).beside(medians(plain))), report.Median(ratios)/load.goal))
 	}
 	return rows, nil
 }
@@ -117,8 +117,9 @@ func medians(samples []tlsSample) tlsSample {
 	return tlsSample{report.Median(rates), report.Median(answers), report.Median(costs)}
 }
 
-func (s tlsSample) String() string {
-	return fmt.Sprintf("%s, an answer after %.2f ms, %.0f ns of processor per bet on the central", report.Grouped(s.rate), 1e3*s.answer.Seconds(), s.cost)
+func (s tlsSample) beside(plain tlsSample) string {
+	return fmt.Sprintf("%s to %s; answers after %.2f to %.2f ms; %.0f to %.0f ns of processor per bet on the central",
+		report.Grouped(s.rate), report.Grouped(plain.rate), 1e3*s.answer.Seconds(), 1e3*plain.answer.Seconds(), s.cost, plain.cost)
 }
 
 func (s *secured) sample(over bool, connections, window int) (sample tlsSample, err error) {
