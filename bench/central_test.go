@@ -17,8 +17,8 @@ import (
 	"loteria/bench/disk"
 	"loteria/bench/generator"
 	"loteria/bench/inprocess"
-	"loteria/internal/certs/certstest"
 	"loteria/bench/report"
+	"loteria/internal/certs/certstest"
 	"loteria/lottery/csvledger"
 )
 
