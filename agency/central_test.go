@@ -218,6 +218,7 @@ type fake struct {
 	resumes  int
 	queries  int
 	conns    int
+	cut      []int // see once
 }
 
 // start serves the central.

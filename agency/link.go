@@ -78,11 +78,8 @@ func (a *agency) connect(ctx context.Context) (*link, error) {
 // error is that of ctx, or final. An address that is unfit is left while there
 // are others.
 func (a *agency) callAll(ctx context.Context, round int) (l *link, failures []unanswered, err error) {
-	for range a.rotation.addresses {
+	for left := len(a.rotation.addresses) - 1; left >= 0; left-- {
 		address := a.rotation.address()
-		if n := len(failures); n > 0 {
-			a.logUnanswered(failures[n-1], round, func(e *zerolog.Event) { e.Str("next", address) })
-		}
 		conn, err := a.call(ctx, address)
 		if err == nil {
 			a.step(a.log.Debug(), "connect", "success").Str("server_address", address).Send()
@@ -102,6 +99,9 @@ func (a *agency) callAll(ctx context.Context, round int) (l *link, failures []un
 		// connections on RESUME, but one that starts and stops.
 		delete(a.closings, address)
 		a.rotation.advance()
+		if left > 0 {
+			a.logUnanswered(failures[len(failures)-1], round, func(e *zerolog.Event) { e.Str("next", a.rotation.address()) })
+		}
 	}
 	return nil, failures, nil
 }

@@ -54,6 +54,7 @@ func (a *agency) leave(err error) bool {
 func (a *agency) secure(ctx context.Context, address string, conn net.Conn, config *tls.Config) (*tls.Conn, error) {
 	config = config.Clone()
 	config.MinVersion = max(config.MinVersion, tls.VersionTLS13)
+	config.DynamicRecordSizingDisabled = true // small records are for browsers, which show what they have
 	if config.ServerName == "" {
 		config.ServerName, _, _ = net.SplitHostPort(address)
 	}
@@ -64,7 +65,7 @@ func (a *agency) secure(ctx context.Context, address string, conn net.Conn, conf
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.config.ConnectTimeout)
 	defer cancel()
-	secured := tls.Client(conn, config)
+	secured := tls.Client(&helloConn{Conn: conn}, config)
 	err := secured.HandshakeContext(ctx)
 	if err == nil {
 		return secured, nil
@@ -87,7 +88,7 @@ func (a *agency) unfit(address string, err error) error {
 	if text == "" {
 		text = a.distrusted(err)
 	}
-	if header := (tls.RecordHeaderError{}); text == "" && errors.As(err, &header) {
+	if text == "" && (errors.As(err, new(tls.RecordHeaderError)) || errors.Is(err, errEchoed)) {
 		text = "speaks no TLS: call its TLS port, or leave out --tls-ca, --tls-cert and --tls-key"
 	}
 	if text == "" {
@@ -164,6 +165,37 @@ func alertIn(err error) tls.AlertError {
 		}
 	}
 	return 0
+}
+
+// errEchoed is why there is no handshake with a central that takes it for a line
+// of the echo.
+var errEchoed = errors.New("it sends back what it gets")
+
+// What a server says first is a record with a ServerHello (RFC 8446, 4 and 5.1).
+const (
+	helloAt     = 5 // behind the record's header
+	clientHello = 1
+)
+
+// helloConn is a connection on which a central without TLS may send back what it
+// gets: the first line of it, and never all, so that the handshake would have to
+// wait for its time to pass.
+type helloConn struct {
+	net.Conn
+	begin []byte // of what was read, up to the type of the first message
+}
+
+// Read implements net.Conn. The error is errEchoed when what comes is not said by
+// a server.
+func (c *helloConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if missing := helloAt + 1 - len(c.begin); missing > 0 && n > 0 {
+		c.begin = append(c.begin, b[:min(n, missing)]...)
+		if len(c.begin) > helloAt && c.begin[0] == recordHandshake && c.begin[helloAt] == clientHello {
+			return 0, errEchoed
+		}
+	}
+	return n, err
 }
 
 // named returns a file with the setting that names it.

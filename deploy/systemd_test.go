@@ -102,7 +102,7 @@ func TestEnvironmentFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	examples := map[string]bool{"CONTEST": true, "DRAW_DEADLINE": true}
+	examples := map[string]bool{"CONTEST": true, "DRAW_DEADLINE": true, "TLS_CERT": true, "TLS_KEY": true, "TLS_CLIENT_CA": true, "TLS_REVOKED": true}
 	offered := 0
 	for _, match := range regexp.MustCompile(`(?m)^#?([A-Z_]+)=(.*)$`).FindAllStringSubmatch(string(content), -1) {
 		offered++

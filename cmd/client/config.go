@@ -59,6 +59,7 @@ type config struct {
 	connectTimeout time.Duration // of one attempt
 
 	bet bet // sent in mode bet
+	tls tlsSettings
 }
 
 // bet is the bet of mode bet as it was given: whether it is valid is judged
@@ -77,6 +78,9 @@ func loadConfig(args, environ []string) (config, error) {
 	if err == nil && c.mode == modeBet {
 		err = s.Require("mode bet needs it",
 			"bet.firstName", "bet.lastName", "bet.document", "bet.birthdate", "bet.number")
+	}
+	if err == nil && c.tls.isOn() {
+		err = s.Require("over TLS it is needed", "tls.ca", "tls.cert", "tls.key")
 	}
 	if strings.Contains(c.serverAddress, ",") && !s.Given("batch.requireResume") {
 		c.needResume = true
@@ -173,6 +177,7 @@ func table(c *config) *settings.Set {
 		About: "most time for one attempt to connect to an address",
 	}, settings.Duration(time.Millisecond, time.Hour))
 
+	addTLSSettings(s, &c.tls)
 	for _, part := range []struct {
 		into                  *string
 		key, flag, env, about string

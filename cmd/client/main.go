@@ -39,7 +39,16 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return settings.Report(err, name, stdout, stderr)
 	}
 	a := c.agency()
-	if err := a.Validate(); err != nil {
+	var proof *credentials
+	if c.tls.isOn() {
+		if proof, err = newCredentials(c); err == nil {
+			a.TLS, a.TLSFiles = proof.config, c.tls.named()
+		}
+	}
+	if err == nil {
+		err = a.Validate()
+	}
+	if err != nil {
 		return settings.Report(err, name, stdout, stderr)
 	}
 
@@ -48,6 +57,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	defer context.AfterFunc(ctx, lines.Hurry)() // a stop does not wait for a reader of the log who has stopped reading
 	log := lines.Logger(c.logLevel)
 	c.report(log)
+	proof.report(log)
 	show.watch(&a, log)
 	err = agency.Run(ctx, a, log)
 	stopped := errors.Is(err, agency.ErrStopped)

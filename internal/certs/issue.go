@@ -119,16 +119,29 @@ func (a *Authority) CertifyCentral(key crypto.PublicKey, names []string, from, u
 		Subject:     pkix.Name{CommonName: "central"},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
+	if err := CheckNames(names); err != nil {
+		return nil, err
+	}
 	for _, name := range names {
-		if ip, err := netip.ParseAddr(name); err == nil && ip.Zone() == "" {
+		if ip, err := netip.ParseAddr(name); err == nil {
 			template.IPAddresses = append(template.IPAddresses, ip.AsSlice())
-		} else if isHost(name) {
-			template.DNSNames = append(template.DNSNames, name)
 		} else {
-			return nil, fmt.Errorf("%.80q is neither a DNS name nor an IP address", name)
+			template.DNSNames = append(template.DNSNames, name)
 		}
 	}
 	return a.issue(template, key, from, until, CentralLife)
+}
+
+// CheckNames returns an error when one of the names is none that a central can be
+// reached under.
+func CheckNames(names []string) error {
+	for _, name := range names {
+		ip, err := netip.ParseAddr(name)
+		if isIP := err == nil && ip.Zone() == ""; !isIP && !isHost(name) {
+			return fmt.Errorf("%.80q is neither a DNS name nor an IP address", name)
+		}
+	}
+	return nil
 }
 
 // Names returns the DNS names and the IP addresses of a certificate.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // Bounds of what is read, in bytes.
@@ -32,7 +33,7 @@ const (
 // readFile returns a file's content, which has at most so many bytes. The error
 // names the file.
 func readFile(path string, most int64) ([]byte, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would wait for its writer
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +167,15 @@ func isKeyOf(key crypto.Signer, certificate *x509.Certificate) bool {
 
 // readServer returns what a server shows, and proves to have.
 func readServer(certificate, key string) (pair tls.Certificate, err error) {
+	pair, err = readPair(certificate, key)
+	if err == nil && !isFor(pair.Leaf, x509.ExtKeyUsageServerAuth) {
+		err = fmt.Errorf("%s has a certificate that is not for a server (no extended key usage serverAuth)", certificate)
+	}
+	return pair, err
+}
+
+// readPair returns a certificate, with those behind it, and its key.
+func readPair(certificate, key string) (pair tls.Certificate, err error) {
 	chain, err := ReadCertificates(certificate)
 	if err != nil {
 		return pair, err
@@ -177,9 +187,6 @@ func readServer(certificate, key string) (pair tls.Certificate, err error) {
 	leaf := chain[0]
 	if !isKeyOf(private, leaf) {
 		return pair, fmt.Errorf("%s and %s: %w", certificate, key, ErrOtherKey)
-	}
-	if !isFor(leaf, x509.ExtKeyUsageServerAuth) {
-		return pair, fmt.Errorf("%s has a certificate that is not for a server (no extended key usage serverAuth)", certificate)
 	}
 	pair.PrivateKey, pair.Leaf = private, leaf
 	for _, c := range chain {

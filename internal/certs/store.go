@@ -191,8 +191,8 @@ func (f Files) warnings(leaf *x509.Certificate) (warnings []string) {
 	if len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
 		warnings = append(warnings, fmt.Sprintf("%s has no DNS name and no IP address by which agencies could know the central", f.Certificate))
 	}
-	if info, err := os.Stat(f.Key); err == nil && info.Mode().Perm()&0o007 != 0 {
-		warnings = append(warnings, fmt.Sprintf("%s can be read by every user of this machine (mode %04o), expected 0600", f.Key, info.Mode().Perm()))
+	if warning := KeyWarning(f.Key); warning != "" {
+		warnings = append(warnings, warning)
 	}
 	return warnings
 }

@@ -1,0 +1,277 @@
+package main
+
+import (
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"loteria/internal/certs"
+)
+
+const authorityName = "authority" // of its files
+
+// fill makes what is missing in the folder, renews what is to be renewed, and says
+// for each what it is.
+func (o order) fill(stdout io.Writer, now time.Time) error {
+	f := folder(o.folder)
+	if err := f.make(); err != nil {
+		return err
+	}
+	authority, err := o.takeAuthority(f, stdout, now)
+	if err != nil {
+		return err
+	}
+	targets := []target{central}
+	for agency := 1; agency <= o.agencies; agency++ {
+		targets = append(targets, target(agency))
+	}
+	for _, t := range o.renew { // of agencies that were not counted
+		if !slices.Contains(targets, t) {
+			targets = append(targets, t)
+		}
+	}
+	for _, t := range targets {
+		certificate, done, err := o.take(f, authority, t, now)
+		if err != nil {
+			return err
+		}
+		say(stdout, done, f.certificate(t.String()), certificate, now)
+	}
+	if err := f.sync(); err != nil {
+		return err
+	}
+	return o.sayNext(stdout, f)
+}
+
+// takeAuthority returns the authority of the folder, or makes it where nothing is.
+func (o order) takeAuthority(f folder, stdout io.Writer, now time.Time) (*certs.Authority, error) {
+	certificatePath, keyPath := f.certificate(authorityName), f.key(authorityName)
+	hasCertificate, err := has(certificatePath)
+	if err != nil {
+		return nil, err
+	}
+	hasKey, err := has(keyPath)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case hasCertificate && hasKey:
+		authority, err := readAuthority(certificatePath, keyPath)
+		if err != nil {
+			return nil, err
+		}
+		if now.After(authority.X509().NotAfter) {
+			return nil, fmt.Errorf("%s expired on %s: make another authority, in another folder, and give all their new certificates",
+				certificatePath, date(authority.X509().NotAfter))
+		}
+		say(stdout, "there", certificatePath, authority.X509(), now)
+		return authority, nil
+	case hasCertificate:
+		return nil, fmt.Errorf("%s is there, but not its key, %s, without which nothing can be issued: put it there, or make another lottery's certificates in another folder",
+			certificatePath, keyPath)
+	case hasKey:
+		return nil, fmt.Errorf("%s is there, but not its certificate, %s: put it there, or take the key away if there has never been one", keyPath, certificatePath)
+	}
+	// What another authority has issued would be of no use beside this one.
+	if others, err := f.certificates(); err != nil || len(others) > 0 {
+		return nil, errors.Join(err, fmt.Errorf("%s has %s, but not the authority that issued it, %s: put it there, or take another folder",
+			f, strings.Join(others, ", "), certificatePath))
+	}
+	authority, err := certs.NewAuthority(o.authority, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeKey(keyPath, authority.Key); err != nil {
+		return nil, err
+	}
+	if err := writeCertificate(certificatePath, authority.Certificate); err != nil {
+		return nil, err
+	}
+	say(stdout, "made", certificatePath, authority.X509(), now)
+	return authority, nil
+}
+
+func readAuthority(certificatePath, keyPath string) (*certs.Authority, error) {
+	var pair certs.Pair
+	var err error
+	if pair.Certificate, err = os.ReadFile(certificatePath); err != nil {
+		return nil, err
+	}
+	if pair.Key, err = os.ReadFile(keyPath); err != nil {
+		return nil, err
+	}
+	authority, err := certs.ParseAuthority(pair)
+	if err != nil {
+		return nil, fmt.Errorf("%s and %s: %w", certificatePath, keyPath, err)
+	}
+	return authority, nil
+}
+
+// certificates returns the names of the central's and agencies' files that are
+// there, three at most.
+func (f folder) certificates() (names []string, err error) {
+	entries, err := os.ReadDir(string(f))
+	for _, entry := range entries {
+		name := entry.Name()
+		if len(names) < 3 && strings.HasSuffix(name, ".pem") && (strings.HasPrefix(name, "central") || strings.HasPrefix(name, "agency-")) {
+			names = append(names, name)
+		}
+	}
+	return names, err
+}
+
+// take returns somebody's certificate as it is in the folder afterwards, and what
+// was done: it was there, made, or renewed.
+func (o order) take(f folder, authority *certs.Authority, t target, now time.Time) (certificate *x509.Certificate, done string, err error) {
+	certificatePath, keyPath := f.certificate(t.String()), f.key(t.String())
+	hasCertificate, err := has(certificatePath)
+	if err != nil {
+		return nil, "", err
+	}
+	hasKey, err := has(keyPath)
+	if err != nil {
+		return nil, "", err
+	}
+	var public crypto.PublicKey
+	names := o.names
+	done = "made"
+	if hasCertificate {
+		if certificate, err = readIssued(certificatePath, authority, t); err != nil {
+			return nil, "", err
+		}
+		public = certificate.PublicKey
+		if !o.namesAre {
+			names = certs.Names(certificate)
+		}
+	}
+	if hasKey { // or it was taken to where it is used
+		key, err := certs.ReadKey(keyPath)
+		if err != nil {
+			return nil, "", fmt.Errorf("%w: take it away for another to be made", err)
+		}
+		if equal, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool }); hasCertificate && (!ok || !equal.Equal(public)) {
+			return nil, "", fmt.Errorf("%s and %s: %w", certificatePath, keyPath, certs.ErrOtherKey)
+		}
+		public = key.Public()
+	}
+	renews := slices.Contains(o.renew, t)
+	switch {
+	case hasCertificate && !renews:
+		if t == central && o.namesAre && !sameNames(names, certs.Names(certificate)) {
+			return nil, "", fmt.Errorf("%s is for %s: with --renew central, too, it is renewed for %s",
+				certificatePath, strings.Join(certs.Names(certificate), ", "), strings.Join(names, ", "))
+		}
+		return certificate, "there", nil
+	case hasCertificate:
+		done = "renewed"
+	case renews && !hasKey:
+		return nil, "", fmt.Errorf("%s is not there, and cannot be renewed", certificatePath)
+	}
+	text, key, err := o.issue(authority, t, public, names, now)
+	if err != nil {
+		return nil, "", err
+	}
+	if key != nil {
+		if err := writeKey(keyPath, key); err != nil {
+			return nil, "", err
+		}
+	}
+	if err := writeCertificate(certificatePath, text); err != nil {
+		return nil, "", err
+	}
+	certificate, err = readIssued(certificatePath, authority, t)
+	return certificate, done, err
+}
+
+// issue returns a certificate for the key, or with none for a new one, which is
+// returned, too.
+func (o order) issue(authority *certs.Authority, t target, public crypto.PublicKey, names []string, now time.Time) (certificate, key []byte, err error) {
+	if public == nil {
+		signer, text, err := certs.NewKey()
+		if err != nil {
+			return nil, nil, err
+		}
+		public, key = signer.Public(), text
+	}
+	until := now.Add(o.life)
+	if last := authority.X509().NotAfter; until.After(last) {
+		until = last
+	}
+	if t == central {
+		certificate, err = authority.CertifyCentral(public, names, time.Time{}, until)
+	} else {
+		certificate, err = authority.CertifyAgency(public, int(t), time.Time{}, until)
+	}
+	return certificate, key, err
+}
+
+// readIssued returns a certificate that this authority has issued to t.
+func readIssued(path string, authority *certs.Authority, t target) (*x509.Certificate, error) {
+	chain, err := certs.ReadCertificates(path)
+	if err != nil {
+		return nil, err
+	}
+	certificate := chain[0]
+	if err := certificate.CheckSignatureFrom(authority.X509()); err != nil {
+		return nil, fmt.Errorf("%s is of another authority (%s) than this folder's", path, certificate.Issuer)
+	}
+	switch agency, err := certs.AgencyOf(certificate); {
+	case t == central && err == nil:
+		return nil, fmt.Errorf("%s is the certificate of agency %d, expected the central's", path, agency)
+	case t != central && err != nil:
+		return nil, fmt.Errorf("%s: %w", path, err)
+	case t != central && agency != int(t):
+		return nil, fmt.Errorf("%s is the certificate of agency %d", path, agency)
+	}
+	return certificate, nil
+}
+
+// sameNames reports whether two lists name the same hosts, in any order.
+func sameNames(a, b []string) bool {
+	canonical := func(names []string) []string {
+		texts := make([]string, len(names))
+		for i, name := range names {
+			texts[i] = strings.ToLower(name)
+			if address, err := netip.ParseAddr(name); err == nil {
+				texts[i] = address.Unmap().String()
+			}
+		}
+		slices.Sort(texts)
+		return slices.Compact(texts)
+	}
+	return slices.Equal(canonical(a), canonical(b))
+}
+
+// say tells what there is: one line.
+func say(stdout io.Writer, done, path string, certificate *x509.Certificate, now time.Time) {
+	what := certificate.Subject.CommonName
+	if names := certs.Names(certificate); len(names) > 0 {
+		what += " (" + strings.Join(names, ", ") + ")"
+	}
+	until := "until " + date(certificate.NotAfter)
+	if now.After(certificate.NotAfter) {
+		until = "EXPIRED on " + date(certificate.NotAfter)
+	}
+	fmt.Fprintf(stdout, "%-7s  %s: %s, %s, serial %s\n", done, path, what, until, certs.SerialOf(certificate))
+}
+
+func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// sayNext tells how what there is can be used.
+func (o order) sayNext(stdout io.Writer, f folder) error {
+	_, err := fmt.Fprintf(stdout, `
+The central:  server --port off --tls-port 12346 --tls-cert %[1]s --tls-key %[2]s --tls-client-ca %[3]s
+An agency:    client --id 1 --server-address HOST:12346 --tls-ca %[3]s --tls-cert %[4]s --tls-key %[5]s
+Each agency gets its own two files and %[3]s, the central its two and that; nobody gets
+%[6]s: who has it can be any of them. Keep it where neither runs.
+`, f.certificate(central.String()), f.key(central.String()), f.certificate(authorityName),
+		f.certificate("agency-1"), f.key("agency-1"), f.key(authorityName))
+	return err
+}
