@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
 	"loteria/cmd/internal/settings"
 )
 
@@ -73,6 +74,15 @@ func parsePort(text string) (int, error) {
 	}
 	port, err := strconv.ParseUint(text, 10, 16)
 	return int(port), err
+}
+
+// logPort writes the plain port, as the setting has it.
+func (c config) logPort(e *zerolog.Event) {
+	if c.port == noPort {
+		e.Str("port", "off")
+		return
+	}
+	e.Int("port", c.port)
 }
 
 // isOn reports whether there is a port with TLS.

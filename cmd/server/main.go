@@ -80,7 +80,7 @@ func serveLogged(c config, stdout io.Writer) (err error) {
 // serve opens the contest and serves it until ctx is done or the ledger fails.
 // asked receives when an operator wants certificates to be read again.
 func serve(ctx context.Context, c config, asked <-chan os.Signal, log, loopLog zerolog.Logger, journal reactor.Journal) error {
-	log.Debug().Str("action", "config").Str("result", "success").Int("port", c.port).
+	log.Debug().Str("action", "config").Str("result", "success").Func(c.logPort).
 		Int("listen_backlog", c.listenBacklog).Str("logging_level", logline.LevelName(c.logLevel)).Send()
 	for _, warning := range c.warnings {
 		log.Warn().Str("action", "ignore_setting").Str("result", "success").Str("reason", warning).Send()
