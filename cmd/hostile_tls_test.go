@@ -18,7 +18,7 @@ import (
 
 // hostileTLSRows are for a port that demands certificates.
 var hostileTLSRows = []hostileRow{
-	{name: "handshakes that stall", short: 5000, long: 15_000, memory: 16 << 10, do: hostileStalls},
+	{name: "handshakes that stall", short: 5000, long: 15_000, stay: true, memory: 16 << 10, do: hostileStalls},
 	{name: "what is no TLS", short: 500, long: 20_000, do: hostileNoTLS},
 	{name: "certificates that do not count", short: 400, long: 20_000, do: hostileCertificates},
 	{name: "garbage after the handshake", short: 300, long: 10_000, do: hostileRecords},

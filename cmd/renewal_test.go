@@ -25,21 +25,19 @@ type renewer struct {
 	rng     *rand.Rand
 	next    int    // bets acknowledged to all agencies together, when it is time again
 	pending string // serial number of the certificate that the central is to read, empty is none
-	read    int    // how many the central has read while it ran
 }
 
 // renewEvery is about how many bets are stored from one renewal to the next.
 const renewEvery = 4000
 
 // renewing has certificates renewed in the round, beside what it does already.
-func renewing(r *round, rng *rand.Rand) *renewer {
+func renewing(r *round, rng *rand.Rand) {
 	n := &renewer{r: r, rng: rng, next: renewEvery / 2}
 	stir := r.stir
 	r.stir = func(from *process, said map[string]string) {
 		stir(from, said)
 		n.stir(from, said)
 	}
-	return n
 }
 
 func (n *renewer) stir(from *process, said map[string]string) {
@@ -47,7 +45,7 @@ func (n *renewer) stir(from *process, said map[string]string) {
 	r.t.Helper()
 	switch {
 	case from == r.central && said["action"] == "reload_certificates" && said["serial"] == n.pending:
-		n.read++
+		r.tally.renewals++
 		n.pending = ""
 		n.probe(said["serial"])
 	case from == r.central && said["action"] == "listen":
@@ -105,7 +103,7 @@ func TestRenewed(t *testing.T) {
 	in := readInput(t, "../.data")
 	rng := rand.New(rand.NewPCG(seeded(t), 0))
 	r := newRoundOver(t, overTLS(t, agencies), in, 50, 8)
-	n := renewing(r, rng)
+	renewing(r, rng)
 	var budget atomic.Int64
 	budget.Store(20)
 	reach := map[int]string{}
@@ -115,10 +113,10 @@ func TestRenewed(t *testing.T) {
 	}
 	r.reach = func(id int) string { return reach[id] }
 	r.play()
-	if n.read == 0 {
+	if r.tally.renewals == 0 {
 		t.Error("the central has read no new certificate")
 	}
-	t.Logf("the central has read %d new certificates; %v", n.read, r.tally)
+	t.Log(r.tally)
 }
 
 // TestRevoked revokes what an agency that is sending proves itself with. Its
@@ -151,6 +149,10 @@ func TestRevoked(t *testing.T) {
 			in, _ := someInput(t, rows)
 			over := overTLS(t, agencies)
 			r := newRoundOver(t, over, in, 10, 4)
+			failed := false
+			r.stir = func(from *process, said map[string]string) {
+				failed = failed || said["action"] == "reload_certificates" && said["result"] == "fail"
+			}
 			r.startCentral()
 			for id := range in.counts {
 				if id > 1 {
@@ -175,6 +177,14 @@ func TestRevoked(t *testing.T) {
 			if said := r.refused(1); !refused.MatchString(said) {
 				t.Errorf("when it is started again it says %q, expected %v", said, refused)
 			}
+			betBlindly(t, r, 1, before.counts[1])
+			// A list that cannot be read takes nothing back.
+			if err := over.certificates.Revoke("agency seven"); err != nil {
+				t.Fatal(err)
+			}
+			r.mayFail = "revoked"
+			_ = r.central.cmd.Process.Signal(syscall.SIGUSR1)
+			r.until("the central has read the list", func() bool { return failed })
 			betBlindly(t, r, 1, before.counts[1])
 			if after, err := in.inspect(r.ledger()); err != nil || after.counts[1] != before.counts[1] {
 				t.Errorf("stored of the revoked agency are %d bets and %v, before there were %d", after.counts[1], err, before.counts[1])

@@ -81,6 +81,7 @@ type tally struct {
 	refused    int // attempts to connect that found nobody
 	unsaid     int // draws without their line in the log: the central was killed after it was kept and before it was said
 	silent     int // draws that a restart made, without the line
+	renewals   int // certificates that the central has read while it ran
 }
 
 func newTally() tally { return tally{kills: map[string]int{}} }
@@ -99,6 +100,7 @@ func (a *tally) add(b tally) {
 	a.refused += b.refused
 	a.unsaid += b.unsaid
 	a.silent += b.silent
+	a.renewals += b.renewals
 }
 
 func (a tally) String() string {
@@ -106,8 +108,8 @@ func (a tally) String() string {
 	for _, key := range slices.Sorted(maps.Keys(a.kills)) {
 		kills = append(kills, fmt.Sprintf("%s %d", key, a.kills[key]))
 	}
-	return fmt.Sprintf("%d lotteries, %d kills (%s), %d recoveries of which %d cut a torn row (%d bytes), %d resumes, %d connections lost, %d attempts to connect in vain, %d draws whose line a kill took, %d that a restart made",
-		a.lotteries, a.total, strings.Join(kills, ", "), a.recoveries, a.torn, a.tornBytes, a.resumes, a.losses, a.refused, a.unsaid, a.silent)
+	return fmt.Sprintf("%d lotteries, %d kills (%s), %d recoveries of which %d cut a torn row (%d bytes), %d resumes, %d connections lost, %d attempts to connect in vain, %d draws whose line a kill took, %d that a restart made, %d renewed certificates",
+		a.lotteries, a.total, strings.Join(kills, ", "), a.recoveries, a.torn, a.tornBytes, a.resumes, a.losses, a.refused, a.unsaid, a.silent, a.renewals)
 }
 
 func newRound(t *testing.T, in *input, batch, window int) *round {
