@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 COMPOSE := docker compose -f docker-compose-dev.yaml
 STATICCHECK := go tool staticcheck
-SCRIPTS := generar-compose.sh validar-echo-server.sh deploy/local-images.sh .ci/run
+SCRIPTS := generar-compose.sh validar-echo-server.sh deploy/local-images.sh deploy/mount-certs.sh .ci/run
 
 .DEFAULT_GOAL := help
 
@@ -13,6 +13,12 @@ help: ## this list
 run: build ## a whole lottery on this machine, without containers (DATA=folder for other data)
 	go build -o bin/run ./cmd/run
 	@exec bin/run --bin bin --data "$(or $(DATA),.data)"
+
+.PHONY: tls
+tls: build ## the same over TLS, with certificates that are made for it in run/certs (DATA=folder for other data)
+	go build -o bin/ ./cmd/run ./cmd/certs
+	bin/certs --folder run/certs
+	@exec bin/run --bin bin --data "$(or $(DATA),.data)" --tls run/certs
 
 .PHONY: watch
 watch: build ## the same, slowly, and with the central's page to watch it: http://127.0.0.1:8080/ until Ctrl-C (ADMIN=host:port for another)

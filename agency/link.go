@@ -219,6 +219,9 @@ func (l *link) receive(forWhat wait) (codec.Frame, error) {
 				return codec.Frame{}, fmt.Errorf("the central broke the protocol: %w", err)
 			}
 			l.rest = rest
+			if ok && l.agency.config.TLS == nil && demandsTLS(frame) {
+				return codec.Frame{}, errSpeaksTLS(l.address)
+			}
 			if ok {
 				return frame, nil
 			}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+
+	"loteria/codec"
 )
 
 // TLSFiles are where what Config.TLS returns comes from. Errors name them; either
@@ -217,6 +219,12 @@ const (
 func errSpeaksTLS(address string) error {
 	return failed("connect", &unfitError{address: address,
 		text: "speaks TLS there, and this agency does not: give it --tls-ca, --tls-cert and --tls-key, or call the port without TLS"})
+}
+
+// demandsTLS reports whether an answer says, without TLS, that there is to be TLS.
+func demandsTLS(answer codec.Frame) bool {
+	var refusal codec.Error
+	return answer.Type == codec.TypeError && refusal.Decode(answer.Payload) == nil && refusal.Code == codec.TLSRequired
 }
 
 // isTLS reports whether the first bytes of an answer are TLS.

@@ -316,7 +316,11 @@ func TestCentralWithTLSOnly(t *testing.T) {
 			"an alert":           {{recordAlert, 3, 1, 0, 2, 2, 70}},
 			"an alert in pieces": {{recordAlert}, {3, 3, 0, 2}, {2, 10}},
 			"a handshake":        {{recordHandshake, 3, 3, 0, 1, 0}},
+			"a frame":            {frame(tError, text(""), text(""), text("tls_required"))},
 		} {
+			if mode == ModeEcho && name == "a frame" {
+				continue // a line is answered with none
+			}
 			t.Run(string(mode)+" "+name, func(t *testing.T) {
 				c := &tlsCentral{}
 				c.address = serve(t, func(_ int, p *peer) {

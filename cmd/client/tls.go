@@ -65,7 +65,7 @@ func (c *credentials) again() error {
 	return err
 }
 
-const certificateAction = "tls_certificate"
+const readAction = "read_certificates" // as a central has it
 
 // report logs what was read, and has what is wrong later logged, too.
 func (c *credentials) report(log zerolog.Logger) {
@@ -74,7 +74,7 @@ func (c *credentials) report(log zerolog.Logger) {
 	}
 	c.log = log
 	line := func(e *zerolog.Event, result string) *zerolog.Event {
-		return e.Str("action", certificateAction).Str("result", result).Int("client_id", c.id)
+		return e.Str("action", readAction).Str("result", result).Int("client_id", c.id)
 	}
 	line(log.Info(), "success").Str("file", c.of.files.Certificate).
 		Time("expires", c.last.Certificates[0].Leaf.NotAfter.UTC()).Send()
@@ -93,7 +93,7 @@ func (c *credentials) config() (*tls.Config, error) {
 		c.told = ""
 	} else if c.told != err.Error() {
 		c.told = err.Error()
-		c.log.Warn().Str("action", certificateAction).Str("result", "in_progress").Int("client_id", c.id).
+		c.log.Warn().Str("action", readAction).Str("result", "in_progress").Int("client_id", c.id).
 			Str("reason", c.told+"; what was read before is used").Send()
 	}
 	return c.last, nil

@@ -204,8 +204,8 @@ func TestRunOverTLS(t *testing.T) {
 		t.Errorf("exit code %d, %q on standard error", code, stderr)
 	}
 	for _, want := range []string{
-		"INFO action: tls_certificate | result: success | client_id: 1 | file: " + f.path("agency-1.pem") + " | expires: " + time.Now().UTC().Add(certs.AgencyLife).Format("2006-01"),
-		"WARNING action: tls_certificate | result: in_progress | client_id: 1 | reason: " + f.path("agency-1-key.pem") + " can be read by every user of this machine (mode 0644)",
+		"INFO action: read_certificates | result: success | client_id: 1 | file: " + f.path("agency-1.pem") + " | expires: " + time.Now().UTC().Add(certs.AgencyLife).Format("2006-01"),
+		"WARNING action: read_certificates | result: in_progress | client_id: 1 | reason: " + f.path("agency-1-key.pem") + " can be read by every user of this machine (mode 0644)",
 		"INFO action: consulta_ganadores | result: success | cant_ganadores: 1",
 	} {
 		if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, want) }) {

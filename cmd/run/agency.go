@@ -25,7 +25,7 @@ func newAgency(opts options, bin, data, address string, id int) *agency {
 		who:     agencyName(id),
 		path:    bin,
 		logName: fmt.Sprintf("agency-%d.log", id),
-		args: []string{
+		args: append(opts.tls.agency(id),
 			"--id", strconv.Itoa(id),
 			"--server-address", address,
 			"--data-dir", data,
@@ -35,7 +35,7 @@ func newAgency(opts options, bin, data, address string, id int) *agency {
 			"--log-format", "text",
 			"--mode", "batch",
 			"--loop-period", opts.period.String(),
-		},
+		),
 	}}
 	a.read = a.hear
 	a.judge = a.incomplete

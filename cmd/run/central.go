@@ -40,8 +40,7 @@ func makeCentral(opts options, bin, name string, args ...string) *central {
 		who:     name,
 		path:    bin,
 		logName: strings.ReplaceAll(name, " ", "-") + ".log",
-		args: append(args,
-			"--bind", "127.0.0.1", "--port", "0",
+		args: append(append(args, opts.tls.central()...),
 			"--expected-agencies", strconv.Itoa(opts.agencies),
 			"--log-level", opts.logLevel,
 			// The environment may change the rest, but not what the run reads.

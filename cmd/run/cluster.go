@@ -130,19 +130,19 @@ type question struct {
 	answered  bool
 }
 
-func newQuestion(program, address string, agency, central int) *question {
+func newQuestion(opts options, program, address string, agency, central int) *question {
 	q := &question{process: process{
 		who:     agencyName(agency),
 		path:    program,
 		logName: fmt.Sprintf("winners-%d-of-central-%d.log", agency, central),
-		args: []string{
+		args: append(opts.tls.agency(agency),
 			"--id", fmt.Sprint(agency),
 			"--server-address", address,
 			"--mode", "winners",
 			"--winners",
 			"--log-level", "INFO",
 			"--log-format", "text",
-		},
+		),
 	}}
 	q.read = q.hear
 	q.judge = func() string {
@@ -177,7 +177,7 @@ func (r *round) askAll(deadline time.Time) error {
 	for i, c := range r.centrals {
 		var asked []*question
 		for _, a := range r.agencies {
-			q := newQuestion(r.client, c.address, a.id, i+1)
+			q := newQuestion(r.opts, r.client, c.address, a.id, i+1)
 			if err := q.start(r.dir, r.events); err != nil {
 				return err
 			}

@@ -47,6 +47,7 @@ type options struct {
 	period   time.Duration // between two batches of an agency, 0 to maxPeriod
 	admin    string        // the central's --admin
 	stay     bool          // the centrals stay up after the draw
+	tls      credentials   // everything goes over TLS
 	cluster  string        // configuration of the NATS servers; empty is one central with a folder
 
 	grace time.Duration // between SIGTERM and SIGKILL
@@ -101,6 +102,7 @@ func parse(args []string) (opts options, help string, err error) {
 	flags.DurationVar(&opts.period, "loop-period", 0, "pause of each agency between two batches, so that there is something to watch")
 	flags.StringVar(&opts.admin, "admin", "", "host:port of the central's admin server; empty is none")
 	flags.StringVar(&opts.cluster, "cluster", "", "configuration for three NATS servers (deploy/nats/nats.conf) that keep the bets for two centrals; empty is one central with a folder")
+	flags.StringVar((*string)(&opts.tls), "tls", "", "folder with the certificates that go run ./cmd/certs makes: everything goes over TLS; empty is nothing")
 	flags.BoolVar(&opts.stay, "stay", false, "the central stays up after the draw, until Ctrl-C or SIGTERM, which is then a normal end")
 
 	switch err := flags.Parse(args); {

@@ -91,6 +91,13 @@ func play(opts options, screen *screen, signals <-chan os.Signal) error {
 	if r.data, err = dataFolder(opts.data); err != nil {
 		return err
 	}
+	if opts.tls != "" {
+		folder, err := filepath.Abs(string(opts.tls))
+		if err != nil {
+			return err
+		}
+		r.opts.tls = credentials(folder)
+	}
 	if r.dir, err = newFolder(time.Now()); err != nil {
 		return err
 	}

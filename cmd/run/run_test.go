@@ -123,6 +123,32 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// Over TLS each is given its own certificate, and the central no other port.
+func TestRunOverTLS(t *testing.T) {
+	stage(t)
+	if err := os.Mkdir("certs", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"central", "agency-1", "agency-2"}
+	for _, name := range append(names, "authority") {
+		for _, file := range []string{name + ".pem", name + "-key.pem"} {
+			if err := os.WriteFile(filepath.Join("certs", file), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	if code := run(append(stubArgs, "--tls", "certs"), &stdout, &stderr, nil); code != exitOK {
+		t.Fatalf("exit code %d, want %d; stderr: %s; the screen:\n%s", code, exitOK, &stderr, &stdout)
+	}
+	for _, name := range names {
+		log, err := os.ReadFile(filepath.Join(folder(t), name+".log"))
+		if want := "certs/" + name + ".pem\n"; err != nil || !strings.Contains(string(log), want) {
+			t.Errorf("%s has no certificate %s: %v\n%s", name, want, err, log)
+		}
+	}
+}
+
 // hasRow looks for a line with these words; "" is any word.
 func hasRow(screen string, want []string) bool {
 	for line := range strings.Lines(screen) {

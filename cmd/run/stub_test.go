@@ -77,6 +77,9 @@ func stubServer() {
 	flags := pflag.NewFlagSet("server", pflag.ContinueOnError)
 	bind := flags.String("bind", "", "")
 	port := flags.String("port", "", "")
+	secured := stubCredentials(flags)
+	flags.StringVar(bind, "tls-bind", "", "")
+	flags.StringVar(&secured.port, "tls-port", "", "")
 	dir := flags.String("storage-dir", "", "")
 	expected := flags.Int("expected-agencies", 0, "")
 	admin := flags.String("admin", "none", "")
@@ -100,10 +103,14 @@ func stubServer() {
 		}
 		die(3, "panic: nothing works\x1b[31m today")
 	}
+	if *port == "off" {
+		*port = secured.port
+	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(*bind, *port))
 	if err != nil {
 		die(1, "%v", err)
 	}
+	secured.check("central")
 	logLine("action: config | result: success | admin: %s", *admin)
 	switch {
 	case *admin == "127.0.0.1:1":
@@ -184,6 +191,7 @@ func stubClient() {
 	id := flags.String("id", "", "")
 	mode := flags.String("mode", "", "")
 	address := flags.String("server-address", "", "")
+	secured := stubCredentials(flags)
 	data := flags.String("data-dir", "", "")
 	batch := flags.Int("batch-max-amount", 0, "")
 	period := flags.Duration("loop-period", -1, "")
@@ -202,6 +210,7 @@ func stubClient() {
 	case misbehave(who, "hangs"):
 		select {}
 	}
+	secured.check("agency-" + *id)
 	logLine("action: config | result: success | client_id: %s | loop_period: %s", *id, period)
 	first, _, _ := strings.Cut(*address, ",")
 	conn, err := net.Dial("tcp", first)
@@ -249,4 +258,30 @@ func stubClient() {
 	}
 	logLine("action: consulta_ganadores | result: success | cant_ganadores: %s", strings.TrimSpace(answer))
 	os.Exit(0)
+}
+
+// stubTLS is what a program is given of TLS, which the stubs do not speak.
+type stubTLS struct{ port, authority, certificate, key string }
+
+func stubCredentials(flags *pflag.FlagSet) *stubTLS {
+	var given stubTLS
+	flags.StringVar(&given.authority, "tls-ca", "", "")
+	flags.StringVar(&given.authority, "tls-client-ca", "", "")
+	flags.StringVar(&given.certificate, "tls-cert", "", "")
+	flags.StringVar(&given.key, "tls-key", "", "")
+	return &given
+}
+
+// check ends the program unless it was given nothing, or whole paths of its own
+// files, which are there.
+func (s *stubTLS) check(name string) {
+	if s.authority+s.certificate+s.key == "" {
+		return
+	}
+	for path, want := range map[string]string{s.authority: "authority.pem", s.certificate: name + ".pem", s.key: name + "-key.pem"} {
+		if _, err := os.Stat(path); err != nil || !filepath.IsAbs(path) || filepath.Base(path) != want {
+			die(1, "%s has %q, expected %s: %v", name, path, want, err)
+		}
+	}
+	logLine("action: read_certificates | result: success | file: %s", s.certificate)
 }

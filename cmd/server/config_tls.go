@@ -115,6 +115,12 @@ func checkTLSSettings(s *settings.Set, c *config) error {
 		return s.Require("TLS_PORT is "+strconv.Itoa(c.tls.port)+", where the central and the agencies prove who they are",
 			"TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA")
 	}
+	if !s.Given("ADMIN_TLS") {
+		for _, key := range []string{"TLS_CERT", "TLS_KEY"} {
+			s.Ignore(key, "is for a port of TLS: TLS_PORT is off, and ADMIN_TLS is not set")
+		}
+		c.tls.certificate, c.tls.key = "", ""
+	}
 	for _, key := range []string{"TLS_BIND_ADDRESS", "TLS_CLIENT_CA", "TLS_REVOKED", "TLS_HANDSHAKE_TIMEOUT", "TLS_MAX_HANDSHAKES"} {
 		s.Ignore(key, "is for the port of TLS, and TLS_PORT is off")
 	}

@@ -47,7 +47,7 @@ func TestTLSNeedsItsFiles(t *testing.T) {
 		"only a key":          {[]string{"--tls-key=k.pem"}, "TLS_CERT: is not set, but TLS_KEY is given"},
 		"without client CA":   {append([]string{"--tls-port=0"}, tlsFiles[:2]...), "TLS_CLIENT_CA: is not set, but TLS_PORT is 0"},
 		"contents":            {[]string{"--tls-port=0", "--tls-cert=c.pem", "--tls-client-ca=a.pem", "--tls-key=-----BEGIN PRIVATE KEY-----\nMIGH"}, "TLS_KEY: has what such a file holds"},
-		"for the admin port":  {tlsFiles[:2], ""},
+		"for no port":         {tlsFiles[:2], ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFolder(t, "")
@@ -68,12 +68,18 @@ func TestTLSNeedsItsFiles(t *testing.T) {
 func TestTLSSettingsWithoutItsPort(t *testing.T) {
 	inFolder(t, "")
 	c, err := loadConfig(append([]string{"--tls-revoked=r.txt", "--tls-bind=::1"}, tlsFiles...), nil)
-	if err != nil || c.tls.clientCA != "" || c.tls.revoked != "" {
+	if err != nil || c.tls.certificate != "" || c.tls.key != "" || c.tls.clientCA != "" || c.tls.revoked != "" {
 		t.Errorf("%+v, %v", c.tls, err)
 	}
-	for _, key := range []string{"TLS_CLIENT_CA", "TLS_REVOKED", "TLS_BIND_ADDRESS"} {
-		if !slices.ContainsFunc(c.warnings, func(w string) bool { return strings.Contains(w, key+" is for the port of TLS, and TLS_PORT is off") }) {
-			t.Errorf("no warning has %s: %q", key, c.warnings)
+	for _, want := range []string{
+		"TLS_CLIENT_CA is for the port of TLS, and TLS_PORT is off",
+		"TLS_REVOKED is for the port of TLS, and TLS_PORT is off",
+		"TLS_BIND_ADDRESS is for the port of TLS, and TLS_PORT is off",
+		"TLS_CERT is for a port of TLS: TLS_PORT is off, and ADMIN_TLS is not set",
+		"TLS_KEY is for a port of TLS: TLS_PORT is off, and ADMIN_TLS is not set",
+	} {
+		if !slices.ContainsFunc(c.warnings, func(warning string) bool { return strings.Contains(warning, want) }) {
+			t.Errorf("no warning says that %s: %q", want, c.warnings)
 		}
 	}
 }

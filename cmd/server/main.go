@@ -156,10 +156,7 @@ func serve(ctx context.Context, c config, asked <-chan os.Signal, log, loopLog z
 		}
 	})
 	watching.Go(func() { announce(ctx, server, shown, log) })
-	renewer := renewer{store: certificates, now: time.Now, log: log}
-	if again, ok := any(server).(identifier); ok {
-		renewer.identifier = again
-	}
+	renewer := renewer{store: certificates, identifier: server, now: time.Now, log: log}
 	watching.Go(func() { renewer.run(ctx, asked) })
 	err = server.Run(ctx)
 	cancel()

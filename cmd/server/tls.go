@@ -120,7 +120,7 @@ func (r *renewer) reload(asked bool) {
 	r.problem, r.said = "", false
 	status := r.store.Status()
 	isOther := status.Version != before.Version
-	if isOther && r.identifier != nil {
+	if isOther {
 		r.identifier.IdentifyAgain()
 	}
 	if isOther || hadProblem || asked {

@@ -186,6 +186,11 @@ func readPair(certificate, key string) (pair tls.Certificate, err error) {
 	}
 	leaf := chain[0]
 	if !isKeyOf(private, leaf) {
+		for i, other := range chain[1:] {
+			if isKeyOf(private, other) {
+				return pair, fmt.Errorf("%s has the certificate of %s as number %d, expected it first, and those of authorities behind it", certificate, key, i+2)
+			}
+		}
 		return pair, fmt.Errorf("%s and %s: %w", certificate, key, ErrOtherKey)
 	}
 	pair.PrivateKey, pair.Leaf = private, leaf

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -176,6 +177,14 @@ func TestFilesOfNoUse(t *testing.T) {
 			write(l.t, l.files.Key, l.central(time.Time{}, time.Time{}).Key)
 			return l.files.Key
 		}, "the key is of another certificate"},
+		"in the wrong order": {func(l *lottery) string {
+			own, err := os.ReadFile(l.files.Certificate)
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			write(l.t, l.files.Certificate, slices.Concat(l.Authority.Certificate, own))
+			return l.files.Certificate
+		}, "central-key.pem as number 2, expected it first"},
 		"certificate of an agency": {func(l *lottery) string {
 			pair, err := l.Agency(7, time.Time{}, time.Time{})
 			if err != nil {
@@ -599,6 +608,82 @@ func TestIdentify(t *testing.T) {
 	}
 	if _, err := shake(t, store.Config(), &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{certificate}}); err == nil {
 		t.Error("the central's own certificate is taken for an agency's")
+	}
+}
+
+// between is an authority that another one has made, as companies have them.
+func between(t *testing.T, root *Authority) *Authority {
+	t.Helper()
+	key, text, err := NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := sign(&x509.Certificate{
+		Subject: pkix.Name{CommonName: "between"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}, root.certificate, key.Public(), root.signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority, err := ParseAuthority(Pair{certificate, text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authority
+}
+
+// An authority may have others issue for it: both sides show what is between.
+func TestAuthorityBetween(t *testing.T) {
+	key, text, err := NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		Subject: pkix.Name{CommonName: "root"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	certificate, err := sign(template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := ParseAuthority(Pair{certificate, text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLottery(t)
+	issuer := between(t, root)
+	pair, err := issuer.Central([]string{"localhost"}, time.Time{}, time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair.Certificate = append(pair.Certificate, issuer.Certificate...)
+	l.put(pair)
+	write(t, l.files.Authorities, root.Certificate)
+	store := l.open()
+
+	if pair, err = issuer.Agency(7, time.Time{}, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	pair.Certificate = append(pair.Certificate, issuer.Certificate...)
+	own, err := tls.X509KeyPair(pair.Certificate, pair.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(root.X509())
+	state, err := shake(t, store.Config(), &tls.Config{RootCAs: roots, ServerName: "localhost", Certificates: []tls.Certificate{own}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if agency, err := store.Identify(state); agency != 7 || err != nil {
+		t.Errorf("agency %d, %v", agency, err)
+	}
+	write(t, l.files.Revoked, []byte(SerialOf(issuer.X509())))
+	if err := store.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if agency, err := store.Identify(state); !errors.Is(err, errRevoked) {
+		t.Errorf("when who issued it is revoked: agency %d, %v", agency, err)
 	}
 }
 
