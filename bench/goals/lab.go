@@ -28,6 +28,8 @@ type lab struct {
 	news     io.Writer
 	rounds   int           // of what is repeated
 	duration time.Duration // of what is measured for a time
+	// connected is how many agencies are connected over TLS, for their memory.
+	connected int
 
 	stored string // folder of a contest with manyBets, once there is one
 }

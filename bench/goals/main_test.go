@@ -23,7 +23,7 @@ func TestGoals(t *testing.T) {
 		}
 	}
 	folder := t.TempDir()
-	goals := exec.Command(bin+"/goals", "--bin", bin, "--data", data, "--folder", folder, "--rounds", "1", "--duration", "50ms",
+	goals := exec.Command(bin+"/goals", "--bin", bin, "--data", data, "--folder", folder, "--rounds", "1", "--duration", "50ms", "--connected", "100",
 		"--only", "window,lockstep,alone,lottery,allocations,tls")
 	output, err := goals.Output()
 	if err != nil {
@@ -64,7 +64,7 @@ func TestFlat(t *testing.T) {
 }
 
 func TestArguments(t *testing.T) {
-	for args, code := range map[string]int{"--help": exitOK, "--rounds 0": exitUsage, "more": exitUsage, "--only nothing": exitUsage, "--bin nowhere --only lockstep": exitFailure} {
+	for args, code := range map[string]int{"--help": exitOK, "--rounds 0": exitUsage, "--connected 0": exitUsage, "more": exitUsage, "--only nothing": exitUsage, "--bin nowhere --only lockstep": exitFailure} {
 		var stdout, stderr bytes.Buffer
 		if got := run(t.Context(), append(strings.Fields(args), "--folder", t.TempDir()), &stdout, &stderr); got != code {
 			t.Errorf("%s: code %d, expected %d: %s", args, got, code, stderr.String())

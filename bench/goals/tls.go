@@ -12,10 +12,8 @@ import (
 	"loteria/internal/certs/certstest"
 )
 
-const (
-	tlsCrowd    = 5000 // agencies that are connected for their memory
-	mostOverTLS = 64   // agencies of a load
-)
+// mostOverTLS is how many agencies a load has at most.
+const mostOverTLS = 64
 
 // tlsLoads are compared over TLS and without it.
 var tlsLoads = []struct {
@@ -34,7 +32,7 @@ var tlsLoads = []struct {
 // reach without it: both are started alike, with both ports. What the agencies
 // encrypt costs the same processors.
 func overTLS(l *lab) (rows []row, err error) {
-	crowd, err := affordable(tlsCrowd)
+	crowd, err := affordable(l.connected)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +61,7 @@ type secured struct {
 	*lab
 	certificates *certstest.Folder
 	credentials  func(agency int) (*tls.Config, error)
-	crowd        int // agencies that can be connected, of tlsCrowd
+	crowd        int // agencies that are connected for their memory
 }
 
 // tlsSample is what one load has measured.
@@ -159,7 +157,7 @@ func (s *secured) withPorts(folder string, agencies int, do func(c *process.Serv
 func (s *secured) connected() (row, error) {
 	const goal = 60e3
 	grown := [2][]int{} // bytes for each, without and over TLS
-	err := s.repeat(fmt.Sprintf("%d agencies connected over TLS and without", s.crowd), func() error {
+	err := s.repeat(fmt.Sprintf("%d agencies connected over TLS and without it", s.crowd), func() error {
 		for over := range grown {
 			each, err := s.memoryOfEach(over == 1)
 			if err != nil {
