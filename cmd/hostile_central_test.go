@@ -175,6 +175,7 @@ var hostileLines = func() map[string]*regexp.Regexp {
 		"consulta_ganadores fail":    refused,
 		"await_agency in_progress":   ` \| agency: \d+ \| bets: \d+ \| silent_for: ANY \| since: ANY`,
 		"sorteo success":             ``,
+		"acta success":               ` \| file: ANY \| sha256: [0-9a-f]{64} \| signed: (?:true|false)`,
 		"gnet success":               ` \| message: ANY`,
 		"gnet in_progress":           ` \| message: ANY`,
 		"gnet fail":                  ` \| message: ANY`,
