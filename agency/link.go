@@ -122,10 +122,7 @@ func (a *agency) call(ctx context.Context, address string) (net.Conn, error) {
 		return conn, err
 	}
 	secured, err := a.secure(ctx, address, conn, config)
-	if isUnfit(err) {
-		err = failed("connect", err)
-	}
-	if err != nil {
+	if err != nil { // not a nil *tls.Conn in a net.Conn
 		return nil, err
 	}
 	return secured, nil
@@ -167,7 +164,7 @@ func (a *agency) newLink(ctx context.Context, address string, conn net.Conn) *li
 // abort ends the connection under whoever writes to it, without a word.
 func (l *link) abort() {
 	conn := l.conn
-	if secured, isTLS := conn.(*tls.Conn); isTLS {
+	if secured, ok := conn.(*tls.Conn); ok {
 		conn = secured.NetConn()
 	}
 	_ = conn.Close()
@@ -198,7 +195,7 @@ func (l *link) send(frames []byte) error {
 // *failure when the central has refused it for good.
 func (l *link) lost(err error) error {
 	if unfit := l.agency.unfit(l.address, err); unfit != nil {
-		return failed("connect", unfit)
+		return unfit
 	}
 	return &lostError{l.address, err}
 }

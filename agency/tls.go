@@ -51,7 +51,7 @@ func (a *agency) leave(err error) bool {
 }
 
 // secure does the handshake on a connection to the address. When it returns an
-// error, the connection is closed. The error is an *unfitError when another call
+// error, the connection is closed. The error is that of unfit when another call
 // would end in the same way.
 func (a *agency) secure(ctx context.Context, address string, conn net.Conn, config *tls.Config) (*tls.Conn, error) {
 	config = config.Clone()
@@ -82,7 +82,7 @@ func (a *agency) secure(ctx context.Context, address string, conn net.Conn, conf
 	return nil, fmt.Errorf("the TLS handshake: %w", err)
 }
 
-// unfit returns the error for an address at which a handshake, or the first
+// unfit returns the *failure for an address at which a handshake, or the first
 // read after it, has ended with err, or nil when the next call may do better. A
 // central that stops or starts ends no handshake in one of these ways.
 func (a *agency) unfit(address string, err error) error {
@@ -90,13 +90,15 @@ func (a *agency) unfit(address string, err error) error {
 	if text == "" {
 		text = a.distrusted(err)
 	}
-	if text == "" && (errors.As(err, new(tls.RecordHeaderError)) || errors.Is(err, errEchoed)) {
+	// Only what comes first has the connection in its error; rubbish later is an accident.
+	header := tls.RecordHeaderError{}
+	if text == "" && (errors.As(err, &header) && header.Conn != nil || errors.Is(err, errEchoed)) {
 		text = "speaks no TLS: call its TLS port, or leave out --tls-ca, --tls-cert and --tls-key"
 	}
 	if text == "" {
 		return nil
 	}
-	return &unfitError{address, text, err}
+	return failed("connect", &unfitError{address, text, err})
 }
 
 // distrust says why the agency does not trust the central, or "".

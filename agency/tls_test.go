@@ -357,6 +357,11 @@ func TestHandshakeThatPasses(t *testing.T) {
 			_ = tls.Server(conn, good).Handshake()
 			_ = conn.(*net.TCPConn).SetLinger(0)
 		},
+		"rubbish once it stands": func(conn net.Conn) {
+			secured := tls.Server(conn, good)
+			_, _ = secured.Read(make([]byte, 100))
+			_, _ = conn.Write([]byte("HTTP/1.1 502 Bad Gateway\r\n\r\n"))
+		},
 		"closed on RESUME": func(conn net.Conn) {
 			secured := tls.Server(conn, good)
 			_, _ = secured.Read(make([]byte, 100))

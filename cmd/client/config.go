@@ -157,7 +157,7 @@ func table(c *config) *settings.Set {
 
 	settings.Add(s, &c.needResume, settings.Setting{
 		Key: "batch.requireResume", Flag: "require-resume", Env: "CLI_BATCH_REQUIRERESUME", Default: "false",
-		About: "send nothing to a central that does not answer RESUME: for agencies behind what closes connections by itself; the default is true with several addresses",
+		About: "send nothing to a central that does not answer RESUME: for agencies behind what closes connections by itself; the default is true with several addresses, and over TLS it is always so",
 	}, settings.Bool())
 
 	settings.Add(s, &c.retryPeriod, settings.Setting{
@@ -174,7 +174,7 @@ func table(c *config) *settings.Set {
 	}, settings.Int(0, 100_000))
 	settings.Add(s, &c.connectTimeout, settings.Setting{
 		Key: "connect.timeout", Flag: "connect-timeout", Env: "CLI_CONNECT_TIMEOUT", Default: "5s",
-		About: "most time for one attempt to connect to an address",
+		About: "most time for one attempt to connect to an address, and as much for the handshake of TLS",
 	}, settings.Duration(time.Millisecond, time.Hour))
 
 	addTLSSettings(s, &c.tls)

@@ -55,11 +55,57 @@ func TestSystemd(t *testing.T) {
 	h.awaitShown("1 active", "NRestarts", "ActiveState")
 	h.awaitReady("the draw is done")
 
+	h.overTLS()
+
 	// What no start makes better is not started again.
 	h.sh("echo EXPECTED_AGENCIES=0 >>/etc/loteria/loteria.env; ! systemctl restart loteria")
 	if ended := h.show("ActiveState", "ExecMainStatus"); ended != "failed 2" {
 		t.Errorf("with a bad configuration the service is %s", ended)
 	}
+}
+
+// overTLS has the service take another lottery, on its port of TLS alone: in its
+// sandbox it reads the certificates that the file of its settings has it given, and
+// reads them again.
+func (h host) overTLS() {
+	h.Helper()
+	h.run("go", "run", "./cmd/certs", "--central-name", "127.0.0.1")
+	h.sh(h.commentedCommands())
+	h.sh(`sed -i -E 's/^#(TLS_(CERT|KEY|CLIENT_CA)=)/\1/' /etc/loteria/loteria.env
+		printf '%s\n' CONTEST=tls SERVER_PORT=off TLS_PORT=12346 >>/etc/loteria/loteria.env
+		systemctl restart loteria`)
+	h.awaitReady("taking bets")
+	h.run("go", "run", "./cmd/certs", "--renew", "central")
+	h.sh(h.commentedCommands() + `
+		systemctl kill --signal USR1 loteria`)
+	h.sh(`for id in 1 2 3 4 5; do bin/client --id $id --server-address 127.0.0.1:12346 --data-dir .data \
+			--tls-ca certs/authority.pem --tls-cert certs/agency-$id.pem --tls-key certs/agency-$id-key.pem >/tmp/tls-$id.log & done; wait
+		test $(cat /tmp/tls-*.log | grep -c 'action: consulta_ganadores | result: success') = 5`)
+	h.awaitReady("the draw is done")
+	if log := h.sh("journalctl --unit loteria --no-pager --output cat"); !strings.Contains(log, "action: reload_certificates | result: success") {
+		h.Errorf("the central's certificate was renewed, and the journal has\n%s", log)
+	}
+	h.sh("sed -i -E '/^(TLS_|SERVER_PORT=|CONTEST=)/d' /etc/loteria/loteria.env")
+}
+
+// commentedCommands are those with which the file of the service's settings has
+// certificates put in their place.
+func (h host) commentedCommands() string {
+	h.Helper()
+	content, err := os.ReadFile(filepath.Join(root, "deploy", "systemd", "loteria.env"))
+	if err != nil {
+		h.Fatal(err)
+	}
+	var commands []string
+	for line := range strings.Lines(string(content)) {
+		if command, isOne := strings.CutPrefix(strings.TrimSpace(line), "#   "); isOne {
+			commands = append(commands, command)
+		}
+	}
+	if len(commands) != 2 {
+		h.Fatalf("the settings' file has %d commands that put certificates in their place: %q", len(commands), commands)
+	}
+	return strings.Join(commands, "\n")
 }
 
 // bootSystemd runs systemd in a container. Where no container can have one, the

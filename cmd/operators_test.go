@@ -1,0 +1,242 @@
+//go:build linux
+
+package cmd_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// operatorsWay is the section of the operators' page on TLS: its commands, and
+// what the programs are said to say.
+type operatorsWay struct {
+	commands []string // blocks, in their order
+	says     []string // in the tables, without code marks
+}
+
+func readOperatorsWay(t *testing.T) (way operatorsWay) {
+	t.Helper()
+	page, err := os.ReadFile("../docs/operators.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(page), "\n## Over TLS\n")
+	section, _, ends := strings.Cut(section, "\n### Over TLS in containers\n")
+	if !found || !ends {
+		t.Fatal("the operators' page has no section on TLS")
+	}
+	block := ""
+	for line := range strings.Lines(section) {
+		if text, isCommand := strings.CutPrefix(line, "    "); isCommand {
+			block += text
+			continue
+		}
+		if block != "" {
+			way.commands, block = append(way.commands, block), ""
+		}
+		if cell := regexp.MustCompile("^\\| `([^`]+)`").FindStringSubmatch(line); cell != nil {
+			way.says = append(way.says, strings.ReplaceAll(cell[1], `\|`, "|"))
+		}
+	}
+	return way
+}
+
+// said reports whether a text has the parts of what the page quotes, which are
+// separated by "…", in their order.
+func said(text, quoted string) bool {
+	for part := range strings.SplitSeq(quoted, "…") {
+		_, after, found := strings.Cut(text, strings.TrimSpace(part))
+		if !found {
+			return false
+		}
+		text = after
+	}
+	return true
+}
+
+// newcomer follows the page in a folder of its own.
+type newcomer struct {
+	t        *testing.T
+	folder   string
+	port     string
+	central  hearer
+	agencies string // what they have said
+}
+
+// hearer takes in what a program says.
+type hearer struct {
+	mu   sync.Mutex
+	text []byte
+	more chan struct{} // has an element after something was said
+}
+
+// Write implements io.Writer.
+func (h *hearer) Write(text []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.text = append(h.text, text...)
+	select {
+	case h.more <- struct{}{}:
+	default:
+	}
+	return len(text), nil
+}
+
+// String returns what was said until now.
+func (h *hearer) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return string(h.text)
+}
+
+// wayLimit ends what hangs.
+const wayLimit = 3 * time.Minute
+
+// order is a command of the page as it is run here: with a port that is free, and
+// no page of the central.
+func (n *newcomer) order(command string) *exec.Cmd {
+	bash := exec.Command("bash", "-c", strings.ReplaceAll(command, "12346", n.port))
+	bash.Dir = n.folder
+	bash.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "ADMIN_ADDRESS=off", "BIND_ADDRESS=127.0.0.1",
+		"GORACE=atexit_sleep_ms=0", "CLI_CONNECT_LIMIT=20"}
+	bash.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return bash
+}
+
+// run runs a command to its end, and returns what it says.
+func (n *newcomer) run(command string, wantCode int) string {
+	n.t.Helper()
+	bash := n.order(command)
+	timer := time.AfterFunc(wayLimit, func() { _ = syscall.Kill(-bash.Process.Pid, syscall.SIGKILL) })
+	defer timer.Stop()
+	output, err := bash.CombinedOutput()
+	if code := bash.ProcessState.ExitCode(); code != wantCode {
+		n.t.Fatalf("%s\nends with %v, expected exit code %d:\n%s\nthe central:\n%s", command, err, wantCode, output, &n.central)
+	}
+	n.agencies += string(output)
+	return string(output)
+}
+
+// await waits until the central has said something so many times.
+func (n *newcomer) await(says string, times int) {
+	n.t.Helper()
+	for limit := time.After(wayLimit); strings.Count(n.central.String(), says) < times; {
+		select {
+		case <-n.central.more:
+		case <-limit:
+			n.t.Fatalf("the central does not say %q %d times:\n%s", says, times, &n.central)
+		}
+	}
+}
+
+// A new user who does what the operators' page says has a lottery over TLS.
+func TestOperatorsWayToTLS(t *testing.T) {
+	programs(t)
+	way := readOperatorsWay(t)
+	if len(way.commands) != 5 {
+		t.Fatalf("the section has %d blocks of commands, expected 5: %q", len(way.commands), way.commands)
+	}
+	certificates, central, agencies, renew, revoke := way.commands[0], way.commands[1], way.commands[2], way.commands[3], way.commands[4]
+
+	data, err := filepath.Abs("../.data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &newcomer{t: t, folder: t.TempDir(), central: hearer{more: make(chan struct{}, 1)}}
+	_, n.port, _ = net.SplitHostPort(freeAddress(t))
+	for name, target := range map[string]string{"bin": binFolder, ".data": data} {
+		if err := os.Symlink(target, filepath.Join(n.folder, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The programs are there, as the tests have built them; but not this one.
+	build, certificates, found := strings.Cut(certificates, "\n")
+	if !found || build != "make build && go build -o bin/ ./cmd/certs" {
+		t.Fatalf("the programs are built with %q", build)
+	}
+	if output, err := exec.Command("go", "build", "-o", binFolder+"/", "./certs").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	n.run(certificates, 0)
+
+	server := n.order(central)
+	server.Stdout, server.Stderr = &n.central, &n.central
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stop := func(signal syscall.Signal) { _ = syscall.Kill(-server.Process.Pid, signal) }
+	defer stop(syscall.SIGKILL)
+	n.await("action: listen | result: success | address: 127.0.0.1:"+n.port+" | tls: true", 1)
+
+	told := n.run(agencies, 0)
+	for id, count := range winners {
+		if n := strings.Count(told, fmt.Sprintf("client_id: %d | total: ", id)); n != 1 {
+			t.Errorf("agency %d has finished %d times", id, n)
+		}
+		if n := strings.Count(told, fmt.Sprintf("consulta_ganadores | result: success | cant_ganadores: %d\n", count)); n == 0 {
+			t.Errorf("nobody is told of %d winners", count)
+		}
+	}
+	if strings.Contains(told, "result: fail") {
+		t.Errorf("an agency has failed:\n%s", told)
+	}
+
+	// One agency alone asks for its winners.
+	ask := func(id int, more string) string {
+		command := strings.NewReplacer("for id in 1 2 3 4 5; do", fmt.Sprintf("id=%d", id), "&\ndone; wait", "--mode winners "+more).Replace(agencies)
+		if command == agencies || strings.Contains(command, "wait") {
+			t.Fatalf("the agencies are not started as this test knows: %s", agencies)
+		}
+		return command
+	}
+	n.run(renew, 0)
+	n.await("action: reload_certificates | result: success", 1)
+	n.run(ask(3, ""), 0)
+	n.run(revoke, 0)
+	n.await("action: reload_certificates | result: success", 2)
+	n.run(ask(3, ""), 1)
+	n.run(ask(2, ""), 0)
+
+	// What goes wrong, as the tables have it.
+	n.run("bin/certs --folder other --central-name localhost", 0)
+	n.run(ask(2, "--tls-ca= --tls-cert= --tls-key="), 1)
+	n.run(ask(2, "--tls-ca other/authority.pem"), 1)
+	n.run(ask(2, "--tls-cert other/agency-2.pem --tls-key other/agency-2-key.pem"), 1)
+	n.run(ask(2, "--server-address 127.0.0.1:12346"), 1)
+	n.run(ask(2, "--tls-cert certs/agency-3.pem --tls-key certs/agency-3-key.pem"), 2)
+	n.run("chmod 644 certs/agency-2-key.pem; "+ask(2, ""), 0)
+	n.run("echo nonsense >>certs/revoked.txt", 0)
+	stop(syscall.SIGUSR1)
+	n.await("action: reload_certificates | result: fail", 1)
+	stop(syscall.SIGTERM)
+	if err := server.Wait(); err != nil {
+		t.Errorf("the central ends with %v", err)
+	}
+	all := n.agencies + n.central.String()
+	untried := []string{
+		"the central … speaks no TLS", "has a certificate that is not valid now", "which is not valid now by its clock", // see package agency
+		"the handshake is not done after 10s", // see package reactor
+	}
+	for _, quoted := range way.says {
+		isUntried := false
+		for _, part := range untried {
+			isUntried = isUntried || strings.Contains(quoted, part)
+		}
+		if !isUntried && !said(all, quoted) {
+			t.Errorf("nobody says %q", quoted)
+		}
+	}
+	if t.Failed() {
+		bets := regexp.MustCompile(`(?m)^.*(apuesta_recibida|batch_processed) \| result: success.*\n`)
+		t.Logf("without the bets, the agencies and the central:\n%s", bets.ReplaceAllString(all, ""))
+	}
+}
