@@ -22,8 +22,9 @@ import (
 // storm of them leaves processors to the event loops.
 
 const (
-	// handshakeGrace is for how long nobody is closed to make room for another
-	// handshake: longer than an honest one waits for its peer.
+	// handshakeGrace is for how long in all the server waits for a peer before that
+	// is closed to make room for another: an honest one needs a round trip. What the
+	// server itself takes does not count.
 	handshakeGrace = 250 * time.Millisecond
 	// handshakePause is between looks whether there is room for one more.
 	handshakePause = 10 * time.Millisecond
@@ -61,19 +62,21 @@ func newHandshakes(config *TLS) *handshakes {
 
 // handshake is one connection until its peer has proved who it is.
 type handshake struct {
-	set   *handshakes
-	conn  net.Conn
-	begun time.Time
-	waits atomic.Bool // for its peer
+	set    *handshakes
+	conn   net.Conn
+	begun  time.Time
+	since  atomic.Int64 // when it began to wait for its peer, in nanoseconds after begun; 0 while it does not
+	waited atomic.Int64 // nanoseconds, before that
 
 	// Under the lock of its set.
 	done  bool  // and the connection goes on
 	cause error // why the server has closed it
 }
 
-// begin adds a handshake. When there are too many, the one of those that wait for
-// their peer that has taken longest is closed, if it has had its grace; until then
-// whoever accepts waits, and so do peers in the backlog. It returns nil at a stop.
+// begin adds a handshake. When there are too many, the one is closed that has
+// taken longest of those that wait for their peer and have had their grace. Until
+// there is one, whoever accepts waits, and so do peers in the backlog. It returns
+// nil at a stop.
 func (h *handshakes) begin(conn net.Conn) *handshake {
 	one := &handshake{set: h, conn: conn, begun: time.Now()}
 	for !h.add(one) {
@@ -96,8 +99,8 @@ func (h *handshakes) add(one *handshake) bool {
 		return false
 	}
 	if len(h.all) >= h.most {
-		longest := slices.IndexFunc(h.all, func(other *handshake) bool { return other.waits.Load() })
-		if longest < 0 || time.Since(h.all[longest].begun) < handshakeGrace {
+		longest := slices.IndexFunc(h.all, (*handshake).mayBeCut)
+		if longest < 0 {
 			return false
 		}
 		h.all[longest].cut(errCrowded)
@@ -172,13 +175,22 @@ func (one *handshake) leave() {
 // work lets the handshake compute, when there is a processor for it; rest says
 // that it waits for its peer.
 func (one *handshake) work() {
-	one.waits.Store(false)
+	if since := one.since.Swap(0); since != 0 {
+		one.waited.Add(int64(time.Since(one.begun)) - since)
+	}
 	one.set.working <- struct{}{}
 }
 
 func (one *handshake) rest() {
 	<-one.set.working
-	one.waits.Store(true)
+	one.since.Store(int64(time.Since(one.begun)))
+}
+
+// mayBeCut reports whether the handshake waits for its peer, and has had its
+// grace.
+func (one *handshake) mayBeCut() bool {
+	since := one.since.Load()
+	return since != 0 && one.waited.Load()+int64(time.Since(one.begun))-since >= int64(handshakeGrace)
 }
 
 // takeSecured lets in a connection whose peer is to prove who it is. It counts
@@ -222,8 +234,11 @@ func (s *Server) shakeHands(one *handshake) (*secure, error) {
 	secure := &secure{tls.Server(t, s.tlsConfig()), t}
 	one.work()
 	err := secure.Handshake()
-	<-one.set.working
-	one.waits.Store(err != nil) // to read why
+	if err != nil {
+		one.rest() // to read why
+	} else {
+		<-one.set.working
+	}
 	if cause := one.finish(); cause != nil {
 		err = cause
 	}

@@ -114,8 +114,10 @@ func (c *central) expectIdle() {
 	if n := c.sum(func(sh *shard) int { return len(sh.sessions) + len(sh.parked) }); n != 0 {
 		c.t.Errorf("%d sessions are left", n)
 	}
+	c.await("every handshake has ended", func() bool { return c.Stats().Handshakes == 0 })
 	stats := c.Stats()
 	stats.RefusedConnections, stats.CutConnections, stats.WindowFrames, stats.WindowBytes = 0, 0, 0, 0
+	stats.FailedHandshakes, stats.MaxHandshakes = 0, 0
 	want := Stats{
 		MaxConnections: c.config.MaxConnections, MaxWaiting: c.config.MaxWaiting, Loops: c.config.Loops,
 		MaxWindowFrames: c.config.WindowFrames, MaxWindowBytes: c.config.WindowBytes,

@@ -24,7 +24,15 @@ type peer struct {
 
 func (c *central) dial() *peer {
 	c.t.Helper()
-	return c.dialTo(c.Address().String(), net.Dialer{})
+	return c.dialWith(net.Dialer{})
+}
+
+func (c *central) dialWith(dialer net.Dialer) *peer {
+	c.t.Helper()
+	if overTLS {
+		return c.dialTLS(dialer, clientConfig(c.t, agencyPair(c.t, 1)))
+	}
+	return c.dialTo(c.Address().String(), dialer)
 }
 
 func (p *peer) Read(b []byte) (int, error) {
@@ -62,9 +70,6 @@ func (p *peer) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ i
 func (c *central) dialTo(address string, dialer net.Dialer) *peer {
 	c.t.Helper()
 	dialer.Timeout = patience
-	if overTLS && address == c.Address().String() {
-		return c.dialTLS(dialer, clientConfig(c.t, agencyPair(c.t, 1)))
-	}
 	conn, err := dialer.Dial("tcp", address)
 	if err != nil {
 		c.t.Fatal(err)
@@ -161,7 +166,7 @@ func (p *peer) expectGone() {
 // expectEcho sends a line and expects it back, and then the end.
 func (c *central) expectEcho(line string) {
 	c.t.Helper()
-	c.dial().expectEcho(line)
+	c.dialTo(c.Address().String(), net.Dialer{}).expectEcho(line)
 }
 
 func (p *peer) expectEcho(line string) {

@@ -128,5 +128,5 @@ func (p *peer) feed(piece []byte) (stop func()) {
 // dialFrom connects from one of the loopback addresses.
 func (c *central) dialFrom(ip string) *peer {
 	c.t.Helper()
-	return c.dialTo(c.Address().String(), net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}})
+	return c.dialWith(net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}})
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // overTLS has centrals listen for TLS, too, and peers come that way.
-var overTLS = os.Getenv("REACTOR_TEST_TLS") != ""
+var overTLS bool
 
 // authority is the one of the tests' lottery, stranger that of another.
 var (
@@ -45,8 +45,20 @@ func keyPair(t testing.TB, pair certs.Pair, err error) tls.Certificate {
 	return certificate
 }
 
+var agencyPairs sync.Map // by agency: making one takes a while
+
 // agencyPair is a certificate of an agency.
 func agencyPair(t testing.TB, agency int) tls.Certificate {
+	t.Helper()
+	if made, ok := agencyPairs.Load(agency); ok {
+		return made.(tls.Certificate)
+	}
+	made := newAgencyPair(t, agency)
+	agencyPairs.Store(agency, made)
+	return made
+}
+
+func newAgencyPair(t testing.TB, agency int) tls.Certificate {
 	t.Helper()
 	pair, err := authority().Agency(agency, time.Time{}, time.Time{})
 	return keyPair(t, pair, err)

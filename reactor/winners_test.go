@@ -67,8 +67,12 @@ func TestManyWinnersForSlowReaders(t *testing.T) {
 		half.sendLast(queryFrame(1), queryFrame(1))
 		never.send(queryFrame(1))
 		c.awaitThat(sleeping, "it is told", func() bool { return sleeping.telling })
-		if n := c.Stats().UnreadBytes; n > 0 {
-			t.Errorf("%d bytes are kept for peers that read slowly, expected none", n)
+		most := 0
+		if overTLS { // what is sealed is kept
+			most = 5 * 2 * maxSealed
+		}
+		if n := c.Stats().UnreadBytes; n > most {
+			t.Errorf("%d bytes are kept for peers that read slowly, expected at most %d", n, most)
 		}
 		ended := make(chan error)
 		go func() { ended <- read(fast, 1<<20, answer) }()

@@ -127,59 +127,74 @@ func (f folder) certificates() (names []string, err error) {
 	return names, err
 }
 
-// take returns somebody's certificate as it is in the folder afterwards, and what
-// was done: it was there, made, or renewed.
-func (o order) take(f folder, authority *certs.Authority, t target, now time.Time) (certificate *x509.Certificate, done string, err error) {
+// holding is what somebody has in the folder.
+type holding struct {
+	certificate *x509.Certificate // nil when there is none
+	public      crypto.PublicKey  // of the certificate, and of the key; nil when there is neither
+	hasKey      bool              // in the folder: it may have been taken to where it is used
+}
+
+// look returns what somebody has. What does not belong together is an error.
+func (f folder) look(authority *certs.Authority, t target) (h holding, err error) {
 	certificatePath, keyPath := f.certificate(t.String()), f.key(t.String())
 	hasCertificate, err := has(certificatePath)
 	if err != nil {
-		return nil, "", err
+		return h, err
 	}
-	hasKey, err := has(keyPath)
+	if h.hasKey, err = has(keyPath); err != nil {
+		return h, err
+	}
+	if hasCertificate {
+		if h.certificate, err = readIssued(certificatePath, authority, t); err != nil {
+			return h, err
+		}
+		h.public = h.certificate.PublicKey
+	}
+	if !h.hasKey {
+		return h, nil
+	}
+	key, err := certs.ReadKey(keyPath)
+	if err != nil {
+		return h, fmt.Errorf("%w: take it away for another to be made", err)
+	}
+	if hasCertificate && !certs.IsKeyOf(key, h.certificate) {
+		return h, fmt.Errorf("%s and %s: %w", certificatePath, keyPath, certs.ErrOtherKey)
+	}
+	h.public = key.Public()
+	return h, nil
+}
+
+// take returns somebody's certificate as it is in the folder afterwards, and what
+// was done: it was there, made, or renewed.
+func (o order) take(f folder, authority *certs.Authority, t target, now time.Time) (certificate *x509.Certificate, done string, err error) {
+	certificatePath := f.certificate(t.String())
+	h, err := f.look(authority, t)
 	if err != nil {
 		return nil, "", err
 	}
-	var public crypto.PublicKey
-	names := o.names
-	done = "made"
-	if hasCertificate {
-		if certificate, err = readIssued(certificatePath, authority, t); err != nil {
-			return nil, "", err
-		}
-		public = certificate.PublicKey
-		if !o.namesAre {
-			names = certs.Names(certificate)
-		}
+	names, renews := o.names, slices.Contains(o.renew, t)
+	if h.certificate != nil && !o.namesAre {
+		names = certs.Names(h.certificate)
 	}
-	if hasKey { // or it was taken to where it is used
-		key, err := certs.ReadKey(keyPath)
-		if err != nil {
-			return nil, "", fmt.Errorf("%w: take it away for another to be made", err)
-		}
-		if equal, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool }); hasCertificate && (!ok || !equal.Equal(public)) {
-			return nil, "", fmt.Errorf("%s and %s: %w", certificatePath, keyPath, certs.ErrOtherKey)
-		}
-		public = key.Public()
-	}
-	renews := slices.Contains(o.renew, t)
 	switch {
-	case hasCertificate && !renews:
-		if t == central && o.namesAre && !sameNames(names, certs.Names(certificate)) {
-			return nil, "", fmt.Errorf("%s is for %s: with --renew central, too, it is renewed for %s",
-				certificatePath, strings.Join(certs.Names(certificate), ", "), strings.Join(names, ", "))
-		}
-		return certificate, "there", nil
-	case hasCertificate:
-		done = "renewed"
-	case renews && !hasKey:
+	case h.certificate == nil && !h.hasKey && renews:
 		return nil, "", fmt.Errorf("%s is not there, and cannot be renewed", certificatePath)
+	case h.certificate == nil:
+		done = "made"
+	case renews:
+		done = "renewed"
+	case t == central && !sameNames(names, certs.Names(h.certificate)):
+		return nil, "", fmt.Errorf("%s is for %s: with --renew central, too, it is renewed for %s",
+			certificatePath, strings.Join(certs.Names(h.certificate), ", "), strings.Join(names, ", "))
+	default:
+		return h.certificate, "there", nil
 	}
-	text, key, err := o.issue(authority, t, public, names, now)
+	text, key, err := o.issue(authority, t, h.public, names, now)
 	if err != nil {
 		return nil, "", err
 	}
 	if key != nil {
-		if err := writeKey(keyPath, key); err != nil {
+		if err := writeKey(f.key(t.String()), key); err != nil {
 			return nil, "", err
 		}
 	}

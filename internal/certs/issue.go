@@ -92,7 +92,7 @@ func ParseAuthority(pair Pair) (*Authority, error) {
 		return nil, fmt.Errorf("the authority has %d certificates, expected one", len(certificates))
 	case !certificate.BasicConstraintsValid || !certificate.IsCA:
 		return nil, errors.New("the authority's certificate is of no authority")
-	case !isKeyOf(key, certificate):
+	case !IsKeyOf(key, certificate):
 		return nil, fmt.Errorf("the authority's certificate and key: %w", ErrOtherKey)
 	default:
 		return &Authority{pair, certificate, key}, nil

@@ -159,8 +159,8 @@ func parsePrivate(der []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// isKeyOf reports whether a private key is that of a certificate.
-func isKeyOf(key crypto.Signer, certificate *x509.Certificate) bool {
+// IsKeyOf reports whether a private key is that of a certificate.
+func IsKeyOf(key crypto.Signer, certificate *x509.Certificate) bool {
 	public, ok := certificate.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && public.Equal(key.Public())
 }
@@ -185,9 +185,9 @@ func readPair(certificate, key string) (pair tls.Certificate, err error) {
 		return pair, err
 	}
 	leaf := chain[0]
-	if !isKeyOf(private, leaf) {
+	if !IsKeyOf(private, leaf) {
 		for i, other := range chain[1:] {
-			if isKeyOf(private, other) {
+			if IsKeyOf(private, other) {
 				return pair, fmt.Errorf("%s has the certificate of %s as number %d, expected it first, and those of authorities behind it", certificate, key, i+2)
 			}
 		}

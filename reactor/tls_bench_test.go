@@ -1,0 +1,66 @@
+package reactor
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// BenchmarkTransports has five agencies send batches of 100 bets, with a window of
+// so many that wait for their answer, as it is and over TLS. One operation is one
+// batch.
+func BenchmarkTransports(b *testing.B) {
+	const agencies, size = 5, 100
+	for _, window := range []int{1, 32} {
+		for _, secured := range []bool{false, true} {
+			b.Run(fmt.Sprintf("window=%d/tls=%t", window, secured), func(b *testing.B) {
+				credentials := newCredentials(b)
+				c := start(b, agencies, func(config *Config) { config.TLS, config.Journal = credentials.tls(), nil }, nil)
+				ended := make(chan error, agencies)
+				peers := make([]*peer, agencies)
+				for i := range peers {
+					if secured {
+						peers[i] = c.dialAgency(i + 1)
+					} else {
+						peers[i] = c.dial()
+					}
+					_ = peers[i].SetDeadline(time.Time{})
+					peers[i].send(resumeFrame(i + 1))
+					peers[i].expect(pointFrame())
+				}
+				b.ResetTimer()
+				for i, p := range peers {
+					go func() {
+						slips := losers(i+1, size)
+						f, answer := batchFrame(slips...), successFrame(slips[0])
+						n := (b.N + agencies - 1) / agencies
+						room := make(chan struct{}, window)
+						go func() {
+							for range n {
+								room <- struct{}{}
+								_, _ = p.Write(f)
+							}
+						}()
+						for range n {
+							if err := p.match(answer); err != nil {
+								ended <- err
+								return
+							}
+							<-room
+						}
+						ended <- nil
+					}()
+				}
+				for range agencies {
+					if err := <-ended; err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.StopTimer()
+				for _, p := range peers {
+					p.TCPConn.Close()
+				}
+			})
+		}
+	}
+}
