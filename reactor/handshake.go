@@ -39,6 +39,7 @@ var (
 // handshakes are those in progress.
 type handshakes struct {
 	most    int
+	grace   time.Duration // handshakeGrace, except in tests
 	working chan struct{} // has an element for each that computes
 	room    chan struct{} // one has ended
 	running sync.WaitGroup
@@ -55,6 +56,7 @@ func newHandshakes(config *TLS) *handshakes {
 	}
 	return &handshakes{
 		most:    max(most, 1),
+		grace:   handshakeGrace,
 		working: make(chan struct{}, max(runtime.GOMAXPROCS(0)/2, 1)),
 		room:    make(chan struct{}, 1),
 	}
@@ -190,7 +192,7 @@ func (one *handshake) rest() {
 // grace.
 func (one *handshake) mayBeCut() bool {
 	since := one.since.Load()
-	return since != 0 && one.waited.Load()+int64(time.Since(one.begun))-since >= int64(handshakeGrace)
+	return since != 0 && one.waited.Load()+int64(time.Since(one.begun))-since >= int64(one.set.grace)
 }
 
 // takeSecured lets in a connection whose peer is to prove who it is. It counts

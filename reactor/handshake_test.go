@@ -448,6 +448,8 @@ func TestStalledHandshakes(t *testing.T) {
 // A handshake that the server itself keeps waiting is not closed to make room.
 func TestManyHonestHandshakes(t *testing.T) {
 	const agencies, each = 8, 6
+	handshakesGrace = patience
+	defer func() { handshakesGrace = handshakeGrace }()
 	c, _ := startTLS(t, agencies, func(config *Config) { config.TLS.MaxHandshakes = 4 })
 	ended := make(chan error, agencies*each)
 	for i := range agencies * each {

@@ -54,6 +54,9 @@ func openContest(t testing.TB, folder string, agencies int) *lottery.Contest {
 // sweepEvery is how often a central that is started next sweeps its sessions.
 var sweepEvery = sweepInterval
 
+// handshakesGrace is that of a central that is started next.
+var handshakesGrace = handshakeGrace
+
 // startUnswept is start of a central whose loops are never woken by a sweep.
 func startUnswept(t testing.TB, agencies int, wrap func(Lottery) Lottery) *central {
 	t.Helper()
@@ -107,7 +110,7 @@ func startOn(t testing.TB, agencies int, configure func(*Config), wrap func(Lott
 		l = wrap(l)
 	}
 	server := New(config, l)
-	server.listen, server.sweepEvery = listen, sweepEvery
+	server.listen, server.sweepEvery, server.handshakes.grace = listen, sweepEvery, handshakesGrace
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()

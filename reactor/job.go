@@ -38,6 +38,7 @@ type job struct {
 
 	lines    []byte // of the log
 	replies  []byte
+	sealed   []byte        // of its shortcut
 	success  codec.Success // scratch
 	complete bool          // the loop's: the replies are there
 }
@@ -100,7 +101,7 @@ func (j *job) drop() {
 	if !j.written {
 		j.session.shard.server.done()
 	}
-	if cap(j.texts) > maxSpareJob || cap(j.lines) > maxSpareJob || cap(j.replies) > maxSpareJob {
+	if cap(j.texts) > maxSpareJob || cap(j.lines) > maxSpareJob || cap(j.replies) > maxSpareJob || cap(j.sealed) > maxSpareJob {
 		return
 	}
 	j.outcomes, j.texts, j.refs, j.lines, j.replies = j.outcomes[:0], j.texts[:0], j.refs[:0], j.lines[:0], j.replies[:0]

@@ -29,6 +29,7 @@ func (s *session) flush() {
 		return // the connection was closed by a write
 	}
 	s.flushing = true
+	s.claim()
 	replies := s.shard.replies[:0]
 	for {
 		j := s.next()
@@ -63,7 +64,7 @@ func (s *session) flush() {
 	if len(s.jobs) > 1 && s.short.hasWritten(s.jobs[0]) {
 		s.shard.mail.put(letter{do: func() {}}) // the first is in the mailbox, and the next must not wait for the sweep
 	}
-	s.short.pass(s.count-uint64(len(s.jobs)), s.owes())
+	s.pass()
 	switch {
 	case len(s.jobs) > 0:
 	case s.parked:

@@ -33,7 +33,7 @@ const (
 // openSecured notes which agency the connection speaks for. That is asked here,
 // when IdentifyAgain would ask for it, too: nothing is missed between both.
 func (s *session) openSecured() error {
-	s.secure.transport.enter(&s.shard.sealed)
+	s.secure.transport.enter()
 	s.shard.server.secured.add(1)
 	return s.identify()
 }
@@ -85,6 +85,7 @@ func (s *session) receiveSealed(data []byte) {
 	if sh.opened == nil {
 		sh.opened = make([]byte, readBuffer+maxRecord) // of one read, and of a record before it
 	}
+	s.claim()
 	t.in = data
 	size := 0
 	var err error
@@ -94,6 +95,7 @@ func (s *session) receiveSealed(data []byte) {
 		size += n
 	}
 	s.output(sh.takeSealed()) // alerts, and answers to new keys
+	s.pass()
 	if s.state != closed && size > 0 {
 		s.receive(sh.opened[:size])
 	}
@@ -110,12 +112,27 @@ func (s *session) receiveSealed(data []byte) {
 // endOfInput is the end of what the peer says, which it has said. It gets the
 // replies to come.
 func (s *session) endOfInput() {
+	s.takeWritten()
 	if len(s.jobs) == 0 && !s.owes() {
 		s.close()
 		return
 	}
 	s.endInput()
 }
+
+// claim has the loop alone write to the connection, until pass. Without TLS it
+// does anyway.
+func (s *session) claim() {
+	if s.secure == nil {
+		return
+	}
+	rest := s.short.claim()
+	s.secure.transport.out = &s.shard.sealed
+	s.output(rest)
+}
+
+// pass lets others write what is next, if the loop keeps nothing.
+func (s *session) pass() { s.short.pass(s.count-uint64(len(s.jobs)), s.owes()) }
 
 // seal returns replies as they go over the wire, until the next call of the
 // loop.
@@ -160,9 +177,10 @@ func (s *session) putPart(reply []byte) (n int) {
 
 // sayEnd tells the peer, if the socket takes it, that nothing more comes.
 func (s *session) sayEnd() {
-	if s.secure == nil || s.owes() {
+	if s.secure == nil || s.owes() || len(s.short.claim()) > 0 { // a record is cut then
 		return
 	}
+	s.secure.transport.out = &s.shard.sealed
 	_ = s.secure.CloseWrite() // says so once
 	if sealed := s.shard.takeSealed(); len(sealed) > 0 {
 		_, _ = unix.Write(s.conn.Fd(), sealed)

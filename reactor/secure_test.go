@@ -44,7 +44,6 @@ func TestAllOverTLS(t *testing.T) {
 		"end at any time":                TestEndOfFileAtAnyTime,
 		"window":                         TestWindow,
 		"window moves":                   TestWindowMoves,
-		"waiting":                        TestMaxWaiting,
 		"unread":                         TestMaxUnread,
 		"lingering":                      TestLingeringTakesNoMoreThanSoMuch,
 		"slow frames":                    TestFrameTimeoutIsNotExtended,

@@ -274,7 +274,7 @@ func (s *session) closeIfStopping() {
 // lottery come back to completed.
 func (s *session) ended(err error) {
 	s.state = closed
-	s.short.use(0)
+	s.short.use(0, nil)
 	server := s.shard.server
 	server.room.forget(s.conn.Fd())
 	if s.secure != nil {

@@ -77,12 +77,13 @@ func (sh *shard) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	session.place = len(sh.sessions)
 	sh.sessions = append(sh.sessions, session)
 	sh.mail.open(c.EventLoop())
-	if session.secure == nil {
-		session.short.use(c.Fd())
-	} else if err := session.openSecured(); err != nil {
-		sh.server.logFailure("identify_agency", session.peer, err)
-		return nil, gnet.Close
+	if session.secure != nil {
+		if err := session.openSecured(); err != nil {
+			sh.server.logFailure("identify_agency", session.peer, err)
+			return nil, gnet.Close
+		}
 	}
+	session.short.use(c.Fd(), session.secure)
 	return nil, gnet.None
 }
 
@@ -107,9 +108,7 @@ func (sh *shard) OnClose(c gnet.Conn, err error) gnet.Action {
 	session := c.Context().(*session)
 	if errors.Is(err, io.EOF) {
 		session.finishLine()
-		if len(session.jobs) > 0 && session.short.hasWritten(session.jobs[0]) {
-			sh.mail.empty() // what is written is no reason to go on
-		}
+		session.takeWritten()
 		if session.goOn(c) {
 			return gnet.None
 		}

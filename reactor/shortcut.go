@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"bytes"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -12,13 +13,17 @@ import (
 // else goes through the loop.
 //
 // The lock is held for a write to a socket, which never blocks. The loop writes
-// without it: only the job that is next may be written, by one of both.
+// without it: only the job that is next may be written, by one of both. Over TLS
+// the loop may have more to say than replies, and records have to go out in the
+// order in which they were sealed: there it claims the way first.
 type shortcut struct {
-	mu   sync.Mutex
-	fd   int    // of the socket; 0 while there is none
-	next uint64 // number of the job whose replies are next
-	last uint64 // number of the last job that there is
-	full bool   // the loop keeps replies that the socket did not take
+	mu     sync.Mutex
+	fd     int     // of the socket; 0 while there is none
+	secure *secure // over TLS, or nil
+	next   uint64  // number of the job whose replies are next
+	last   uint64  // number of the last job that there is
+	full   bool    // the loop keeps replies that the socket did not take, or has claimed the way
+	rest   []byte  // what is sealed, and the socket did not take; the loop takes it when it claims the way
 }
 
 // maxShort is up to how many jobs in the server whoever completes one takes the
@@ -35,6 +40,9 @@ func (c *shortcut) write(j *job) bool {
 		return false
 	}
 	j.settle()
+	if c.secure != nil {
+		return c.writeSealed(j)
+	}
 	n, err := unix.Write(c.fd, j.replies)
 	if err != nil {
 		return false // the loop will see it, too
@@ -44,14 +52,44 @@ func (c *shortcut) write(j *job) bool {
 		c.full = true
 		return false
 	}
+	c.wrote(j)
+	return true
+}
+
+// wrote leaves a job to its loop whose replies are written.
+func (c *shortcut) wrote(j *job) {
 	c.next++
 	j.written = true
-	if mail := &j.session.shard.mail; c.last == j.number {
+	if mail := &j.session.shard.mail; c.last == j.number && len(c.rest) == 0 {
 		mail.leave(letter{job: j})
 	} else {
 		mail.put(letter{job: j}) // the replies of those behind it may be there
 	}
+}
+
+// writeSealed is write over TLS. What the socket does not take is kept for the
+// loop, as it is sealed.
+func (c *shortcut) writeSealed(j *job) bool {
+	j.sealed = j.sealed[:0]
+	c.secure.transport.out = &j.sealed
+	if _, err := c.secure.Write(j.replies); err != nil {
+		return false // likewise
+	}
+	n, _ := unix.Write(c.fd, j.sealed) // the loop will see an error
+	if rest := j.sealed[max(n, 0):]; len(rest) > 0 {
+		c.rest, c.full = bytes.Clone(rest), true
+	}
+	c.wrote(j)
 	return true
+}
+
+// claim gives the way to the loop, until it calls pass, and returns what is to be
+// written first.
+func (c *shortcut) claim() (rest []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rest, c.rest, c.full = c.rest, nil, true
+	return rest
 }
 
 // opened says that there is one more job.
@@ -77,9 +115,9 @@ func (c *shortcut) pass(next uint64, full bool) {
 	c.next, c.full = max(c.next, next), full
 }
 
-// use says what the socket is; from 0 on nobody writes to it.
-func (c *shortcut) use(fd int) {
+// use says what the socket is, and its TLS; from 0 on nobody writes to it.
+func (c *shortcut) use(fd int, secure *secure) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.fd = fd
+	c.fd, c.secure = fd, secure
 }

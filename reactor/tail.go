@@ -32,7 +32,7 @@ func (s *session) goOn(c gnet.Conn) bool {
 	if err != nil {
 		return false
 	}
-	s.short.use(0)
+	s.short.use(0, nil)
 	s.conn = tail(fd)
 	s.endInput()
 	if s.waiting {
@@ -40,6 +40,13 @@ func (s *session) goOn(c gnet.Conn) bool {
 		s.awaitRoom()
 	}
 	return true
+}
+
+// takeWritten takes back what is answered already: that is no reason to go on.
+func (s *session) takeWritten() {
+	if len(s.jobs) > 0 && s.short.hasWritten(s.jobs[0]) {
+		s.shard.mail.empty()
+	}
 }
 
 // endInput has the conversation end with the replies to come.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // BenchmarkTransports has five agencies send batches of 100 bets, with a window of
@@ -28,6 +30,7 @@ func BenchmarkTransports(b *testing.B) {
 					peers[i].send(resumeFrame(i + 1))
 					peers[i].expect(pointFrame())
 				}
+				before := cpuTime()
 				b.ResetTimer()
 				for i, p := range peers {
 					go func() {
@@ -57,10 +60,18 @@ func BenchmarkTransports(b *testing.B) {
 					}
 				}
 				b.StopTimer()
+				b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op")
 				for _, p := range peers {
 					p.TCPConn.Close()
 				}
 			})
 		}
 	}
+}
+
+// cpuTime is what the process has used of processors, in nanoseconds.
+func cpuTime() int64 {
+	var used unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &used)
+	return used.Utime.Nano() + used.Stime.Nano()
 }

@@ -9,8 +9,9 @@ import (
 
 // transport is what a tls.Conn of the server reads from and writes to. During the
 // handshake that is the connection, and whoever reads may wait. From then on it
-// belongs to the connection's event loop, and nobody waits: there is to read what
-// the loop has read, and what is written is the loop's to send.
+// belongs to the connection's event loop, or to whoever takes the shortcut, and
+// nobody waits: there is to read what the loop has read, and what is written is
+// for them to send.
 //
 // After an error that is temporary, a tls.Conn goes on where it was (Conn.Read
 // and readRecordOrCCS in crypto/tls): so it is told that there is no more.
@@ -21,7 +22,7 @@ type transport struct {
 	begun   bool       // it has read something
 
 	in  []byte  // what the loop has read, and TLS has not
-	out *[]byte // what TLS has written, and the loop is to send
+	out *[]byte // where what TLS writes goes, for whoever sends it
 }
 
 // noInput is the error of a read when the loop has nothing more.
@@ -61,8 +62,8 @@ func (t *transport) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// enter makes it the loop's, which sends what is in out.
-func (t *transport) enter(out *[]byte) { t.conn, t.pause, t.out = nil, nil, out }
+// enter ends the handshake's use of it.
+func (t *transport) enter() { t.conn, t.pause = nil, nil }
 
 // The rest of a net.Conn is for whoever waits; TLS sets a deadline for what it
 // says last. Closing the connection is its owner's.
