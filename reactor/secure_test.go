@@ -58,6 +58,10 @@ func TestAllOverTLS(t *testing.T) {
 		"the draw":                       TestDrawIsToldOnAllLoops,
 		"peers leave":                    TestPeerLeavesWhileItsBatchIsStored,
 		"chaos":                          TestChaos,
+		"reply behind a bet":             TestReplyBehindABetOnItsWayToTheDisk,
+		"reply while another is":         TestReplyWhileAnotherIsWritten,
+		"end after a reply":              TestEndOfFileAfterAWrittenReply,
+		"unread memory":                  TestLargeRepliesAreNotKept,
 	} {
 		t.Run(name, test)
 	}
@@ -321,6 +325,38 @@ func TestWinnersAreNotKeptSealed(t *testing.T) {
 	p.expectBytes(c.winners(1))
 	p.send(resumeFrame(1))
 	p.receive()
+}
+
+// What whoever completes a job cannot write is the loop's to write, in the order in
+// which it was sealed.
+func TestSocketFillsUpWhileOthersWrite(t *testing.T) {
+	overTLS = true
+	defer func() { overTLS = false }()
+	c := start(t, 1, func(config *Config) { config.WindowFrames = 1 << 16 }, nil)
+	p := c.dial()
+	s := c.fillsUp(p)
+	var want []byte
+	for i, kept := 0, 0; i < 2000 && kept < 20; i++ {
+		slips := losers(1, 50)
+		var f []byte
+		for _, slip := range slips {
+			f, want = append(f, betFrame(slip)...), append(want, successFrame(slip)...)
+		}
+		p.send(f)
+		c.awaitThat(s, "they are answered", func() bool { return s.frames.get() == 0 })
+		c.onLoop(s.shard, func() {
+			if s.flush(); len(s.unread) > 0 {
+				kept++
+			}
+		})
+	}
+	if c.Stats().UnreadBytes == 0 {
+		t.Fatal("the socket takes everything")
+	}
+	p.expectBytes(want)
+	p.Close()
+	c.awaitSessions(0)
+	c.expectIdle()
 }
 
 // sealer makes the records of a TLS 1.3 client with AES-128-GCM, as RFC 8446, 5.2
