@@ -82,7 +82,7 @@ bench-before: # bin/before/server is that of the commit BEFORE
 
 .PHONY: chaos
 chaos: ## the long forms of the tests with power cuts, kills, cut connections and hostile peers
-	CHAOS=1 go test -count=1 -timeout 60m -v -run 'PowerCut|Fault|Full|Kills|Cuts|Rivals|Hostile' ./lottery/csvledger ./cmd
+	CHAOS=1 go test -count=1 -timeout 60m -v -run 'PowerCut|Fault|Full|Kills|Cuts|Turned|Renewed|Revoked|Rivals|Hostile' ./lottery/csvledger ./cmd
 	cd cluster && CHAOS=1 go test -count=1 -timeout 60m -v ./...
 
 FUZZTIME ?= 10m

@@ -192,9 +192,10 @@ func (l *link) send(frames []byte) error {
 }
 
 // lost returns the error for a connection that err has ended: a *lostError, or a
-// *failure when the central has refused it for good.
+// *failure when the central has refused it for good. Once it has answered it has
+// taken the agency for what it is: what comes then is an accident.
 func (l *link) lost(err error) error {
-	if unfit := l.agency.unfit(l.address, err); unfit != nil {
+	if unfit := l.agency.unfit(l.address, err); unfit != nil && !l.heard {
 		return unfit
 	}
 	return &lostError{l.address, err}

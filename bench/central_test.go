@@ -18,6 +18,7 @@ import (
 	"loteria/bench/generator"
 	"loteria/bench/inprocess"
 	"loteria/bench/report"
+	"loteria/internal/certs/certstest"
 	"loteria/lottery/csvledger"
 )
 
@@ -89,6 +90,41 @@ func BenchmarkCentral(b *testing.B) {
 			b.ReportMetric(float64(measured.Quantile(0.99).Microseconds()), "p99-µs")
 			b.ReportMetric(float64(measured.Quantile(0.999).Microseconds()), "p999-µs")
 			b.ReportMetric(bare, "disk-MB/s")
+		})
+	}
+}
+
+// BenchmarkCentralTLS is BenchmarkCentral for agencies that come over TLS.
+func BenchmarkCentralTLS(b *testing.B) {
+	certificates, err := certstest.New(b.TempDir(), agencies)
+	if err != nil {
+		b.Fatal(err)
+	}
+	credentials, err := generator.Credentials(certificates.Path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, window := range []int{1, 32, 128} {
+		b.Run(fmt.Sprintf("window=%d", window), func(b *testing.B) {
+			central, err := inprocess.StartTLS(b.TempDir(), agencies, certificates.Files())
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			measured, err := generator.Run(b.Context(), &generator.Central{Address: central.TLSAddress, TLS: credentials}, generator.Config{
+				Connections: agencies, Agencies: agencies, Window: window, BatchSize: batchSize, Bets: int64(b.N) * batchSize,
+			})
+			b.StopTimer()
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := central.Stop(); err != nil {
+				b.Fatal(err)
+			}
+			reportBets(b)
+			b.ReportMetric(float64(measured.Quantile(0.5).Microseconds()), "p50-µs")
+			b.ReportMetric(float64(measured.Quantile(0.99).Microseconds()), "p99-µs")
 		})
 	}
 }

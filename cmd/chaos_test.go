@@ -17,7 +17,9 @@ import (
 // acknowledged, and nothing but the first rows of each agency. Every second
 // lottery, the only one of the short form among them, has agencies that know the
 // central at two addresses.
-func TestKills(t *testing.T) {
+func TestKills(t *testing.T) { eachTransport(t, testKills) }
+
+func testKills(t *testing.T, over transport) {
 	kills, perLottery := 10, 12
 	if long() {
 		kills, perLottery = 400, 40
@@ -34,11 +36,14 @@ func TestKills(t *testing.T) {
 		if !long() {
 			size = [2]int{50, 4}
 		}
-		r := newRound(t, in, size[0], size[1])
+		r := newRoundOver(t, over, in, size[0], size[1])
 		if n%2 == 0 {
 			r.reach = func(int) string { return r.twoAddresses() }
 		}
 		newKiller(r, rng, perLottery)
+		if over.secure() {
+			renewing(r, rng)
+		}
 		r.atDeath = func(h holding) holding { return leave(t, r, rng, h) }
 		r.play()
 		t.Logf("batches of %d, window %d: %v", size[0], size[1], r.tally)
@@ -50,7 +55,9 @@ func TestKills(t *testing.T) {
 // TestDrawKills plays small lotteries, in each of which the central is killed
 // around its draw, and perhaps again when it comes back. Whenever that is, there is
 // one acta of the draw in the end, and it is right.
-func TestDrawKills(t *testing.T) {
+func TestDrawKills(t *testing.T) { eachTransport(t, testDrawKills) }
+
+func testDrawKills(t *testing.T, over transport) {
 	kills := 3
 	if long() {
 		kills = 150
@@ -61,7 +68,7 @@ func TestDrawKills(t *testing.T) {
 	all := newTally()
 	for n := uint64(0); all.total < kills; n++ {
 		rng := rand.New(rand.NewPCG(seed, n))
-		r := newRound(t, in, 10, 4)
+		r := newRoundOver(t, over, in, 10, 4)
 		struck := false
 		again := chance(rng, 3)
 		r.stir = func(from *process, said map[string]string) {

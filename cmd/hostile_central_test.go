@@ -31,6 +31,7 @@ const hostilePatience = 5 * time.Minute
 // by line.
 type hostileCentral struct {
 	tb      testing.TB
+	over    transport
 	cmd     *exec.Cmd
 	storage string
 	address string
@@ -50,9 +51,9 @@ type hostileCentral struct {
 
 // launchHostileCentral starts a central with its default limits, but for args,
 // and waits until it listens.
-func launchHostileCentral(tb testing.TB, agencies int, args ...string) *hostileCentral {
+func launchHostileCentral(tb testing.TB, over transport, agencies int, args ...string) *hostileCentral {
 	tb.Helper()
-	c := &hostileCentral{tb: tb, storage: tb.TempDir()}
+	c := &hostileCentral{tb: tb, over: over, storage: tb.TempDir()}
 	c.launch(agencies, args)
 	return c
 }
@@ -65,8 +66,8 @@ func (c *hostileCentral) launch(agencies int, args []string) {
 	}
 	c.ended, c.counts, c.known = make(chan struct{}), map[string]int{}, map[string]string{}
 	c.news.L = &c.mu
-	c.cmd = exec.Command(filepath.Join(binFolder, "server"), append([]string{"--bind", "127.0.0.1", "--port", "0",
-		"--admin=", "--storage-dir", c.storage, "--expected-agencies", strconv.Itoa(agencies)}, args...)...)
+	c.cmd = exec.Command(filepath.Join(binFolder, "server"), slices.Concat(c.over.server("0"), []string{
+		"--admin=", "--storage-dir", c.storage, "--expected-agencies", strconv.Itoa(agencies)}, args)...)
 	c.cmd.Dir = binFolder
 	c.cmd.Env = []string{"GOTRACEBACK=all", "GORACE=halt_on_error=1"}
 	c.cmd.Stderr = &c.stderr
@@ -101,7 +102,7 @@ func (c *hostileCentral) launch(agencies int, args []string) {
 	})
 	c.await("listen success", 1)
 	// With its first answer, all that it opens by itself is open.
-	p, err := dialHostile(c.address, hostileSource(0))
+	p, err := c.dial(0, 1)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -120,6 +121,24 @@ func (c *hostileCentral) launch(agencies int, args []string) {
 	}
 }
 
+// dial makes a connection from one of the peers' addresses. Over TLS it is that of
+// the agency.
+func (c *hostileCentral) dial(i, agency int) (*hostilePeer, error) {
+	p, err := dialHostile(c.address, hostileSource(i))
+	if err != nil || !c.over.secure() {
+		return p, err
+	}
+	config, err := c.over.credentials(agency)
+	if err == nil {
+		err = p.secure(config)
+	}
+	if err != nil {
+		p.reset()
+		return nil, err
+	}
+	return p, nil
+}
+
 // hostileValue is what may stand in a log line as a value: no bar, and nothing
 // that ends a line, moves a cursor or turns the direction of writing.
 const hostileValue = `[^|\p{Cc}\x{061C}\x{200E}\x{200F}\x{2028}-\x{202E}\x{2066}-\x{2069}]*`
@@ -135,11 +154,13 @@ var hostileLines = func() map[string]*regexp.Regexp {
 	const refused = ` \| code: [a-z_]+ \| ip: IP \| error: ANY`
 	lines := map[string]*regexp.Regexp{}
 	for what, rest := range map[string]string{
-		"config success":             ` \| port: \d+ \| listen_backlog: \d+ \| logging_level: [A-Z]+`,
+		"config success":             ` \| port: (?:\d+|off) \| listen_backlog: \d+ \| logging_level: [A-Z]+`,
 		"control_listen success":     ` \| file: ANY`,
 		"open_contest success":       ` \| file: ANY \| agencies: \d+ \| bets: \d+ \| phase: [a-z]+`,
 		"limit_connections success":  ` \| max_connections: \d+ \| configured: \d+ \| max_connections_per_address: \d+ \| reason: ANY`,
-		"listen success":             ` \| address: [0-9.:]+`,
+		"listen success":             ` \| address: [0-9.:]+(?: \| tls: true)?`,
+		"read_certificates success":  ` \| serial: [0-9a-f]+ \| expires: [0-9TZ:-]+ \| authorities: \d+ \| revoked: \d+`,
+		"tls_handshake fail":         ` \| ip: IP \| error: ANY`,
 		"accept_connection fail":     ` \| ip: IP \| error: ANY`,
 		"close_connection success":   ` \| ip: IP( \| reason: ANY)?`,
 		"receive_frame fail":         ` \| ip: IP \| error: ANY`,
@@ -161,7 +182,7 @@ var hostileLines = func() map[string]*regexp.Regexp {
 		"gnet fail":                  ` \| message: ANY`,
 		"log fail":                   ` \| dropped_lines: \d+`,
 		"shutdown in_progress":       ``,
-		"close_listener success":     ` \| address: [0-9.:]+`,
+		"close_listener success":     ` \| address: [0-9.:]+(?: \| tls: true)?`,
 		"close_workers success":      ` \| workers: \d+`,
 		"close_ledger success":       ``,
 		"exit success":               ``,
@@ -226,7 +247,8 @@ func (c *hostileCentral) hear(line string) {
 	}
 	c.counts[what] += linesIn(line)
 	if what == "listen success" {
-		_, c.address, _ = strings.Cut(strings.TrimSpace(line), "address: ")
+		_, address, _ := strings.Cut(strings.TrimSpace(line), "address: ")
+		c.address, _, _ = strings.Cut(address, " | ")
 	}
 	if len(c.tail) == keptLines {
 		c.tail = slices.Delete(c.tail, 0, 1)

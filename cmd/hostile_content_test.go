@@ -236,15 +236,15 @@ func hostileClaims(s *hostileScene, n int) {
 	}
 	s.play(func() {
 		s.untilPlayed(n, func(i int, rng *rand.Rand) error {
-			p, err := s.dial(i)
-			if err != nil {
-				return err
-			}
-			defer p.reset()
 			first, other := 1+rng.IntN(agencies), 1+rng.IntN(agencies-1)
 			if other >= first {
 				other++
 			}
+			p, err := s.dialAs(i, first)
+			if err != nil {
+				return err
+			}
+			defer p.reset()
 			if i%2 == 0 {
 				return p.claim(requests(strconv.Itoa(first), strconv.Itoa(other), i), first, lottery.WrongAgency)
 			}
@@ -254,8 +254,9 @@ func hostileClaims(s *hostileScene, n int) {
 			if code == lottery.BadAgency {
 				return p.claim(all, first, code)
 			}
-			// The first agency that is named is the connection's, even so.
-			return p.claim(all[:len(all)-1], 0, code)
+			// The first agency that is named is the connection's, even so; over TLS it
+			// is that of the certificate.
+			return p.claim(all[:len(all)-1], 0, code, s.orOfCertificate(code))
 		})
 	})
 }
@@ -286,6 +287,15 @@ func (p *hostilePeer) claim(requests []codec.Message, agency int, codes ...lotte
 	return p.expectEnd()
 }
 
+// orOfCertificate returns the code with which one who says that he is an agency
+// which there is not is refused over TLS, where he is another one.
+func (s *hostileScene) orOfCertificate(code lottery.Code) lottery.Code {
+	if s.central.over.secure() {
+		return lottery.WrongAgency
+	}
+	return code
+}
+
 // hostileLatecomers bets for agencies that have finished, before and after the
 // draw.
 func hostileLatecomers(s *hostileScene, n int) {
@@ -294,12 +304,12 @@ func hostileLatecomers(s *hostileScene, n int) {
 	s.central.await("agencia_finalizada success", agencies-1)
 	bets := func(finished int, code lottery.Code) func(i int, rng *rand.Rand) error {
 		return func(i int, rng *rand.Rand) error {
-			p, err := s.dial(i)
+			id := 1 + rng.IntN(finished)
+			p, err := s.dialAs(i, id)
 			if err != nil {
 				return err
 			}
 			defer p.reset()
-			id := 1 + rng.IntN(finished)
 			slips := []lottery.Slip{hostileSlip(id, i), hostileSlip(id, i+1)}
 			requests := []codec.Message{
 				&codec.Bet{Slip: slips[0]},
@@ -384,7 +394,7 @@ func hostileNames(s *hostileScene, n int) {
 				slip.FirstName, slip.LastName = forgery(rng), forgery(rng)
 				bet, refusal = slip.Bet()
 			}
-			p, err := s.dial(i)
+			p, err := s.dialAs(i, own)
 			if err != nil {
 				return err
 			}
@@ -413,7 +423,7 @@ func hostileNames(s *hostileScene, n int) {
 			errors.As(refusal, &code)
 			return p.expectError(code)
 		})
-		p, err := s.dial(0)
+		p, err := s.dialAs(0, own)
 		if err != nil {
 			s.fail(0, err)
 			return

@@ -253,11 +253,14 @@ func hostileHoarders(s *hostileScene, n int) {
 	behind := append(mustFrames(&codec.WinnersQuery{Agency: "1"}), bytes.Repeat(mustFrames(&batch), each)...)
 	behind = append(behind, bytes.Repeat(mustFrames(&small), 1000-each)...) // into what is left
 	s.play(func() {
-		s.all(s.open(n), func(_ int, p *hostilePeer) error {
-			_, err := p.Write(behind)
-			return err
+		s.all(s.openAs(n, 1), func(_ int, p *hostilePeer) error {
+			_, _ = p.Write(behind) // it may be cut off for it
+			return nil
 		})
-		for range 1000 { // until the central has taken it in, and has no room for more
+		for range 1000 { // until the central has taken it in, and has no room for more or has cut them off
+			if s.central.count("receive_frame fail") >= n {
+				return
+			}
 			p, err := s.dial(0)
 			if err != nil {
 				s.fail(0, err)
@@ -297,7 +300,7 @@ var errCut = errors.New("the central has closed the connection")
 func hostileLaggards(s *hostileScene, n int) {
 	s.play(func() {
 		s.untilPlayed(n, func(i int, _ *rand.Rand) error {
-			p, err := s.dial(i)
+			p, err := s.dialAs(i, 1)
 			if err != nil {
 				return err
 			}
@@ -316,7 +319,7 @@ func hostileLaggards(s *hostileScene, n int) {
 // hostileDebtors leave as much unread as they may, all at the same time.
 func hostileDebtors(s *hostileScene, n int) {
 	s.play(func() {
-		peers := s.open(affordable(s.tb, n))
+		peers := s.openAs(affordable(s.tb, n), 1)
 		s.times(len(peers), func(i int, _ *rand.Rand) error {
 			if err := peers[i].laggard(3 << 20); err != nil && err != errCut {
 				return err

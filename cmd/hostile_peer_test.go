@@ -3,6 +3,7 @@
 package cmd_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 // hostilePeer is one connection of somebody who means no good.
 type hostilePeer struct {
 	*net.TCPConn
+	secured *tls.Conn // over the connection, or nil
 	decoder codec.Decoder
 	buffer  []byte
 	rest    []byte // of buffer, not yet decoded
@@ -39,6 +41,40 @@ func dialHostile(address, source string) (*hostilePeer, error) {
 	_ = conn.SetDeadline(time.Now().Add(hostilePatience))
 	return &hostilePeer{TCPConn: conn.(*net.TCPConn)}, nil
 }
+
+// secure makes the handshake, as far as the peer sees it.
+func (p *hostilePeer) secure(config *tls.Config) error {
+	p.secured = tls.Client(p.TCPConn, config)
+	return p.secured.Handshake()
+}
+
+func (p *hostilePeer) Read(b []byte) (int, error) {
+	if p.secured != nil {
+		return p.secured.Read(b)
+	}
+	return p.TCPConn.Read(b)
+}
+
+func (p *hostilePeer) Write(b []byte) (int, error) {
+	if p.secured != nil {
+		return p.secured.Write(b)
+	}
+	return p.TCPConn.Write(b)
+}
+
+// WriteTo is for io.Copy, which would find that of the connection.
+func (p *hostilePeer) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{p}) }
+
+// CloseWrite says that nothing more comes.
+func (p *hostilePeer) CloseWrite() error {
+	if p.secured != nil {
+		_ = p.secured.CloseWrite() // then the end of file says it
+	}
+	return p.TCPConn.CloseWrite()
+}
+
+// Close closes the connection without a word.
+func (p *hostilePeer) Close() error { return p.TCPConn.Close() }
 
 // reset closes the connection with a RST.
 func (p *hostilePeer) reset() {

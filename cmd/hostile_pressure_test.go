@@ -52,7 +52,7 @@ func hostileHalfClosers(s *hostileScene, n int) {
 	query := codec.WinnersQuery{Agency: strconv.Itoa(agencies)}
 	frames := mustFrames(&query, &codec.Batch{}, &query)
 	s.play(func() {
-		s.all(s.open(affordable(s.tb, n)), func(i int, p *hostilePeer) error {
+		s.all(s.openAs(affordable(s.tb, n), agencies), func(i int, p *hostilePeer) error {
 			defer s.underWay()
 			if i%2 == 0 {
 				if _, err := p.Write(frames[:len(frames)-i%5]); err != nil {
@@ -109,7 +109,7 @@ func hostileReaders(s *hostileScene, n int) {
 			s.fail(own, err)
 		}
 	}
-	bettor, err := s.dial(own)
+	bettor, err := s.dialAs(own, own)
 	if err != nil {
 		s.fail(own, err)
 		return
@@ -129,7 +129,7 @@ func hostileReaders(s *hostileScene, n int) {
 	}
 	mayFail(err)
 	s.play(func() {
-		peers := s.open(n)
+		peers := s.openAs(n, own)
 		for _, p := range peers {
 			_ = p.SetReadBuffer(256 << 10) // with less, each piece would wait for a timer of the system's
 			mayFail(p.say(&codec.WinnersQuery{Agency: strconv.Itoa(own)}))

@@ -5,6 +5,7 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/csv"
 	"fmt"
 	"math/rand/v2"
@@ -46,11 +47,11 @@ type hostileScene struct {
 	peers []*hostilePeer // that stay
 }
 
-func newHostileScene(tb testing.TB, data string, seed uint64, agencies int, args ...string) *hostileScene {
+func newHostileScene(tb testing.TB, over transport, data string, seed uint64, agencies int, args ...string) *hostileScene {
 	tb.Helper()
 	s := &hostileScene{
 		tb: tb, seed: seed, data: data, batch: 20, window: 4,
-		central: launchHostileCentral(tb, agencies, args...),
+		central: launchHostileCentral(tb, over, agencies, args...),
 		begun:   make(chan struct{}),
 		played:  make(chan struct{}),
 		told:    map[int]int{},
@@ -111,12 +112,16 @@ func (s *hostileScene) honestAgency(id int) {
 	}
 	ctx, cancel := context.WithTimeout(s.tb.Context(), hostilePatience)
 	defer cancel()
-	err := agency.Run(ctx, agency.Config{
+	config := agency.Config{
 		ID: id, Address: s.central.address, Mode: agency.ModeBatch, DataDir: s.data,
 		BatchMaxAmount: s.batch, Window: s.window,
 		RetryPeriod: 100 * time.Millisecond, RetryLimit: 600,
 		ConnectLimit: 20, ConnectTimeout: 30 * time.Second,
-	}, zerolog.New(&log))
+	}
+	if s.central.over.secure() {
+		config.TLS = func() (*tls.Config, error) { return s.central.over.credentials(id) }
+	}
+	err := agency.Run(ctx, config, zerolog.New(&log))
 	if err != nil {
 		tail := log.Bytes()
 		s.tb.Errorf("the honest agency %d: %v\n%s", id, err, tail[max(0, len(tail)-2000):])
@@ -170,17 +175,21 @@ func (s *hostileScene) run(f func(int, *rand.Rand) error, n int, more func(int) 
 	running.Wait()
 }
 
-// dial makes one connection.
-func (s *hostileScene) dial(i int) (*hostilePeer, error) {
-	return dialHostile(s.central.address, hostileSource(i))
-}
+// dial makes one connection, over TLS that of the stranger.
+func (s *hostileScene) dial(i int) (*hostilePeer, error) { return s.dialAs(i, stranger) }
+
+// dialAs makes one connection. Over TLS it is that of the agency; without, it may
+// be anybody's.
+func (s *hostileScene) dialAs(i, agency int) (*hostilePeer, error) { return s.central.dial(i, agency) }
 
 // open makes n connections, from addresses other than the honest agencies',
 // which stay open until all leave.
-func (s *hostileScene) open(n int) []*hostilePeer {
+func (s *hostileScene) open(n int) []*hostilePeer { return s.openAs(n, stranger) }
+
+func (s *hostileScene) openAs(n, agency int) []*hostilePeer {
 	peers := make([]*hostilePeer, n)
 	s.times(n, func(i int, _ *rand.Rand) (err error) {
-		peers[i], err = s.dial(i)
+		peers[i], err = s.dialAs(i, agency)
 		return err
 	})
 	s.mu.Lock()

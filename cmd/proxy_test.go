@@ -14,8 +14,8 @@ import (
 )
 
 // proxy passes the bytes between one agency and the central on, in random
-// pieces and with pauses, until it cuts the connection. It changes no byte and
-// no order.
+// pieces and with pauses, until it cuts the connection. It changes no order, and
+// no byte unless it turns bits.
 type proxy struct {
 	listener net.Listener
 	central  string
@@ -27,6 +27,7 @@ type proxy struct {
 
 	mu       sync.Mutex
 	answered bool // a whole answer has passed once
+	turning  bool // a bit is turned where a connection would be cut
 	cuts     map[string]int
 	passed   int64 // bytes
 	open     map[net.Conn]struct{}
@@ -40,16 +41,21 @@ const (
 	resumePointSize = 4 + 1 + 8 + 8 + 1
 )
 
+// handshakeSize is more than the handshake of TLS and the first answer after it
+// have in either direction.
+const handshakeSize = 4096
+
 // fate is what becomes of one connection. Positions count the bytes of one
 // direction from the connection's beginning; a negative one is never reached.
 type fate struct {
 	toCentral, toAgency int64         // where it is cut
 	life                time.Duration // when it is cut, 0 for never
 	reset               bool          // it ends with a reset, not with an end of file
+	turn                byte          // bits that are turned there, 0 for none: then it is cut
 	seed                uint64        // of pieces and pauses
 }
 
-func startProxy(t *testing.T, central string, seed uint64, id int, budget *atomic.Int64, longest time.Duration) *proxy {
+func startProxy(t *testing.T, over transport, central string, seed uint64, id int, budget *atomic.Int64, longest time.Duration) *proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -59,6 +65,8 @@ func startProxy(t *testing.T, central string, seed uint64, id int, budget *atomi
 		listener: listener, central: central, budget: budget, longest: longest,
 		rng:  rand.New(rand.NewPCG(seed, uint64(id))),
 		cuts: map[string]int{}, open: map[net.Conn]struct{}{},
+		// Over TLS no central is taken for one that does not know RESUME.
+		answered: over.secure(),
 	}
 	p.running.Go(p.accept)
 	t.Cleanup(p.close)
@@ -118,6 +126,16 @@ func (p *proxy) draw() fate {
 	if p.budget.Load() <= 0 {
 		return fate{toCentral: -1, toAgency: -1, seed: f.seed}
 	}
+	if p.turns() {
+		// Before the first answer what comes may look like another central's.
+		f.turn, f.life = 1<<p.rng.IntN(8), 0
+		if f.toCentral >= 0 {
+			f.toCentral += handshakeSize
+		}
+		if f.toAgency >= 0 {
+			f.toAgency += handshakeSize
+		}
+	}
 	// A central that closes three connections in a row on RESUME is taken for
 	// one that does not know it, as long as it has never answered one: see
 	// resumeClosings in package agency.
@@ -157,7 +175,7 @@ func (p *proxy) serve(agency, central net.Conn, f fate) {
 	}
 	var both sync.WaitGroup
 	pass := func(to, from net.Conn, cut int64, way string, seed uint64) {
-		n, cutOff := p.copy(to, from, cut, rand.New(rand.NewPCG(f.seed, seed)), ended)
+		n, cutOff := p.copy(to, from, cut, f.turn, rand.New(rand.NewPCG(f.seed, seed)), ended)
 		if way == "to the agency" && n >= resumePointSize {
 			p.mu.Lock()
 			p.answered = true
@@ -181,8 +199,9 @@ func (p *proxy) serve(agency, central net.Conn, f fate) {
 }
 
 // copy passes bytes on in pieces, and says how many and whether it stopped at
-// the position where the connection is to be cut.
-func (p *proxy) copy(to io.Writer, from io.Reader, cut int64, rng *rand.Rand, ended <-chan struct{}) (n int64, cutOff bool) {
+// the position where the connection is to be cut. With bits to turn it turns them
+// there, and goes on.
+func (p *proxy) copy(to io.Writer, from io.Reader, cut int64, turn byte, rng *rand.Rand, ended <-chan struct{}) (n int64, cutOff bool) {
 	limit := int64(math.MaxInt64)
 	if cut >= 0 {
 		limit = cut
@@ -213,7 +232,12 @@ func (p *proxy) copy(to io.Writer, from io.Reader, cut int64, rng *rand.Rand, en
 				return n, false
 			}
 			if rest = rest[piece:]; n == limit && len(rest) > 0 {
-				return n, true
+				if turn == 0 {
+					return n, true
+				}
+				p.turned()
+				rest[0] ^= turn
+				limit = math.MaxInt64
 			}
 		}
 		if err != nil {
@@ -222,10 +246,74 @@ func (p *proxy) copy(to io.Writer, from io.Reader, cut int64, rng *rand.Rand, en
 	}
 }
 
+// turnBits has bits turned where connections would be cut, from the next one on.
+func (p *proxy) turnBits() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.turning = true
+}
+
+func (p *proxy) turns() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.turning
+}
+
+// turned counts a bit that is turned.
+func (p *proxy) turned() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cuts["a bit turned"]++
+	p.budget.Add(-1)
+}
+
+// TestTurned turns a bit in what agencies and the central say to each other over
+// TLS, again and again. It is found before anything is made of it: the connection
+// ends, and the agency goes on over another one.
+func TestTurned(t *testing.T) {
+	turns, perLottery := 5, int64(15)
+	if long() {
+		turns, perLottery = 250, 60
+	}
+	seed := seeded(t)
+	in := readInput(t, "../.data")
+	all, turned := newTally(), 0
+	for n := uint64(0); turned < turns; n++ {
+		rng := rand.New(rand.NewPCG(seed, n))
+		over := overTLS(t, agencies)
+		r := newRoundOver(t, over, in, []int{10, 50}[rng.IntN(2)], []int{4, 16}[rng.IntN(2)])
+		var budget atomic.Int64
+		budget.Store(perLottery)
+		var proxies []*proxy
+		reach := map[int]string{}
+		for id := 1; id <= agencies; id++ {
+			p := startProxy(t, over, r.address, rng.Uint64(), id, &budget, time.Second)
+			p.turnBits()
+			proxies, reach[id] = append(proxies, p), p.address()
+		}
+		r.reach = func(id int) string { return reach[id] }
+		r.mayFail = "action: receive_frame" // the central says what has come
+		// A length that has become a larger one is waited for.
+		r.startCentral("--frame-timeout", "1s", "--idle-timeout", "1s")
+		r.play()
+		for _, p := range proxies {
+			p.close()
+			turned += p.cuts["a bit turned"]
+		}
+		all.add(r.tally)
+	}
+	if all.losses == 0 {
+		t.Errorf("no connection was lost: %v", all)
+	}
+	t.Logf("%d bits turned; %v", turned, all)
+}
+
 // TestCuts plays lotteries over the project's data with a proxy before every
 // agency, or with two that it knows both, until so many connections are cut. The
 // central stays up.
-func TestCuts(t *testing.T) {
+func TestCuts(t *testing.T) { eachTransport(t, testCuts) }
+
+func testCuts(t *testing.T, over transport) {
 	cuts, perLottery, longest := 10, int64(15), time.Second
 	if long() {
 		cuts, perLottery, longest = 250, 60, 3*time.Second
@@ -240,20 +328,23 @@ func TestCuts(t *testing.T) {
 		if long() {
 			batch, window = []int{10, 25, 100}[rng.IntN(3)], []int{2, 8, 32}[rng.IntN(3)]
 		}
-		r := newRound(t, in, batch, window)
+		r := newRoundOver(t, over, in, batch, window)
 		var budget atomic.Int64
 		budget.Store(perLottery)
 		var proxies []*proxy
 		reach := map[int]string{}
 		for id := 1; id <= agencies; id++ {
-			p := startProxy(t, r.address, rng.Uint64(), id, &budget, longest)
+			p := startProxy(t, over, r.address, rng.Uint64(), id, &budget, longest)
 			proxies, reach[id] = append(proxies, p), p.address()
 			if n%2 == 0 {
-				p = startProxy(t, r.address, rng.Uint64(), id, &budget, longest)
+				p = startProxy(t, over, r.address, rng.Uint64(), id, &budget, longest)
 				proxies, reach[id] = append(proxies, p), reach[id]+","+p.address()
 			}
 		}
 		r.reach = func(id int) string { return reach[id] }
+		if over.secure() {
+			renewing(r, rng)
+		}
 		// An agency would take what a proxy without a central does for a cut,
 		// of which there may not be three before the first answer.
 		r.startCentral()

@@ -48,7 +48,7 @@ func TestPythonAgency(t *testing.T) {
 	var running sync.WaitGroup
 	for id := 1; id <= agencies; id++ {
 		file := extract(t, "../.data/datasets.zip", id, data)
-		proxy := startProxy(t, address, 1, id, &cuts, 300*time.Millisecond)
+		proxy := startProxy(t, transport{}, address, 1, id, &cuts, 300*time.Millisecond)
 		running.Go(func() {
 			var complaints strings.Builder
 			cmd := exec.CommandContext(t.Context(), python, pythonAgency, proxy.address(), strconv.Itoa(id), file)

@@ -30,7 +30,9 @@ type rival struct {
 // others, through connections that are cut, and with pauses of the processes.
 // What is acknowledged to either is stored, what is stored is all of the one
 // that gets to its end, and the other one is told.
-func TestRivals(t *testing.T) {
+func TestRivals(t *testing.T) { eachTransport(t, testRivals) }
+
+func testRivals(t *testing.T, over transport) {
 	rounds := 5
 	if long() {
 		rounds = 200
@@ -39,7 +41,7 @@ func TestRivals(t *testing.T) {
 	begun := time.Now()
 	var all rivalry
 	for n := range rounds {
-		all.add(playRivals(t, rand.New(rand.NewPCG(seed, uint64(n)))))
+		all.add(playRivals(t, over, rand.New(rand.NewPCG(seed, uint64(n)))))
 	}
 	t.Logf("%v; %v", &all, time.Since(begun).Round(time.Second))
 }
@@ -83,7 +85,7 @@ func rivalRows(rows, common int) (files [2][]string) {
 	return files
 }
 
-func playRivals(t *testing.T, rng *rand.Rand) (said rivalry) {
+func playRivals(t *testing.T, over transport, rng *rand.Rand) (said rivalry) {
 	programs(t)
 	rows := 20 + upTo(rng, 1500)
 	common := [...]int{0, 0, rng.IntN(rows), rows}[rng.IntN(4)]
@@ -92,7 +94,7 @@ func playRivals(t *testing.T, rng *rand.Rand) (said rivalry) {
 	storage, address := t.TempDir(), freeAddress(t)
 	events := make(chan event, 1024)
 	_, port, _ := net.SplitHostPort(address)
-	central := start(t, events, 0, "server", "--bind", "127.0.0.1", "--port", port, "--admin=", "--storage-dir", storage, "--expected-agencies", "1")
+	central := start(t, events, 0, "server", append(over.server(port), "--admin=", "--storage-dir", storage, "--expected-agencies", "1")...)
 	stuck := time.NewTimer(stuckTime)
 	defer stuck.Stop()
 	next := func() event {
@@ -124,9 +126,9 @@ func playRivals(t *testing.T, rng *rand.Rand) (said rivalry) {
 		if err := os.WriteFile(filepath.Join(folder, "agency-1.csv"), file.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		proxies[i] = startProxy(t, address, rng.Uint64(), i, &budget, time.Second)
-		args := []string{"--id", "1", "--server-address", proxies[i].address(), "--data-dir", folder, "--connect-limit", "100000",
-			"--batch-max-amount", strconv.Itoa(1 + upTo(rng, 100)), "--window", strconv.Itoa(1 + upTo(rng, 32))}
+		proxies[i] = startProxy(t, over, address, rng.Uint64(), i, &budget, time.Second)
+		args := append(over.client(1), "--id", "1", "--server-address", proxies[i].address(), "--data-dir", folder, "--connect-limit", "100000",
+			"--batch-max-amount", strconv.Itoa(1+upTo(rng, 100)), "--window", strconv.Itoa(1+upTo(rng, 32)))
 		if chance(rng, 3) {
 			args = append(args, "--loop-period", upToTime(rng, 3*time.Millisecond).String())
 		}

@@ -95,6 +95,7 @@ var elsewhere = map[string]string{
 	"bin/server ctl --contest navidad --storage-dir /var/lib/loteria status":                    "cmd/server/ctl_test.go:TestCtlFindsTheCentral",
 	"sudo -u loteria loteria-server ctl --contest navidad --storage-dir /var/lib/loteria end 3": "cmd/server/control_test.go:TestControlEnd",
 	"docker compose exec server /server ctl end 3":                                              "deploy/e2e/ctl_test.go:TestCtl",
+	"server ctl":          "deploy/e2e/ctl_test.go:TestCtl",
 	"server ctl status":   "deploy/e2e/ctl_test.go:TestCtl",
 	"server ctl end 3":    "deploy/e2e/ctl_test.go:TestCtl",
 	"server ctl deadline": "cmd/server/control_test.go:TestControlDeadline",

@@ -2,6 +2,7 @@ package generator
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"sync/atomic"
@@ -17,26 +18,41 @@ type Central struct {
 	// for as many as there are local ports. 0 leaves the choice to the
 	// operating system.
 	Sources int
+	// TLS, if there is one, returns what an agency proves itself with. The
+	// central's name is the host of Address. Nil is connections without TLS.
+	TLS func(agency int) (*tls.Config, error)
 
 	dialed atomic.Int64
 }
 
 // Dial implements Target.
-func (c *Central) Dial(ctx context.Context, _ int) (Conn, error) {
-	conn, err := c.connect(ctx)
+func (c *Central) Dial(ctx context.Context, agency int) (Conn, error) {
+	conn, err := c.connect(ctx, agency)
 	if err != nil {
 		return nil, err
 	}
 	return &centralConn{Conn: conn, buffer: make([]byte, 0, receiveSize)}, nil
 }
 
-func (c *Central) connect(ctx context.Context) (net.Conn, error) {
+// connect returns a connection of an agency. Over TLS the handshake is done, as
+// the agency sees it: a central that refuses its certificate says so in the place
+// of its first answer.
+func (c *Central) connect(ctx context.Context, agency int) (net.Conn, error) {
 	var dialer net.Dialer
 	if c.Sources > 0 {
 		i := int(c.dialed.Add(1)) % c.Sources
 		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, byte(i/250), byte(1+i%250))}
 	}
-	return dialer.DialContext(ctx, "tcp", c.Address)
+	conn, err := dialer.DialContext(ctx, "tcp", c.Address)
+	if err != nil || c.TLS == nil {
+		return conn, err
+	}
+	secured, err := c.secure(ctx, conn, agency)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("agency %d: %w", agency, err)
+	}
+	return secured, nil
 }
 
 const receiveSize = 16 << 10 // bytes that are read at a time
@@ -59,6 +75,9 @@ func (c *centralConn) Send(batches []*Batch) error {
 		c.frames = append(c.frames, b.Frame)
 	}
 	rest := c.frames // WriteTo takes from the front
+	if secured, ok := c.Conn.(*securedConn); ok {
+		return secured.send(rest)
+	}
 	_, err := rest.WriteTo(c.Conn)
 	return err
 }

@@ -68,17 +68,20 @@ func Park(ctx context.Context, central *Central, config ParkConfig) (*Parked, er
 	return p, nil
 }
 
-func (p *Parked) agency(i int) string { return strconv.Itoa(i%p.agencies + 1) }
+// agency returns whose connection i is.
+func (p *Parked) agency(i int) int { return i%p.agencies + 1 }
+
+func (p *Parked) name(i int) string { return strconv.Itoa(p.agency(i)) }
 
 func (p *Parked) park(ctx context.Context, i int) error {
-	conn, err := p.central.connect(ctx)
+	conn, err := p.central.connect(ctx, p.agency(i))
 	if err != nil {
 		return fmt.Errorf("connection %d: %w", i, err)
 	}
 	p.conns[i] = conn
 	var frames []byte
 	for range p.queries[i] {
-		if frames, err = codec.AppendFrame(frames, &codec.WinnersQuery{Agency: p.agency(i)}); err != nil {
+		if frames, err = codec.AppendFrame(frames, &codec.WinnersQuery{Agency: p.name(i)}); err != nil {
 			return err
 		}
 	}
@@ -94,7 +97,7 @@ func (p *Parked) settle(ctx context.Context) error {
 	for range times {
 		asked := make(chan error, connections)
 		for range connections {
-			go func() { asked <- p.ask(ctx, &codec.Batch{}, codec.TypeError) }() // which has no bets
+			go func() { asked <- p.ask(ctx, 1, &codec.Batch{}, codec.TypeError) }() // which has no bets
 		}
 		var err error
 		for range connections {
@@ -107,13 +110,18 @@ func (p *Parked) settle(ctx context.Context) error {
 	return nil
 }
 
-// ask sends one request over a connection of its own.
-func (p *Parked) ask(ctx context.Context, m codec.Message, want codec.Type) error {
-	conn, err := p.central.connect(ctx)
+// ask sends one request of an agency over a connection of its own.
+func (p *Parked) ask(ctx context.Context, agency int, m codec.Message, want codec.Type) error {
+	conn, err := p.central.connect(ctx, agency)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	return ask(ctx, conn, m, want)
+}
+
+// ask sends one request and waits for its answer, of that type.
+func ask(ctx context.Context, conn net.Conn, m codec.Message, want codec.Type) error {
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	frame, err := codec.AppendFrame(nil, m)
 	if err != nil {
@@ -148,8 +156,8 @@ func (r *ParkReport) String() string {
 // answer.
 func (p *Parked) Draw(ctx context.Context) (*ParkReport, error) {
 	for i := range p.agencies - 1 {
-		if err := p.ask(ctx, &codec.Finished{Agency: p.agency(i)}, codec.TypeSuccess); err != nil {
-			return nil, fmt.Errorf("agency %s finishes: %w", p.agency(i), err)
+		if err := p.ask(ctx, p.agency(i), &codec.Finished{Agency: p.name(i)}, codec.TypeSuccess); err != nil {
+			return nil, fmt.Errorf("agency %d finishes: %w", p.agency(i), err)
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -175,7 +183,8 @@ func (p *Parked) Draw(ctx context.Context) (*ParkReport, error) {
 	}
 	begun := time.Now()
 	group.Go(func() error {
-		return p.ask(ctx, &codec.Finished{Agency: p.agency(p.agencies - 1)}, codec.TypeSuccess)
+		last := p.agencies - 1
+		return p.ask(ctx, p.agency(last), &codec.Finished{Agency: p.name(last)}, codec.TypeSuccess)
 	})
 	if err := group.Wait(); err != nil {
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"loteria/bench/generator"
@@ -103,15 +102,13 @@ func drawing(l *lab) ([]row, error) {
 // parking measures the answers to queries that have waited for the draw.
 func parking(l *lab) ([]row, error) {
 	const queries, goalTime, goalMemory = 100_000, time.Second, 250 << 20
-	const spare = 500 // descriptors that each of the two processes needs beside
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+	connections, err := affordable(queries)
+	if err != nil {
 		return nil, err
 	}
-	connections := int(min(queries, limit.Cur-spare))
 	var times []time.Duration
 	var most int
-	err := l.repeat("parked queries", func() error {
+	err = l.repeat("parked queries", func() error {
 		return l.withCentral(agencies, func(c *process.Server) error {
 			parked, err := generator.Park(l.ctx, &generator.Central{Address: c.Address, Sources: 16},
 				generator.ParkConfig{Queries: queries, Connections: connections, Agencies: agencies})

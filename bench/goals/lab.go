@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"loteria/bench/generator"
@@ -27,6 +28,8 @@ type lab struct {
 	news     io.Writer
 	rounds   int           // of what is repeated
 	duration time.Duration // of what is measured for a time
+	// connected is how many agencies are connected over TLS, for their memory.
+	connected int
 
 	stored string // folder of a contest with manyBets, once there is one
 }
@@ -58,9 +61,24 @@ func (l *lab) withCentralIn(folder string, agencies int, do func(*process.Server
 	return c.Stop()
 }
 
+// affordable returns how many of the wanted connections the limit of open files
+// allows, here and in a central, which has the same limit.
+func affordable(wanted int) (int, error) {
+	const spare = 500 // descriptors that each of the two processes needs beside
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, err
+	}
+	return min(wanted, max(int(limit.Cur)-spare, 1)), nil
+}
+
 // load sends bets to the central for a time.
 func (l *lab) load(c *process.Server, connections, window int) (*generator.Report, error) {
-	return generator.Run(l.ctx, &generator.Central{Address: c.Address}, generator.Config{
+	return l.loadAt(&generator.Central{Address: c.Address}, connections, window)
+}
+
+func (l *lab) loadAt(c *generator.Central, connections, window int) (*generator.Report, error) {
+	return generator.Run(l.ctx, c, generator.Config{
 		Connections: connections, Agencies: connections, Window: window, BatchSize: batchSize,
 		Warmup: l.duration / 4, Duration: l.duration,
 	})

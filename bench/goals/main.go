@@ -55,6 +55,7 @@ var goals = []struct {
 	{"growth", growth},
 	{"crowd", crowd},
 	{"watched", watched},
+	{"tls", overTLS},
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -66,6 +67,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&l.folder, "folder", "run", "folder on the disk that is measured")
 	flags.IntVar(&l.rounds, "rounds", 5, "how often each is measured; the table has the medians")
 	flags.DurationVar(&l.duration, "duration", 2*time.Second, "how long the load of a round is")
+	flags.IntVar(&l.connected, "connected", 5000, "agencies that are connected over TLS to see how much memory each takes")
 	floor := flags.Bool("floor", false, "only serve as the server that does nothing but sync, in the current folder")
 	only := flags.StringSlice("only", nil, "goals to measure: "+strings.Join(names(), ", ")+"; none for all")
 	switch err := flags.Parse(args); {
@@ -75,8 +77,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		fmt.Fprintf(stderr, "goals: %v (see --help)\n", err)
 		return exitUsage
-	case l.rounds < 1 || l.duration <= 0 || flags.NArg() > 0:
-		fmt.Fprintln(stderr, "goals: --rounds and --duration are positive, and there are no arguments (see --help)")
+	case l.rounds < 1 || l.duration <= 0 || l.connected < 1 || flags.NArg() > 0:
+		fmt.Fprintln(stderr, "goals: --rounds, --duration and --connected are positive, and there are no arguments (see --help)")
 		return exitUsage
 	}
 	for _, name := range *only {

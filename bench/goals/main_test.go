@@ -23,8 +23,8 @@ func TestGoals(t *testing.T) {
 		}
 	}
 	folder := t.TempDir()
-	goals := exec.Command(bin+"/goals", "--bin", bin, "--data", data, "--folder", folder, "--rounds", "1", "--duration", "50ms",
-		"--only", "window,lockstep,alone,lottery,allocations")
+	goals := exec.Command(bin+"/goals", "--bin", bin, "--data", data, "--folder", folder, "--rounds", "1", "--duration", "50ms", "--connected", "100",
+		"--only", "window,lockstep,alone,lottery,allocations,tls")
 	output, err := goals.Output()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output)
@@ -35,10 +35,10 @@ func TestGoals(t *testing.T) {
 			rows++
 		}
 	}
-	if rows != 8 {
-		t.Errorf("there are %d rows, expected 8:\n%s", rows, output)
+	if rows != 13 {
+		t.Errorf("there are %d rows, expected 13:\n%s", rows, output)
 	}
-	for _, part := range []string{"Linux", "commit", "MB/s", "µs to", "| goal |"} {
+	for _, part := range []string{"Linux", "commit", "MB/s", "µs to", "| goal |", "(without TLS "} {
 		if !strings.Contains(string(output), part) {
 			t.Errorf("there is no %q in\n%s", part, output)
 		}
@@ -64,7 +64,7 @@ func TestFlat(t *testing.T) {
 }
 
 func TestArguments(t *testing.T) {
-	for args, code := range map[string]int{"--help": exitOK, "--rounds 0": exitUsage, "more": exitUsage, "--only nothing": exitUsage, "--bin nowhere --only lockstep": exitFailure} {
+	for args, code := range map[string]int{"--help": exitOK, "--rounds 0": exitUsage, "--connected 0": exitUsage, "more": exitUsage, "--only nothing": exitUsage, "--bin nowhere --only lockstep": exitFailure} {
 		var stdout, stderr bytes.Buffer
 		if got := run(t.Context(), append(strings.Fields(args), "--folder", t.TempDir()), &stdout, &stderr); got != code {
 			t.Errorf("%s: code %d, expected %d: %s", args, got, code, stderr.String())

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"loteria/internal/certs"
 	"loteria/internal/logline"
 	"loteria/lottery"
 	"loteria/lottery/csvledger"
@@ -18,15 +19,35 @@ import (
 
 // Central is a central that takes bets.
 type Central struct {
-	Address string
-	contest *lottery.Contest
-	log     *logline.Writer
-	stop    context.CancelFunc
-	ended   chan error
+	Address    string
+	TLSAddress string // empty without certificates
+	contest    *lottery.Contest
+	log        *logline.Writer
+	stop       context.CancelFunc
+	ended      chan error
 }
 
 // Start runs a central of so many agencies, which keeps its bets in the folder.
 func Start(folder string, agencies int, options ...csvledger.Option) (*Central, error) {
+	return start(folder, agencies, nil, options...)
+}
+
+// StartTLS is Start with a second port, on which agencies prove who they are.
+func StartTLS(folder string, agencies int, files certs.Files) (*Central, error) {
+	store, err := certs.Open(files)
+	if err != nil {
+		return nil, err
+	}
+	return start(folder, agencies, &reactor.TLS{
+		Address:          "127.0.0.1:0",
+		Config:           store.Config,
+		Identify:         store.Identify,
+		HandshakeTimeout: time.Minute,
+		MaxHandshakes:    1024,
+	})
+}
+
+func start(folder string, agencies int, tls *reactor.TLS, options ...csvledger.Option) (*Central, error) {
 	ledger, err := csvledger.Open(folder, agencies, options...)
 	if err != nil {
 		return nil, err
@@ -38,6 +59,7 @@ func Start(folder string, agencies int, options ...csvledger.Option) (*Central, 
 	log := logline.New(io.Discard, logline.Text)
 	server := reactor.New(reactor.Config{
 		Address:        "127.0.0.1:0",
+		TLS:            tls,
 		Backlog:        128,
 		Loops:          runtime.NumCPU(),
 		MaxConnections: 16_384,
@@ -59,6 +81,9 @@ func Start(folder string, agencies int, options ...csvledger.Option) (*Central, 
 	select {
 	case <-server.Ready():
 		c.Address = server.Address().String()
+		if tls != nil {
+			c.TLSAddress = server.TLSAddress().String()
+		}
 		return c, nil
 	case err := <-c.ended:
 		stop()

@@ -6,6 +6,10 @@
 // or has queries for winners wait for the draw of a fresh central:
 //
 //	go run ./bench/load --address 127.0.0.1:12345 --park 100000 --connections 10000
+//
+// Over TLS each agency has its certificate, from a folder as cmd/certs makes it:
+//
+//	go run ./bench/load --address 127.0.0.1:12346 --tls certs --window 64 --duration 5s
 package main
 
 import (
@@ -40,6 +44,7 @@ type options struct {
 	central generator.Central
 	load    generator.Config
 	park    int
+	certs   string // folder of the agencies' certificates; empty is without TLS
 }
 
 // run does what the arguments say and returns the exit code.
@@ -77,6 +82,7 @@ func parse(args []string) (opts *options, help string, err error) {
 	flags.DurationVar(&opts.load.Warmup, "warmup", 0, "how long to send before what is measured, with --duration")
 	flags.Float64Var(&opts.load.Rate, "rate", 0, "bets that are due per second, of all connections; 0 for as many as the windows allow")
 	flags.IntVar(&opts.park, "park", 0, "queries for winners that wait for the draw; no bets are sent then")
+	flags.StringVar(&opts.certs, "tls", "", "speak TLS, with the certificates of this folder, as cmd/certs makes it; the address is then one that the central's certificate names")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
 		return opts, "Drives a central of the lottery, and measures it.\n\n" + flags.FlagUsages(), nil
@@ -97,7 +103,12 @@ func (o *options) parking() *generator.ParkConfig {
 	return &generator.ParkConfig{Queries: o.park, Connections: o.load.Connections, Agencies: o.load.Agencies}
 }
 
-func (o *options) measure(ctx context.Context) (fmt.Stringer, error) {
+func (o *options) measure(ctx context.Context) (_ fmt.Stringer, err error) {
+	if o.certs != "" {
+		if o.central.TLS, err = generator.Credentials(o.certs); err != nil {
+			return nil, err
+		}
+	}
 	if o.park == 0 {
 		return generator.Run(ctx, &o.central, o.load)
 	}

@@ -6,10 +6,15 @@ import (
 	"testing"
 
 	"loteria/bench/inprocess"
+	"loteria/internal/certs/certstest"
 )
 
 func TestRun(t *testing.T) {
-	central, err := inprocess.Start(t.TempDir(), 5)
+	certificates, err := certstest.New(t.TempDir(), 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	central, err := inprocess.StartTLS(t.TempDir(), 5, certificates.Files())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,6 +32,11 @@ func TestRun(t *testing.T) {
 		{"--bets 5000 --window 4", exitOK, "5000 bets in 50 batches over 5 connections", ""},
 		{"--duration 50ms --warmup 10ms --rate 10000 --batch 10", exitOK, "bets/s", ""},
 		{"--bets 900 --agencies 9 --connections 9", exitFailure, "", "unknown_agency"},
+		{"--address " + central.TLSAddress + " --bets 5000 --window 4 --tls " + certificates.Path, exitOK, "5000 bets in 50 batches over 5 connections", ""},
+		{"--address " + central.TLSAddress + " --bets 900 --agencies 9 --connections 9 --tls " + certificates.Path, exitFailure, "", "key of agency "},
+		{"--address " + central.TLSAddress + " --bets 100", exitFailure, "", "receive"},
+		{"--bets 100 --tls " + certificates.Path, exitFailure, "", "first record does not look like a TLS handshake"},
+		{"--bets 100 --tls " + t.TempDir(), exitFailure, "", "authority.pem"},
 		{"--park 20 --connections 10", exitOK, "20 queries on 10 connections", ""},
 		{"", exitUsage, "", "expected one of them"},
 		{"--park 3 --connections 10", exitUsage, "", "3 queries on 10 connections"},

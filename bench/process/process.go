@@ -114,13 +114,19 @@ func (s *Server) Kill() error {
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
 // Memory returns the most memory that the server has had resident, in bytes.
-func (s *Server) Memory() (int, error) {
+func (s *Server) Memory() (int, error) { return s.memory("VmHWM") }
+
+// Resident returns the memory that the server has resident now, in bytes.
+func (s *Server) Resident() (int, error) { return s.memory("VmRSS") }
+
+// memory returns a size of proc_pid_status(5).
+func (s *Server) memory(key string) (int, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if value, ok := strings.CutPrefix(line, key+":"); ok {
 			kibibytes, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")))
 			return kibibytes << 10, err
 		}
@@ -173,6 +179,17 @@ func StartClusterCentral(ctx context.Context, bin, folder string, agencies int, 
 	return startShown(ctx, bin, folder, agencies, "--ledger", strings.Join(servers, ","), "--contest", contest, "--admin-pprof")
 }
 
+// StartTLSCentral starts bin/server in the folder, with a port with TLS beside the
+// one without. args say what it proves itself with.
+func StartTLSCentral(ctx context.Context, bin, folder string, agencies int, args ...string) (s *Server, tls string, err error) {
+	s, err = startCentral(ctx, bin, folder, agencies, 0, func(log []byte) (address string, ok bool) {
+		address, listening := listens(log)
+		tls, ok = listensTLS(log)
+		return address, ok && listening
+	}, append(slices.Clone(inFolder), args...)...)
+	return s, tls, err
+}
+
 // StartQuietCentral starts bin/server in the folder, so that it logs errors
 // only.
 func StartQuietCentral(ctx context.Context, bin, folder string, agencies int) (*Server, error) {
@@ -198,8 +215,9 @@ func StartQuietCentral(ctx context.Context, bin, folder string, agencies int) (*
 
 // What a central logs when it takes connections.
 var (
-	listens = Logs(`action: listen \| result: success \| address: (\S+)`)
-	shows   = Logs(`action: admin_listen \| result: success \| address: (\S+)`)
+	listens    = Logs(`action: listen \| result: success \| address: (\S+)\n`)
+	listensTLS = Logs(`action: listen \| result: success \| address: (\S+) \| tls: true`)
+	shows      = Logs(`action: admin_listen \| result: success \| address: (\S+)`)
 )
 
 func startShown(ctx context.Context, bin, folder string, agencies int, args ...string) (s *Server, admin string, err error) {

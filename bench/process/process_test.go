@@ -25,6 +25,9 @@ func TestStart(t *testing.T) {
 	if memory, err := s.Memory(); err != nil || memory < 100<<10 {
 		t.Errorf("it has %d bytes of memory (%v)", memory, err)
 	}
+	if now, err := s.Resident(); err != nil || now < 100<<10 {
+		t.Errorf("it has %d bytes of memory now (%v)", now, err)
+	}
 	if used, err := s.CPU(); err != nil || used < 0 {
 		t.Errorf("it has used %v (%v)", used, err)
 	}
