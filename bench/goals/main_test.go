@@ -64,7 +64,14 @@ func TestFlat(t *testing.T) {
 }
 
 func TestArguments(t *testing.T) {
-	for args, code := range map[string]int{"--help": exitOK, "--rounds 0": exitUsage, "--connected 0": exitUsage, "more": exitUsage, "--only nothing": exitUsage, "--bin nowhere --only lockstep": exitFailure} {
+	for args, code := range map[string]int{
+		"--help":                        exitOK,
+		"--rounds 0":                    exitUsage,
+		"--connected 0":                 exitUsage,
+		"more":                          exitUsage,
+		"--only nothing":                exitUsage,
+		"--bin nowhere --only lockstep": exitFailure,
+	} {
 		var stdout, stderr bytes.Buffer
 		if got := run(t.Context(), append(strings.Fields(args), "--folder", t.TempDir()), &stdout, &stderr); got != code {
 			t.Errorf("%s: code %d, expected %d: %s", args, got, code, stderr.String())
