@@ -10,9 +10,9 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"golang.org/x/sync/errgroup"
-	"loteria/admin/browser"
 	"loteria/bench/process"
 	"loteria/bench/report"
+	"loteria/internal/browser"
 )
 
 // What watches the central.

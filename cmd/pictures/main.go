@@ -14,7 +14,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
-	"loteria/admin/browser"
+	"loteria/internal/browser"
 )
 
 func main() {

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"loteria/admin"
+	"loteria/cmd/internal/admin"
 	"loteria/codec"
 	"loteria/lottery"
 	"loteria/lottery/acta"

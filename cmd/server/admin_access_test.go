@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"loteria/admin"
+	"loteria/cmd/internal/admin"
 	"loteria/internal/certs"
 )
 

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"loteria/admin"
+	"loteria/cmd/internal/admin"
 	"loteria/lottery"
 )
 

@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"loteria/admin"
+	"loteria/cmd/internal/admin"
 	"loteria/lottery"
 )
 

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"loteria/admin"
+	"loteria/cmd/internal/admin"
 	"loteria/lottery"
 	"loteria/lottery/csvledger"
 	"loteria/lottery/ledgertest"

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"loteria/admin"
+	"loteria/cmd/internal/admin"
 	"loteria/lottery"
 	"loteria/lottery/csvledger"
 )

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/rs/zerolog"
-	"loteria/admin"
+	"loteria/cmd/internal/admin"
 	"loteria/lottery"
 )
 

@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"syscall"
 
-	"loteria/admin"
+	"loteria/cmd/internal/admin"
 )
 
 // ownFiles is how many descriptors the central needs beside its connections:

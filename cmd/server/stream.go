@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"loteria/admin"
+	"loteria/cmd/internal/admin"
 	"loteria/cmd/internal/settings"
 	"loteria/lottery"
 	"loteria/lottery/natsledger"

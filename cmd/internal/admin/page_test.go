@@ -45,7 +45,7 @@ func (p *tab) awaitRow(agency int, state, bets, winners string) {
 }
 
 // shippedData is the folder with the data set of the project.
-const shippedData = "../.data"
+const shippedData = "../../../.data"
 
 // play runs an agency on its file until it is done or ctx ends.
 func (c *central) play(ctx context.Context, id int, period time.Duration) error {

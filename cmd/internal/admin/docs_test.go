@@ -11,7 +11,7 @@ import (
 
 // The operators' page says of every code what it means, and names every place.
 func TestOperatorsPage(t *testing.T) {
-	content, err := os.ReadFile("../docs/operators.md")
+	content, err := os.ReadFile("../../../docs/operators.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestOperatorsPage(t *testing.T) {
 
 // It also says what each metric of a ledger in NATS is.
 func TestOperatorsPageHasTheLedgersMetrics(t *testing.T) {
-	content, err := os.ReadFile("../docs/operators.md")
+	content, err := os.ReadFile("../../../docs/operators.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	"loteria/admin/browser"
+	"loteria/internal/browser"
 )
 
 // requireChromium is set where the absence of a browser must not go unnoticed.
