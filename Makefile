@@ -34,7 +34,8 @@ watch: build ## the same, slowly, and with the central's page to watch it: http:
 .PHONY: cluster
 cluster: build bin/nats-server ## the same with three NATS servers that keep the bets of two centrals (DATA=folder for other data)
 	go build -o bin/run ./cmd/run
-	@exec bin/run --bin bin --data "$(or $(DATA),.data)" --cluster deploy/nats/nats.conf
+	cd cluster && go build -o ../bin/cluster ./demo
+	@exec bin/cluster --bin bin --data "$(or $(DATA),.data)"
 
 # Go itself knows when there is something to do.
 .PHONY: bin/nats-server
