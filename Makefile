@@ -57,7 +57,7 @@ COUNT ?= 6
 .PHONY: bench
 bench: build ## measures the parts (run/bench.txt, for benchstat), the peers, the goals and centrals on NATS: some twenty minutes (DATA=folder for other data)
 	@mkdir -p run
-	go build -o bin/ ./cmd/run ./bench/goals
+	go build -o bin/ ./bench/goals
 	cd bench/peers && go build -o ../../bin/peers .
 	set -o pipefail; go test -run '^$$' -bench . -benchtime 500ms -count $(COUNT) -timeout 30m ./bench | tee run/bench.txt
 	@echo
