@@ -10,11 +10,12 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"loteria/internal/process/gobuild"
 )
 
 // The test binary plays the programs: under the name of one of them it is that
@@ -28,11 +29,9 @@ func TestMain(m *testing.M) {
 		stubServer()
 	default:
 		goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-			if builtFolder != "" {
-				_ = os.RemoveAll(builtFolder)
-			}
+			programs.Remove()
 			os.Exit(code)
-		}), goleak.IgnoreTopFunction("loteria/internal/process.init.func1.1"))
+		}))
 	}
 }
 
@@ -47,19 +46,8 @@ const (
 	serverVar = "STUB_SERVER"
 )
 
-var builtFolder string
-
-// built is the path of the real server, which is built once for all tests.
-var built = sync.OnceValues(func() (path string, err error) {
-	if builtFolder, err = os.MkdirTemp("", "loteria-run-"); err != nil {
-		return "", err
-	}
-	output, err := exec.Command("go", "build", "-o", builtFolder+string(filepath.Separator), "loteria/cmd/server").CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("go build: %w\n%s", err, output)
-	}
-	return filepath.Join(builtFolder, "server"), err
-})
+// programs has the real server.
+var programs = gobuild.New("../..", "./cmd/server")
 
 func misbehaves(how string) bool { return os.Getenv(stubVar) == how }
 

@@ -18,10 +18,7 @@ const patience = 20 * time.Second
 // files under data.
 func stage(t *testing.T, misbehaviour string) {
 	t.Helper()
-	server, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
+	server := filepath.Join(programs.Folder(t), "server")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

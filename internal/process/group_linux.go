@@ -10,7 +10,7 @@ const DieTogether = true
 // kernel kill the process when the program itself is killed.
 //
 // The kernel takes the end of the starting thread for the end of the program
-// (prctl(2), PR_SET_PDEATHSIG), so the goroutine that starts processes must
+// (prctl(2), PR_SET_PDEATHSIG), so the goroutine that starts a process must
 // stay locked to its thread (https://go.dev/issue/27505).
 func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

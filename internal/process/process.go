@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -42,20 +41,6 @@ type Failure struct {
 
 func (f *Failure) Error() string { return f.Of.Name + " " + f.What }
 
-// starter starts processes on one thread, which lives as long as the program:
-// the kernel takes the end of the starting thread for that of the parent, see
-// ownGroup (https://go.dev/issue/27505).
-var starter = sync.OnceValue(func() chan<- func() {
-	work := make(chan func())
-	go func() {
-		runtime.LockOSThread()
-		for start := range work {
-			start()
-		}
-	}()
-	return work
-})
-
 // Start starts the command. What it writes goes to a log in its folder, which is
 // called like the process, with dashes for spaces. A Ctrl-C at the terminal does
 // not reach it.
@@ -69,14 +54,21 @@ func Start(cmd *exec.Cmd, name string) (*Process, error) {
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = ownGroup()
 	started := make(chan error)
-	starter() <- func() { started <- cmd.Start() }
+	go func() {
+		// The kernel takes the end of the starting thread for that of the parent, see
+		// ownGroup: it has to live as long as the process.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(p.ended)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // its state says more
+		}
+	}()
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("starting the %s: %w", name, err)
 	}
-	go func() {
-		defer close(p.ended)
-		_ = cmd.Wait() // its state says more
-	}()
 	return p, nil
 }
 
