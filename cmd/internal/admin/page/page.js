@@ -95,7 +95,8 @@ class Curve {
       }
     });
     this.svg.setAttribute("viewBox", `0 0 ${rates.length} 100`);
-    this.svg.setAttribute("aria-label", say("curve_of", { time: ago(this.rates.length), now: rates.at(-1), max: most }));
+    this.time = say("seconds", { n: this.rates.length });
+    this.svg.setAttribute("aria-label", say("curve_of", { time: this.time, now: rates.at(-1), max: most }));
     this.paths[0].setAttribute("d", `M0,100${steps}V100Z`);
     this.paths[1].setAttribute("d", `M0,${y(rates[0])}${steps}`);
   }
@@ -380,7 +381,7 @@ function show(state) {
     curves.total.add(state.rate, seconds);
   }
   put(byId("top"), say("n_per_second", { n: curves.total.top }));
-  put(byId("from"), say("before", { time: ago(curves.total.rates.length) }));
+  put(byId("from"), say("before", { time: curves.total.time }));
   showLedger(state);
   state.agencies.forEach((agency, i) => showAgency(agency, i, state, seconds));
   while (rows.length > state.agencies.length) {
