@@ -87,7 +87,7 @@ func (v *viewer) page(when moment) []byte {
 // beRefused sends a batch with a number that there is not.
 func (v *viewer) beRefused(central string) {
 	v.Helper()
-	frame, err := codec.AppendFrame(nil, &codec.Batch{Slips: []lottery.Slip{{
+	frame, err := codec.AppendFrame(nil, &codec.Batch{RawBets: []lottery.RawBet{{
 		Agency: "4", FirstName: "Santiago", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "75740",
 	}}})
 	if err != nil {
