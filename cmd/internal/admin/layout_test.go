@@ -199,6 +199,34 @@ func TestPageOfTheDraw(t *testing.T) {
 	}
 }
 
+// While the draw fades in, what it says can be read.
+func TestPageOfTheDrawIsReadable(t *testing.T) {
+	w := needBrowser(t)
+	states := growing(t, 2, 9_999)
+	c := show(t, 2, nil)
+	for _, scheme := range []string{"light", "dark"} {
+		p := w.open(t, c.url, "es-AR", call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "no-preference"},
+		}}))
+		p.await(scheme, "en vivo")
+		least := text[struct {
+			Ratio float64
+			Text  string
+			Moves int
+		}](p, `(() => {
+			delete document.body.dataset.phase;
+			show(`+states["nothing"]+`);
+			show(`+states["much"]+`);
+			const all = document.getAnimations();
+			all.forEach((a) => { a.pause(); a.currentTime = 0; });
+			return { ...`+contrast+`, moves: all.length };
+		})()`)
+		if least.Ratio < 4.5 || least.Moves != 3 {
+			t.Errorf("%s: %q has a contrast of %.1f, expected at least 4.5; %d parts move, expected 3", scheme, least.Text, least.Ratio, least.Moves)
+		}
+	}
+}
+
 // With many agencies the table's header stays in sight, each agency is one line,
 // and the problems below the last one are one step away.
 func TestPageScrolls(t *testing.T) {

@@ -111,9 +111,7 @@ function takeCurves(sent) {
 
 // growCurve brings the curve of row i up to date.
 function growCurve(i, rate, seconds) {
-  if (!curves.agencies[i]) {
-    curves.agencies[i] = new Curve(row(i).curve, curves.sent[i] || []);
-  }
+  curves.agencies[i] ??= new Curve(row(i).curve, curves.sent[i] || []);
   if (seconds > 0) {
     curves.agencies[i].add(rate, seconds);
   }
