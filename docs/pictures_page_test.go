@@ -16,15 +16,15 @@ import (
 // moment is when the page is pictured.
 type moment struct {
 	pace string        // the pause between two batches of an agency
-	said string        // what the page says then of how many have finished
+	said string        // what the page says then of how many have finished, or more than nothing
 	age  time.Duration // how long it has been open then
 }
 
 var (
 	// lively is when the smallest agencies have finished and the largest send.
 	lively = moment{"100ms", "3 of 5", 20 * time.Second}
-	// hasty is when there is something to be seen.
-	hasty = moment{"10ms", " of 5", 0}
+	// hasty is when there is anything to be seen.
+	hasty = moment{"10ms", "", 0}
 )
 
 // pictureLimit is how long one picture may take.
@@ -73,7 +73,7 @@ func (v *viewer) page(when moment) []byte {
 		if err != nil {
 			v.Fatal(err)
 		}
-		if strings.Contains(said, when.said) && time.Since(begun) >= when.age {
+		if said != "" && strings.Contains(said, when.said) && time.Since(begun) >= when.age {
 			return v.picture("body")
 		}
 		select {
