@@ -34,7 +34,8 @@ watch: build ## the same, slowly, and with the central's page to watch it: http:
 .PHONY: cluster
 cluster: build bin/nats-server ## the same with three NATS servers that keep the bets of two centrals (DATA=folder for other data)
 	go build -o bin/run ./cmd/run
-	@exec bin/run --bin bin --data "$(or $(DATA),.data)" --cluster deploy/nats/nats.conf
+	cd cluster && go build -o ../bin/cluster ./demo
+	@exec bin/cluster --bin bin --data "$(or $(DATA),.data)"
 
 # Go itself knows when there is something to do.
 .PHONY: bin/nats-server
@@ -56,7 +57,7 @@ COUNT ?= 6
 .PHONY: bench
 bench: build ## measures the parts (run/bench.txt, for benchstat), the peers, the goals and centrals on NATS: some twenty minutes (DATA=folder for other data)
 	@mkdir -p run
-	go build -o bin/ ./cmd/run ./bench/goals
+	go build -o bin/ ./bench/goals
 	cd bench/peers && go build -o ../../bin/peers .
 	set -o pipefail; go test -run '^$$' -bench . -benchtime 500ms -count $(COUNT) -timeout 30m ./bench | tee run/bench.txt
 	@echo

@@ -31,14 +31,6 @@ func (b backoff) middle(failures int) time.Duration {
 	return min(d, b.longest)
 }
 
-// least returns the shortest time that so many pauses can take.
-func (b backoff) least(pauses int) (sum time.Duration) {
-	for failures := 1; failures <= pauses; failures++ {
-		sum += b.middle(failures) / 2
-	}
-	return sum
-}
-
 // sleep returns after d, or with an error when ctx ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

@@ -66,6 +66,14 @@ func TestCentralStartsLate(t *testing.T) {
 	log.wantNoFail(t)
 }
 
+// least returns the shortest time that so many pauses can take.
+func (b backoff) least(pauses int) (sum time.Duration) {
+	for failures := 1; failures <= pauses; failures++ {
+		sum += b.middle(failures) / 2
+	}
+	return sum
+}
+
 // The default allows for a central that is started again, with pauses as short
 // as they may be.
 func TestDefaultConnectLimit(t *testing.T) {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/rs/zerolog"
 )
 
 // survey is what the first reading of an agency's file has found out: which
@@ -118,25 +116,6 @@ func (sv *survey) verify(sent *counted) error {
 		return failed("read_file", err)
 	}
 	return nil
-}
-
-// CountBets returns how many bets a run with this configuration sends in all,
-// or 0 for ModeEcho. A file is read and judged as the run does it, in constant
-// memory, but without a word in the log; the error is the one that would end
-// the run, or that of ctx.
-func CountBets(ctx context.Context, config Config) (uint64, error) {
-	switch config.Mode {
-	case ModeBet:
-		return uint64(max(config.LoopAmount, 0)), nil
-	case ModeEcho:
-		return 0, nil
-	}
-	source, err := findSource(config.DataDir, config.ID)
-	if err != nil {
-		return 0, err
-	}
-	found, err := newAgency(config, zerolog.Nop()).survey(ctx, source)
-	return found.bets, err
 }
 
 // RowError says which row of a file is no valid bet.

@@ -109,17 +109,14 @@ func BenchmarkRows(b *testing.B) {
 }
 
 // BenchmarkLedger appends batches to a ledger, so many before it waits for
-// them. One operation is one batch. The leader of a commit is whoever finds the
-// ledger idle, or, to compare, always the same goroutine.
+// them. One operation is one batch.
 func BenchmarkLedger(b *testing.B) {
 	for _, ledgers := range []struct {
 		name    string
 		options []csvledger.Option
 	}{
-		{"sync=true/leader", nil},
-		{"sync=true/writer", []csvledger.Option{csvledger.WithWriter()}},
-		{"sync=false/leader", []csvledger.Option{csvledger.WithoutSync()}},
-		{"sync=false/writer", []csvledger.Option{csvledger.WithoutSync(), csvledger.WithWriter()}},
+		{"sync=true", nil},
+		{"sync=false", []csvledger.Option{csvledger.WithoutSync()}},
 	} {
 		for _, batches := range []int{1, 32, 1024} {
 			b.Run(fmt.Sprintf("%s/batches=%d", ledgers.name, batches), func(b *testing.B) {

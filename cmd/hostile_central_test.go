@@ -61,9 +61,7 @@ func launchHostileCentral(tb testing.TB, over transport, agencies int, args ...s
 func (c *hostileCentral) launch(agencies int, args []string) {
 	tb := c.tb
 	tb.Helper()
-	if err := buildPrograms(); err != nil {
-		tb.Fatal(err)
-	}
+	programs(tb)
 	c.ended, c.counts, c.known = make(chan struct{}), map[string]int{}, map[string]string{}
 	c.news.L = &c.mu
 	c.cmd = exec.Command(filepath.Join(binFolder, "server"), slices.Concat(c.over.server("0"), []string{

@@ -16,40 +16,32 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"loteria/internal/process/gobuild"
 )
 
-// binFolder is where the programs are built, once for all tests.
+// built has the server and the client, in binFolder.
+var built = gobuild.New("..", append(raceFlag(), "./cmd/server", "./cmd/client")...)
+
 var binFolder string
+
+func raceFlag() []string {
+	if raced {
+		return []string{"-race"}
+	}
+	return nil
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if binFolder != "" {
-		_ = os.RemoveAll(binFolder)
-	}
+	built.Remove()
 	os.Exit(code)
 }
 
-var buildPrograms = sync.OnceValue(func() (err error) {
-	if binFolder, err = os.MkdirTemp("", "loteria-programs-"); err != nil {
-		return err
-	}
-	args := []string{"build", "-o", binFolder + string(filepath.Separator)}
-	if raced {
-		args = append(args, "-race")
-	}
-	output, err := exec.Command("go", append(args, "./server", "./client")...).CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("go build: %w\n%s", err, output)
-	}
-	return err
-})
-
 // programs builds the server and the client.
-func programs(t *testing.T) {
+func programs(t testing.TB) {
 	t.Helper()
-	if err := buildPrograms(); err != nil {
-		t.Fatal(err)
-	}
+	binFolder = built.Folder(t)
 }
 
 // keptLines is how many lines of a process are shown when something is wrong.

@@ -6,7 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"loteria/bench/generator"
 	"loteria/bench/process"
@@ -139,23 +142,30 @@ func parking(l *lab) ([]row, error) {
 	}, nil
 }
 
-// wholeLottery measures real programs from their start until all winners are
-// known.
+// wholeLottery measures real programs from the start of the first until the end
+// of the last, with all winners known.
 func wholeLottery(l *lab) ([]row, error) {
 	const goal = 250 * time.Millisecond
 	var times []time.Duration
 	err := l.repeat("a whole lottery", func() error {
-		return l.inFolder(func(folder string) error {
-			command := exec.CommandContext(l.ctx, filepath.Join(l.bin, "run"), "--bin", l.bin, "--data", l.data)
-			command.Dir = folder
-			begun := time.Now()
-			output, err := command.CombinedOutput()
-			times = append(times, time.Since(begun))
-			if err != nil {
-				return fmt.Errorf("%w\n%s", err, output)
+		begun := time.Now()
+		err := l.withCentral(agencies, func(c *process.Server) error {
+			var playing errgroup.Group
+			for id := range agencies {
+				playing.Go(func() error {
+					client := exec.CommandContext(l.ctx, filepath.Join(l.bin, "client"), "--id", strconv.Itoa(id+1),
+						"--server-address", c.Address, "--data-dir", l.data, "--mode", "batch")
+					output, err := client.CombinedOutput()
+					if err != nil {
+						return fmt.Errorf("%w\n%s", err, output)
+					}
+					return nil
+				})
 			}
-			return nil
+			return playing.Wait()
 		})
+		times = append(times, time.Since(begun))
+		return err
 	})
 	if err != nil {
 		return nil, err

@@ -1,7 +1,7 @@
 // Command goals measures the central, as a process of its own and over
 // loopback, against what it is to reach, and prints a table:
 //
-//	make build && go build -o bin/ ./cmd/run && go run ./bench/goals --bin bin
+//	make build && go run ./bench/goals --bin bin
 //
 // It exits with 1 when something could not be measured. A goal that is missed
 // is in the table, with by how much.

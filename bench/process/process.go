@@ -13,8 +13,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+
+	"loteria/internal/process"
 )
 
 const (
@@ -24,14 +25,11 @@ const (
 
 // Server is a server's process.
 type Server struct {
+	*process.Process
 	// Address is where it listens, where ready knows.
 	Address string
 	// Started is how long it took from the start until it was ready.
 	Started time.Duration
-
-	cmd   *exec.Cmd
-	log   *os.File
-	ended chan error
 }
 
 // Ready tells whether a server whose log is given is ready, and where it
@@ -54,64 +52,34 @@ func Logs(pattern string) Ready {
 // Start starts the command in its folder, where it also leaves its log, and
 // returns when it is ready.
 func Start(cmd *exec.Cmd, ready Ready) (*Server, error) {
-	log, err := os.Create(filepath.Join(cmd.Dir, filepath.Base(cmd.Path)+".log"))
+	begun := time.Now()
+	p, err := process.Start(cmd, filepath.Base(cmd.Path))
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cmd: cmd, log: log, ended: make(chan error, 1)}
-	cmd.Stdout, cmd.Stderr = log, log
-	begun := time.Now()
-	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(err, log.Close())
+	s := &Server{Process: p}
+	ctx, cancel := context.WithTimeout(context.Background(), readyTime)
+	defer cancel()
+	err = p.Await(ctx, func(log []byte) (ok bool) {
+		s.Address, ok = ready(log)
+		return ok
+	})
+	if err != nil {
+		p.Kill()
+		return nil, fmt.Errorf("%w, its log ends with\n%s", err, p.Tail())
 	}
-	go func() { s.ended <- cmd.Wait() }()
-	if err := s.awaitReady(ready, begun); err != nil {
-		return nil, errors.Join(err, s.Kill())
-	}
+	s.Started = time.Since(begun)
 	return s, nil
 }
 
-func (s *Server) awaitReady(ready Ready, begun time.Time) error {
-	for time.Since(begun) < readyTime {
-		text, err := os.ReadFile(s.log.Name())
-		if err != nil {
-			return err
-		}
-		if address, ok := ready(text); ok {
-			s.Address, s.Started = address, time.Since(begun)
-			return nil
-		}
-		select {
-		case err := <-s.ended:
-			s.ended <- err
-			text, _ = os.ReadFile(s.log.Name()) // it has said why after the last look
-			return fmt.Errorf("%s has ended (%v), its log is\n%s", s.cmd.Path, err, text)
-		case <-time.After(time.Millisecond):
-		}
-	}
-	return fmt.Errorf("%s is not ready after %v", s.cmd.Path, readyTime)
-}
-
 // Stop ends the server as an operator would.
-func (s *Server) Stop() error {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM) // if it has ended, Wait says how
-	select {
-	case err := <-s.ended:
-		return errors.Join(err, s.log.Close())
-	case <-time.After(stopTime):
-		return errors.Join(fmt.Errorf("%s has not ended within %v", s.cmd.Path, stopTime), s.Kill())
-	}
-}
+func (s *Server) Stop() error { return process.Stop(stopTime, s.Process) }
 
-// Kill ends the server at once.
+// Kill ends the server at once. It always can.
 func (s *Server) Kill() error {
-	_ = s.cmd.Process.Kill()
-	<-s.ended
-	return s.log.Close()
+	s.Process.Kill()
+	return nil
 }
-
-// PID returns the number of the server's process.
-func (s *Server) PID() int { return s.cmd.Process.Pid }
 
 // Memory returns the most memory that the server has had resident, in bytes.
 func (s *Server) Memory() (int, error) { return s.memory("VmHWM") }
@@ -121,7 +89,7 @@ func (s *Server) Resident() (int, error) { return s.memory("VmRSS") }
 
 // memory returns a size of proc_pid_status(5).
 func (s *Server) memory(key string) (int, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
 	if err != nil {
 		return 0, err
 	}
@@ -140,7 +108,7 @@ const clockTicks = 100
 
 // CPU returns the processor time that the server has used.
 func (s *Server) CPU() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.PID()))
 	if err != nil {
 		return 0, err
 	}

@@ -14,7 +14,7 @@ const stuckTime = 2 * time.Minute
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	removePrograms()
+	programs.Remove()
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
 			println(err.Error())

@@ -19,32 +19,15 @@ import (
 	"time"
 
 	"loteria/cluster/natstest"
+	"loteria/internal/process/gobuild"
 )
 
 // keptLines is how many lines of a process are shown when something is wrong.
 const keptLines = 40
 
-// binFolder is where the programs are built, once for all tests.
-var binFolder string
-
-var buildPrograms = sync.OnceValue(func() (err error) {
-	if binFolder, err = os.MkdirTemp("", "loteria-programs-"); err != nil {
-		return err
-	}
-	build := exec.Command("go", "build", "-o", binFolder+string(filepath.Separator), "./cmd/server", "./cmd/client")
-	build.Dir = "../.."
-	output, err := build.CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("go build: %w\n%s", err, output)
-	}
-	return err
-})
-
-func removePrograms() {
-	if binFolder != "" {
-		_ = os.RemoveAll(binFolder)
-	}
-}
+// programs has the server and the client, of the module whose dependencies they
+// have.
+var programs = gobuild.New("../..", "./cmd/server", "./cmd/client")
 
 // program is a process of the server or the client.
 type program struct {
@@ -63,9 +46,7 @@ type program struct {
 // PR_SET_PDEATHSIG). watch is told each line; it may be nil.
 func start(t *testing.T, watch func(line string), name string, args ...string) *program {
 	t.Helper()
-	if err := buildPrograms(); err != nil {
-		t.Fatal(err)
-	}
+	binFolder := programs.Folder(t)
 	p := &program{ended: make(chan struct{}), said: map[string]int{}, listening: make(chan struct{}), watch: watch}
 	p.cmd = exec.Command(filepath.Join(binFolder, name), args...)
 	p.cmd.Dir = binFolder // no configuration lies around there

@@ -1,6 +1,4 @@
-// Package demo tests what "make cluster" runs: real servers, centrals and
-// agencies as processes.
-package demo
+package main
 
 import (
 	"bytes"
@@ -17,14 +15,14 @@ const root = "../.."
 // the agencies' files have.
 func TestClusterWithTheCommittedData(t *testing.T) {
 	bin := t.TempDir()
-	build(t, root, bin, "./cmd/server", "./cmd/client", "./cmd/run")
-	build(t, "..", bin, "github.com/nats-io/nats-server/v2")
+	build(t, root, bin, "./cmd/server", "./cmd/run")
+	build(t, "..", bin, "github.com/nats-io/nats-server/v2", "./demo")
 	top, err := filepath.Abs(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := exec.Command(filepath.Join(bin, "run"), "--bin", bin, "--data", filepath.Join(top, ".data"),
-		"--cluster", filepath.Join(top, "deploy", "nats", "nats.conf"), "--timeout", "5m")
+	run := exec.Command(filepath.Join(bin, "demo"), "--bin", bin, "--data", filepath.Join(top, ".data"),
+		"--config", filepath.Join(top, "deploy", "nats", "nats.conf"))
 	run.Dir = t.TempDir() // what it writes goes with the test
 	var said, failed bytes.Buffer
 	run.Stdout, run.Stderr = &said, &failed
@@ -35,7 +33,7 @@ func TestClusterWithTheCommittedData(t *testing.T) {
 	}
 	for _, want := range []string{
 		"agency 1   2 winners\n", "agency 2   3 winners\n", "agency 3   3 winners\n", "agency 4   2 winners\n", "agency 5   0 winners\n",
-		"run        every central tells the same winners\n",
+		"cluster    every central tells the same winners\n",
 		"export.csv has 78697 rows, each agency's those of its file, in their order.\n",
 	} {
 		if !strings.Contains(screen, want) {

@@ -18,7 +18,7 @@ import (
 func ctl(t *testing.T, storage string, args []string, words ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var said, problems bytes.Buffer
-	cmd := exec.Command(program, append(append([]string{"ctl", "--storage-dir", storage}, args...), words...)...)
+	cmd := exec.Command(program(t), append(append([]string{"ctl", "--storage-dir", storage}, args...), words...)...)
 	cmd.Dir = t.TempDir()
 	cmd.Stdout, cmd.Stderr = &said, &problems
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {

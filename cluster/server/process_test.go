@@ -4,7 +4,6 @@ package server_test
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -18,31 +17,26 @@ import (
 
 	"go.uber.org/goleak"
 	"loteria/codec"
+	"loteria/internal/process/gobuild"
 )
 
 // patience bounds every wait of these tests; none of them needs it.
 const patience = time.Minute
 
-// program is the server's, built once.
-var program string
+// programs has the server, of the module whose dependencies it has.
+var programs = gobuild.New("../..", "./cmd/server")
 
 func TestMain(m *testing.M) {
-	folder, err := os.MkdirTemp("", "central")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	program = filepath.Join(folder, "server")
-	build := exec.Command("go", "build", "-o", program, "./cmd/server")
-	build.Dir = "../.." // in the module of the program: its own dependencies are not this one's
-	if output, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the server: %v\n%s", err, output)
-		os.Exit(1)
-	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(folder)
+		programs.Remove()
 		os.Exit(code)
 	}))
+}
+
+// program is the path of the server's.
+func program(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(programs.Folder(t), "server")
 }
 
 // process is a server that runs.
@@ -58,7 +52,7 @@ type process struct {
 func begin(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, lines: make(chan string, 4096)}
-	p.cmd = exec.Command(program, append([]string{"--bind", "127.0.0.1", "--port", "0", "--admin="}, args...)...)
+	p.cmd = exec.Command(program(t), append([]string{"--bind", "127.0.0.1", "--port", "0", "--admin="}, args...)...)
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Stderr = &p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -1,113 +1,81 @@
 package main
 
 import (
+	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
-	"strconv"
-	"strings"
+	"os"
+	"path/filepath"
+	"sync/atomic"
 	"time"
+
+	client "loteria/agency"
+	"loteria/internal/certs"
+	"loteria/internal/logline"
 )
 
-// agency is a client's process and what it has told.
+// agency is one of the lottery's, which plays in this process.
 type agency struct {
-	process
-	id int
+	id       int
+	stored   atomic.Uint64 // bets
+	complete atomic.Bool   // all of them are stored
 
-	bets, batches int           // acknowledged so far
-	complete      bool          // all of them are
-	took          time.Duration // from its start until they were
-	winners       int
-	answeredAt    time.Time // when they were known; zero until then
-	announced     bool      // the screen has said how many
+	// The rest belongs to the goroutine that plays, until it has ended.
+	batches int
+	took    time.Duration // from its start until all bets were stored
+	winners int
 }
 
-func newAgency(opts options, bin, data, address string, id int) *agency {
-	a := &agency{id: id, process: process{
-		who:     agencyName(id),
-		path:    bin,
-		logName: fmt.Sprintf("agency-%d.log", id),
-		args: append(opts.tls.agency(id),
-			"--id", strconv.Itoa(id),
-			"--server-address", address,
-			"--data-dir", data,
-			"--batch-max-amount", strconv.Itoa(opts.batch),
-			"--log-level", opts.logLevel,
-			// The environment may change the rest, but not what the run reads.
-			"--log-format", "text",
-			"--mode", "batch",
-			"--loop-period", opts.period.String(),
-		),
-	}}
-	a.read = a.hear
-	a.judge = a.incomplete
-	return a
-}
+func (a *agency) String() string { return fmt.Sprintf("agency %d", a.id) }
 
-func agencyName(id int) string { return fmt.Sprintf("agency %d", id) }
-
-// hear takes in a line of the agency and says what is new in it.
-func (a *agency) hear(rec record, ev event) (news string, err error) {
-	if rec.result != "success" {
-		return "", nil
+// playAgency sends an agency's bets to a central at one of the addresses, and waits
+// for its winners.
+func (r *round) playAgency(ctx context.Context, a *agency, addresses string) error {
+	begun := time.Now()
+	c := client.Config{
+		ID: a.id, Address: addresses, Mode: client.ModeBatch,
+		DataDir: r.opts.data, BatchMaxAmount: r.opts.batch, Window: 32, LoopPeriod: r.opts.period,
+		RequireResume: true, RetryPeriod: 2 * time.Second, RetryLimit: 300, // as the client's
+		ConnectLimit: client.DefaultConnectLimit, ConnectTimeout: 5 * time.Second,
+		LogAnswers: true,
 	}
-	switch rec.action {
-	case "batch_processed":
-		n, err := count(rec, "cantidad")
-		if err != nil {
-			return "", err
+	if r.opts.tls != "" {
+		own := fmt.Sprintf("agency-%d", a.id)
+		files := certs.AgencyFiles{Authorities: r.credential("authority.pem"), Certificate: r.credential(own + ".pem"), Key: r.credential(own + "-key.pem")}
+		c.TLS = func() (*tls.Config, error) { return files.Read(a.id, time.Now()) }
+		c.TLSFiles = client.TLSFiles{Authorities: files.Authorities, Certificate: files.Certificate}
+	}
+	c.Total = func(bets uint64) { r.bars.SetTotal(a.id-1, bets) }
+	c.Progress = func(stored uint64, all bool) {
+		if stored > a.stored.Swap(stored) {
+			a.batches++
 		}
-		a.batches++
-		a.bets += n
-	case "batch_processing_complete":
-		// A second line of its own says how many there were: it must agree
-		// with the batches.
-		if want := fmt.Sprintf("%d/%d", a.bets, a.bets); rec.fields["processed"] != want {
-			return "", fmt.Errorf("says processed: %s, but its batches make %s", rec.fields["processed"], want)
+		r.bars.Set(a.id-1, stored, all)
+		if all && !a.complete.Swap(true) {
+			a.took = time.Since(begun)
+			r.screen.detail(a.String(), fmt.Sprintf("%s in %s on disk after %.2f s",
+				plural(int(stored), "bet", "bets"), plural(a.batches, "batch", "batches"), a.took.Seconds()))
 		}
-		a.complete = true
-		a.took = ev.at.Sub(a.started)
-		return fmt.Sprintf("%s in %s on disk after %.2f s",
-			plural(a.bets, "bet", "bets"), plural(a.batches, "batch", "batches"), a.took.Seconds()), nil
-	case "consulta_ganadores":
-		n, err := count(rec, "cant_ganadores")
-		if err != nil {
-			return "", err
-		}
-		a.winners, a.answeredAt = n, ev.at // announced once the draw has been
 	}
-	return "", nil
-}
-
-// incomplete says what is wrong with the end of an agency: how it ended, or
-// what it should have told and has not.
-func (a *agency) incomplete() string {
-	if a.err != nil {
-		return a.how()
-	}
-	var missing []string
-	if !a.complete {
-		missing = append(missing, "batch_processing_complete")
-	}
-	if a.answeredAt.IsZero() {
-		missing = append(missing, "consulta_ganadores")
-	}
-	if len(missing) == 0 {
-		return ""
-	}
-	return a.how() + " and logged no " + strings.Join(missing, " and no ")
-}
-
-// count reads a field that is a number of things.
-func count(rec record, field string) (int, error) {
-	n, err := strconv.ParseUint(rec.fields[field], 10, 31)
+	c.Winners = func(documents []string) { a.winners += len(documents) }
+	log, err := os.Create(filepath.Join(r.dir, fmt.Sprintf("agency-%d.log", a.id)))
 	if err != nil {
-		return 0, fmt.Errorf("says %s: %q in %s, expected a number", field, rec.fields[field], rec.action)
+		return err
 	}
-	return int(n), nil
+	lines := logline.New(log, logline.Text)
+	err = client.Run(ctx, c, lines.Logger(r.opts.level))
+	if err = errors.Join(err, lines.Close(), log.Close()); err != nil {
+		return fmt.Errorf("%s: %w", a, err)
+	}
+	r.drawn.Do(func() { r.screen.detail("central", "every agency has finished, the draw is done") })
+	r.screen.detail(a.String(), plural(a.winners, "winner", "winners"))
+	return nil
 }
 
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
+// credential is a file of the folder with the certificates, also for a central,
+// which has another working directory.
+func (r *round) credential(name string) string {
+	path, _ := filepath.Abs(filepath.Join(r.opts.tls, name)) // an empty one is not found
+	return path
 }

@@ -1,76 +1,111 @@
 package main
 
 import (
+	"bufio"
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+
+	"loteria/internal/logline"
+	"loteria/internal/process"
 )
 
-// central is the server's process and what it has told.
-type central struct {
-	process
-	address string // where it listens; empty until it does
-	page    string // its address; empty while there is none
-	draws   int
-}
+const (
+	maxLine      = 1 << 20 // bytes of a line in the central's log, or of a row
+	maxFailLines = 5       // that say "result: fail" are shown
+)
 
-// newCentral prepares the central that keeps the bets in a folder.
-func newCentral(opts options, bin, dir string) *central {
-	return makeCentral(opts, bin, "central", "--storage-dir", dir, "--contest=", "--admin="+opts.admin)
-}
-
-// newSharing prepares one of several centrals, numbered from 1, that keep the
-// bets in a ledger that they share. The first one has the page.
-func newSharing(opts options, bin, ledger string, number int) *central {
-	name := fmt.Sprintf("central %d", number)
-	page := opts.admin
-	if number > 1 {
-		page = ""
+// startCentral starts the central, and waits until it listens: on a free port
+// of this machine, with TLS on no other. It returns its address.
+func (r *round) startCentral(ctx context.Context) (string, error) {
+	args := []string{"--bind", "127.0.0.1", "--port", "0", "--storage-dir", ".", "--contest=", "--admin=" + r.opts.admin,
+		"--expected-agencies", strconv.Itoa(r.opts.agencies), "--log-level", logline.LevelName(r.opts.level)}
+	if r.opts.tls != "" {
+		args = append(args, "--port", "off", "--tls-bind", "127.0.0.1", "--tls-port", "0", "--tls-client-ca", r.credential("authority.pem"),
+			"--tls-cert", r.credential("central.pem"), "--tls-key", r.credential("central-key.pem"))
 	}
-	c := makeCentral(opts, bin, name, "--ledger", ledger, "--contest", clusterContest,
-		"--central", strings.ReplaceAll(name, " ", "-"), "--admin="+page)
-	// On a busy machine a server lags, or elects a leader. What matters is
-	// compared at the end.
-	c.passing = []string{"stream_replica", "stream_problem"}
-	return c
+	c, err := process.StartCentral(ctx, r.opts.bin, r.dir, "central", r.opts.tls != "", args...)
+	if r.central = c; err != nil {
+		return "", err
+	}
+	c.OnEnd(func(f *process.Failure) { r.fail(f) })
+	address := c.Address + c.TLS // one of them
+	r.screen.say("central", "listening on "+address)
+	switch {
+	case c.Admin != "":
+		r.page = fmt.Sprintf(", its page is http://%s/", c.Admin)
+		r.screen.say("central", r.page[2:])
+	case c.Hidden != "":
+		r.screen.say("central", "its page has to wait: "+strings.Replace(c.Hidden, " | reason", "", 1))
+	}
+	return address, nil
 }
 
-func makeCentral(opts options, bin, name string, args ...string) *central {
-	c := &central{process: process{
-		who:     name,
-		path:    bin,
-		logName: strings.ReplaceAll(name, " ", "-") + ".log",
-		args: append(append(args, opts.tls.central()...),
-			"--expected-agencies", strconv.Itoa(opts.agencies),
-			"--log-level", opts.logLevel,
-			// The environment may change the rest, but not what the run reads.
-			"--log-format", "text",
-		),
-	}}
-	c.read = c.hear
-	c.judge = c.endedEarly
-	return c
-}
-
-// hear takes in a line of the central and says what is new in it.
-func (c *central) hear(rec record, _ event) (news string, err error) {
-	if rec.result != "success" {
-		if rec.action == "admin_listen" {
-			return fmt.Sprintf("its page has to wait: %s: %s", rec.fields["address"], rec.fields["reason"]), nil
+// check looks for what went wrong in silence, and compares what the agencies
+// sent with what is on disk.
+func (r *round) check() error {
+	draws, fails := 0, 0
+	err := eachLine(r.central.Log, func(line string) {
+		line = line[max(0, strings.Index(line, "action: ")):] // without the time
+		if strings.HasPrefix(line, "action: sorteo | result: success") {
+			draws++
 		}
-		return "", nil
-	}
-	switch rec.action {
-	case "admin_listen":
-		c.page = fmt.Sprintf("http://%s/", rec.fields["address"])
-		return "its page is " + c.page, nil
-	case "listen":
-		if c.address == "" {
-			c.address = rec.fields["address"]
-			return "listening on " + c.address, nil
+		if strings.Contains(line, "| result: fail") {
+			if fails++; fails <= maxFailLines {
+				r.screen.alarm("central", line)
+			}
 		}
-	case "sorteo":
-		c.draws++ // announced once every agency has said that its bets are stored
+	})
+	switch {
+	case err != nil:
+		return err
+	case fails > 0:
+		return fmt.Errorf("central logged %s with result: fail, see %s", plural(fails, "line", "lines"), r.central.Log)
+	case draws != 1:
+		return fmt.Errorf("central logged %s (sorteo), expected one", plural(draws, "draw", "draws"))
 	}
-	return "", nil
+
+	path, all := filepath.Join(r.dir, "bets.csv"), 0
+	rows, sent := make(map[string]uint64), make(map[string]uint64)
+	for _, a := range r.agencies {
+		if n := a.stored.Load(); n > 0 {
+			sent[strconv.Itoa(a.id)] = n
+		}
+	}
+	// The rows are not read by the code that wrote them.
+	err = eachLine(path, func(row string) {
+		agency, _, _ := strings.Cut(row, ",")
+		rows[agency]++
+		all++
+	})
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist): // there is no file when nobody bet
+		return err
+	case !maps.Equal(rows, sent):
+		return fmt.Errorf("%s has other rows than were sent: %v by agency, expected %v", path, rows, sent)
+	}
+	r.screen.print(r.screen.coloured(green, fmt.Sprintf("%s has %d rows, each agency's as many as it sent.", path, all)) +
+		"\nThe logs are beside it.")
+	return nil
+}
+
+// eachLine reads a file.
+func eachLine(path string, do func(line string)) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		do(lines.Text())
+	}
+	return lines.Err()
 }

@@ -1,24 +1,27 @@
-// Command run shows the whole lottery at work: it starts the central and the
-// agencies as processes of this machine, tells what happens as it happens, and
-// ends with a table. It is what "make run" calls, and "make cluster", which
-// has two centrals that keep the bets in three NATS servers.
+// Command run shows the whole lottery at work: it starts the central as a
+// process of this machine, plays the agencies, tells what happens as it happens,
+// and ends with a table. It is what "make run" calls.
 //
 // Everything of a run stays in a folder of its own under run/: the central's
-// bets.csv, or the servers' folders and what was exported from them, and each
-// process's log.
+// bets.csv, and the logs.
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
+
+	"loteria/cmd/internal/progress"
+	"loteria/cmd/internal/signals"
+	"loteria/internal/logline"
 )
 
 // Exit codes. A run that a signal ended exits with 128 and the signal's
@@ -28,42 +31,35 @@ const (
 	exitFailure = 1
 	exitUsage   = 2
 	exitSignal  = 128
+
+	maxPeriod   = 24 * time.Hour // between two batches of an agency
+	maxAgencies = 100
 )
-
-// maxPeriod is the longest pause that an agency makes between two batches.
-const maxPeriod = 24 * time.Hour
-
-// maxAgencies is how many agencies a run may have: each is a process.
-const maxAgencies = 100
 
 // options is what the flags say.
 type options struct {
-	bin      string        // folder with the programs server and client
+	bin      string        // folder with the program server; not needed with central
 	data     string        // folder with the agencies' files
 	agencies int           // 1 to maxAgencies
 	batch    int           // bets per batch, at least 1
-	logLevel string        // of the processes
-	timeout  time.Duration // the longest that a run may take, but for staying
+	level    zerolog.Level // of the logs
+	timeout  time.Duration // the longest that a run may take, except for staying
 	period   time.Duration // between two batches of an agency, 0 to maxPeriod
 	admin    string        // the central's --admin
 	stay     bool          // the centrals stay up after the draw
-	tls      credentials   // everything goes over TLS
-	cluster  string        // configuration of the NATS servers; empty is one central with a folder
+	tls      string        // folder as cmd/certs makes it: everything goes over TLS; empty is nothing
+	central  string        // somebody else's: host:port, or several of them; empty is one of the run's own
 
 	grace time.Duration // between SIGTERM and SIGKILL
 }
 
 func main() {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // nohup means it
-		signal.Notify(signals, syscall.SIGHUP)
-	}
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, signals))
+	os.Exit(run(signals.Context(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run does what the arguments say and returns the exit code.
-func run(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) int {
+// run does what the arguments say, unless ctx ends it, and returns the exit
+// code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	opts, help, err := parse(args)
 	switch {
 	case err != nil:
@@ -74,14 +70,13 @@ func run(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) int 
 		return exitOK
 	}
 
-	err = play(opts, newScreen(stdout), signals)
-	var by interruption
-	switch {
-	case errors.As(err, &by):
-		fmt.Fprintf(stderr, "run: %v\n", err)
-		return exitSignal + int(by.signal)
-	case err != nil:
-		fmt.Fprintf(stderr, "run: failed: %v\n", err)
+	err = play(ctx, opts, stdout)
+	if by := (signals.Received{}); errors.As(err, &by) {
+		fmt.Fprintf(stderr, "run: %v\n", by)
+		return exitSignal + int(by.Signal.(syscall.Signal))
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "run: failed: %s\n", progress.Printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
 		return exitFailure
 	}
 	return exitOK
@@ -93,39 +88,39 @@ func parse(args []string) (opts options, help string, err error) {
 	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.SortFlags = false
-	flags.StringVar(&opts.bin, "bin", "bin", "folder with the programs server and client")
+	flags.StringVar(&opts.bin, "bin", "bin", "folder with the program server")
 	flags.StringVar(&opts.data, "data", ".data", "folder with agency-N.csv, or with a zip that holds them")
 	flags.IntVar(&opts.agencies, "agencies", 5, fmt.Sprintf("number of agencies, 1 to %d", maxAgencies))
 	flags.IntVar(&opts.batch, "batch", 100, "bets per batch")
-	flags.StringVar(&opts.logLevel, "log-level", "INFO", "what the processes log: INFO or DEBUG")
+	level := flags.String("log-level", "INFO", "what is logged: INFO or DEBUG")
 	flags.DurationVar(&opts.timeout, "timeout", 10*time.Minute, "give up after this time")
 	flags.DurationVar(&opts.period, "loop-period", 0, "pause of each agency between two batches, so that there is something to watch")
 	flags.StringVar(&opts.admin, "admin", "", "host:port of the central's admin server; empty is none")
-	flags.StringVar(&opts.cluster, "cluster", "", "configuration for three NATS servers (deploy/nats/nats.conf) that keep the bets for two centrals; empty is one central with a folder")
-	flags.StringVar((*string)(&opts.tls), "tls", "", "folder with the certificates that go run ./cmd/certs makes: everything goes over TLS; empty is nothing")
+	flags.StringVar(&opts.central, "central", "", "host:port of a central that runs, or of several that share a ledger; empty is one that is started")
+	flags.StringVar(&opts.tls, "tls", "", "folder with the certificates that go run ./cmd/certs makes: everything goes over TLS; empty is nothing")
 	flags.BoolVar(&opts.stay, "stay", false, "the central stays up after the draw, until Ctrl-C or SIGTERM, which is then a normal end")
 
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
-		return opts, "Runs the lottery: the central and the agencies, as processes of this machine.\n" +
-			"Their logs and bets.csv stay in a folder under run/. Settings without a flag here come from the environment.\n\n" + flags.FlagUsages(), nil
+		return opts, "Runs the lottery: the central as a process of this machine, and its agencies.\n" +
+			"Logs and bets.csv stay in a folder under run/. The central's settings without a flag here come from the environment.\n\n" + flags.FlagUsages(), nil
 	case err != nil:
 		return opts, "", err
-	case flags.NArg() > 0:
-		return opts, "", fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	opts.logLevel = strings.ToUpper(opts.logLevel)
+	opts.level, err = logline.ParseLevel(*level)
 	switch {
+	case flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case opts.agencies < 1 || opts.agencies > maxAgencies:
-		return opts, "", fmt.Errorf("--agencies is %d, expected 1 to %d", opts.agencies, maxAgencies)
+		err = fmt.Errorf("--agencies is %d, expected 1 to %d", opts.agencies, maxAgencies)
 	case opts.batch < 1:
-		return opts, "", fmt.Errorf("--batch is %d, expected at least 1", opts.batch)
-	case opts.logLevel != "INFO" && opts.logLevel != "DEBUG": // the run is told by INFO lines
-		return opts, "", fmt.Errorf("--log-level is %q, expected INFO or DEBUG", opts.logLevel)
+		err = fmt.Errorf("--batch is %d, expected at least 1", opts.batch)
+	case err != nil || opts.level > zerolog.InfoLevel: // the run looks for INFO lines
+		err = fmt.Errorf("--log-level is %q, expected INFO or DEBUG", *level)
 	case opts.timeout <= 0:
-		return opts, "", fmt.Errorf("--timeout is %s, expected more than nothing", opts.timeout)
+		err = fmt.Errorf("--timeout is %s, expected more than nothing", opts.timeout)
 	case opts.period < 0 || opts.period > maxPeriod:
-		return opts, "", fmt.Errorf("--loop-period is %s, expected 0s to %s", opts.period, maxPeriod)
+		err = fmt.Errorf("--loop-period is %s, expected 0s to %s", opts.period, maxPeriod)
 	}
-	return opts, "", nil
+	return opts, "", err
 }

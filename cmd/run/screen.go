@@ -4,70 +4,123 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"sync"
 	"time"
 
 	"loteria/cmd/internal/progress"
 )
 
-// progressPause is how long a screen that is no terminal, but a file or a
-// pipe, is left without a line of progress.
-const progressPause = 2 * time.Second
-
 // Colours of a terminal.
 const (
-	red        = "\x1b[31m"
-	green      = "\x1b[32m"
-	uncoloured = "\x1b[0m"
+	red   = "\x1b[31m"
+	green = "\x1b[32m"
 )
 
-// screen is where a person reads what happens: news, one line each. On a
-// terminal there may be bars below them; elsewhere lines of progress are among
-// them.
+// screen is where a person reads what happens, a line each. On a terminal bars
+// and a table show how far the agencies are, and lines only say the rest. Several
+// may tell something at the same time.
 type screen struct {
-	out      io.Writer          // bars' when there are some
+	mu       sync.Mutex
+	out      io.Writer
 	terminal *progress.Terminal // nil when it is none
+	bars     *progress.Bars     // nil when there are none
 	colours  bool
-	reported time.Time // when the last line of progress went to a file, or could have
 }
 
 // newScreen finds out whether out is a terminal.
 func newScreen(out io.Writer) *screen {
-	s := &screen{out: out}
-	if terminal, ok := progress.FindTerminal(out); ok {
-		s.terminal = terminal
-		s.colours = os.Getenv("NO_COLOR") == "" // https://no-color.org
-	}
-	return s
+	terminal, _ := progress.FindTerminal(out)
+	return &screen{out: out, terminal: terminal, colours: terminal != nil && os.Getenv("NO_COLOR") == ""} // https://no-color.org
 }
 
 // say tells what somebody did.
-func (s *screen) say(who, what string) { s.tell(who, what, "") }
+func (s *screen) say(who, what string) {
+	s.print(fmt.Sprintf("%-9s  %s", who, progress.Printable(what)))
+}
+
+// detail tells what bars and table show where there are some.
+func (s *screen) detail(who, what string) {
+	if s.terminal == nil {
+		s.say(who, what)
+	}
+}
 
 // alarm tells what somebody should not have done.
-func (s *screen) alarm(who, what string) { s.tell(who, what, red) }
-
-func (s *screen) tell(who, what, colour string) {
-	s.print(fmt.Sprintf("%-9s  %s", who, s.coloured(colour, progress.Printable(what))))
+func (s *screen) alarm(who, what string) {
+	s.print(fmt.Sprintf("%-9s  %s", who, s.coloured(red, progress.Printable(what))))
 }
 
-// print puts lines there as they are.
-func (s *screen) print(lines string) { fmt.Fprintln(s.out, lines) }
+// print puts lines there as they are, above the bars.
+func (s *screen) print(lines string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.out
+	if s.bars != nil {
+		out = s.bars
+	}
+	fmt.Fprintln(out, lines)
+}
 
-// coloured gives a text a colour where that can be seen; "" is none.
+// coloured gives a text a colour where that can be seen.
 func (s *screen) coloured(colour, text string) string {
-	if !s.colours || colour == "" {
+	if !s.colours {
 		return text
 	}
-	return colour + text + uncoloured
+	return colour + text + "\x1b[0m"
 }
 
-// report puts text among the news, from time to time.
-func (s *screen) report(text string, now time.Time) {
-	if s.reported.IsZero() {
-		s.reported = now // it begins with a pause: many runs are over by then
+// openBars puts the agencies' bars on a terminal.
+func (s *screen) openBars(agencies []*agency) *progress.Group {
+	if s.terminal == nil {
+		return nil
 	}
-	if now.Sub(s.reported) >= progressPause {
-		s.say("progress", text)
-		s.reported = now
+	s.bars = progress.New(s.terminal)
+	return s.bars.AddGroup(len(agencies), func(i int) string { return agencies[i].String() }, plural(len(agencies), "agency", "agencies"))
+}
+
+// closeBars leaves the bars on the terminal as they are.
+func (s *screen) closeBars() {
+	if s.bars != nil {
+		_ = s.bars.Close() // there is nobody to tell but the terminal itself
+		s.bars = nil
 	}
+}
+
+// progress is how far all are.
+func (r *round) progress() string {
+	bets, each := uint64(0), ""
+	for _, a := range r.agencies {
+		bets += a.stored.Load()
+		each += fmt.Sprintf("  %d: %d", a.id, a.stored.Load())
+		if a.complete.Load() {
+			each += " ✓"
+		}
+	}
+	return fmt.Sprintf("%d bets in %.1f s  %s", bets, time.Since(r.begun).Seconds(), each)
+}
+
+// result is the table of a run in which every agency did what it should.
+func (r *round) result() string {
+	var b strings.Builder
+	row := func(agency any, bets uint64, batches int, took time.Duration, winners int) {
+		fmt.Fprintf(&b, "%8v %8d %8d %8.2f %8d\n", agency, bets, batches, took.Seconds(), winners)
+	}
+	fmt.Fprintf(&b, "\n%8s %8s %8s %8s %8s\n", "agency", "bets", "batches", "seconds", "winners")
+	bets, batches, winners := uint64(0), 0, 0
+	for _, a := range r.agencies {
+		row(a.id, a.stored.Load(), a.batches, a.took, a.winners)
+		bets, batches, winners = bets+a.stored.Load(), batches+a.batches, winners+a.winners
+	}
+	row("total", bets, batches, r.took, winners)
+	b.WriteString("seconds: from an agency's start until its last bet was on disk;\n" +
+		"in total: from the first start until the last agency knew its winners.\n")
+	return b.String()
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

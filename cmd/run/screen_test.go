@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -32,41 +31,23 @@ func TestScreen(t *testing.T) {
 	}
 }
 
-func TestScreenIntoAFile(t *testing.T) {
-	file, err := os.Create(t.TempDir() + "/out")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	s := newScreen(file)
-	begin := time.Now()
-	for half := range 10 { // five seconds
-		s.report("progress of "+string(rune('a'+half)), begin.Add(time.Duration(half)*time.Second/2))
-	}
-	s.alarm("central", "x")
-	text, err := os.ReadFile(file.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := "progress   progress of e\nprogress   progress of i\ncentral    x\n"
-	if string(text) != want {
-		t.Errorf("the file has %q, want %q", text, want)
-	}
-}
-
-func TestTable(t *testing.T) {
-	agencies := []*agency{
-		{id: 1, bets: 26936, batches: 270, took: 1234 * time.Millisecond, winners: 2},
-		{id: 12, bets: 0, batches: 0, took: 4 * time.Millisecond, winners: 0},
-	}
-	got := table(agencies, 61*time.Second)
-	want := strings.Join([]string{
-		"  agency   bets  batches  seconds  winners",
-		"       1  26936      270     1.23        2",
-		"      12      0        0     0.00        0",
-		"   total  26936      270    61.00        2",
+func TestResult(t *testing.T) {
+	r := &round{took: 61 * time.Second, agencies: []*agency{
+		{id: 1, batches: 270, took: 1234 * time.Millisecond, winners: 2},
+		{id: 12, took: 4 * time.Millisecond},
+	}}
+	r.agencies[0].stored.Store(26936)
+	want := strings.Join([]string{"",
+		"  agency     bets  batches  seconds  winners",
+		"       1    26936      270     1.23        2",
+		"      12        0        0     0.00        0",
+		"   total    26936      270    61.00        2",
 	}, "\n")
-	if got != want {
+	if got := r.result(); !strings.HasPrefix(got, want+"\n") {
 		t.Errorf("the table is\n%s\nwant\n%s", got, want)
+	}
+	r.agencies[0].complete.Store(true)
+	if got := r.progress(); !strings.HasPrefix(got, "26936 bets in ") || !strings.HasSuffix(got, " s    1: 26936 ✓  12: 0") {
+		t.Errorf("the progress is %q", got)
 	}
 }

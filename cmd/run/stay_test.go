@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"loteria/cmd/internal/progress/terminaltest"
 )
@@ -22,7 +20,7 @@ func TestStay(t *testing.T) {
 	}
 	for name, stop := range signals {
 		t.Run(name, func(t *testing.T) {
-			stage(t)
+			stage(t, "")
 			alive := watch(t)
 			cmd, screen := onTerminal(t, 110, 40, append(stubArgs, "--stay")...)
 			screen.Says(stays)
@@ -33,7 +31,7 @@ func TestStay(t *testing.T) {
 			if len(matching(before, "has 4 rows")) != 0 {
 				t.Error("the run has ended already")
 			}
-			alive.all(t, "central", "agency 1", "agency 2")
+			alive.central(t)
 			stop(cmd, screen)
 			code, lines := screen.Wait(cmd)
 			if code != exitOK {
@@ -42,14 +40,14 @@ func TestStay(t *testing.T) {
 			if len(matching(lines, tableTop)) != 1 || len(matching(lines, "bets.csv has 4 rows, each agency's as many as it sent.")) != 1 {
 				t.Error("the end is not that of a run")
 			}
-			alive.none(t)
+			alive.gone(t)
 		})
 	}
 }
 
 // Not on a terminal, it says the same, and no more lines come meanwhile.
 func TestStayIntoAFile(t *testing.T) {
-	stage(t)
+	stage(t, "")
 	cmd := exec.Command("bin/run", append(stubArgs, "--stay")...)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -72,39 +70,21 @@ func TestStayIntoAFile(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the run ends with %v", err)
 	}
-	if !strings.Contains(string(text), "  agency  bets  batches") || !strings.Contains(string(text), stays) {
+	if !strings.Contains(string(text), "  agency     bets  batches") || !strings.Contains(string(text), stays) {
 		t.Errorf("it says\n%s", text)
-	}
-}
-
-// Without a draw there is nothing to stay for.
-func TestStayWithoutDraw(t *testing.T) {
-	stage(t)
-	t.Setenv(stubVar, "central hides the draw")
-	opts, _, err := parse(append(stubArgs, "--stay"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts.grace = 300 * time.Millisecond
-	var stdout bytes.Buffer
-	err = play(opts, newScreen(&stdout), nil)
-	if err == nil || err.Error() != "central logged no draw (sorteo)" || strings.Contains(stdout.String(), stays) {
-		t.Errorf("the run ends with %v\n%s", err, &stdout)
 	}
 }
 
 // A central that ends by itself while it is to stay has failed.
 func TestCentralEndsWhileItStays(t *testing.T) {
-	stage(t)
+	stage(t, "")
 	alive := watch(t)
 	cmd, screen := onTerminal(t, 110, 40, append(stubArgs, "--stay")...)
 	screen.Says(stays)
-	alive.all(t, "central", "agency 1", "agency 2")
-	for _, conn := range alive.conns { // without which a stub ends
-		conn.Close()
-	}
+	alive.central(t)
+	alive.close() // without which the stub ends
 	code, lines := screen.Wait(cmd)
-	if last := lines[len(lines)-1]; code != exitFailure || last != "run: failed: central exited with code 8 before it was to stop" {
+	if last := lines[len(lines)-1]; code != exitFailure || last != "run: failed: central ended with signal: killed before it was to stop" {
 		t.Errorf("exit code %d, the last line is %q", code, last)
 	}
 }

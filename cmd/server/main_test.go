@@ -48,6 +48,7 @@ type process struct {
 	lines   chan string // of the log; closed at its end
 	log     []string    // the lines read so far
 	address string
+	conns   []net.Conn // dialed
 }
 
 // begin starts a server without waiting for anything.
@@ -68,7 +69,8 @@ func command(t *testing.T, args ...string) *process {
 func attach(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{t: t, cmd: cmd, lines: make(chan string, 4096)}
-	p.cmd.Env = append(os.Environ(), asServer+"=1")
+	// Under the race detector each process would end only after a second.
+	p.cmd.Env = append(os.Environ(), asServer+"=1", "GORACE=atexit_sleep_ms=0")
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Stderr = &p.stderr
 	return p
@@ -132,10 +134,14 @@ func (p *process) end() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// stop sends SIGTERM and expects a clean end.
+// stop sends SIGTERM and expects a clean end. Its connections are closed: for
+// others the server would wait a second.
 func (p *process) stop() {
 	p.t.Helper()
 	p.signal(syscall.SIGTERM)
+	for _, conn := range p.conns {
+		conn.Close()
+	}
 	if code := p.end(); code != 0 {
 		p.t.Fatalf("exit code %d after SIGTERM, expected 0:\n%s\n%s", code, strings.Join(p.log, "\n"), &p.stderr)
 	}
@@ -165,6 +171,7 @@ func (p *process) dial() net.Conn {
 	}
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	p.t.Cleanup(func() { conn.Close() })
+	p.conns = append(p.conns, conn)
 	return conn
 }
 
@@ -390,6 +397,7 @@ func TestSIGTERM(t *testing.T) {
 				p.exchange(later, []codec.Message{&codec.Resume{Agency: "2"}}, []codec.Message{&codec.ResumePoint{Digest: emptyDigest}})
 				later.Close()
 			}
+			p.conns = nil // they stay
 			p.stop()
 			for _, action := range []string{"close_listener", "close_workers", "close_ledger", "exit"} {
 				if p.count("action: "+action+" | result: success") != 1 {

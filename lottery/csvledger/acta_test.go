@@ -15,6 +15,9 @@ import (
 	"loteria/lottery"
 )
 
+// withClock has the times that the contest keeps taken from clock.
+func withClock(clock func() time.Time) Option { return func(l *Ledger) { l.state.clock = clock } }
+
 // TestTimes begins a contest, ends it and draws, and looks when each is noted: once,
 // by the clock, also when it is opened again in between.
 func TestTimes(t *testing.T) {
@@ -22,7 +25,7 @@ func TestTimes(t *testing.T) {
 	minutes := func(n int) time.Time { return day.Add(time.Duration(n) * time.Minute) }
 	kept := func(n int) time.Time { return minutes(n).UTC().Truncate(time.Millisecond) }
 	var passed atomic.Int32
-	clock := WithClock(func() time.Time { return minutes(int(passed.Load())) })
+	clock := withClock(func() time.Time { return minutes(int(passed.Load())) })
 	folder := t.TempDir()
 	open := func() *contest {
 		t.Helper()
@@ -31,7 +34,7 @@ func TestTimes(t *testing.T) {
 	}
 	check := func(want lottery.Times) {
 		t.Helper()
-		report, err := Check(folder)
+		report, err := check(folder)
 		if err != nil || report.Times != want {
 			t.Errorf("the times are %+v, %v; want %+v", report.Times, err, want)
 		}
@@ -80,7 +83,7 @@ func TestTimesOfAnother(t *testing.T) {
 			folder := t.TempDir()
 			c := openContest(t, folder, 1, WithTimes(times))
 			if times.Closed.IsZero() {
-				if report, err := Check(folder); err != nil || report.Times != times {
+				if report, err := check(folder); err != nil || report.Times != times {
 					t.Errorf("the times are %+v, %v", report.Times, err)
 				}
 				return
@@ -88,7 +91,7 @@ func TestTimesOfAnother(t *testing.T) {
 			c.MustFinish(1)
 			<-c.Drawn()
 			c.Close()
-			if report, err := Check(folder); err != nil || report.Times != times {
+			if report, err := check(folder); err != nil || report.Times != times {
 				t.Errorf("the times are %+v, %v", report.Times, err)
 			}
 		})

@@ -33,17 +33,12 @@ type AgencyReport struct {
 	Winners int
 }
 
-// Check reads the whole contest in a folder and changes nothing. What it finds
-// wrong is the error that opening the contest would give, with the report of
+// Read reads the whole contest in a folder and changes nothing. It calls visit
+// for the stretches, in their order; their memory is only theirs until it
+// returns. An error of visit ends it, and is its own. What it finds wrong is
+// otherwise the error that opening the contest would give, with the report of
 // what comes before. It does not lock the ledger: while a central writes to it,
 // the last row may look torn.
-func Check(folder string) (Report, error) {
-	return Read(folder, func(lottery.Stretch) error { return nil })
-}
-
-// Read is a Check that calls visit for the stretches, in their order. Their
-// memory is only theirs until it returns. An error of visit ends it, and is its
-// own.
 func Read(folder string, visit func(lottery.Stretch) error) (Report, error) {
 	report := Report{Path: filepath.Join(folder, LedgerFile), State: "none"}
 	saved, err := loadState(filepath.Join(folder, StateFile))

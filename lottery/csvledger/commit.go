@@ -40,7 +40,7 @@ func (l *Ledger) await(end int64, err error, next func(done func(error)), done f
 func (l *Ledger) wake() {
 	if !l.leading && (l.isReady(0) || l.isDue()) {
 		l.leading = true
-		l.start()
+		go l.lead()
 	}
 }
 

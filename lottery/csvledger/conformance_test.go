@@ -62,11 +62,9 @@ func storage(folder string, options ...csvledger.Option) *ledgertest.Storage {
 }
 
 func TestConformance(t *testing.T) {
-	ledgertest.Run(t, func(t *testing.T) *ledgertest.Storage { return storage(t.TempDir()) })
-}
-
-func TestConformanceWithWriter(t *testing.T) {
-	ledgertest.Run(t, func(t *testing.T) *ledgertest.Storage {
-		return storage(csvledger.MemoryFolder(t), csvledger.WithWriter())
-	})
+	for name, folder := range map[string]func(testing.TB) string{"on disk": testing.TB.TempDir, "in memory": csvledger.MemoryFolder} {
+		t.Run(name, func(t *testing.T) {
+			ledgertest.Run(t, func(t *testing.T) *ledgertest.Storage { return storage(folder(t)) })
+		})
+	}
 }

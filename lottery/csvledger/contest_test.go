@@ -88,7 +88,7 @@ func TestOpenRefuses(t *testing.T) {
 			if test.state != "" {
 				writeFile(t, state, test.state)
 			}
-			l, err := Open(folder, test.agencies, WithWriter())
+			l, err := Open(folder, test.agencies)
 			if err == nil {
 				l.Close()
 				t.Fatal("it was opened")

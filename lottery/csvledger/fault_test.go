@@ -443,7 +443,7 @@ func TestOpenWithoutState(t *testing.T) {
 	const calls = 1 + 6 // the sync of the folder, and a save
 	for at := 1; at <= calls; at++ {
 		d := &faultyDisk{at: at}
-		l, err := Open(folder, 2, WithWriter(), func(l *Ledger) { l.state.disk = d })
+		l, err := Open(folder, 2, func(l *Ledger) { l.state.disk = d })
 		if err == nil {
 			l.Close()
 			t.Errorf("it was opened after a failed %s", d.last)

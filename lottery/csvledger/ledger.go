@@ -33,8 +33,6 @@ type Ledger struct {
 	stored    lottery.Stored // until Begin
 	unsynced  bool           // nothing is known to be on disk
 	committed func(lottery.Commit)
-	start     func()       // has lead called on a goroutine that may wait
-	stop      func()       // ends what start needs
 	close     func() error // its own method shut, once
 	state     keeper
 
@@ -74,14 +72,12 @@ func newLedger(path string, f file, size int64, places []place) *Ledger {
 	l := &Ledger{
 		path:      path,
 		committed: func(lottery.Commit) {},
-		stop:      func() {},
 		file:      f,
 		places:    places,
 		appended:  size,
 		durable:   size,
 		failed:    make(chan struct{}),
 	}
-	l.start = func() { go l.lead() }
 	l.close = sync.OnceValue(l.shut)
 	l.idle.L = &l.mu
 	l.state.ledger = l
@@ -257,7 +253,6 @@ func (l *Ledger) shut() error {
 	for l.leading {
 		l.idle.Wait()
 	}
-	l.stop()
 	if l.err == nil {
 		l.verify()
 	}

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 	"loteria/lottery"
@@ -45,28 +44,9 @@ func WithCommits(f func(lottery.Commit)) Option { return func(l *Ledger) { l.com
 // When that has been saved, f is told nil.
 func WithWarnings(f func(error)) Option { return func(l *Ledger) { l.state.warn = f } }
 
-// WithClock has the times that the contest keeps taken from clock.
-func WithClock(clock func() time.Time) Option { return func(l *Ledger) { l.state.clock = clock } }
-
 // WithTimes gives a contest that is begun the times of the one that it is a copy
 // of, as they are: none is noted by a clock.
 func WithTimes(times lottery.Times) Option { return func(l *Ledger) { l.origin = &times } }
-
-// WithWriter has a goroutine of its own make the commits, instead of one that
-// is begun when rows come to an idle ledger. It is here to be compared.
-func WithWriter() Option {
-	return func(l *Ledger) {
-		work := make(chan struct{}, 1)
-		go func() {
-			for range work {
-				l.lead()
-			}
-		}()
-		alone := l.start
-		l.start = func() { work <- struct{}{} }
-		l.stop = func() { close(work); l.start = alone }
-	}
-}
 
 // Open opens the contest in a folder, or begins one, and locks it against other
 // processes. What a crash has left at the end of the bets and was never
@@ -106,7 +86,6 @@ func Open(folder string, agencies int, options ...Option) (*Ledger, error) {
 		option(l)
 	}
 	if err := l.load(f, agencies); err != nil {
-		l.stop()
 		f.Close()
 		return nil, explained(err, folder)
 	}

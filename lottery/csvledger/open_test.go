@@ -122,7 +122,7 @@ func TestBetsAddedAfterTheDraw(t *testing.T) {
 	writeFile(t, path, rows+rowsOf(sample(2, 0)))
 	words := []string{path, "draw", fmt.Sprint(len(rows)), "docs/operators.md"}
 	refusesToOpen(t, folder, words)
-	if _, err := Check(folder); err == nil || !strings.Contains(err.Error(), "draw") {
+	if _, err := check(folder); err == nil || !strings.Contains(err.Error(), "draw") {
 		t.Errorf("a check says %v", err)
 	}
 	writeFile(t, path, rows)
@@ -157,7 +157,7 @@ func TestBegunAgain(t *testing.T) {
 	folder := t.TempDir()
 	writeFile(t, filepath.Join(folder, LedgerFile), "1,Ana") // torn, so no bet
 	writeFile(t, filepath.Join(folder, StateFile), `{"agencies":5,"finished":[],"phase":"betting","deadline":"2099-12-24T21:00:00Z"}`)
-	l, err := Open(folder, 3, WithClock(func() time.Time { return time.Date(2099, 12, 1, 9, 0, 0, 999, time.UTC) }))
+	l, err := Open(folder, 3, withClock(func() time.Time { return time.Date(2099, 12, 1, 9, 0, 0, 999, time.UTC) }))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func checkActa(w *wreck, folder string) error {
 	if kept, _, err = LoadActa(folder); err != nil || !bytes.Equal(kept, want) {
 		return fmt.Errorf("the acta is %s, %v; want %s", kept, err, want)
 	}
-	if _, err := Check(folder); err != nil {
+	if _, err := check(folder); err != nil {
 		return err
 	}
 	return nil

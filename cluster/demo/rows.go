@@ -8,10 +8,16 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
+
+// betFields is how many fields a row of a ledger has; the first one is the
+// agency.
+const betFields = 6
 
 // readRows yields the rows of a CSV file as any reader of CSV would see them,
 // and not by the code that wrote them. A row holds until the next one.
@@ -91,4 +97,47 @@ func (r *rowReader) next() ([]string, error) {
 func (r *rowReader) Close() error {
 	r.stop()
 	return r.file.Close()
+}
+
+// compareFiles compares an export with the files of the agencies: each one's
+// rows, all of them, once, in their order. It returns how many there are.
+func compareFiles(export, data string, agencies int) (n int, err error) {
+	files := make(map[string]*rowReader)
+	for id := 1; id <= agencies; id++ {
+		file, err := openRows(data, id)
+		if err != nil {
+			return 0, err
+		}
+		defer file.Close()
+		files[strconv.Itoa(id)] = file
+	}
+	stored, err := os.Open(export)
+	if err != nil {
+		return n, err
+	}
+	defer stored.Close()
+	name := filepath.Base(export)
+	for row, err := range readRows(stored, betFields) {
+		if err != nil {
+			return n, fmt.Errorf("reading %s: %w", export, err)
+		}
+		n++
+		file := files[row[0]]
+		if file == nil {
+			return n, fmt.Errorf("%s, row %d: agency %q has no file", name, n, row[0])
+		}
+		want, err := file.next()
+		if err != nil {
+			return n, err
+		}
+		if !slices.Equal(want, row[1:]) {
+			return n, fmt.Errorf("%s, row %d: agency %s's next bet is %q, and here is %q", name, n, row[0], want, row[1:])
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(files)) {
+		if row, err := files[id].next(); err != nil || row != nil {
+			return n, errors.Join(err, fmt.Errorf("%s lacks the bet %q of agency %s", name, row, id))
+		}
+	}
+	return n, nil
 }
