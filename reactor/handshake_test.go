@@ -136,7 +136,7 @@ func TestRefusedCertificates(t *testing.T) {
 		"expired":              {[]tls.Certificate{issue(now.Add(-time.Hour), now.Add(-time.Minute))}, "expired certificate", "expired"},
 		"not yet valid":        {[]tls.Certificate{issue(now.Add(time.Hour), now.Add(2*time.Hour))}, "expired certificate", "not yet valid"},
 		"of a central":         {[]tls.Certificate{notAgencys}, "bad certificate", "incompatible key usage"},
-		"revoked":              {[]tls.Certificate{agencyPair(t, 9)}, "bad certificate", "revoked: agency 9"},
+		"revoked":              {[]tls.Certificate{agencyPair(t, 9)}, "bad certificate", "revoked: all of agency 9 are"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			leavesNothing(t, func(t *testing.T) {
@@ -197,13 +197,13 @@ func TestRevokedWhileConnected(t *testing.T) {
 		plain := c.dialTo(c.Address().String(), net.Dialer{})
 		plain.send(resumeFrame(3))
 		plain.expect(pointFrame())
-		credentials.write(credentials.files.Revoked, []byte("3\n"))
+		credentials.write(credentials.files.Revoked, []byte("agency 3\n"))
 		if err := credentials.Reload(); err != nil {
 			t.Fatal(err)
 		}
 		c.IdentifyAgain()
 		peers[2].expectEnd()
-		if text := c.awaitFailure("identify_agency"); !strings.Contains(text, "revoked: agency 3") {
+		if text := c.awaitFailure("identify_agency"); !strings.Contains(text, "revoked: all of agency 3 are") {
 			t.Errorf("the log says %q", text)
 		}
 		for i, p := range peers {
