@@ -39,6 +39,7 @@ var (
 // handshakes are those in progress.
 type handshakes struct {
 	most    int
+	timeout time.Duration // of each
 	grace   time.Duration // handshakeGrace, except in tests
 	working chan struct{} // has an element for each that computes
 	room    chan struct{} // one has ended
@@ -50,12 +51,12 @@ type handshakes struct {
 }
 
 func newHandshakes(config *TLS) *handshakes {
-	most := 0
-	if config != nil {
-		most = config.MaxHandshakes
+	if config == nil {
+		config = &TLS{}
 	}
 	return &handshakes{
-		most:    max(most, 1),
+		most:    max(config.MaxHandshakes, 1),
+		timeout: config.HandshakeTimeout,
 		grace:   handshakeGrace,
 		working: make(chan struct{}, max(runtime.GOMAXPROCS(0)/2, 1)),
 		room:    make(chan struct{}, 1),
@@ -144,13 +145,17 @@ func (one *handshake) cut(cause error) {
 	}
 }
 
-// finish says that the handshake is done, and returns why the server has closed
-// the connection all the same, or nil.
-func (one *handshake) finish() error {
+// finish says how the handshake has ended, and returns that, or why the server has
+// closed the connection all the same. One that has failed is still among those in
+// progress, while its peer reads why.
+func (one *handshake) finish(err error) error {
 	one.set.mu.Lock()
 	defer one.set.mu.Unlock()
-	one.done = one.cause == nil
-	return one.cause
+	if one.cause != nil {
+		return one.cause
+	}
+	one.done = err == nil
+	return err
 }
 
 // whyCut returns why the server has closed the connection, or nil.
@@ -187,6 +192,9 @@ func (one *handshake) rest() {
 	<-one.set.working
 	one.since.Store(int64(time.Since(one.begun)))
 }
+
+// isLate reports whether its time has passed.
+func (one *handshake) isLate() bool { return time.Since(one.begun) > one.set.timeout }
 
 // mayBeCut reports whether the handshake waits for its peer, and has had its
 // grace.
@@ -231,7 +239,7 @@ func (s *Server) takeSecured(conn net.Conn) {
 
 // shakeHands does the handshake, within its time.
 func (s *Server) shakeHands(one *handshake) (*secure, error) {
-	_ = one.conn.SetDeadline(one.begun.Add(s.config.TLS.HandshakeTimeout))
+	_ = one.conn.SetDeadline(one.begun.Add(one.set.timeout))
 	t := &transport{conn: one.conn, pause: one}
 	secure := &secure{tls.Server(t, s.tlsConfig()), t}
 	one.work()
@@ -241,10 +249,7 @@ func (s *Server) shakeHands(one *handshake) (*secure, error) {
 	} else {
 		<-one.set.working
 	}
-	if cause := one.finish(); cause != nil {
-		err = cause
-	}
-	return secure, err
+	return secure, one.finish(err)
 }
 
 // derived is a configuration made of one that was given.
@@ -276,7 +281,7 @@ func (s *Server) tlsConfig() *tls.Config {
 // before it has said anything is nothing to report: that is how a load balancer
 // looks whether the port is open.
 func (s *Server) reportHandshake(peer string, t *transport, err error) {
-	if err == errStopping || !t.begun && isOneOf(err, io.EOF, unix.ECONNRESET) {
+	if err == errStopping || t.read == 0 && isOneOf(err, io.EOF, unix.ECONNRESET) {
 		s.config.Log.Debug().Str("action", "close_connection").Str("result", "success").Str("ip", peer).
 			Str("reason", err.Error()).Send()
 		return
