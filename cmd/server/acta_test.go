@@ -411,8 +411,8 @@ func TestActaOfADraw(t *testing.T) {
 	storage := t.TempDir()
 	folder := filepath.Join(storage, "navidad")
 	p := launch(t, "--storage-dir", storage, "--contest", "navidad", "--expected-agencies", "1", "--acta-key", key)
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}, &codec.Finished{Agency: "1"}, &codec.WinnersQuery{Agency: "1"}},
-		[]codec.Message{stored, finished, &codec.Winners{Documents: []string{slip.Document}}})
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}, &codec.WinnersQuery{Agency: "1"}},
+		[]codec.Message{stored, finished, &codec.Winners{Documents: []string{raw.Document}}})
 	p.stop()
 	if p.count("action: acta | result: success") != 1 || p.has("result: fail") {
 		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
