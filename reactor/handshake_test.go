@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"loteria/codec"
+	"loteria/internal/certs/certstest"
 	"loteria/lottery"
 )
 
@@ -120,13 +121,13 @@ func TestCertificateOfAnotherAgency(t *testing.T) {
 
 func TestRefusedCertificates(t *testing.T) {
 	issue := func(from, until time.Time) tls.Certificate {
-		pair, err := authority().Agency(1, from, until)
-		return keyPair(t, pair, err)
+		pair, err := authority(t).Agency(1, from, until)
+		return certstest.Certificate(t, pair, err)
 	}
-	others, err := stranger().Agency(1, time.Time{}, time.Time{})
-	foreign := keyPair(t, others, err)
-	centrals, err := authority().Central([]string{"127.0.0.1"}, time.Time{}, time.Time{})
-	notAgencys := keyPair(t, centrals, err)
+	others, err := stranger(t).Agency(1, time.Time{}, time.Time{})
+	foreign := certstest.Certificate(t, others, err)
+	centrals, err := authority(t).Central([]string{"127.0.0.1"}, time.Time{}, time.Time{})
+	notAgencys := certstest.Certificate(t, centrals, err)
 	now := time.Now()
 	for what, test := range map[string]struct {
 		own           []tls.Certificate
