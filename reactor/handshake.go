@@ -18,8 +18,9 @@ import (
 )
 
 // A handshake waits for its peer, so it has a goroutine of its own, which ends
-// with it. Handshakes are few at a time, and only some of them may compute: a
-// storm of them leaves processors to the event loops.
+// with it. Handshakes are few at a time, and only some of them may compute, in
+// turns: a storm of them leaves processors to the event loops, and turns to those
+// of other addresses.
 
 const (
 	// handshakeGrace is for how long in all the server waits for a peer before that
@@ -41,7 +42,7 @@ type handshakes struct {
 	most    int
 	timeout time.Duration // of each
 	grace   time.Duration // handshakeGrace, except in tests
-	working chan struct{} // has an element for each that computes
+	turns   *turns        // to compute
 	room    chan struct{} // one has ended
 	running sync.WaitGroup
 
@@ -58,7 +59,7 @@ func newHandshakes(config *TLS) *handshakes {
 		most:    max(config.MaxHandshakes, 1),
 		timeout: config.HandshakeTimeout,
 		grace:   handshakeGrace,
-		working: make(chan struct{}, max(runtime.GOMAXPROCS(0)/2, 1)),
+		turns:   newTurns(max(runtime.GOMAXPROCS(0)/2, 1)),
 		room:    make(chan struct{}, 1),
 	}
 }
@@ -67,6 +68,7 @@ func newHandshakes(config *TLS) *handshakes {
 type handshake struct {
 	set    *handshakes
 	conn   net.Conn
+	from   string // whose turn to compute it is: see origin
 	begun  time.Time
 	since  atomic.Int64 // when it began to wait for its peer, in nanoseconds after begun; 0 while it does not
 	waited atomic.Int64 // nanoseconds, before that
@@ -81,7 +83,7 @@ type handshake struct {
 // there is one, whoever accepts waits, and so do peers in the backlog. It returns
 // nil at a stop.
 func (h *handshakes) begin(conn net.Conn) *handshake {
-	one := &handshake{set: h, conn: conn, begun: time.Now()}
+	one := &handshake{set: h, conn: conn, from: origin(peerOf(conn)), begun: time.Now()}
 	for !h.add(one) {
 		if h.isClosed() {
 			return nil
@@ -185,11 +187,11 @@ func (one *handshake) work() {
 	if since := one.since.Swap(0); since != 0 {
 		one.waited.Add(int64(time.Since(one.begun)) - since)
 	}
-	one.set.working <- struct{}{}
+	one.set.turns.take(one.from)
 }
 
 func (one *handshake) rest() {
-	<-one.set.working
+	one.set.turns.give()
 	one.since.Store(int64(time.Since(one.begun)))
 }
 
@@ -247,7 +249,7 @@ func (s *Server) shakeHands(one *handshake) (*secure, error) {
 	if err != nil {
 		one.rest() // to read why
 	} else {
-		<-one.set.working
+		one.set.turns.give()
 	}
 	return secure, one.finish(err)
 }
