@@ -19,7 +19,7 @@ import (
 type transport struct {
 	conn    net.Conn   // nil after the handshake
 	pause   *handshake // waits for the peer, likewise
-	read    int        // bytes of the handshake, likewise
+	read    int        // bytes during the handshake
 	records records    // how far it has read
 
 	in  []byte  // what the loop has read, and TLS has not
