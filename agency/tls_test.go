@@ -18,6 +18,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"loteria/internal/certs"
+	"loteria/internal/certs/certstest"
 )
 
 // testFiles are named in errors; nothing is read from them.
@@ -32,25 +33,13 @@ type issuer struct {
 
 func newIssuer(t *testing.T) *issuer {
 	t.Helper()
-	authority, err := certs.NewAuthority("tests", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := &issuer{t, authority, x509.NewCertPool()}
-	i.pool.AppendCertsFromPEM(authority.Certificate)
-	return i
+	authority := certstest.Authority(t)
+	return &issuer{t, authority, certstest.Trust(authority)}
 }
 
 func (i *issuer) pair(pair certs.Pair, err error) tls.Certificate {
 	i.t.Helper()
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	certificate, err := tls.X509KeyPair(pair.Certificate, pair.Key)
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	return certificate
+	return certstest.Certificate(i.t, pair, err)
 }
 
 // Times of a certificate that is not valid now. The zero ones are valid.

@@ -13,6 +13,7 @@ import (
 
 	"loteria/codec"
 	"loteria/internal/certs"
+	"loteria/internal/certs/certstest"
 	"loteria/lottery"
 )
 
@@ -145,20 +146,11 @@ func hostileCertificates(s *hostileScene, n int) {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	others, err := certs.NewAuthority("others", time.Now())
-	if err != nil {
-		s.tb.Fatal(err)
-	}
+	others := certstest.Authority(s.tb)
 	ours, now := s.central.over.certificates.Authority, time.Now()
 	var configs []*tls.Config // of agency i % agencies + 1, all kinds in turn
 	add := func(pair certs.Pair, err error) {
-		if err != nil {
-			s.tb.Fatal(err)
-		}
-		certificate, err := tls.X509KeyPair(pair.Certificate, pair.Key)
-		if err != nil {
-			s.tb.Fatal(err)
-		}
+		certificate := certstest.Certificate(s.tb, pair, err)
 		config := usual.Clone()
 		config.Certificates = nil
 		// It is shown whoever the central trusts.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
-	"loteria/internal/certs"
+	"loteria/internal/certs/certstest"
 )
 
 const prometheusFolder = "prometheus"
@@ -94,7 +94,7 @@ func TestPromtoolAcceptsTheConfigurationWithAToken(t *testing.T) {
 	folder := t.TempDir()
 	for name, content := range map[string]string{
 		"prometheus.yml": before + strings.ReplaceAll(comment, "    # ", "    "), "alerts.yml": "groups: []\n",
-		"admin-token": "a-token-of-the-tests", "authority.pem": authorityPEM(t),
+		"admin-token": "a-token-of-the-tests", "authority.pem": string(certstest.Authority(t).Certificate),
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -114,15 +114,6 @@ func TestPromtoolAcceptsTheConfigurationWithAToken(t *testing.T) {
 	if output, err := runTool(t, folder, "promtool", "check", "config", "prometheus.yml"); err != nil {
 		t.Errorf("%v: %s", err, output)
 	}
-}
-
-func authorityPEM(t *testing.T) string {
-	t.Helper()
-	authority, err := certs.NewAuthority("a lottery", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(authority.Certificate)
 }
 
 func TestAlertsFire(t *testing.T) {

@@ -18,8 +18,9 @@ import (
 )
 
 // A handshake waits for its peer, so it has a goroutine of its own, which ends
-// with it. Handshakes are few at a time, and only some of them may compute: a
-// storm of them leaves processors to the event loops.
+// with it. Handshakes are few at a time, and only some of them may compute, in
+// turns: a storm of them leaves processors to the event loops, and turns to those
+// of other addresses.
 
 const (
 	// handshakeGrace is for how long in all the server waits for a peer before that
@@ -39,8 +40,9 @@ var (
 // handshakes are those in progress.
 type handshakes struct {
 	most    int
+	timeout time.Duration // of each
 	grace   time.Duration // handshakeGrace, except in tests
-	working chan struct{} // has an element for each that computes
+	turns   *turns        // to compute
 	room    chan struct{} // one has ended
 	running sync.WaitGroup
 
@@ -50,14 +52,14 @@ type handshakes struct {
 }
 
 func newHandshakes(config *TLS) *handshakes {
-	most := 0
-	if config != nil {
-		most = config.MaxHandshakes
+	if config == nil {
+		config = &TLS{}
 	}
 	return &handshakes{
-		most:    max(most, 1),
+		most:    max(config.MaxHandshakes, 1),
+		timeout: config.HandshakeTimeout,
 		grace:   handshakeGrace,
-		working: make(chan struct{}, max(runtime.GOMAXPROCS(0)/2, 1)),
+		turns:   newTurns(max(runtime.GOMAXPROCS(0)/2, 1)),
 		room:    make(chan struct{}, 1),
 	}
 }
@@ -66,6 +68,7 @@ func newHandshakes(config *TLS) *handshakes {
 type handshake struct {
 	set    *handshakes
 	conn   net.Conn
+	from   string // whose turn to compute it is: see origin
 	begun  time.Time
 	since  atomic.Int64 // when it began to wait for its peer, in nanoseconds after begun; 0 while it does not
 	waited atomic.Int64 // nanoseconds, before that
@@ -80,7 +83,7 @@ type handshake struct {
 // there is one, whoever accepts waits, and so do peers in the backlog. It returns
 // nil at a stop.
 func (h *handshakes) begin(conn net.Conn) *handshake {
-	one := &handshake{set: h, conn: conn, begun: time.Now()}
+	one := &handshake{set: h, conn: conn, from: origin(peerOf(conn)), begun: time.Now()}
 	for !h.add(one) {
 		if h.isClosed() {
 			return nil
@@ -144,13 +147,17 @@ func (one *handshake) cut(cause error) {
 	}
 }
 
-// finish says that the handshake is done, and returns why the server has closed
-// the connection all the same, or nil.
-func (one *handshake) finish() error {
+// finish says how the handshake has ended, and returns that, or why the server has
+// closed the connection all the same. One that has failed is still among those in
+// progress, while its peer reads why.
+func (one *handshake) finish(err error) error {
 	one.set.mu.Lock()
 	defer one.set.mu.Unlock()
-	one.done = one.cause == nil
-	return one.cause
+	if one.cause != nil {
+		return one.cause
+	}
+	one.done = err == nil
+	return err
 }
 
 // whyCut returns why the server has closed the connection, or nil.
@@ -180,13 +187,16 @@ func (one *handshake) work() {
 	if since := one.since.Swap(0); since != 0 {
 		one.waited.Add(int64(time.Since(one.begun)) - since)
 	}
-	one.set.working <- struct{}{}
+	one.set.turns.take(one.from)
 }
 
 func (one *handshake) rest() {
-	<-one.set.working
+	one.set.turns.give()
 	one.since.Store(int64(time.Since(one.begun)))
 }
+
+// isLate reports whether its time has passed.
+func (one *handshake) isLate() bool { return time.Since(one.begun) > one.set.timeout }
 
 // mayBeCut reports whether the handshake waits for its peer, and has had its
 // grace.
@@ -231,7 +241,7 @@ func (s *Server) takeSecured(conn net.Conn) {
 
 // shakeHands does the handshake, within its time.
 func (s *Server) shakeHands(one *handshake) (*secure, error) {
-	_ = one.conn.SetDeadline(one.begun.Add(s.config.TLS.HandshakeTimeout))
+	_ = one.conn.SetDeadline(one.begun.Add(one.set.timeout))
 	t := &transport{conn: one.conn, pause: one}
 	secure := &secure{tls.Server(t, s.tlsConfig()), t}
 	one.work()
@@ -239,12 +249,9 @@ func (s *Server) shakeHands(one *handshake) (*secure, error) {
 	if err != nil {
 		one.rest() // to read why
 	} else {
-		<-one.set.working
+		one.set.turns.give()
 	}
-	if cause := one.finish(); cause != nil {
-		err = cause
-	}
-	return secure, err
+	return secure, one.finish(err)
 }
 
 // derived is a configuration made of one that was given.
@@ -276,7 +283,7 @@ func (s *Server) tlsConfig() *tls.Config {
 // before it has said anything is nothing to report: that is how a load balancer
 // looks whether the port is open.
 func (s *Server) reportHandshake(peer string, t *transport, err error) {
-	if err == errStopping || !t.begun && isOneOf(err, io.EOF, unix.ECONNRESET) {
+	if err == errStopping || t.read == 0 && isOneOf(err, io.EOF, unix.ECONNRESET) {
 		s.config.Log.Debug().Str("action", "close_connection").Str("result", "success").Str("ip", peer).
 			Str("reason", err.Error()).Send()
 		return

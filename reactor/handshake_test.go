@@ -8,11 +8,13 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"loteria/codec"
+	"loteria/internal/certs/certstest"
 	"loteria/lottery"
 )
 
@@ -119,13 +121,13 @@ func TestCertificateOfAnotherAgency(t *testing.T) {
 
 func TestRefusedCertificates(t *testing.T) {
 	issue := func(from, until time.Time) tls.Certificate {
-		pair, err := authority().Agency(1, from, until)
-		return keyPair(t, pair, err)
+		pair, err := authority(t).Agency(1, from, until)
+		return certstest.Certificate(t, pair, err)
 	}
-	others, err := stranger().Agency(1, time.Time{}, time.Time{})
-	foreign := keyPair(t, others, err)
-	centrals, err := authority().Central([]string{"127.0.0.1"}, time.Time{}, time.Time{})
-	notAgencys := keyPair(t, centrals, err)
+	others, err := stranger(t).Agency(1, time.Time{}, time.Time{})
+	foreign := certstest.Certificate(t, others, err)
+	centrals, err := authority(t).Central([]string{"127.0.0.1"}, time.Time{}, time.Time{})
+	notAgencys := certstest.Certificate(t, centrals, err)
 	now := time.Now()
 	for what, test := range map[string]struct {
 		own           []tls.Certificate
@@ -565,5 +567,72 @@ func TestAcceptForTLSFails(t *testing.T) {
 	p.expect(pointFrame())
 	if n := len(c.log.find(t, "accept_connection", "in_progress")); n != 2 {
 		t.Errorf("%d failures are logged, expected 2", n)
+	}
+}
+
+// A peer that reads why its handshake has failed has its place among those in
+// progress, and loses it to one that comes, or at a stop.
+func TestFailedHandshakesMakeRoom(t *testing.T) {
+	h := newHandshakes(&TLS{MaxHandshakes: 1})
+	h.grace = 0
+	fail := func() *handshake {
+		conn, peer := net.Pipe()
+		t.Cleanup(func() { peer.Close() })
+		one := h.begin(conn)
+		one.work()
+		one.rest()
+		if err := one.finish(io.EOF); err != io.EOF {
+			t.Fatalf("it has failed with %v", err)
+		}
+		return one
+	}
+	first, second := fail(), fail()
+	if cause := first.whyCut(); cause != errCrowded {
+		t.Errorf("the first is closed because of %v, expected %v", cause, errCrowded)
+	}
+	h.close()
+	if cause := second.whyCut(); cause != errStopping {
+		t.Errorf("the second is closed because of %v, expected %v", cause, errStopping)
+	}
+}
+
+// Whoever sends more certificates than anybody has is not listened to: to verify
+// the signatures of a hundred takes a tenth of a second, and those of an agency
+// are kept with its connection.
+func TestTooManyCertificates(t *testing.T) {
+	c, _ := startTLS(t, 1, nil)
+	with := func(more int) *tls.Config {
+		own := agencyPair(t, 1)
+		own.Certificate = slices.Repeat(own.Certificate, 1+more)
+		return clientConfig(t, own)
+	}
+	p := c.dialTLS(net.Dialer{}, with(9))
+	p.send(resumeFrame(1))
+	p.expect(pointFrame())
+	c.dialTLS(net.Dialer{}, with(maxHandshakeBytes/len(agencyPair(t, 1).Certificate[0]))).expectEnd()
+	if text := c.awaitFailure("tls_handshake"); text != errLongHandshake.Error() {
+		t.Errorf("the log says %q", text)
+	}
+}
+
+// What has come in time is of no use when there was no processor for it in time.
+func TestHandshakeIsLateOnAProcessor(t *testing.T) {
+	h := newHandshakes(&TLS{MaxHandshakes: 1, HandshakeTimeout: time.Hour})
+	conn, peer := net.Pipe()
+	defer conn.Close()
+	go func() {
+		_, _ = peer.Write([]byte{22, 3})
+		peer.Close()
+	}()
+	for _, late := range []bool{false, true} {
+		one := &handshake{set: h, conn: conn, begun: time.Now()}
+		if late {
+			one.begun = one.begun.Add(-2 * h.timeout)
+		}
+		one.work()
+		if _, err := (&transport{conn: conn, pause: one}).Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) != late {
+			t.Errorf("late: %v, the error is %v", late, err)
+		}
+		one.rest()
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writePoller tells sessions when their sockets take something again, which gnet does
-// not tell. It waits for those sockets only that were full.
+// writePoller tells sessions when their sockets take something again, which gnet
+// does not tell. It waits for those sockets only that were full.
 type writePoller struct {
 	mu      sync.Mutex
 	epoll   *os.File         // nil when it is closed
@@ -73,7 +73,13 @@ func (r *writePoller) forget(fd int) {
 
 // run tells the sessions, until close.
 func (r *writePoller) run() error {
-	epoll, err := r.epoll.SyscallConn()
+	r.mu.Lock()
+	file := r.epoll
+	r.mu.Unlock()
+	if file == nil { // it was closed before this began
+		return nil
+	}
+	epoll, err := file.SyscallConn()
 	if err != nil {
 		return err
 	}

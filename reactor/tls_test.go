@@ -2,7 +2,6 @@ package reactor
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"loteria/internal/certs"
+	"loteria/internal/certs/certstest"
 )
 
 // overTLS has centrals listen for TLS, too, and peers come that way.
@@ -22,27 +22,14 @@ var (
 	stranger  = newAuthority()
 )
 
-func newAuthority() func() *certs.Authority {
-	return sync.OnceValue(func() *certs.Authority {
-		a, err := certs.NewAuthority("Lottery under test", time.Now())
-		if err != nil {
-			panic(err)
-		}
-		return a
-	})
-}
-
-// keyPair is a certificate for TLS.
-func keyPair(t testing.TB, pair certs.Pair, err error) tls.Certificate {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
+func newAuthority() func(testing.TB) *certs.Authority {
+	var once sync.Once
+	var made *certs.Authority
+	return func(t testing.TB) *certs.Authority {
+		t.Helper()
+		once.Do(func() { made = certstest.Authority(t) })
+		return made
 	}
-	certificate, err := tls.X509KeyPair(pair.Certificate, pair.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certificate
 }
 
 var agencyPairs sync.Map // by agency: making one takes a while
@@ -60,16 +47,14 @@ func agencyPair(t testing.TB, agency int) tls.Certificate {
 
 func newAgencyPair(t testing.TB, agency int) tls.Certificate {
 	t.Helper()
-	pair, err := authority().Agency(agency, time.Time{}, time.Time{})
-	return keyPair(t, pair, err)
+	pair, err := authority(t).Agency(agency, time.Time{}, time.Time{})
+	return certstest.Certificate(t, pair, err)
 }
 
 // clientConfig is that of an agency which trusts the authority of the tests.
 func clientConfig(t testing.TB, own ...tls.Certificate) *tls.Config {
 	t.Helper()
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(authority().Certificate)
-	return &tls.Config{RootCAs: roots, Certificates: own, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS13}
+	return &tls.Config{RootCAs: certstest.Trust(authority(t)), Certificates: own, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS13}
 }
 
 // credentials are the files of a central under test.
@@ -89,7 +74,7 @@ func newCredentials(t testing.TB) *credentials {
 		Revoked:     filepath.Join(folder, "revoked"),
 	}}
 	c.write(c.files.Revoked, nil)
-	c.write(c.files.Authorities, authority().Certificate)
+	c.write(c.files.Authorities, authority(t).Certificate)
 	c.renew()
 	store, err := certs.Open(c.files)
 	if err != nil {
@@ -102,7 +87,7 @@ func newCredentials(t testing.TB) *credentials {
 // renew writes another certificate of the central.
 func (c *credentials) renew() {
 	c.t.Helper()
-	pair, err := authority().Central([]string{"127.0.0.1"}, time.Time{}, time.Time{})
+	pair, err := authority(c.t).Central([]string{"127.0.0.1"}, time.Time{}, time.Time{})
 	if err != nil {
 		c.t.Fatal(err)
 	}

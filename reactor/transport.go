@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"os"
 	"time"
@@ -18,8 +19,8 @@ import (
 type transport struct {
 	conn    net.Conn   // nil after the handshake
 	pause   *handshake // waits for the peer, likewise
+	read    int        // bytes during the handshake
 	records records    // how far it has read
-	begun   bool       // it has read something
 
 	in  []byte  // what the loop has read, and TLS has not
 	out *[]byte // where what TLS writes goes, for whoever sends it
@@ -40,17 +41,38 @@ func (t *transport) Read(p []byte) (n int, err error) {
 	p = p[:min(len(p), t.records.missing())]
 	switch {
 	case t.conn != nil:
-		t.pause.rest()
-		n, err = t.conn.Read(p)
-		t.pause.work()
+		n, err = t.await(p)
 	case len(t.in) == 0:
 		return 0, errNoInput
 	default:
 		n = copy(p, t.in)
 		t.in = t.in[n:]
 	}
-	t.begun = t.begun || n > 0
 	t.records.pass(p[:n])
+	return n, err
+}
+
+// maxHandshakeBytes is how many bytes of a peer's handshake are read. Most of them
+// are certificates, of which crypto/tls would take 256 kB: a hundred, made up, cost
+// a stranger nothing and the server a hundred signatures to verify, and all of an
+// agency's own are kept as long as its connection. Four certificates with the
+// longest keys in use, RSA with 4,096 bits, take half of it.
+const maxHandshakeBytes = 16 << 10
+
+var errLongHandshake = fmt.Errorf("the peer's handshake has more than %d bytes: it sends too many certificates", maxHandshakeBytes)
+
+// await is Read during the handshake.
+func (t *transport) await(p []byte) (int, error) {
+	if t.read == maxHandshakeBytes {
+		return 0, errLongHandshake
+	}
+	t.pause.rest()
+	n, err := t.conn.Read(p[:min(len(p), maxHandshakeBytes-t.read)])
+	t.pause.work()
+	t.read += n
+	if err == nil && t.pause.isLate() { // while it waited for a processor
+		err = os.ErrDeadlineExceeded
+	}
 	return n, err
 }
 

@@ -216,9 +216,6 @@ func (o order) issue(authority *certs.Authority, t target, public crypto.PublicK
 		public, key = signer.Public(), text
 	}
 	until := now.Add(o.life)
-	if last := authority.X509().NotAfter; until.After(last) {
-		until = last
-	}
 	if t == central {
 		certificate, err = authority.CertifyCentral(public, names, time.Time{}, until)
 	} else {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"loteria/internal/certs"
+	"loteria/internal/certs/certstest"
 )
 
 // credentialFiles are the files of a lottery, in a folder: those of cmd/certs.
@@ -26,11 +26,7 @@ type credentialFiles struct {
 
 func newCredentialFiles(t *testing.T) *credentialFiles {
 	t.Helper()
-	f := &credentialFiles{t: t, folder: t.TempDir()}
-	var err error
-	if f.authority, err = certs.NewAuthority("tests", time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	f := &credentialFiles{t: t, folder: t.TempDir(), authority: certstest.Authority(t)}
 	f.write("authority.pem", f.authority.Certificate)
 	f.agency("agency-1", 1, time.Time{}, time.Time{})
 	return f
@@ -66,18 +62,9 @@ func (f *credentialFiles) agency(name string, number int, from, until time.Time)
 func (f *credentialFiles) central() *tls.Config {
 	f.t.Helper()
 	pair, err := f.authority.Central([]string{"127.0.0.1"}, time.Time{}, time.Time{})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	certificate, err := tls.X509KeyPair(pair.Certificate, pair.Key)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(f.authority.Certificate)
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certificate},
-		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool, SessionTicketsDisabled: true,
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certstest.Certificate(f.t, pair, err)},
+		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: certstest.Trust(f.authority), SessionTicketsDisabled: true,
 	}
 }
 
@@ -249,11 +236,7 @@ func TestRenewedCertificate(t *testing.T) {
 		t.Fatalf("exit code %d, %q on standard error; the log:\n%s", code, &errs, &out)
 	}
 	leaf := func(pair certs.Pair) string {
-		certificate, err := tls.X509KeyPair(pair.Certificate, pair.Key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return fmt.Sprintf("%x", certificate.Certificate[0])
+		return fmt.Sprintf("%x", certstest.Certificate(t, pair, nil).Certificate[0])
 	}
 	var got []string
 	for _, der := range shown {

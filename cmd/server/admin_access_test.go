@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,7 +15,7 @@ import (
 	"time"
 
 	"loteria/cmd/internal/admin"
-	"loteria/internal/certs"
+	"loteria/internal/certs/certstest"
 )
 
 // writeFile writes a file and returns its path.
@@ -37,10 +36,7 @@ const (
 // A central whose admin port has a token and the central's certificate, both of
 // which are renewed while it runs.
 func TestAdminAccess(t *testing.T) {
-	authority, err := certs.NewAuthority("a lottery", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	authority := certstest.Authority(t)
 	folder := t.TempDir()
 	issue := func(until time.Duration) {
 		t.Helper()
@@ -57,9 +53,7 @@ func TestAdminAccess(t *testing.T) {
 		"--tls-cert", filepath.Join(folder, "central.pem"), "--tls-key", filepath.Join(folder, "key.pem"))
 	_, address, _ := strings.Cut(p.await("action: admin_listen | result: success | scheme: https"), "address: ")
 
-	pool := x509.NewCertPool()
-	pool.AddCert(authority.X509())
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: certstest.Trust(authority)}, DisableKeepAlives: true}
 	client := &http.Client{Transport: transport, Timeout: patience}
 	ask := func(path, token string) (code int, body string, expires time.Time) {
 		t.Helper()

@@ -20,6 +20,7 @@ import (
 
 	"loteria/codec"
 	"loteria/internal/certs"
+	"loteria/internal/certs/certstest"
 	"loteria/lottery"
 )
 
@@ -34,7 +35,7 @@ func newCredentials(t *testing.T) *credentials {
 	t.Helper()
 	folder := t.TempDir()
 	c := &credentials{
-		t: t, Authority: newAuthority(t),
+		t: t, Authority: certstest.Authority(t),
 		certificate: filepath.Join(folder, "central.pem"), key: filepath.Join(folder, "central-key.pem"),
 		authorities: filepath.Join(folder, "authority.pem"), revoked: filepath.Join(folder, "revoked.txt"),
 	}
@@ -42,15 +43,6 @@ func newCredentials(t *testing.T) *credentials {
 	c.write(c.authorities, c.Authority.Certificate)
 	c.write(c.revoked, nil)
 	return c
-}
-
-func newAuthority(t *testing.T) *certs.Authority {
-	t.Helper()
-	authority, err := certs.NewAuthority("lottery", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return authority
 }
 
 // central is a pair for the central, of another key each time.
@@ -110,19 +102,7 @@ func (c *credentials) agency(number int) tls.Certificate {
 func (c *credentials) agencyOf(authority *certs.Authority, number int, from, until time.Time) tls.Certificate {
 	c.t.Helper()
 	pair, err := authority.Agency(number, from, until)
-	return keyPair(c.t, pair, err)
-}
-
-func keyPair(t *testing.T, pair certs.Pair, err error) tls.Certificate {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := tls.X509KeyPair(pair.Certificate, pair.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certificate
+	return certstest.Certificate(c.t, pair, err)
 }
 
 // call connects to a central. What that thinks of the certificate shows with the
@@ -227,21 +207,21 @@ func TestCertificatesThatAreRefused(t *testing.T) {
 	serial := c.agency(4)
 	c.write(c.revoked, fmt.Appendf(nil, "# list\nagency 3\n%s # lost\n", certs.SerialOf(serial.Leaf)))
 	p := c.launch()
-	central := keyPair(t, c.central(time.Time{}), nil)
+	central := certstest.Certificate(t, c.central(time.Time{}), nil)
 	for name, test := range map[string]struct {
 		own  []tls.Certificate
 		says string // the log, as a pattern
 		told string // the agency, by an alert
 	}{
 		"none": {nil, `tls_handshake .* client didn't provide a certificate`, "certificate required"},
-		"of another authority": {[]tls.Certificate{c.agencyOf(newAuthority(t), 1, time.Time{}, time.Time{})},
+		"of another authority": {[]tls.Certificate{c.agencyOf(certstest.Authority(t), 1, time.Time{}, time.Time{})},
 			`tls_handshake .*loteria:agency:1.*signed by unknown authority`, "unknown certificate authority|certificate required"},
 		"expired": {[]tls.Certificate{c.agencyOf(c.Authority, 1, now.Add(-2*hour), now.Add(-hour))},
 			`tls_handshake .*loteria:agency:1.*has expired or is not yet valid`, "expired certificate|bad certificate"},
 		"not yet valid": {[]tls.Certificate{c.agencyOf(c.Authority, 1, now.Add(hour), now.Add(2*hour))},
 			`tls_handshake .*loteria:agency:1.*has expired or is not yet valid`, "expired certificate|bad certificate"},
 		"a central's":        {[]tls.Certificate{central}, `tls_handshake .*incompatible key usage`, "bad certificate"},
-		"of no agency":       {[]tls.Certificate{c.nameless()}, `tls_handshake .* the certificate names no agency: it has no URI like loteria:agency:7`, "bad certificate"},
+		"of no agency":       {[]tls.Certificate{c.nameless()}, `tls_handshake .* the certificate names no agency: it has no URI like loteria:agency:7 \(serial number [0-9a-f]+\)`, "bad certificate"},
 		"revoked, by agency": {[]tls.Certificate{c.agency(3)}, `tls_handshake .* revoked: all of agency 3 are`, "bad certificate"},
 		"revoked, by serial": {[]tls.Certificate{serial}, `tls_handshake .* revoked \(agency 4, serial number ` + certs.SerialOf(serial.Leaf), "bad certificate"},
 	} {
@@ -269,7 +249,7 @@ func TestCertificatesThatAreRefused(t *testing.T) {
 // nameless is a client's certificate that names no agency.
 func (c *credentials) nameless() tls.Certificate {
 	c.t.Helper()
-	authority := keyPair(c.t, c.Pair, nil)
+	authority := certstest.Certificate(c.t, c.Pair, nil)
 	key, text, err := certs.NewKey()
 	if err != nil {
 		c.t.Fatal(err)
@@ -278,7 +258,7 @@ func (c *credentials) nameless() tls.Certificate {
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, c.X509(), key.Public(), authority.PrivateKey)
-	return keyPair(c.t, certs.Pair{Certificate: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), Key: text}, err)
+	return certstest.Certificate(c.t, certs.Pair{Certificate: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), Key: text}, err)
 }
 
 // callWith connects with that certificate, whatever the central asks for.
@@ -368,7 +348,7 @@ func TestRevokedWhileConnected(t *testing.T) {
 // Whose authority is taken away is no agency's any more.
 func TestReplacedAuthority(t *testing.T) {
 	c := newCredentials(t)
-	next := newAuthority(t)
+	next := certstest.Authority(t)
 	p := c.launch()
 	before := c.call(p, c.agency(1))
 	isIn(t, p, before, 1)

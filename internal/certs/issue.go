@@ -193,17 +193,17 @@ func (a *Authority) CertifyAgency(key crypto.PublicKey, agency int, from, until 
 	}, key, from, until, AgencyLife)
 }
 
-// issue signs a certificate of the key. Without times it lasts for life, or until
-// the authority's own ends.
+// issue signs a certificate of the key. Without times it lasts for life; it never
+// lasts longer than the authority's own.
 func (a *Authority) issue(template *x509.Certificate, key crypto.PublicKey, from, until time.Time, life time.Duration) ([]byte, error) {
 	if from.IsZero() {
 		from = time.Now().Add(-clockSkew)
 	}
 	if until.IsZero() {
 		until = time.Now().Add(life)
-		if until.After(a.certificate.NotAfter) {
-			until = a.certificate.NotAfter
-		}
+	}
+	if last := a.certificate.NotAfter; until.After(last) {
+		until = last
 	}
 	template.NotBefore, template.NotAfter = from, until
 	template.KeyUsage = x509.KeyUsageDigitalSignature

@@ -103,6 +103,7 @@ func TestLifetimes(t *testing.T) {
 		"usual":                {0, time.Time{}, now.Add(AgencyLife)},
 		"asked for":            {0, now.Add(day), now.Add(day)},
 		"the authority's last": {AuthorityLife - day, time.Time{}, now.Add(day)},
+		"more than it has":     {AuthorityLife - day, now.Add(2 * day), now.Add(day)},
 	} {
 		authority, err := NewAuthority("lottery", now.Add(-test.age))
 		if err != nil {

@@ -240,7 +240,7 @@ func (s *Store) Identify(state tls.ConnectionState) (agency int, err error) {
 	}
 	leaf := state.VerifiedChains[0][0]
 	if agency, err = AgencyOf(leaf); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%w (serial number %s)", err, SerialOf(leaf))
 	}
 	now := s.now.Load()
 	if now.revoked.agencies[agency] {

@@ -3,7 +3,6 @@ package admin
 import (
 	"bufio"
 	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"net/http"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"loteria/codec"
 	"loteria/internal/certs"
+	"loteria/internal/certs/certstest"
 	"loteria/reactor"
 )
 
@@ -29,10 +29,7 @@ type issuer struct {
 
 func newIssuer(t testing.TB) *issuer {
 	t.Helper()
-	authority, err := certs.NewAuthority("a lottery", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	authority := certstest.Authority(t)
 	folder := t.TempDir()
 	i := &issuer{t: t, authority: authority, files: certs.Files{
 		Certificate: filepath.Join(folder, "central.pem"), Key: filepath.Join(folder, "central-key.pem"),
@@ -42,6 +39,7 @@ func newIssuer(t testing.TB) *issuer {
 		t.Fatal(err)
 	}
 	i.renew(time.Time{})
+	var err error
 	if i.store, err = certs.Open(i.files); err != nil {
 		t.Fatal(err)
 	}
@@ -65,9 +63,7 @@ func (i *issuer) renew(until time.Time) {
 
 // clientConfig is what a client has that trusts the authority.
 func (i *issuer) clientConfig() *tls.Config {
-	pool := x509.NewCertPool()
-	pool.AddCert(i.authority.X509())
-	return &tls.Config{RootCAs: pool}
+	return &tls.Config{RootCAs: certstest.Trust(i.authority)}
 }
 
 // client is a client of HTTP that trusts the authority, and would speak HTTP/2.
@@ -236,15 +232,8 @@ func TestAgenciesOverTLS(t *testing.T) {
 	p.awaitText("before anybody is there", shown, "Conexiones TLS\n0; Negociaciones TLS\n0 de 64")
 
 	pair, err := i.authority.Agency(1, time.Time{}, time.Time{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := tls.X509KeyPair(pair.Certificate, pair.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	config := i.clientConfig()
-	config.Certificates = []tls.Certificate{certificate}
+	config.Certificates = []tls.Certificate{certstest.Certificate(t, pair, err)}
 	address := c.reactor.TLSAddress().String()
 	conn, err := tls.Dial("tcp", address, config)
 	if err != nil {
