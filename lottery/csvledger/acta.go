@@ -3,7 +3,6 @@ package csvledger
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,9 +12,9 @@ import (
 	"loteria/lottery"
 )
 
-// maxActa is how long an acta can be, in bytes: one with a hundred million bets
-// that have all won is longer, and no lottery is like that.
-const maxActa = 1 << 30
+// maxActa is how long an acta can be, in bytes: it is in memory as a whole. One with
+// ten million bets that have won is not as long, and no lottery is like that.
+const maxActa = 256 << 20
 
 // KeepActa puts the acta of the draw into a folder, once: the error is
 // fs.ErrExist when there is one, which stays. After a crash at any moment there is
@@ -67,26 +66,13 @@ func keepActa(d disk, folder string, content []byte) error {
 // LoadActa returns the acta in a folder, and when it was written there; nil when
 // there is none.
 func LoadActa(folder string) (content []byte, made time.Time, err error) {
-	f, err := os.Open(filepath.Join(folder, ActaFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	path := filepath.Join(folder, ActaFile)
+	content, info, err := readRegular(path, maxActa)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !exists(path): // a link to nowhere is there, and hides one
 		return nil, made, nil
-	}
-	if err != nil {
-		return nil, made, fmt.Errorf("open the acta: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && info.Size() > maxActa {
-		err = fmt.Errorf("%s has %d bytes, at most %d are an acta", f.Name(), info.Size(), maxActa)
-	}
-	if err == nil {
-		content, err = io.ReadAll(io.LimitReader(f, maxActa))
-	}
-	if err != nil {
+	case err != nil:
 		return nil, made, fmt.Errorf("read the acta: %w", err)
-	}
-	if content == nil {
-		content = []byte{}
 	}
 	return content, info.ModTime(), nil
 }

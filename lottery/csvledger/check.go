@@ -56,7 +56,7 @@ func Read(folder string, visit func(lottery.Stretch) error) (Report, error) {
 			return report, fmt.Errorf("%s: %w", filepath.Join(folder, StateFile), err)
 		}
 	}
-	f, err := os.Open(report.Path)
+	f, _, err := openRegular(report.Path)
 	if err != nil {
 		return report, fmt.Errorf("open the ledger: %w", err)
 	}

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"time"
 
 	"loteria/lottery"
@@ -97,11 +97,15 @@ func (s *state) endings(expected int) ([]lottery.Ending, error) {
 const withoutState = "put back a copy of it (docs/operators.md, Restore), or if there is none%s start the central with --reopen: " +
 	"no agency counts as finished then, and all of them have to be started again"
 
+// maxState is how long a state can be, in bytes: each of maxChecked agencies has its
+// number and a comma in it.
+const maxState = 16 << 20
+
 // loadState returns the saved state; its Agencies are 0 when there is none.
 func loadState(path string) (s state, err error) {
-	content, err := os.ReadFile(path)
+	content, _, err := readRegular(path, maxState)
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
 		return s, nil
 	case err != nil:
 		return s, fmt.Errorf("read the contest's state: %w", err)
@@ -109,7 +113,7 @@ func loadState(path string) (s state, err error) {
 		err = errors.New("it is empty")
 	default:
 		err = json.Unmarshal(content, &s)
-		if err == nil && s.Agencies < 1 {
+		if err == nil && (s.Agencies < 1 || s.Agencies > maxChecked) {
 			err = fmt.Errorf("%d agencies are expected", s.Agencies)
 		}
 	}
