@@ -24,11 +24,11 @@ func addActaSettings(s *settings.Set, c *config) {
 	settings.Add(s, &c.acta.publicKey, settings.Setting{
 		Flag:  "acta-public-key",
 		About: "file with the Ed25519 public key, PEM, whose signature --verify and --check expect",
-	}, settings.Text().OrEmpty())
+	}, settings.Text().OrAbsent())
 	settings.Add(s, &c.acta.verify, settings.Setting{
 		Flag:  "verify",
 		About: "only read the folder of a contest that is drawn, say whether its acta.json is that of its bets.csv, and change nothing",
-	}, settings.Text().OrEmpty())
+	}, settings.Text().OrAbsent())
 }
 
 // signingKey returns the key that an acta is signed with, or nil.

@@ -251,6 +251,24 @@ func TestControlIsBounded(t *testing.T) {
 	}
 }
 
+// Of a central that is suspended (SIGSTOP), the kernel takes the request, and nobody
+// answers it.
+func TestCtlOfASuspendedCentral(t *testing.T) {
+	folder := t.TempDir()
+	socket, err := listenControl(folder, "control.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.close()
+	central := &centralAt{folder: folder, name: "control.sock", patience: time.Millisecond}
+	for _, command := range []string{"status", "drain"} {
+		err := ctlCall{command: command}.do(t.Context(), central, new(bytes.Buffer))
+		if err == nil || !strings.Contains(err.Error(), "has not answered within 1ms: it hangs or is suspended") {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+}
+
 // Only the central's own user and root may ask, whoever the socket lets in.
 func TestMayControl(t *testing.T) {
 	for who, want := range map[peer]bool{
