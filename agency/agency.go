@@ -53,7 +53,7 @@ type central int
 const (
 	unknown  central = iota
 	resuming         // it answers RESUME
-	existing         // it does not
+	legacy           // it does not
 )
 
 func newAgency(config Config, log zerolog.Logger) *agency {
@@ -143,7 +143,7 @@ func (a *agency) playBet(ctx context.Context) error {
 	return a.play(ctx, &betting{
 		name:     "the configured bet",
 		total:    uint64(a.config.LoopAmount),
-		open:     func() (bets, error) { return newRepeated(a.config.slip(), a.config.LoopAmount) },
+		open:     func() (bets, error) { return newRepeated(a.config.raw(), a.config.LoopAmount) },
 		verify:   func(*counted) error { return nil },
 		single:   true,
 		amount:   1,

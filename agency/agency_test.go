@@ -68,7 +68,7 @@ func betConfig(address string, amount int) Config {
 		Address:        address,
 		Mode:           ModeBet,
 		LoopAmount:     amount,
-		Bet:            lottery.Slip{FirstName: "Santiago Lionel", LastName: "Lorca", Document: "030904465", Birthdate: "1999-03-17", Number: "0007"},
+		Bet:            lottery.RawBet{FirstName: "Santiago Lionel", LastName: "Lorca", Document: "030904465", Birthdate: "1999-03-17", Number: "0007"},
 		RetryPeriod:    time.Millisecond,
 		RetryLimit:     5,
 		ConnectLimit:   5,
@@ -266,8 +266,8 @@ func TestQuotedNames(t *testing.T) {
 	if _, err := runAgency(t, config); err != nil {
 		t.Fatal(err)
 	}
-	got := central.batches[0].slips[0]
-	want := lottery.Slip{Agency: "1", FirstName: `Ana "La Ñata"`, LastName: "Paz, viuda de Gil", Document: "1", Birthdate: "2000-01-01", Number: "7574"}
+	got := central.batches[0].rawBets[0]
+	want := lottery.RawBet{Agency: "1", FirstName: `Ana "La Ñata"`, LastName: "Paz, viuda de Gil", Document: "1", Birthdate: "2000-01-01", Number: "7574"}
 	if got != want {
 		t.Errorf("got %+v, expected %+v", got, want)
 	}
@@ -392,7 +392,7 @@ func TestConfig(t *testing.T) {
 	}{
 		{"", valid, func(c *Config) {}},
 		{"", bet, func(c *Config) {}},
-		{"", bet, func(c *Config) { c.Mode, c.Bet = ModeEcho, lottery.Slip{} }},
+		{"", bet, func(c *Config) { c.Mode, c.Bet = ModeEcho, lottery.RawBet{} }},
 		{"id: 0", valid, func(c *Config) { c.ID = 0 }},
 		{"server.address", valid, func(c *Config) { c.Address = "server" }},
 		{"loop.period", valid, func(c *Config) { c.LoopPeriod = -1 }},

@@ -31,8 +31,8 @@ func TestBet(t *testing.T) {
 					central.wantFinished(-1)
 				}
 				for _, bet := range central.batches {
-					if bet.slips[0].Number != "0007" {
-						t.Errorf("the number was sent as %q", bet.slips[0].Number)
+					if bet.rawBets[0].Number != "0007" {
+						t.Errorf("the number was sent as %q", bet.rawBets[0].Number)
 					}
 				}
 				log.wantNoFail(t)

@@ -20,8 +20,8 @@ type bets interface {
 // entry is a valid bet: as it was written, which is how it is sent, and as it
 // is stored.
 type entry struct {
-	slip lottery.Slip
-	row  []byte
+	raw lottery.RawBet
+	row []byte
 }
 
 // counted are bets that are counted as they are taken, with the digest of their
@@ -74,7 +74,7 @@ func (a *agency) openFile(ctx context.Context, s source) (*fileBets, error) {
 		return nil, failed("open_file", err)
 	}
 	f := &fileBets{agency: a, ctx: ctx, source: s, file: file, rows: newRows(file)}
-	f.entry.slip.Agency = strconv.Itoa(a.config.ID)
+	f.entry.raw.Agency = strconv.Itoa(a.config.ID)
 	return f, nil
 }
 
@@ -88,10 +88,10 @@ func (f *fileBets) next() (*entry, error) {
 			return nil, failed("read_file", fmt.Errorf("read %s: %w", f.source, err))
 		}
 		if err == nil {
-			slip := &f.entry.slip
-			slip.FirstName, slip.LastName = f.row.fields[0], f.row.fields[1]
-			slip.Document, slip.Birthdate, slip.Number = f.row.fields[2], f.row.fields[3], f.row.fields[4]
-			if f.entry.row, err = slip.AppendRow(f.entry.row[:0]); err == nil {
+			raw := &f.entry.raw
+			raw.FirstName, raw.LastName = f.row.fields[0], f.row.fields[1]
+			raw.Document, raw.Birthdate, raw.Number = f.row.fields[2], f.row.fields[3], f.row.fields[4]
+			if f.entry.row, err = raw.AppendRow(f.entry.row[:0]); err == nil {
 				return &f.entry, nil
 			}
 		}
@@ -127,12 +127,12 @@ type repeated struct {
 	left  int
 }
 
-func newRepeated(slip lottery.Slip, amount int) (*repeated, error) {
-	row, err := slip.AppendRow(nil)
+func newRepeated(raw lottery.RawBet, amount int) (*repeated, error) {
+	row, err := raw.AppendRow(nil)
 	if err != nil {
 		return nil, err
 	}
-	return &repeated{entry{slip, row}, amount}, nil
+	return &repeated{entry{raw, row}, amount}, nil
 }
 
 func (r *repeated) next() (*entry, error) {

@@ -161,8 +161,8 @@ func (c *cursor) u32() int     { return int(binary.BigEndian.Uint32(c.take(4))) 
 func (c *cursor) u64() uint64  { return binary.BigEndian.Uint64(c.take(8)) }
 func (c *cursor) text() string { return string(c.take(int(binary.BigEndian.Uint16(c.take(2))))) }
 
-func (c *cursor) slip() lottery.Slip {
-	return lottery.Slip{
+func (c *cursor) raw() lottery.RawBet {
+	return lottery.RawBet{
 		Agency: c.text(), FirstName: c.text(), LastName: c.text(),
 		Document: c.text(), Birthdate: c.text(), Number: c.text(),
 	}
@@ -170,7 +170,7 @@ func (c *cursor) slip() lottery.Slip {
 
 // received is a BATCH, or a BET.
 type received struct {
-	slips       []lottery.Slip
+	rawBets     []lottery.RawBet
 	hasPosition bool
 	position    uint64
 	frameSize   int
@@ -182,7 +182,7 @@ func parseBatch(t *testing.T, payload []byte) received {
 	for range c.u32() {
 		size := c.u32()
 		bet := &cursor{t, c.take(size)}
-		r.slips = append(r.slips, bet.slip())
+		r.rawBets = append(r.rawBets, bet.raw())
 		if len(bet.b) > 0 {
 			t.Errorf("a bet has %d bytes too many", len(bet.b))
 		}
@@ -254,7 +254,7 @@ func (f *fake) answer(kind byte, payload []byte) (answer []byte, hangUp bool) {
 		return f.store(parseBatch(f.t, payload))
 	case tBet:
 		c := &cursor{f.t, payload}
-		r := received{slips: []lottery.Slip{c.slip()}, frameSize: len(payload) + 6}
+		r := received{rawBets: []lottery.RawBet{c.raw()}, frameSize: len(payload) + 6}
 		if len(c.b) > 0 {
 			f.t.Errorf("%d bytes follow the bet", len(c.b))
 		}
@@ -296,14 +296,14 @@ func (f *fake) store(r received) (answer []byte, hangUp bool) {
 		}
 	}
 	f.batches = append(f.batches, r)
-	for i := range r.slips {
+	for i := range r.rawBets {
 		if r.hasPosition && r.position+uint64(i) < uint64(len(f.ends)) {
 			continue // stored already
 		}
 		if r.hasPosition && r.position+uint64(i) > uint64(len(f.ends)) {
 			return frame(tError, text(""), text(""), text("gap")), false
 		}
-		bet, err := r.slips[i].Bet()
+		bet, err := r.rawBets[i].Bet()
 		if err != nil {
 			f.t.Errorf("got an invalid bet: %v", err)
 		}
@@ -313,7 +313,7 @@ func (f *fake) store(r received) (answer []byte, hangUp bool) {
 	if f.afterBatch != nil && f.afterBatch(n) {
 		return nil, true
 	}
-	return frame(tSuccess, text(r.slips[0].Document), text(r.slips[0].Number)), false
+	return frame(tSuccess, text(r.rawBets[0].Document), text(r.rawBets[0].Number)), false
 }
 
 // sizes returns how many bets each batch has.
@@ -321,7 +321,7 @@ func (f *fake) sizes() (sizes []int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, b := range f.batches {
-		sizes = append(sizes, len(b.slips))
+		sizes = append(sizes, len(b.rawBets))
 	}
 	return sizes
 }

@@ -77,7 +77,7 @@ type Config struct {
 	RequireResume bool
 
 	// Bet is what ModeBet sends. Its Agency is not used.
-	Bet lottery.Slip
+	Bet lottery.RawBet
 
 	// RetryPeriod is the pause before what was answered RETRY is asked again,
 	// and RetryLimit how often that is done before it is given up.
@@ -171,23 +171,23 @@ func (c *Config) validateBatch() error {
 
 // checkBet judges the configured bet and names the variable that is wrong.
 func (c *Config) checkBet() error {
-	slip := c.slip()
-	_, err := slip.Bet()
+	raw := c.raw()
+	_, err := raw.Bet()
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %w", variable(slip, err), err)
+	return fmt.Errorf("%s: %w", variable(raw, err), err)
 }
 
-// slip returns the configured bet with the agency's number in front.
-func (c *Config) slip() lottery.Slip {
-	slip := c.Bet
-	slip.Agency = fmt.Sprint(c.ID)
-	return slip
+// raw returns the configured bet with the agency's number in front.
+func (c *Config) raw() lottery.RawBet {
+	raw := c.Bet
+	raw.Agency = fmt.Sprint(c.ID)
+	return raw
 }
 
 // variable returns the environment variable whose value broke the rule.
-func variable(slip lottery.Slip, err error) string {
+func variable(raw lottery.RawBet, err error) string {
 	switch {
 	case errors.Is(err, lottery.BadDocument):
 		return "DOCUMENTO"
@@ -198,8 +198,8 @@ func variable(slip lottery.Slip, err error) string {
 	case !errors.Is(err, lottery.BadName):
 		return "CLI_ID"
 	}
-	slip.LastName = "x" // a name that breaks no rule
-	if _, err := slip.Bet(); errors.Is(err, lottery.BadName) {
+	raw.LastName = "x" // a name that breaks no rule
+	if _, err := raw.Bet(); errors.Is(err, lottery.BadName) {
 		return "NOMBRE"
 	}
 	return "APELLIDO"

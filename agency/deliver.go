@@ -71,7 +71,7 @@ func (a *agency) converse(l *link, b *betting) error {
 
 func (a *agency) sendAll(l *link, b *betting, bets *counted) (total uint64, err error) {
 	stored := a.acked
-	if a.central != existing {
+	if a.central != legacy {
 		stored, err = a.resume(l, b, bets)
 	} else {
 		err = bets.take(stored)
@@ -120,7 +120,7 @@ func (a *agency) tryAgain(ctx context.Context, err error) error {
 	if !isLost(err) {
 		return err
 	}
-	if a.central == existing {
+	if a.central == legacy {
 		unsure := fmt.Sprintf("whether it has stored what was sent after bet %d", a.acked)
 		if a.complete {
 			unsure = "whether it has heard that the agency has finished"

@@ -101,7 +101,7 @@ func TestExistingCentralInLockStep(t *testing.T) {
 					t.Error("a second batch came before the first was answered")
 				}
 				_ = p.SetReadDeadline(never)
-				first := parseBatch(t, payload).slips[0]
+				first := parseBatch(t, payload).rawBets[0]
 				p.send(frame(tSuccess, text(first.Document), text(first.Number)))
 			case kind == tFinished:
 				p.send(finishedOK)
@@ -126,7 +126,7 @@ func TestExistingCentralClosesAfterAnswer(t *testing.T) {
 			case !ok || kind == tResume:
 				return
 			case kind == tBatch:
-				first := parseBatch(t, payload).slips[0]
+				first := parseBatch(t, payload).rawBets[0]
 				p.send(frame(tSuccess, text(first.Document), text(first.Number)))
 			case kind == tFinished:
 				p.send(finishedOK)

@@ -242,7 +242,7 @@ func FuzzFile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		bets := &fileBets{agency: newAgency(Config{ID: 1}, zerolog.Nop()), ctx: t.Context(), source: source{path: "agency-1.csv"}, rows: newRows(bytes.NewReader(content))}
-		bets.entry.slip.Agency = "1"
+		bets.entry.raw.Agency = "1"
 		taken := uint64(0)
 		var err error
 		for err == nil {
@@ -281,8 +281,8 @@ func validBets(content []byte) (count uint64, valid bool) {
 		if err != nil {
 			return 0, false
 		}
-		slip := lottery.Slip{Agency: "1", FirstName: fields[0], LastName: fields[1], Document: fields[2], Birthdate: fields[3], Number: fields[4]}
-		if _, err := slip.Bet(); err != nil {
+		raw := lottery.RawBet{Agency: "1", FirstName: fields[0], LastName: fields[1], Document: fields[2], Birthdate: fields[3], Number: fields[4]}
+		if _, err := raw.Bet(); err != nil {
 			return 0, false
 		}
 		count++

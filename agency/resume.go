@@ -96,7 +96,7 @@ func (a *agency) lostBets(stored uint64) {
 
 // workAsBefore makes this the agency of a central that does not know RESUME.
 func (a *agency) workAsBefore() {
-	a.central, a.losses = existing, 0
+	a.central, a.losses = legacy, 0
 	a.tellProgress()
 	a.step(a.log.Warn(), "resume", "success").Str("server_address", a.rotation.address()).
 		Str("reason", "the central does not know it: one message at a time, from the first bet on. A lost connection ends the run, "+

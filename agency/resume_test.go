@@ -275,7 +275,7 @@ func TestWindow(t *testing.T) {
 					case tResume:
 						p.send(frame(tPoint, u64(0), u64(xxhash.Sum64(nil))))
 					case tBatch:
-						first := parseBatch(t, payload).slips[0]
+						first := parseBatch(t, payload).rawBets[0]
 						waiting = append(waiting, frame(tSuccess, text(first.Document), text(first.Number)))
 					case tFinished:
 						p.send(finishedOK)

@@ -28,7 +28,7 @@ type sender struct {
 
 	batch  codec.Batch
 	bet    codec.Bet
-	held   lottery.Slip // the bet that did not fit batch any more
+	held   lottery.RawBet // the bet that did not fit batch any more
 	isHeld bool
 
 	frames  []byte // gathered, not yet written
@@ -47,7 +47,7 @@ func (a *agency) newSender(l *link, b *betting, bets bets, stored uint64) *sende
 		quit:     make(chan struct{}),
 	}
 	s.batch.HasPosition = a.central == resuming
-	if a.central == existing {
+	if a.central == legacy {
 		s.window = 1
 	}
 	// The receiver holds one more, whose answer it waits for.
@@ -66,7 +66,7 @@ func (s *sender) run() error {
 			}
 			return err
 		}
-		if len(s.batch.Slips) == 0 {
+		if len(s.batch.RawBets) == 0 {
 			return s.flush()
 		}
 		if !first && s.period > 0 {
@@ -89,23 +89,23 @@ func (s *sender) run() error {
 // fill makes the next batch: as many bets as are allowed and fit one frame.
 // The error is io.EOF when there are no more behind it, or that of the bets.
 func (s *sender) fill() error {
-	s.batch.Slips = s.batch.Slips[:0]
+	s.batch.RawBets = s.batch.RawBets[:0]
 	size := emptyBatchSize(s.batch.HasPosition)
 	if s.isHeld {
 		s.isHeld = false
-		s.batch.Slips = append(s.batch.Slips, s.held)
+		s.batch.RawBets = append(s.batch.RawBets, s.held)
 		size += codec.BatchedSize(&s.held)
 	}
-	for len(s.batch.Slips) < s.amount {
+	for len(s.batch.RawBets) < s.amount {
 		e, err := s.bets.next()
 		if err != nil {
 			return err
 		}
-		if size += codec.BatchedSize(&e.slip); size > codec.MaxFrame {
-			s.held, s.isHeld = e.slip, true
+		if size += codec.BatchedSize(&e.raw); size > codec.MaxFrame {
+			s.held, s.isHeld = e.raw, true
 			break
 		}
-		s.batch.Slips = append(s.batch.Slips, e.slip)
+		s.batch.RawBets = append(s.batch.RawBets, e.raw)
 	}
 	return nil
 }
@@ -131,9 +131,9 @@ func (s *sender) pause() (ok bool, err error) {
 func (s *sender) admit() (ok bool, err error) {
 	next := span{
 		position: s.position,
-		bets:     len(s.batch.Slips),
-		document: s.batch.Slips[0].Document,
-		number:   s.batch.Slips[0].Number,
+		bets:     len(s.batch.RawBets),
+		document: s.batch.RawBets[0].Document,
+		number:   s.batch.RawBets[0].Number,
 	}
 	select {
 	case s.pending <- next:
@@ -158,13 +158,13 @@ func (s *sender) write() (err error) {
 	s.batch.Position = s.position
 	var m codec.Message = &s.batch
 	if s.single {
-		s.bet.Slip = s.batch.Slips[0]
+		s.bet.RawBet = s.batch.RawBets[0]
 		m = &s.bet
 	}
 	if s.frames, err = codec.AppendFrame(s.frames, m); err != nil {
 		return err
 	}
-	s.position += uint64(len(s.batch.Slips))
+	s.position += uint64(len(s.batch.RawBets))
 	s.waiting++
 	if len(s.frames) >= flushSize || s.waiting >= max(1, s.window/2) {
 		return s.flush()

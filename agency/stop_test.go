@@ -32,7 +32,7 @@ func TestStop(t *testing.T) {
 				case kind == tResume:
 					p.send(point)
 				case kind == tBatch:
-					first := parseBatch(p.t, payload).slips[0]
+					first := parseBatch(p.t, payload).rawBets[0]
 					p.send(frame(tSuccess, text(first.Document), text(first.Number)))
 				case kind == tFinished:
 					p.send(finishedOK)

@@ -67,7 +67,7 @@ func BenchmarkBatch(b *testing.B) {
 		b.Run(fmt.Sprintf("judge=%t", judge), func(b *testing.B) {
 			batches := sample(b, 16)
 			var bets codec.BatchReader
-			var slip lottery.Slip
+			var raw lottery.RawBet
 			var batch lottery.Batch
 			b.SetBytes(int64(len(batches[0].Frame)))
 			b.ReportAllocs()
@@ -78,9 +78,9 @@ func BenchmarkBatch(b *testing.B) {
 				}
 				batch.Reset()
 				for range bets.Len() {
-					_, err := bets.Next(&slip)
+					_, err := bets.Next(&raw)
 					if err == nil && judge {
-						err = batch.Add(&slip)
+						err = batch.Add(&raw)
 					}
 					if err != nil {
 						b.Fatal(err)

@@ -54,11 +54,11 @@ func BenchmarkHostile(b *testing.B) {
 			c.each(200, func(p *hostilePeer, _ *rand.Rand) { _, _ = p.Write(frames); c.linger(p) })
 		}},
 		{"10000 refused bets a second", nil, func(c *hostileCrowd) {
-			frames := []byte(strings.Repeat(string(mustFrames(&codec.Bet{Slip: hostileSlip(stranger, 1)})), 100))
+			frames := []byte(strings.Repeat(string(mustFrames(&codec.Bet{RawBet: hostileRawBet(stranger, 1)})), 100))
 			c.each(100, func(p *hostilePeer, _ *rand.Rand) { _, _ = p.Write(frames); c.linger(p) })
 		}},
 		{"1000 a second for another agency", nil, func(c *hostileCrowd) {
-			frames := mustFrames(&codec.Resume{Agency: strconv.Itoa(stranger)}, &codec.Bet{Slip: hostileSlip(2, 1)}, &codec.WinnersQuery{Agency: "3"})
+			frames := mustFrames(&codec.Resume{Agency: strconv.Itoa(stranger)}, &codec.Bet{RawBet: hostileRawBet(2, 1)}, &codec.WinnersQuery{Agency: "3"})
 			c.each(1000, func(p *hostilePeer, _ *rand.Rand) { _, _ = p.Write(frames); c.linger(p) })
 		}},
 		{"1000 echo lines a second", nil, func(c *hostileCrowd) {

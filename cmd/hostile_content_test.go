@@ -103,12 +103,12 @@ func betsOrFinishes(stream []byte) bool {
 		case codec.TypeBet:
 			var m codec.Bet
 			if m.Decode(frame.Payload) == nil {
-				name = m.Slip.Agency
+				name = m.RawBet.Agency
 			}
 		case codec.TypeBatch:
 			var m codec.Batch
-			if m.Decode(frame.Payload) == nil && len(m.Slips) > 0 {
-				name = m.Slips[0].Agency
+			if m.Decode(frame.Payload) == nil && len(m.RawBets) > 0 {
+				name = m.RawBets[0].Agency
 			}
 		case codec.TypeFinished:
 			var m codec.Finished
@@ -221,17 +221,17 @@ func hostileClaims(s *hostileScene, n int) {
 		none = append(none, name)
 	}
 	requests := func(first, other string, number int) []codec.Message {
-		mine, theirs := hostileSlip(1, number), hostileSlip(1, number)
+		mine, theirs := hostileRawBet(1, number), hostileRawBet(1, number)
 		mine.Agency, theirs.Agency = first, other
 		return []codec.Message{
-			&codec.Bet{Slip: theirs},
-			&codec.Batch{Slips: []lottery.Slip{theirs}},
-			&codec.Batch{Slips: []lottery.Slip{theirs}, HasPosition: true},
+			&codec.Bet{RawBet: theirs},
+			&codec.Batch{RawBets: []lottery.RawBet{theirs}},
+			&codec.Batch{RawBets: []lottery.RawBet{theirs}, HasPosition: true},
 			&codec.Finished{Agency: other},
 			&codec.Finished{Agency: other, HasTotal: true},
 			&codec.WinnersQuery{Agency: other},
 			&codec.Resume{Agency: other},
-			&codec.Batch{Slips: []lottery.Slip{mine, theirs}}, // last: it has both
+			&codec.Batch{RawBets: []lottery.RawBet{mine, theirs}}, // last: it has both
 		}
 	}
 	s.play(func() {
@@ -266,9 +266,9 @@ func hostileClaims(s *hostileScene, n int) {
 // a RESUME would fence the agency itself.
 func (p *hostilePeer) claim(requests []codec.Message, agency int, codes ...lottery.Code) error {
 	if agency > 0 {
-		slip := hostileSlip(agency, 1)
-		slip.Document = "?"
-		if err := p.say(&codec.Bet{Slip: slip}); err != nil {
+		raw := hostileRawBet(agency, 1)
+		raw.Document = "?"
+		if err := p.say(&codec.Bet{RawBet: raw}); err != nil {
 			return err
 		}
 		if err := p.expectError(lottery.BadDocument); err != nil {
@@ -310,13 +310,13 @@ func hostileLatecomers(s *hostileScene, n int) {
 				return err
 			}
 			defer p.reset()
-			slips := []lottery.Slip{hostileSlip(id, i), hostileSlip(id, i+1)}
+			rawBets := []lottery.RawBet{hostileRawBet(id, i), hostileRawBet(id, i+1)}
 			requests := []codec.Message{
-				&codec.Bet{Slip: slips[0]},
-				&codec.Batch{Slips: slips},
+				&codec.Bet{RawBet: rawBets[0]},
+				&codec.Batch{RawBets: rawBets},
 				// At positions that are stored, it would be one that was sent again.
-				&codec.Batch{Slips: slips, HasPosition: true, Position: 1 << 32},
-				&codec.Batch{Slips: slips, HasPosition: true, Position: 1<<32 + uint64(rng.Uint32())},
+				&codec.Batch{RawBets: rawBets, HasPosition: true, Position: 1 << 32},
+				&codec.Batch{RawBets: rawBets, HasPosition: true, Position: 1<<32 + uint64(rng.Uint32())},
 			}
 			rng.Shuffle(len(requests), func(i, j int) { requests[i], requests[j] = requests[j], requests[i] })
 			if err := p.say(&codec.Resume{Agency: strconv.Itoa(id)}); err != nil {
@@ -372,27 +372,27 @@ func hostileNames(s *hostileScene, n int) {
 	crowd := func() {
 		s.times(n, func(i int, rng *rand.Rand) error {
 			defer s.underWay()
-			slip := hostileSlip(own, i)
+			raw := hostileRawBet(own, i)
 			switch rng.IntN(8) {
 			case 0:
-				slip.Document = forgery(rng)
+				raw.Document = forgery(rng)
 			case 1:
-				slip.Number += forgery(rng)
+				raw.Number += forgery(rng)
 			case 2:
-				slip.Birthdate = forgery(rng)
+				raw.Birthdate = forgery(rng)
 			case 3:
-				slip.Agency += forgery(rng)
+				raw.Agency += forgery(rng)
 			case 4:
-				slip.LastName = strings.Repeat(`"`, 200+rng.IntN(60))
-				slip.Number = strconv.Itoa(lottery.WinningNumber)
+				raw.LastName = strings.Repeat(`"`, 200+rng.IntN(60))
+				raw.Number = strconv.Itoa(lottery.WinningNumber)
 			default:
-				slip.FirstName, slip.LastName = forgery(rng), forgery(rng)
+				raw.FirstName, raw.LastName = forgery(rng), forgery(rng)
 			}
-			bet, refusal := slip.Bet()
+			bet, refusal := raw.Bet()
 			for try := 0; i%2 == 0 && refusal != nil && try < 100; try++ { // half of them by the rules
-				slip = hostileSlip(own, i)
-				slip.FirstName, slip.LastName = forgery(rng), forgery(rng)
-				bet, refusal = slip.Bet()
+				raw = hostileRawBet(own, i)
+				raw.FirstName, raw.LastName = forgery(rng), forgery(rng)
+				bet, refusal = raw.Bet()
 			}
 			p, err := s.dialAs(i, own)
 			if err != nil {
@@ -400,9 +400,9 @@ func hostileNames(s *hostileScene, n int) {
 			}
 			defer p.reset()
 			if chance(rng, 2) {
-				err = p.say(&codec.Bet{Slip: slip})
+				err = p.say(&codec.Bet{RawBet: raw})
 			} else {
-				err = p.say(&codec.Batch{Slips: []lottery.Slip{slip}})
+				err = p.say(&codec.Batch{RawBets: []lottery.RawBet{raw}})
 			}
 			if err != nil {
 				return err
@@ -410,7 +410,7 @@ func hostileNames(s *hostileScene, n int) {
 			mu.Lock()
 			defer mu.Unlock()
 			if refusal == nil {
-				canonical := bet.Slip()
+				canonical := bet.RawBet()
 				s.extra = append(s.extra, []string{canonical.Agency, canonical.FirstName, canonical.LastName, canonical.Document, canonical.Birthdate, canonical.Number})
 				if bet.HasWon() {
 					won++

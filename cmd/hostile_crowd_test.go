@@ -18,9 +18,9 @@ import (
 	"loteria/lottery"
 )
 
-// hostileSlip returns a good bet of an agency.
-func hostileSlip(agency, number int) lottery.Slip {
-	return lottery.Slip{Agency: strconv.Itoa(agency), FirstName: "Juana", LastName: "Intrusa", Document: "1" + strconv.Itoa(number),
+// hostileRawBet returns a good bet of an agency.
+func hostileRawBet(agency, number int) lottery.RawBet {
+	return lottery.RawBet{Agency: strconv.Itoa(agency), FirstName: "Juana", LastName: "Intrusa", Document: "1" + strconv.Itoa(number),
 		Birthdate: "1990-01-02", Number: strconv.Itoa(number % 7000)}
 }
 
@@ -79,9 +79,9 @@ func hostileDrip(s *hostileScene, n int) {
 func hostileHalves(s *hostileScene, n int) {
 	batch := codec.Batch{}
 	for i := range 100 {
-		batch.Slips = append(batch.Slips, hostileSlip(1, i))
+		batch.RawBets = append(batch.RawBets, hostileRawBet(1, i))
 	}
-	whole := [][]byte{mustFrames(&batch), mustFrames(&codec.Bet{Slip: hostileSlip(2, 1)}), mustFrames(&codec.Finished{Agency: "3"})}
+	whole := [][]byte{mustFrames(&batch), mustFrames(&codec.Bet{RawBet: hostileRawBet(2, 1)}), mustFrames(&codec.Finished{Agency: "3"})}
 	s.play(func() {
 		peers := s.open(affordable(s.tb, n))
 		s.underWay()
@@ -243,11 +243,11 @@ func hostileHoarders(s *hostileScene, n int) {
 	const each = 120 // frames; a window has room for 1 MiB
 	batch := codec.Batch{}
 	for i := 0; ; i++ {
-		slip := hostileSlip(stranger, i)
-		if len(mustFrames(&batch))+codec.BatchedSize(&slip) > codec.MaxFrame {
+		raw := hostileRawBet(stranger, i)
+		if len(mustFrames(&batch))+codec.BatchedSize(&raw) > codec.MaxFrame {
 			break
 		}
-		batch.Slips = append(batch.Slips, slip)
+		batch.RawBets = append(batch.RawBets, raw)
 	}
 	small := codec.Resume{Agency: strconv.Itoa(stranger)}
 	behind := append(mustFrames(&codec.WinnersQuery{Agency: "1"}), bytes.Repeat(mustFrames(&batch), each)...)
@@ -282,9 +282,9 @@ func hostileHoarders(s *hostileScene, n int) {
 // bet says which one it was.
 func (p *hostilePeer) laggard(bytesUnread int) error {
 	const document, sockets = 4000, 8 << 20 // the most of tcp_wmem and tcp_rmem, usually
-	slip := hostileSlip(1, 1)
-	slip.Document = strings.Repeat("7", document)
-	frames := bytes.Repeat(mustFrames(&codec.Bet{Slip: slip}), 100)
+	raw := hostileRawBet(1, 1)
+	raw.Document = strings.Repeat("7", document)
+	frames := bytes.Repeat(mustFrames(&codec.Bet{RawBet: raw}), 100)
 	_ = p.SetReadBuffer(4096)
 	for sent := 0; sent < bytesUnread; sent += 100 * document {
 		if _, err := p.Write(frames); err != nil || !p.awaitUnread(sockets) {
@@ -409,7 +409,7 @@ func hostileOccupants(s *hostileScene, n int) {
 
 // hostileChurn connects, says a little or nothing, and is gone.
 func hostileChurn(s *hostileScene, n int) {
-	frame := mustFrames(&codec.Resume{Agency: strconv.Itoa(stranger)}, &codec.WinnersQuery{Agency: "2"}, &codec.Bet{Slip: hostileSlip(stranger, 1)})
+	frame := mustFrames(&codec.Resume{Agency: strconv.Itoa(stranger)}, &codec.WinnersQuery{Agency: "2"}, &codec.Bet{RawBet: hostileRawBet(stranger, 1)})
 	s.play(func() {
 		s.untilPlayed(n, func(i int, rng *rand.Rand) error {
 			p, err := s.dial(i)

@@ -19,7 +19,7 @@ func hostileWindows(s *hostileScene, n int) {
 	const window, each = 8, 40
 	batch := codec.Batch{}
 	for i := range 100 {
-		batch.Slips = append(batch.Slips, hostileSlip(stranger, i))
+		batch.RawBets = append(batch.RawBets, hostileRawBet(stranger, i))
 	}
 	frame := mustFrames(&batch)
 	s.play(func() {
@@ -118,10 +118,10 @@ func hostileReaders(s *hostileScene, n int) {
 	for i := 0; i < winning && err == nil; i += perBatch {
 		batch := codec.Batch{}
 		for j := range perBatch {
-			slip := hostileSlip(own, i+j)
-			slip.Number = strconv.Itoa(lottery.WinningNumber)
-			batch.Slips = append(batch.Slips, slip)
-			s.extra = append(s.extra, []string{slip.Agency, slip.FirstName, slip.LastName, slip.Document, slip.Birthdate, slip.Number})
+			raw := hostileRawBet(own, i+j)
+			raw.Number = strconv.Itoa(lottery.WinningNumber)
+			batch.RawBets = append(batch.RawBets, raw)
+			s.extra = append(s.extra, []string{raw.Agency, raw.FirstName, raw.LastName, raw.Document, raw.Birthdate, raw.Number})
 		}
 		if err = bettor.say(&batch); err == nil {
 			_, err = bettor.expect(codec.TypeSuccess)

@@ -116,7 +116,7 @@ func hostileNoTLS(s *hostileScene, n int) {
 			name := strconv.Itoa(id)
 			switch i % 7 {
 			case 0:
-				noise = mustFrames(&codec.Resume{Agency: name}, &codec.Batch{Slips: []lottery.Slip{hostileSlip(id, i)}})
+				noise = mustFrames(&codec.Resume{Agency: name}, &codec.Batch{RawBets: []lottery.RawBet{hostileRawBet(id, i)}})
 			case 1:
 				noise = mustFrames(&codec.Finished{Agency: name}, &codec.WinnersQuery{Agency: name})
 			case 2:
@@ -187,7 +187,7 @@ func hostileCertificates(s *hostileScene, n int) {
 			if err := p.secure(configs[i%len(configs)]); err != nil {
 				return nil // it has been told already
 			}
-			_ = p.say(&codec.Resume{Agency: strconv.Itoa(id)}, &codec.Batch{Slips: []lottery.Slip{hostileSlip(id, i)}}, &codec.Finished{Agency: strconv.Itoa(id)})
+			_ = p.say(&codec.Resume{Agency: strconv.Itoa(id)}, &codec.Batch{RawBets: []lottery.RawBet{hostileRawBet(id, i)}}, &codec.Finished{Agency: strconv.Itoa(id)})
 			if answer, err := p.next(); err == nil {
 				s.fail(i, &unexpectedAnswer{answer})
 			}
@@ -268,7 +268,7 @@ func hostileOneCertificate(s *hostileScene, n int) {
 		peers := s.openAs(n, 1)
 		s.underWay()
 		s.times(len(peers), func(i int, _ *rand.Rand) error {
-			if err := peers[i].say(&codec.WinnersQuery{Agency: "2"}, &codec.Resume{Agency: "2"}, &codec.Bet{Slip: hostileSlip(2, i)}); err != nil {
+			if err := peers[i].say(&codec.WinnersQuery{Agency: "2"}, &codec.Resume{Agency: "2"}, &codec.Bet{RawBet: hostileRawBet(2, i)}); err != nil {
 				return err
 			}
 			for range 3 {

@@ -207,8 +207,8 @@ func betBlindly(t *testing.T, r *round, id, stored int) {
 	t.Helper()
 	const times = 20
 	fields := strings.Split(strings.TrimSuffix(string(bytes.SplitAfter(r.in.bytes[id], []byte("\r\n"))[stored]), "\r\n"), ",")
-	slip := lottery.Slip{Agency: fields[0], FirstName: fields[1], LastName: fields[2], Document: fields[3], Birthdate: fields[4], Number: fields[5]}
-	frames := mustFrames(&codec.Resume{Agency: fields[0]}, &codec.Batch{Slips: []lottery.Slip{slip}}, &codec.Finished{Agency: fields[0]})
+	raw := lottery.RawBet{Agency: fields[0], FirstName: fields[1], LastName: fields[2], Document: fields[3], Birthdate: fields[4], Number: fields[5]}
+	frames := mustFrames(&codec.Resume{Agency: fields[0]}, &codec.Batch{RawBets: []lottery.RawBet{raw}}, &codec.Finished{Agency: fields[0]})
 	config, err := r.transport.credentials(id)
 	if err != nil {
 		t.Fatal(err)

@@ -12,8 +12,8 @@ import (
 func fullBatch() *Batch {
 	batch := &Batch{Position: 1000, HasPosition: true}
 	for size := EmptyBatchSize; ; {
-		n := len(batch.Slips)
-		slip := lottery.Slip{
+		n := len(batch.RawBets)
+		raw := lottery.RawBet{
 			Agency:    "1",
 			FirstName: "Santiago Lionel",
 			LastName:  "Núñez",
@@ -21,10 +21,10 @@ func fullBatch() *Batch {
 			Birthdate: "1999-03-17",
 			Number:    fmt.Sprint(n),
 		}
-		if size += BatchedSize(&slip); size > MaxFrame {
+		if size += BatchedSize(&raw); size > MaxFrame {
 			return batch
 		}
-		batch.Slips = append(batch.Slips, slip)
+		batch.RawBets = append(batch.RawBets, raw)
 	}
 }
 
@@ -38,7 +38,7 @@ func checkAllocs(t *testing.T, what string, max float64, run func()) {
 func TestAllocations(t *testing.T) {
 	batch := fullBatch()
 	frame := mustAppend(t, nil, batch)
-	if n := len(batch.Slips); n < 100 {
+	if n := len(batch.RawBets); n < 100 {
 		t.Fatalf("a full batch has %d bets", n)
 	}
 	stream := slices.Concat(frame, mustAppend(t, nil, &Finished{Agency: "1"}), frame)
@@ -62,8 +62,8 @@ func TestAllocations(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if len(decoded.Slips) != len(batch.Slips) {
-		t.Fatalf("%d bets were decoded", len(decoded.Slips))
+	if len(decoded.RawBets) != len(batch.RawBets) {
+		t.Fatalf("%d bets were decoded", len(decoded.RawBets))
 	}
 	checkAllocs(t, "encoding a batch", 0, func() { frame = mustAppend(t, frame[:0], batch) })
 }
@@ -104,7 +104,7 @@ func BenchmarkBatchDecode(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	perBet(b, len(batch.Slips))
+	perBet(b, len(batch.RawBets))
 }
 
 func BenchmarkBatchEncode(b *testing.B) {
@@ -115,7 +115,7 @@ func BenchmarkBatchEncode(b *testing.B) {
 	for b.Loop() {
 		frame = mustAppend(b, frame[:0], batch)
 	}
-	perBet(b, len(batch.Slips))
+	perBet(b, len(batch.RawBets))
 }
 
 func perBet(b *testing.B, bets int) {

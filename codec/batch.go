@@ -23,7 +23,7 @@ func (b *BatchReader) Reset(payload []byte) error {
 func (b *BatchReader) reset(payload string) error {
 	*b = BatchReader{reader: reader{payload: payload}}
 	b.count = b.uint32("the count of bets")
-	if b.err == nil && uint64(b.count) > uint64(len(b.payload))/(4+minSlip) {
+	if b.err == nil && uint64(b.count) > uint64(len(b.payload))/(4+minRawBet) {
 		b.err = broken(BadFrame, "the count is %d bets, the payload has %d more bytes", b.count, len(b.payload))
 	}
 	return b.err
@@ -32,21 +32,21 @@ func (b *BatchReader) reset(payload string) error {
 // Len returns how many bets the batch says that it has.
 func (b *BatchReader) Len() int { return int(b.count) }
 
-// Next reads the next bet; more is false when there is none. Whether the slip's
+// Next reads the next bet; more is false when there is none. Whether the raw bet's
 // texts are UTF-8 is for the lottery to say: that is one bet's fault, and not the
 // frame's. They share the payload's memory: they are gone when that is used again.
-func (b *BatchReader) Next(slip *lottery.Slip) (more bool, err error) {
+func (b *BatchReader) Next(raw *lottery.RawBet) (more bool, err error) {
 	if b.err != nil || b.read == b.count {
 		return false, b.err
 	}
 	b.read++
-	if rest, ok := cutSlip(b.payload, slip); ok {
+	if rest, ok := cutRawBet(b.payload, raw); ok {
 		b.payload = rest
 		return true, nil
 	}
 	bet := reader{payload: b.take(b.uint32("a bet's length"), "a bet")}
 	if b.err == nil {
-		bet.slip(slip)
+		bet.raw(raw)
 		b.err = bet.end()
 	}
 	return b.err == nil, b.err
@@ -59,10 +59,10 @@ func (b *BatchReader) Position() (position uint64, found bool, err error) {
 	return position, found, b.end()
 }
 
-// cutSlip cuts the first bet, with its length, off what follows the count. It
+// cutRawBet cuts the first bet, with its length, off what follows the count. It
 // reads nearly every bet; what it does not take, reader does, or says what is
 // wrong with it.
-func cutSlip(payload string, slip *lottery.Slip) (rest string, ok bool) {
+func cutRawBet(payload string, raw *lottery.RawBet) (rest string, ok bool) {
 	if len(payload) < 4 {
 		return "", false
 	}
@@ -71,22 +71,22 @@ func cutSlip(payload string, slip *lottery.Slip) (rest string, ok bool) {
 		return "", false
 	}
 	texts, rest := payload[:size], payload[size:]
-	if slip.Agency, texts, ok = cutText(texts); !ok {
+	if raw.Agency, texts, ok = cutText(texts); !ok {
 		return "", false
 	}
-	if slip.FirstName, texts, ok = cutText(texts); !ok {
+	if raw.FirstName, texts, ok = cutText(texts); !ok {
 		return "", false
 	}
-	if slip.LastName, texts, ok = cutText(texts); !ok {
+	if raw.LastName, texts, ok = cutText(texts); !ok {
 		return "", false
 	}
-	if slip.Document, texts, ok = cutText(texts); !ok {
+	if raw.Document, texts, ok = cutText(texts); !ok {
 		return "", false
 	}
-	if slip.Birthdate, texts, ok = cutText(texts); !ok {
+	if raw.Birthdate, texts, ok = cutText(texts); !ok {
 		return "", false
 	}
-	if slip.Number, texts, ok = cutText(texts); !ok || texts != "" {
+	if raw.Number, texts, ok = cutText(texts); !ok || texts != "" {
 		return "", false
 	}
 	return rest, true

@@ -58,8 +58,8 @@ func TestDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slip := lottery.Slip{Agency: fields[0], FirstName: fields[1], LastName: fields[2], Document: fields[3], Birthdate: fields[4], Number: fields[5]}
-	stored, err := slip.AppendRow(nil)
+	raw := lottery.RawBet{Agency: fields[0], FirstName: fields[1], LastName: fields[2], Document: fields[3], Birthdate: fields[4], Number: fields[5]}
+	stored, err := raw.AppendRow(nil)
 	if err != nil || string(stored) != row[1]+"\r\n" {
 		t.Errorf("the row %q is stored as %q, %v", row[1], stored, err)
 	}

@@ -136,7 +136,7 @@ func TestFrameInPiecesThenWhole(t *testing.T) {
 
 func TestAppendFrameRefusesTooLong(t *testing.T) {
 	name := strings.Repeat("ñ", 2040)
-	batch := &Batch{Slips: []lottery.Slip{{Agency: "1", FirstName: name, LastName: name, Document: "1", Birthdate: "2000-01-01", Number: "1"}}}
+	batch := &Batch{RawBets: []lottery.RawBet{{Agency: "1", FirstName: name, LastName: name, Document: "1", Birthdate: "2000-01-01", Number: "1"}}}
 	tests := []struct {
 		name    string
 		message Message
@@ -164,10 +164,10 @@ func TestAppendFrameRefusesTooLong(t *testing.T) {
 
 func TestBatchSizes(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		batch := &Batch{Slips: rapid.SliceOfN(anySlip, 0, 10).Draw(rt, "slips"), HasPosition: true}
+		batch := &Batch{RawBets: rapid.SliceOfN(anyRawBet, 0, 10).Draw(rt, "rawBets"), HasPosition: true}
 		want := EmptyBatchSize
-		for i := range batch.Slips {
-			want += BatchedSize(&batch.Slips[i])
+		for i := range batch.RawBets {
+			want += BatchedSize(&batch.RawBets[i])
 		}
 		if frame := mustAppend(t, nil, batch); len(frame) != want {
 			t.Fatalf("the frame has %d bytes, by the sizes of its bets it has %d", len(frame), want)

@@ -19,12 +19,12 @@ type Message interface {
 }
 
 // Bet is a single bet, sent by an agency.
-type Bet struct{ Slip lottery.Slip }
+type Bet struct{ RawBet lottery.RawBet }
 
 // Batch is several bets, sent by an agency. In decoding, the slice's memory is
 // used again.
 type Batch struct {
-	Slips       []lottery.Slip
+	RawBets     []lottery.RawBet
 	Position    uint64 // how many bets of the agency come before the batch
 	HasPosition bool
 }
@@ -110,14 +110,14 @@ func (*ResumePoint) Type() Type { return TypeResumePoint }
 // Decode implements Message.
 func (m *Bet) Decode(payload []byte) error {
 	r := reader{payload: string(payload)}
-	r.slip(&m.Slip)
+	r.raw(&m.RawBet)
 	return r.end()
 }
 
-func (m *Bet) appendPayload(dst []byte) []byte { return appendSlip(dst, &m.Slip) }
+func (m *Bet) appendPayload(dst []byte) []byte { return appendRawBet(dst, &m.RawBet) }
 
-// minSlip is the size in bytes of a bet whose six texts are empty.
-const minSlip = 6 * 2
+// minRawBet is the size in bytes of a bet whose six texts are empty.
+const minRawBet = 6 * 2
 
 // Decode implements Message. All texts of a batch share one allocation.
 func (m *Batch) Decode(payload []byte) error {
@@ -125,10 +125,10 @@ func (m *Batch) Decode(payload []byte) error {
 	if err := r.reset(string(payload)); err != nil {
 		return err
 	}
-	m.Slips = m.Slips[:0]
+	m.RawBets = m.RawBets[:0]
 	for range r.Len() {
-		m.Slips = append(m.Slips, lottery.Slip{})
-		if _, err := r.Next(&m.Slips[len(m.Slips)-1]); err != nil {
+		m.RawBets = append(m.RawBets, lottery.RawBet{})
+		if _, err := r.Next(&m.RawBets[len(m.RawBets)-1]); err != nil {
 			return err
 		}
 	}
@@ -138,10 +138,10 @@ func (m *Batch) Decode(payload []byte) error {
 }
 
 func (m *Batch) appendPayload(dst []byte) []byte {
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(m.Slips)))
-	for i := range m.Slips {
-		dst = binary.BigEndian.AppendUint32(dst, uint32(slipSize(&m.Slips[i])))
-		dst = appendSlip(dst, &m.Slips[i])
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(m.RawBets)))
+	for i := range m.RawBets {
+		dst = binary.BigEndian.AppendUint32(dst, uint32(rawBetSize(&m.RawBets[i])))
+		dst = appendRawBet(dst, &m.RawBets[i])
 	}
 	if m.HasPosition {
 		dst = binary.BigEndian.AppendUint64(dst, m.Position)
@@ -154,13 +154,13 @@ func (m *Batch) appendPayload(dst []byte) []byte {
 const EmptyBatchSize = overhead + 4 + 8
 
 // BatchedSize returns how many bytes the bet adds to a batch's frame.
-func BatchedSize(slip *lottery.Slip) int { return 4 + slipSize(slip) }
+func BatchedSize(raw *lottery.RawBet) int { return 4 + rawBetSize(raw) }
 
-func slipSize(s *lottery.Slip) int {
-	return minSlip + len(s.Agency) + len(s.FirstName) + len(s.LastName) + len(s.Document) + len(s.Birthdate) + len(s.Number)
+func rawBetSize(s *lottery.RawBet) int {
+	return minRawBet + len(s.Agency) + len(s.FirstName) + len(s.LastName) + len(s.Document) + len(s.Birthdate) + len(s.Number)
 }
 
-func appendSlip(dst []byte, s *lottery.Slip) []byte {
+func appendRawBet(dst []byte, s *lottery.RawBet) []byte {
 	dst = appendText(dst, s.Agency)
 	dst = appendText(dst, s.FirstName)
 	dst = appendText(dst, s.LastName)
@@ -169,7 +169,7 @@ func appendSlip(dst []byte, s *lottery.Slip) []byte {
 	return appendText(dst, s.Number)
 }
 
-func (r *reader) slip(s *lottery.Slip) {
+func (r *reader) raw(s *lottery.RawBet) {
 	s.Agency = r.bytes("the agency")
 	s.FirstName = r.bytes("the first name")
 	s.LastName = r.bytes("the last name")

@@ -16,8 +16,8 @@ import (
 var (
 	anyText = rapid.StringN(0, -1, 60)
 
-	anySlip = rapid.Custom(func(t *rapid.T) lottery.Slip {
-		return lottery.Slip{
+	anyRawBet = rapid.Custom(func(t *rapid.T) lottery.RawBet {
+		return lottery.RawBet{
 			Agency:    anyText.Draw(t, "agency"),
 			FirstName: anyText.Draw(t, "first name"),
 			LastName:  anyText.Draw(t, "last name"),
@@ -36,9 +36,9 @@ func drawMessage(t *rapid.T, typ Type) Message {
 	m := newMessage(typ)
 	switch m := m.(type) {
 	case *Bet:
-		m.Slip = anySlip.Draw(t, "slip")
+		m.RawBet = anyRawBet.Draw(t, "raw")
 	case *Batch:
-		m.Slips = drawSlice(t, anySlip, 15)
+		m.RawBets = drawSlice(t, anyRawBet, 15)
 		m.Position, m.HasPosition = drawOptional(t)
 	case *Success:
 		if m.Finished = rapid.Bool().Draw(t, "finished"); !m.Finished {

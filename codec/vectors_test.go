@@ -212,14 +212,14 @@ func setField(m Message, key, value string) error {
 		if len(texts) != 6 {
 			return errors.New("a bet has six texts")
 		}
-		slip := lottery.Slip{
+		raw := lottery.RawBet{
 			Agency: texts[0], FirstName: texts[1], LastName: texts[2],
 			Document: texts[3], Birthdate: texts[4], Number: texts[5],
 		}
 		if b, ok := m.(*Batch); ok {
-			b.Slips = append(b.Slips, slip)
+			b.RawBets = append(b.RawBets, raw)
 		} else {
-			m.(*Bet).Slip = slip
+			m.(*Bet).RawBet = raw
 		}
 		return nil
 	}

@@ -38,15 +38,15 @@ func (b *Batch) Position() (position uint64, known bool) { return b.position, b.
 // the batch: they were not stored again. It is set by Contest.Store.
 func (b *Batch) Known() int { return b.known }
 
-// Add validates the slip and adds its bet. All bets of a batch are of one
+// Add validates the raw bet and adds its bet. All bets of a batch are of one
 // agency. An error is a *Refusal, and the batch is then of no use but to be
 // Reset.
-func (b *Batch) Add(slip *Slip) error {
-	agency, number, plain := slip.plain()
+func (b *Batch) Add(raw *RawBet) error {
+	agency, number, plain := raw.plain()
 	var bet Bet
 	if !plain {
 		var err error
-		if bet, err = slip.Bet(); err != nil {
+		if bet, err = raw.Bet(); err != nil {
 			return err
 		}
 		agency = bet.Agency
@@ -55,16 +55,16 @@ func (b *Batch) Add(slip *Slip) error {
 		return &Refusal{
 			Code:     WrongAgency,
 			Reason:   "the bets of a batch are of one agency",
-			Document: slip.Document,
-			Number:   slip.Number,
+			Document: raw.Document,
+			Number:   raw.Number,
 		}
 	}
 	if !plain {
 		b.add(&bet)
 		return nil
 	}
-	b.rows = slip.appendPlain(b.rows)
-	b.added(agency, slip.Document, number)
+	b.rows = raw.appendPlain(b.rows)
+	b.added(agency, raw.Document, number)
 	return nil
 }
 
@@ -77,7 +77,7 @@ func (b *Batch) add(bet *Bet) {
 func (b *Batch) added(agency int, document string, number int) {
 	b.agency = agency
 	if number == WinningNumber {
-		// Its own copy of the document: it outlives the slip.
+		// Its own copy of the document: it outlives the raw bet.
 		b.winners = append(b.winners, strings.Clone(document))
 		b.won = append(b.won, len(b.ends))
 	}

@@ -12,25 +12,25 @@ import (
 func newBatch(t testing.TB, bets ...Bet) *Batch {
 	t.Helper()
 	b := new(Batch)
-	fillBatch(t, b, slipsOf(bets))
+	fillBatch(t, b, rawBetsOf(bets))
 	return b
 }
 
-func fillBatch(t testing.TB, b *Batch, slips []Slip) {
+func fillBatch(t testing.TB, b *Batch, rawBets []RawBet) {
 	t.Helper()
 	b.Reset()
-	for i := range slips {
-		if err := b.Add(&slips[i]); err != nil {
+	for i := range rawBets {
+		if err := b.Add(&rawBets[i]); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-func slipsOf(bets []Bet) (slips []Slip) {
+func rawBetsOf(bets []Bet) (rawBets []RawBet) {
 	for i := range bets {
-		slips = append(slips, bets[i].Slip())
+		rawBets = append(rawBets, bets[i].RawBet())
 	}
-	return slips
+	return rawBets
 }
 
 func winnersOf(bets ...Bet) (documents []string) {
@@ -57,8 +57,8 @@ func TestBatch(t *testing.T) {
 			t.Fatalf("after Reset the batch is %+v", b)
 		}
 		b.SetPosition(7)
-		for i, slip := range slipsOf(bets) {
-			if err := b.Add(&slip); err != nil {
+		for i, raw := range rawBetsOf(bets) {
+			if err := b.Add(&raw); err != nil {
 				t.Fatal(err)
 			}
 			if b.Len() != i+1 || b.Agency() != bets[0].Agency {
@@ -87,24 +87,24 @@ func TestBatchRefuses(t *testing.T) {
 	other := sample(2, 0)
 	tests := []struct {
 		name string
-		slip Slip
+		raw  RawBet
 		code Code
 	}{
-		{"a bet of another agency", other.Slip(), WrongAgency},
-		{"no valid bet", Slip{Agency: "1", FirstName: "Ana", LastName: "Paz", Document: "x", Birthdate: "2000-01-01", Number: "12"}, BadDocument},
+		{"a bet of another agency", other.RawBet(), WrongAgency},
+		{"no valid bet", RawBet{Agency: "1", FirstName: "Ana", LastName: "Paz", Document: "x", Birthdate: "2000-01-01", Number: "12"}, BadDocument},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBatch(t, samples(1, 0, 3)...)
-			err := b.Add(&test.slip)
+			err := b.Add(&test.raw)
 			if !errors.Is(err, test.code) {
 				t.Fatalf("the error is %v, want %s", err, test.code)
 			}
 			var refusal *Refusal
-			if !errors.As(err, &refusal) || refusal.Document != test.slip.Document || refusal.Number != test.slip.Number {
+			if !errors.As(err, &refusal) || refusal.Document != test.raw.Document || refusal.Number != test.raw.Number {
 				t.Errorf("the refusal is %+v", refusal)
 			}
-			fillBatch(t, b, []Slip{other.Slip()}) // after Reset any agency will do
+			fillBatch(t, b, []RawBet{other.RawBet()}) // after Reset any agency will do
 			if b.Agency() != 2 || string(b.from(0).Rows) != rowsOf(other) {
 				t.Errorf("after Reset the batch has the rows %q", b.from(0).Rows)
 			}
@@ -116,9 +116,9 @@ func TestBatchRefuses(t *testing.T) {
 // for a bet but the winner's document.
 func TestBatchAllocations(t *testing.T) {
 	bets := samples(1, 0, 100)
-	slips := slipsOf(bets)
+	rawBets := rawBetsOf(bets)
 	b := newBatch(t, bets...)
-	allocs := testing.AllocsPerRun(100, func() { fillBatch(t, b, slips) })
+	allocs := testing.AllocsPerRun(100, func() { fillBatch(t, b, rawBets) })
 	if want := float64(len(winnersOf(bets...))); allocs != want {
 		t.Errorf("a batch of %d bets allocates %v times, want %v, its winners", len(bets), allocs, want)
 	}
@@ -139,11 +139,11 @@ func fewWinners() []Bet {
 
 // BenchmarkBatch validates and renders a batch of 100 bets.
 func BenchmarkBatch(b *testing.B) {
-	slips := slipsOf(fewWinners())
+	rawBets := rawBetsOf(fewWinners())
 	var batch Batch
 	b.ReportAllocs()
 	for b.Loop() {
-		fillBatch(b, &batch, slips)
+		fillBatch(b, &batch, rawBets)
 	}
-	perBet(b, len(slips))
+	perBet(b, len(rawBets))
 }

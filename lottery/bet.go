@@ -18,8 +18,8 @@ const (
 	dateLayout      = "2006-01-02"
 )
 
-// Slip is a bet as an agency wrote it down: six texts that nobody has validated.
-type Slip struct {
+// RawBet is a bet as an agency wrote it down: six texts that nobody has validated.
+type RawBet struct {
 	Agency    string
 	FirstName string
 	LastName  string
@@ -41,10 +41,10 @@ type Bet struct {
 // HasWon says whether the bet is on the winning number.
 func (b *Bet) HasWon() bool { return b.Number == WinningNumber }
 
-// Bet validates the slip. The error is a *Refusal with the slip's document and
+// Bet validates the raw bet. The error is a *Refusal with the raw bet's document and
 // number, and the code of the first rule that is broken, in the order of the
-// slip's fields.
-func (s *Slip) Bet() (Bet, error) {
+// raw bet's fields.
+func (s *RawBet) Bet() (Bet, error) {
 	b, err := s.validate()
 	if r, ok := err.(*Refusal); ok {
 		r.Document, r.Number = s.Document, s.Number
@@ -52,7 +52,7 @@ func (s *Slip) Bet() (Bet, error) {
 	return b, err
 }
 
-func (s *Slip) validate() (b Bet, err error) {
+func (s *RawBet) validate() (b Bet, err error) {
 	if b.Agency, err = ParseAgency(s.Agency); err != nil {
 		return b, err
 	}
@@ -76,10 +76,10 @@ func (s *Slip) validate() (b Bet, err error) {
 	return b, nil
 }
 
-// Slip writes the bet down in its canonical form: integers without leading
+// RawBet writes the bet down in its canonical form: integers without leading
 // zeros.
-func (b *Bet) Slip() Slip {
-	return Slip{
+func (b *Bet) RawBet() RawBet {
+	return RawBet{
 		Agency:    strconv.Itoa(b.Agency),
 		FirstName: b.FirstName,
 		LastName:  b.LastName,

@@ -10,30 +10,30 @@ import (
 	"pgregory.net/rapid"
 )
 
-func validSlip() Slip {
-	return Slip{Agency: "1", FirstName: "Santiago Lionel", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "7574"}
+func validRawBet() RawBet {
+	return RawBet{Agency: "1", FirstName: "Santiago Lionel", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "7574"}
 }
 
-// checkRule validates a good slip with one field changed: code "" is a valid
+// checkRule validates a good raw bet with one field changed: code "" is a valid
 // bet, anything else must be the refusal's code, with the bet it is about.
-func checkRule(t *testing.T, change func(*Slip), code Code) {
+func checkRule(t *testing.T, change func(*RawBet), code Code) {
 	t.Helper()
-	slip := validSlip()
-	change(&slip)
-	_, err := slip.Bet()
+	raw := validRawBet()
+	change(&raw)
+	_, err := raw.Bet()
 	if code == "" {
 		if err != nil {
-			t.Errorf("%.60q is refused: %v", slip, err)
+			t.Errorf("%.60q is refused: %v", raw, err)
 		}
 		return
 	}
 	if !errors.Is(err, code) {
-		t.Errorf("%.60q: the error is %v, want %s", slip, err, code)
+		t.Errorf("%.60q: the error is %v, want %s", raw, err, code)
 		return
 	}
 	var refusal *Refusal
-	if !errors.As(err, &refusal) || refusal.Document != slip.Document || refusal.Number != slip.Number {
-		t.Errorf("%.60q: the refusal is %+v", slip, refusal)
+	if !errors.As(err, &refusal) || refusal.Document != raw.Document || refusal.Number != raw.Number {
+		t.Errorf("%.60q: the refusal is %+v", raw, refusal)
 	}
 	if len(err.Error()) > 400 || strings.ContainsAny(err.Error(), "\n\r\x00") {
 		t.Errorf("the error is not fit for a log line: %q", err)
@@ -43,29 +43,29 @@ func checkRule(t *testing.T, change func(*Slip), code Code) {
 func TestRules(t *testing.T) {
 	fields := []struct {
 		name    string
-		set     func(*Slip, string)
+		set     func(*RawBet, string)
 		code    Code
 		valid   []string
 		invalid []string
 	}{
 		{
-			"agency", func(s *Slip, v string) { s.Agency = v }, BadAgency,
+			"agency", func(s *RawBet, v string) { s.Agency = v }, BadAgency,
 			[]string{"1", "5", "01", "0000000001", "9999999999"},
 			[]string{"", "0", "00", "-1", "+1", " 1", "1 ", "1.0", "uno", "1\x00", "٣", "１", "0x1", "1_0", "00000000001", "10000000000", "99999999999999999999"},
 		},
 		{
-			"first name", func(s *Slip, v string) { s.FirstName = v }, BadName, validNames(), invalidNames(),
+			"first name", func(s *RawBet, v string) { s.FirstName = v }, BadName, validNames(), invalidNames(),
 		},
 		{
-			"last name", func(s *Slip, v string) { s.LastName = v }, BadName, validNames(), invalidNames(),
+			"last name", func(s *RawBet, v string) { s.LastName = v }, BadName, validNames(), invalidNames(),
 		},
 		{
-			"document", func(s *Slip, v string) { s.Document = v }, BadDocument,
+			"document", func(s *RawBet, v string) { s.Document = v }, BadDocument,
 			[]string{"0", "1", "00100200", "0000000000", "0123456789", "9999999999"},
 			[]string{"", "01234567890", "30.904.465", "-1", "+1", " 1", "1 ", "1a", "x", "٣٠٩٠٤٤٦٥", "１２３", "1\n", "1\x00", "½", strings.Repeat("1", 8000)},
 		},
 		{
-			"birthdate", func(s *Slip, v string) { s.Birthdate = v }, BadBirthdate,
+			"birthdate", func(s *RawBet, v string) { s.Birthdate = v }, BadBirthdate,
 			[]string{"0001-01-01", "1999-03-17", "2000-02-29", "2024-02-29", "1900-02-28", "2023-12-31", "9999-12-31", "2024-04-30"},
 			[]string{
 				"", "0000-01-01", "1900-02-29", "2023-02-29", "2100-02-29", "2024-02-30", "2024-04-31", "2024-13-01", "2024-00-10", "2024-01-00",
@@ -74,7 +74,7 @@ func TestRules(t *testing.T) {
 			},
 		},
 		{
-			"number", func(s *Slip, v string) { s.Number = v }, BadNumber,
+			"number", func(s *RawBet, v string) { s.Number = v }, BadNumber,
 			[]string{"0", "7574", "9999", "0007574", "0000", "0000009999"},
 			[]string{"", "10000", "-1", "+1", " 1", "1 ", "1.0", "1e3", "0x10", "1_000", "siete", "٧", "0000010000", "00000000001", "99999999999999999999", "1\n"},
 		},
@@ -82,10 +82,10 @@ func TestRules(t *testing.T) {
 	for _, field := range fields {
 		t.Run(field.name, func(t *testing.T) {
 			for _, v := range field.valid {
-				checkRule(t, func(s *Slip) { field.set(s, v) }, "")
+				checkRule(t, func(s *RawBet) { field.set(s, v) }, "")
 			}
 			for _, v := range field.invalid {
-				checkRule(t, func(s *Slip) { field.set(s, v) }, field.code)
+				checkRule(t, func(s *RawBet) { field.set(s, v) }, field.code)
 			}
 		})
 	}
@@ -111,50 +111,50 @@ func invalidNames() []string {
 	return names
 }
 
-// TestFirstBrokenRule checks that a slip with several mistakes is refused for
+// TestFirstBrokenRule checks that a raw bet with several mistakes is refused for
 // the first one.
 func TestFirstBrokenRule(t *testing.T) {
-	slip := Slip{Agency: "0", FirstName: "", LastName: "Lorca", Document: "x", Birthdate: "x", Number: "x"}
+	raw := RawBet{Agency: "0", FirstName: "", LastName: "Lorca", Document: "x", Birthdate: "x", Number: "x"}
 	steps := []struct {
 		code  Code
 		field *string
 		good  string
 	}{
-		{BadAgency, &slip.Agency, "1"},
-		{BadName, &slip.FirstName, "Ana"},
-		{BadDocument, &slip.Document, "1"},
-		{BadBirthdate, &slip.Birthdate, "2000-01-01"},
-		{BadNumber, &slip.Number, "1"},
+		{BadAgency, &raw.Agency, "1"},
+		{BadName, &raw.FirstName, "Ana"},
+		{BadDocument, &raw.Document, "1"},
+		{BadBirthdate, &raw.Birthdate, "2000-01-01"},
+		{BadNumber, &raw.Number, "1"},
 	}
 	for _, step := range steps {
-		if _, err := slip.Bet(); !errors.Is(err, step.code) {
-			t.Errorf("%q: the error is %v, want %s", slip, err, step.code)
+		if _, err := raw.Bet(); !errors.Is(err, step.code) {
+			t.Errorf("%q: the error is %v, want %s", raw, err, step.code)
 		}
 		*step.field = step.good
 	}
-	if _, err := slip.Bet(); err != nil {
+	if _, err := raw.Bet(); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestBetIsAsWritten(t *testing.T) {
-	slip := Slip{Agency: "0003", FirstName: " Ana ", LastName: "Núñez", Document: "00100200", Birthdate: "2000-02-29", Number: "0007574"}
-	bet, err := slip.Bet()
+	raw := RawBet{Agency: "0003", FirstName: " Ana ", LastName: "Núñez", Document: "00100200", Birthdate: "2000-02-29", Number: "0007574"}
+	bet, err := raw.Bet()
 	want := Bet{Agency: 3, FirstName: " Ana ", LastName: "Núñez", Document: "00100200", Birthdate: "2000-02-29", Number: 7574}
 	if err != nil || bet != want {
 		t.Errorf("the bet is %+v, %v; want %+v", bet, err, want)
 	}
-	canonical := Slip{Agency: "3", FirstName: " Ana ", LastName: "Núñez", Document: "00100200", Birthdate: "2000-02-29", Number: "7574"}
-	if got := bet.Slip(); got != canonical {
-		t.Errorf("the slip is %+v, want %+v", got, canonical)
+	canonical := RawBet{Agency: "3", FirstName: " Ana ", LastName: "Núñez", Document: "00100200", Birthdate: "2000-02-29", Number: "7574"}
+	if got := bet.RawBet(); got != canonical {
+		t.Errorf("the raw is %+v, want %+v", got, canonical)
 	}
 }
 
-func TestBetAndSlipAgree(t *testing.T) {
+func TestBetAndRawBetAgree(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		want := anyBet.Draw(rt, "bet")
-		slip := want.Slip()
-		if got, err := slip.Bet(); err != nil || got != want {
+		raw := want.RawBet()
+		if got, err := raw.Bet(); err != nil || got != want {
 			t.Fatalf("%+v became %+v, %v", want, got, err)
 		}
 	})

@@ -4,5 +4,5 @@
 // A [Contest] is one lottery: a fixed set of agencies, their bets, which a
 // [Ledger] keeps, and one draw. The way of a bet through the package is
 //
-//	Slip (as written) → Batch (validated and rendered) → Contest (admitted) → Ledger (durable)
+//	RawBet (as written) → Batch (validated and rendered) → Contest (admitted) → Ledger (durable)
 package lottery

@@ -2,11 +2,11 @@ package lottery
 
 import "unicode/utf8"
 
-// plain validates a slip as Bet does, in one pass and without making anything,
-// when the slip's row is nothing but its six texts and the commas between
+// plain validates a raw bet as Bet does, in one pass and without making anything,
+// when the raw bet's row is nothing but its six texts and the commas between
 // them, as that of nearly every bet is. When ok is false it is for Bet to say
-// what the slip is.
-func (s *Slip) plain() (agency, number int, ok bool) {
+// what the raw bet is.
+func (s *RawBet) plain() (agency, number int, ok bool) {
 	agency, ok = canonicalUint(s.Agency, maxAgencyDigits)
 	if !ok || agency == 0 || !plainName(s.FirstName) || !plainName(s.LastName) {
 		return 0, 0, false
@@ -18,9 +18,9 @@ func (s *Slip) plain() (agency, number int, ok bool) {
 	return agency, number, ok && number <= MaxNumber
 }
 
-// AppendRow validates the slip and appends the row of its bet, as Bet and the
+// AppendRow validates the raw bet and appends the row of its bet, as Bet and the
 // bet's AppendRow do. With the error, a *Refusal, dst comes back as it was.
-func (s *Slip) AppendRow(dst []byte) ([]byte, error) {
+func (s *RawBet) AppendRow(dst []byte) ([]byte, error) {
 	if _, _, plain := s.plain(); plain {
 		return s.appendPlain(dst), nil
 	}
@@ -31,8 +31,8 @@ func (s *Slip) AppendRow(dst []byte) ([]byte, error) {
 	return bet.AppendRow(dst), nil
 }
 
-// appendPlain appends the row of a slip that is plain.
-func (s *Slip) appendPlain(dst []byte) []byte {
+// appendPlain appends the row of a raw bet that is plain.
+func (s *RawBet) appendPlain(dst []byte) []byte {
 	dst = append(append(dst, s.Agency...), ',')
 	dst = append(append(dst, s.FirstName...), ',')
 	dst = append(append(dst, s.LastName...), ',')

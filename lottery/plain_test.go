@@ -8,36 +8,36 @@ import (
 	"pgregory.net/rapid"
 )
 
-// checkPlain fails when the short way of validating a slip, or of reading its row,
+// checkPlain fails when the short way of validating a raw bet, or of reading its row,
 // comes to something else than the long one.
 func checkPlain(t interface {
 	Helper()
 	Errorf(format string, args ...any)
-}, slip Slip) {
+}, raw RawBet) {
 	t.Helper()
-	bet, err := slip.Bet()
-	agency, number, plain := slip.plain()
+	bet, err := raw.Bet()
+	agency, number, plain := raw.plain()
 	if plain {
 		if err != nil {
-			t.Errorf("%+q is plain, and refused: %v", slip, err)
+			t.Errorf("%+q is plain, and refused: %v", raw, err)
 			return
 		}
 		if agency != bet.Agency || number != bet.Number {
-			t.Errorf("%+q: plain are agency %d and number %d, expected %d and %d", slip, agency, number, bet.Agency, bet.Number)
+			t.Errorf("%+q: plain are agency %d and number %d, expected %d and %d", raw, agency, number, bet.Agency, bet.Number)
 		}
-		if got, want := string(slip.appendPlain(nil)), string(bet.AppendRow(nil)); got != want {
-			t.Errorf("%+q: the plain row is %q, expected %q", slip, got, want)
+		if got, want := string(raw.appendPlain(nil)), string(bet.AppendRow(nil)); got != want {
+			t.Errorf("%+q: the plain row is %q, expected %q", raw, got, want)
 		}
 	}
-	row, rowErr := slip.AppendRow([]byte("x"))
+	row, rowErr := raw.AppendRow([]byte("x"))
 	want := "x"
 	if err == nil {
 		want = string(bet.AppendRow([]byte("x")))
 	}
 	if string(row) != want || fmt.Sprint(rowErr) != fmt.Sprint(err) {
-		t.Errorf("%+q: the row is %q (%v), expected %q (%v)", slip, row, rowErr, want, err)
+		t.Errorf("%+q: the row is %q (%v), expected %q (%v)", raw, row, rowErr, want, err)
 	}
-	text := strings.Join([]string{slip.Agency, slip.FirstName, slip.LastName, slip.Document, slip.Birthdate, slip.Number}, ",")
+	text := strings.Join([]string{raw.Agency, raw.FirstName, raw.LastName, raw.Document, raw.Birthdate, raw.Number}, ",")
 	checkPlainRow(t, text)
 }
 
@@ -56,29 +56,29 @@ func checkPlainRow(t interface {
 }
 
 func TestPlain(t *testing.T) {
-	usual := Slip{"1", "Ana", "Sosa", "12345678", "2000-02-29", "7574"}
+	usual := RawBet{"1", "Ana", "Sosa", "12345678", "2000-02-29", "7574"}
 	for _, test := range []struct {
 		name  string
 		plain bool
-		slip  Slip
+		raw   RawBet
 	}{
 		{"usual", true, usual},
-		{"accents", true, Slip{"12", "María José", "Ñandú", "01", "1999-12-31", "0"}},
-		{"an agency with a zero in front", false, Slip{"01", "Ana", "Sosa", "1", "2000-01-01", "1"}},
-		{"a number with zeros in front", false, Slip{"1", "Ana", "Sosa", "1", "2000-01-01", "0001"}},
-		{"a comma", false, Slip{"1", "Ana, la", "Sosa", "1", "2000-01-01", "1"}},
-		{"a quote", false, Slip{"1", "Ana", "So\"sa", "1", "2000-01-01", "1"}},
-		{"a control character", false, Slip{"1", "Ana", "So\tsa", "1", "2000-01-01", "1"}},
-		{"a control character of Latin-1", false, Slip{"1", "Ana", "So\u0085sa", "1", "2000-01-01", "1"}},
-		{"not UTF-8", false, Slip{"1", "An\xe1", "Sosa", "1", "2000-01-01", "1"}},
-		{"no date", false, Slip{"1", "Ana", "Sosa", "1", "1900-02-29", "1"}},
-		{"agency 0", false, Slip{"0", "Ana", "Sosa", "1", "2000-01-01", "1"}},
-		{"a number too large", false, Slip{"1", "Ana", "Sosa", "1", "2000-01-01", "10000"}},
+		{"accents", true, RawBet{"12", "María José", "Ñandú", "01", "1999-12-31", "0"}},
+		{"an agency with a zero in front", false, RawBet{"01", "Ana", "Sosa", "1", "2000-01-01", "1"}},
+		{"a number with zeros in front", false, RawBet{"1", "Ana", "Sosa", "1", "2000-01-01", "0001"}},
+		{"a comma", false, RawBet{"1", "Ana, la", "Sosa", "1", "2000-01-01", "1"}},
+		{"a quote", false, RawBet{"1", "Ana", "So\"sa", "1", "2000-01-01", "1"}},
+		{"a control character", false, RawBet{"1", "Ana", "So\tsa", "1", "2000-01-01", "1"}},
+		{"a control character of Latin-1", false, RawBet{"1", "Ana", "So\u0085sa", "1", "2000-01-01", "1"}},
+		{"not UTF-8", false, RawBet{"1", "An\xe1", "Sosa", "1", "2000-01-01", "1"}},
+		{"no date", false, RawBet{"1", "Ana", "Sosa", "1", "1900-02-29", "1"}},
+		{"agency 0", false, RawBet{"0", "Ana", "Sosa", "1", "2000-01-01", "1"}},
+		{"a number too large", false, RawBet{"1", "Ana", "Sosa", "1", "2000-01-01", "10000"}},
 	} {
-		if _, _, plain := test.slip.plain(); plain != test.plain {
+		if _, _, plain := test.raw.plain(); plain != test.plain {
 			t.Errorf("%s: plain is %v, expected %v", test.name, plain, test.plain)
 		}
-		checkPlain(t, test.slip)
+		checkPlain(t, test.raw)
 	}
 }
 
@@ -94,7 +94,7 @@ func TestPlainIsTheSame(t *testing.T) {
 	}
 	names := field("Ana", "María José", strings.Repeat("ñ", MaxName/2), strings.Repeat("x", MaxName))
 	rapid.Check(t, func(t *rapid.T) {
-		checkPlain(t, Slip{
+		checkPlain(t, RawBet{
 			Agency:    field("1", "42", "1234567890").Draw(t, "agency"),
 			FirstName: names.Draw(t, "first name"),
 			LastName:  names.Draw(t, "last name"),

@@ -96,8 +96,8 @@ func parseAny(text string) (Bet, error) {
 		}
 		fields[i], rest = field, after
 	}
-	slip := Slip{fields[0], fields[1], fields[2], fields[3], fields[4], fields[5]}
-	bet, err := slip.Bet()
+	raw := RawBet{fields[0], fields[1], fields[2], fields[3], fields[4], fields[5]}
+	bet, err := raw.Bet()
 	if err != nil {
 		return Bet{}, err
 	}
@@ -120,9 +120,9 @@ func parsePlain(text string) (bet Bet, ok bool) {
 		}
 		fields[i], text = text[:end], text[end+1:]
 	}
-	slip := Slip{fields[0], fields[1], fields[2], fields[3], fields[4], text}
-	agency, number, ok := slip.plain()
-	return Bet{agency, slip.FirstName, slip.LastName, slip.Document, slip.Birthdate, number}, ok
+	raw := RawBet{fields[0], fields[1], fields[2], fields[3], fields[4], text}
+	agency, number, ok := raw.plain()
+	return Bet{agency, raw.FirstName, raw.LastName, raw.Document, raw.Birthdate, number}, ok
 }
 
 // cutField cuts the first field off text; last says that no comma followed.

@@ -99,8 +99,8 @@ func FuzzRow(f *testing.F) {
 		if again := bet.AppendRow(nil); string(again) != string(row) {
 			t.Fatalf("%q was read, and is written as %q", row, again)
 		}
-		slip := bet.Slip()
-		if valid, err := slip.Bet(); err != nil || valid != bet {
+		raw := bet.RawBet()
+		if valid, err := raw.Bet(); err != nil || valid != bet {
 			t.Fatalf("%q was read as %+v, which is no valid bet: %v", row, bet, err)
 		}
 	})

@@ -42,7 +42,7 @@ func TestPitfall16AgenciesAreNotTheBacklog(t *testing.T) {
 	ended := make(chan error, agencies)
 	for a := 1; a <= agencies; a++ {
 		p := c.dial()
-		won := slipOf(a, fmt.Sprint(a), winning)
+		won := rawBetOf(a, fmt.Sprint(a), winning)
 		go func() {
 			_, _ = p.Write(append(append(betFrame(won), totalFrame(a, 1)...), queryFrame(a)...))
 			ended <- p.match(append(append(successFrame(won), okFrame...), winnersFrame(won.Document)...))
@@ -53,5 +53,5 @@ func TestPitfall16AgenciesAreNotTheBacklog(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	c.ask(betFrame(slipOf(agencies+1, "1", winning)), errorFrame("unknown_agency", noSlip))
+	c.ask(betFrame(rawBetOf(agencies+1, "1", winning)), errorFrame("unknown_agency", noRawBet))
 }

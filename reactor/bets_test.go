@@ -13,9 +13,9 @@ const (
 	losing  = "1234"
 )
 
-// slipOf returns a valid slip, for agencies and documents that are.
-func slipOf(agency int, document, number string) lottery.Slip {
-	return lottery.Slip{
+// rawBetOf returns a valid raw bet, for agencies and documents that are.
+func rawBetOf(agency int, document, number string) lottery.RawBet {
+	return lottery.RawBet{
 		Agency:    strconv.Itoa(agency),
 		FirstName: "Santiago Lionel",
 		LastName:  "Lorca",
@@ -25,20 +25,20 @@ func slipOf(agency int, document, number string) lottery.Slip {
 	}
 }
 
-// losers returns n slips of an agency, each with a document of its own.
-func losers(agency, n int) []lottery.Slip {
-	slips := make([]lottery.Slip, n)
-	for i := range slips {
-		slips[i] = slipOf(agency, strconv.Itoa(1000000*agency+i), losing)
+// losers returns n raw bets of an agency, each with a document of its own.
+func losers(agency, n int) []lottery.RawBet {
+	rawBets := make([]lottery.RawBet, n)
+	for i := range rawBets {
+		rawBets[i] = rawBetOf(agency, strconv.Itoa(1000000*agency+i), losing)
 	}
-	return slips
+	return rawBets
 }
 
-// rowsOf returns the rows of bets.csv for valid slips.
-func rowsOf(slips []lottery.Slip) []byte {
+// rowsOf returns the rows of bets.csv for valid raw bets.
+func rowsOf(rawBets []lottery.RawBet) []byte {
 	var rows []byte
-	for i := range slips {
-		bet, err := slips[i].Bet()
+	for i := range rawBets {
+		bet, err := rawBets[i].Bet()
 		if err != nil {
 			panic(err)
 		}
@@ -55,12 +55,12 @@ func frame(m codec.Message) []byte {
 	return b
 }
 
-func betFrame(slip lottery.Slip) []byte { return frame(&codec.Bet{Slip: slip}) }
+func betFrame(raw lottery.RawBet) []byte { return frame(&codec.Bet{RawBet: raw}) }
 
-func batchFrame(slips ...lottery.Slip) []byte { return frame(&codec.Batch{Slips: slips}) }
+func batchFrame(rawBets ...lottery.RawBet) []byte { return frame(&codec.Batch{RawBets: rawBets}) }
 
-func batchAt(position int, slips ...lottery.Slip) []byte {
-	return frame(&codec.Batch{Slips: slips, Position: uint64(position), HasPosition: true})
+func batchAt(position int, rawBets ...lottery.RawBet) []byte {
+	return frame(&codec.Batch{RawBets: rawBets, Position: uint64(position), HasPosition: true})
 }
 
 func finishedFrame(agency int) []byte {
@@ -77,25 +77,25 @@ func queryFrame(agency int) []byte {
 
 func resumeFrame(agency int) []byte { return frame(&codec.Resume{Agency: strconv.Itoa(agency)}) }
 
-func successFrame(slip lottery.Slip) []byte {
-	return frame(&codec.Success{Document: slip.Document, Number: slip.Number})
+func successFrame(raw lottery.RawBet) []byte {
+	return frame(&codec.Success{Document: raw.Document, Number: raw.Number})
 }
 
-// errorFrame is the refusal of a slip, or of none.
-func errorFrame(code lottery.Code, slip lottery.Slip) []byte {
-	return frame(&codec.Error{Document: slip.Document, Number: slip.Number, Code: code})
+// errorFrame is the refusal of a raw bet, or of none.
+func errorFrame(code lottery.Code, raw lottery.RawBet) []byte {
+	return frame(&codec.Error{Document: raw.Document, Number: raw.Number, Code: code})
 }
 
 func winnersFrame(documents ...string) []byte { return frame(&codec.Winners{Documents: documents}) }
 
-// pointFrame is the answer to RESUME when the slips are stored.
-func pointFrame(slips ...lottery.Slip) []byte { return pointOf(len(slips), rowsOf(slips)) }
+// pointFrame is the answer to RESUME when the raw bets are stored.
+func pointFrame(rawBets ...lottery.RawBet) []byte { return pointOf(len(rawBets), rowsOf(rawBets)) }
 
 func pointOf(count int, rows []byte) []byte {
 	return frame(&codec.ResumePoint{Count: uint64(count), Digest: xxhash.Sum64(rows)})
 }
 
 var (
-	okFrame = frame(&codec.Success{Finished: true})
-	noSlip  lottery.Slip
+	okFrame  = frame(&codec.Success{Finished: true})
+	noRawBet lottery.RawBet
 )

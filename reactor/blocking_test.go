@@ -30,13 +30,13 @@ func (h *hang) hangs(calls int) {
 
 // hangs returns the ways in which a lottery can hang.
 func hangs() map[string]*hang {
-	slip := slipOf(3, "30904465", winning)
+	raw := rawBetOf(3, "30904465", winning)
 	all := make(map[string]*hang)
 	for _, c := range []struct {
 		call           string
 		request, after []byte
 	}{
-		{callStore, betFrame(slip), successFrame(slip)},
+		{callStore, betFrame(raw), successFrame(raw)},
 		{callFinish, finishedFrame(3), okFrame},
 		{callResume, resumeFrame(3), pointFrame()},
 	} {
@@ -72,7 +72,7 @@ func TestOthersWorkWhileALotteryHangs(t *testing.T) {
 			h.wait(t, 1)
 
 			c.expectEcho("hola\n")
-			won := slipOf(2, "20000002", winning)
+			won := rawBetOf(2, "20000002", winning)
 			agency2 := c.dial()
 			agency2.send(betFrame(won), resumeFrame(2), finishedFrame(2), queryFrame(2))
 			agency2.expect(successFrame(won), pointFrame(won), okFrame)
@@ -116,7 +116,7 @@ func TestEventLoopsWhileManyCallsHang(t *testing.T) {
 			c.awaitParked(1)
 			broken := c.dial()
 			broken.send([]byte("\x00\x00\x00\x00\x0c"))
-			broken.expect(errorFrame("unknown_type", noSlip))
+			broken.expect(errorFrame("unknown_type", noRawBet))
 			broken.expectEnd()
 			later := c.dial()
 			later.send(resumeFrame(1)[:5])
@@ -146,8 +146,8 @@ func TestEventLoopsWhileManyCallsHang(t *testing.T) {
 // something, cost nobody the loop.
 func TestPitfalls4And5SilentClientsAndHalfFrames(t *testing.T) {
 	c := start(t, 1, func(config *Config) { config.Loops = 1 }, nil)
-	slip := slipOf(1, "30904465", winning)
-	halves := [][]byte{nil, []byte("\x00"), betFrame(slip)[:5], betFrame(slip)[:20], []byte("medio ren")}
+	raw := rawBetOf(1, "30904465", winning)
+	halves := [][]byte{nil, []byte("\x00"), betFrame(raw)[:5], betFrame(raw)[:20], []byte("medio ren")}
 	const each = 8
 	for range each {
 		for _, half := range halves {
@@ -160,8 +160,8 @@ func TestPitfalls4And5SilentClientsAndHalfFrames(t *testing.T) {
 	c.awaitSessions(each * len(halves))
 
 	c.expectEcho("hola\n")
-	c.ask(betFrame(slip), successFrame(slip))
+	c.ask(betFrame(raw), successFrame(raw))
 	c.ask(totalFrame(1, 1), okFrame)
-	c.ask(queryFrame(1), winnersFrame(slip.Document))
+	c.ask(queryFrame(1), winnersFrame(raw.Document))
 	c.awaitSessions(each * len(halves))
 }

@@ -71,17 +71,17 @@ func visit(c *central, random *rand.Rand, agency int, said func()) error {
 	defer said()
 	stream := resumeFrame(agency)
 	for i := range 1 + random.IntN(40) {
-		slip := slipOf(agency, strconv.Itoa(i), losing) // numbered, to see their order
+		raw := rawBetOf(agency, strconv.Itoa(i), losing) // numbered, to see their order
 		switch random.IntN(12) {
 		case 0, 1, 2, 3:
-			stream = append(stream, betFrame(slip)...)
+			stream = append(stream, betFrame(raw)...)
 		case 4, 5, 6:
-			stream = append(stream, batchFrame(slip, slip, slip)...)
+			stream = append(stream, batchFrame(raw, raw, raw)...)
 		case 7:
 			stream = append(stream, resumeFrame(agency)...)
 		case 8:
-			slip.Number = "x"
-			stream = append(stream, betFrame(slip)...)
+			raw.Number = "x"
+			stream = append(stream, betFrame(raw)...)
 		case 9:
 			stream = append(stream, queryFrame(agency)...)
 		case 10:

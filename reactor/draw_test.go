@@ -19,7 +19,7 @@ func testDrawIsLoggedAfterTheBets(t *testing.T, configure func(*Config)) {
 	c := start(t, agencies, configure, nil)
 	ended := make(chan error, agencies)
 	for a := 1; a <= agencies; a++ {
-		p, won := c.dial(), slipOf(a, fmt.Sprint(a), winning)
+		p, won := c.dial(), rawBetOf(a, fmt.Sprint(a), winning)
 		go func() {
 			for range 10 {
 				if _, err := p.Write(batchFrame(won, won)); err != nil {
@@ -66,7 +66,7 @@ func TestNobodyIsToldTheWinnersBeforeTheDrawIsLogged(t *testing.T) {
 			g.block()
 		}
 	})
-	won := slipOf(1, "1", winning)
+	won := rawBetOf(1, "1", winning)
 	early := c.dial()
 	early.send(betFrame(won), finishedFrame(1), queryFrame(1))
 	early.expect(successFrame(won), okFrame)
@@ -147,10 +147,10 @@ func TestPitfall7FinishedRepeated(t *testing.T) {
 // name; a query before the draw has no answer, not an empty one.
 func TestPitfall2NoWinners(t *testing.T) {
 	c := start(t, 2, nil, nil)
-	slip := slipOf(1, "1", losing)
+	raw := rawBetOf(1, "1", losing)
 	p := c.dial()
-	p.send(betFrame(slip), finishedFrame(1), queryFrame(1))
-	p.expect(successFrame(slip), okFrame)
+	p.send(betFrame(raw), finishedFrame(1), queryFrame(1))
+	p.expect(successFrame(raw), okFrame)
 	c.awaitParked(1)
 	c.expectEcho("hola\n")
 	p.expectNothing()
@@ -186,12 +186,12 @@ func TestPitfall10AgencyIsKnownByItsName(t *testing.T) {
 	beside.send(resumeFrame(2), batchAt(2, two[2]))
 	beside.expect(pointFrame(two[:2]...), successFrame(two[2]))
 	second.send(batchAt(3, two[3:]...), totalFrame(2, 4))
-	second.expect(errorFrame(lottery.Fenced, noSlip), errorFrame(lottery.Fenced, noSlip))
+	second.expect(errorFrame(lottery.Fenced, noRawBet), errorFrame(lottery.Fenced, noRawBet))
 	second.send(resumeFrame(2), batchAt(2, two[2:]...), totalFrame(2, 4), queryFrame(2))
 	second.expect(pointFrame(two[:3]...), successFrame(two[2]), okFrame, winnersFrame(two[0].Document))
 	again.expect(winnersFrame(one[3].Document))
 
-	c.expectRows(append(append(append([]lottery.Slip(nil), one[:2]...), two[:2]...), one[2], one[3], two[2], two[3])...)
+	c.expectRows(append(append(append([]lottery.RawBet(nil), one[:2]...), two[:2]...), one[2], one[3], two[2], two[3])...)
 }
 
 // The draw is logged even when it is done before the server has fully started:
@@ -308,7 +308,7 @@ func TestDrawIsLoggedAfterTheBetsOfABusyLoop(t *testing.T) {
 			waited := c.announced()
 			for _, sh := range c.shards {
 				sh.mail.mu.Lock()
-				waited = waited || len(sh.mail.letters) > 0
+				waited = waited || len(sh.mail.tasks) > 0
 				sh.mail.mu.Unlock()
 			}
 			return waited
@@ -320,12 +320,12 @@ func TestDrawIsLoggedAfterTheBetsOfABusyLoop(t *testing.T) {
 		t.Fatal("both connections have the same loop")
 	}
 	centrals <- c
-	slip := slipOf(1, "1", losing)
-	betting.send(betFrame(slip), queryFrame(1))
+	raw := rawBetOf(1, "1", losing)
+	betting.send(betFrame(raw), queryFrame(1))
 	await(t, admitted, "the bet is not admitted")
 	finishing.send(finishedFrame(1), queryFrame(1))
 	finishing.expect(okFrame, winnersFrame())
-	betting.expect(successFrame(slip), winnersFrame())
+	betting.expect(successFrame(raw), winnersFrame())
 	bet, draw := -1, -1
 	for i, e := range c.log.events(t) {
 		switch e["action"] {

@@ -9,11 +9,11 @@ import (
 // Pitfall 9: neither the peer nor the log is told of a bet before it is on
 // disk.
 func TestPitfall9NothingIsToldBeforeItIsDurable(t *testing.T) {
-	slips := losers(1, 3)
+	rawBets := losers(1, 3)
 	for what, request := range map[string][]byte{
-		"bet":             betFrame(slips[0]),
-		"batch":           batchFrame(slips...),
-		"several at once": append(betFrame(slips[0]), batchFrame(slips...)...),
+		"bet":             betFrame(rawBets[0]),
+		"batch":           batchFrame(rawBets...),
+		"several at once": append(betFrame(rawBets[0]), batchFrame(rawBets...)...),
 	} {
 		t.Run(what, func(t *testing.T) {
 			g := newGate()
@@ -30,7 +30,7 @@ func TestPitfall9NothingIsToldBeforeItIsDurable(t *testing.T) {
 				}
 			}
 			g.open()
-			p.expect(successFrame(slips[0]))
+			p.expect(successFrame(rawBets[0]))
 		})
 	}
 }
@@ -41,12 +41,12 @@ func TestAnsweredBetsAreInTheFile(t *testing.T) {
 	p := c.dial()
 	p.send(resumeFrame(1))
 	p.expect(pointFrame())
-	var stored []lottery.Slip
+	var stored []lottery.RawBet
 	for range 20 {
-		slips := losers(1, 5)
-		p.send(batchAt(len(stored), slips...))
-		p.expect(successFrame(slips[0]))
-		stored = append(stored, slips...)
+		rawBets := losers(1, 5)
+		p.send(batchAt(len(stored), rawBets...))
+		p.expect(successFrame(rawBets[0]))
+		stored = append(stored, rawBets...)
 		c.expectRows(stored...)
 	}
 }
@@ -55,12 +55,12 @@ func TestAnsweredBetsAreInTheFile(t *testing.T) {
 // came with it.
 func TestDiskFailsWhileWaited(t *testing.T) {
 	c := start(t, 1, nil, (&hooked{done: func(_ string, _ int, _ error, tell func(error)) { tell(errDisk) }}).wrap)
-	p, slip, bad := c.dial(), slipOf(1, "1", losing), slipOf(1, "2", "x")
-	p.send(betFrame(slip), betFrame(bad), batchFrame(slip, slip))
+	p, raw, bad := c.dial(), rawBetOf(1, "1", losing), rawBetOf(1, "2", "x")
+	p.send(betFrame(raw), betFrame(bad), batchFrame(raw, raw))
 	p.expect(
-		errorFrame(lottery.Storage, noSlip),
+		errorFrame(lottery.Storage, noRawBet),
 		errorFrame(lottery.BadNumber, bad),
-		errorFrame(lottery.Storage, noSlip))
+		errorFrame(lottery.Storage, noRawBet))
 	if told := c.log.find(t, "apuesta_recibida", "success"); len(told) > 0 {
 		t.Errorf("the log has %v", told)
 	}
@@ -70,35 +70,35 @@ func TestDiskFailsWhileWaited(t *testing.T) {
 // The lottery's own ledger gives the same answers when it can take no more.
 func TestLedgerIsClosedUnderTheCentral(t *testing.T) {
 	c := start(t, 1, nil, nil)
-	p, slip := c.dial(), slipOf(1, "1", losing)
-	p.send(betFrame(slip))
-	p.expect(successFrame(slip))
+	p, raw := c.dial(), rawBetOf(1, "1", losing)
+	p.send(betFrame(raw))
+	p.expect(successFrame(raw))
 	if err := c.closeContest(); err != nil {
 		t.Fatal(err)
 	}
-	p.send(betFrame(slip), resumeFrame(1))
-	p.expect(errorFrame(lottery.Storage, noSlip), errorFrame(lottery.Storage, noSlip))
-	c.expectRows(slip)
+	p.send(betFrame(raw), resumeFrame(1))
+	p.expect(errorFrame(lottery.Storage, noRawBet), errorFrame(lottery.Storage, noRawBet))
+	c.expectRows(raw)
 }
 
 func TestLogOfBets(t *testing.T) {
 	c := start(t, 1, nil, nil)
-	p, slips := c.dial(), losers(1, 3)
-	bad := slipOf(1, "x", losing)
-	p.send(betFrame(slips[0]), batchFrame(slips[1:]...), batchFrame(slips[0], bad))
-	p.expect(successFrame(slips[0]), successFrame(slips[1]), errorFrame(lottery.BadDocument, bad))
+	p, rawBets := c.dial(), losers(1, 3)
+	bad := rawBetOf(1, "x", losing)
+	p.send(betFrame(rawBets[0]), batchFrame(rawBets[1:]...), batchFrame(rawBets[0], bad))
+	p.expect(successFrame(rawBets[0]), successFrame(rawBets[1]), errorFrame(lottery.BadDocument, bad))
 
 	stored := c.log.find(t, "apuesta_almacenada", "success")
-	if len(stored) != len(slips) {
-		t.Fatalf("%d bets are in the log, expected %d", len(stored), len(slips))
+	if len(stored) != len(rawBets) {
+		t.Fatalf("%d bets are in the log, expected %d", len(stored), len(rawBets))
 	}
 	for i, e := range stored {
 		level := "info"
 		if i > 0 { // of a batch
 			level = "debug"
 		}
-		if e["dni"] != slips[i].Document || e["numero"] != slips[i].Number || e["level"] != level {
-			t.Errorf("the log has %v for %v", e, slips[i])
+		if e["dni"] != rawBets[i].Document || e["numero"] != rawBets[i].Number || e["level"] != level {
+			t.Errorf("the log has %v for %v", e, rawBets[i])
 		}
 	}
 	if e := c.log.only(t, "apuesta_recibida", "success"); e["cantidad"] != 2.0 || e["level"] != "info" {

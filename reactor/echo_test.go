@@ -174,7 +174,7 @@ func TestEchoIsOff(t *testing.T) {
 	c := start(t, 1, func(config *Config) { config.Echo = false }, noLottery(t))
 	p := c.dial()
 	p.send([]byte("hola, central\n"))
-	p.expect(errorFrame(codec.TooLong, noSlip))
+	p.expect(errorFrame(codec.TooLong, noRawBet))
 	p.expectEnd()
 	short := c.dial() // shorter than a length
 	short.send([]byte("ho\n"))
@@ -193,7 +193,7 @@ func TestFirstByteDecides(t *testing.T) {
 	c := start(t, 1, nil, nil)
 	text := c.dial()
 	text.send([]byte("\x00hola\n"))
-	text.expect(errorFrame(codec.TooLong, noSlip))
+	text.expect(errorFrame(codec.TooLong, noRawBet))
 	text.expectEnd()
 
 	agency := c.dial()
@@ -202,12 +202,12 @@ func TestFirstByteDecides(t *testing.T) {
 	agency.send(resumeFrame(1)[1:])
 	agency.expect(pointFrame())
 	agency.send([]byte("hola\n"))
-	agency.expect(errorFrame(codec.TooLong, noSlip))
+	agency.expect(errorFrame(codec.TooLong, noRawBet))
 	agency.expectEnd()
 
 	c.expectEcho("\x01" + string(finishedFrame(1)) + "\n")
-	slip := slipOf(1, "1", losing)
+	raw := rawBetOf(1, "1", losing)
 	last := c.dial()
-	last.send(resumeFrame(1), betFrame(slip))
-	last.expect(pointFrame(), successFrame(slip)) // the line has not finished it
+	last.send(resumeFrame(1), betFrame(raw))
+	last.expect(pointFrame(), successFrame(raw)) // the line has not finished it
 }

@@ -20,12 +20,12 @@ var (
 // Whatever call of the lottery fails, at once or later, the answer says in which
 // way, and so do the log and the observer; the connection lives on.
 func TestTheLotteryFails(t *testing.T) {
-	slip := slipOf(1, "1", losing)
+	raw := rawBetOf(1, "1", losing)
 	for _, call := range []struct {
 		name, action string
 		request      []byte
 	}{
-		{callStore, "apuesta_recibida", betFrame(slip)},
+		{callStore, "apuesta_recibida", betFrame(raw)},
 		{callResume, "resume", resumeFrame(1)},
 		{callFinish, "agencia_finalizada", finishedFrame(1)},
 	} {
@@ -35,9 +35,9 @@ func TestTheLotteryFails(t *testing.T) {
 			answer []byte
 		}{
 			{errUnavailable, Retry, retryFrame},
-			{errFenced, lottery.Fenced, errorFrame(lottery.Fenced, noSlip)},
-			{errStorage, lottery.Storage, errorFrame(lottery.Storage, noSlip)},
-			{errDisk, lottery.Storage, errorFrame(lottery.Storage, noSlip)},
+			{errFenced, lottery.Fenced, errorFrame(lottery.Fenced, noRawBet)},
+			{errStorage, lottery.Storage, errorFrame(lottery.Storage, noRawBet)},
+			{errDisk, lottery.Storage, errorFrame(lottery.Storage, noRawBet)},
 		} {
 			for _, later := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s %s, later %v", call.name, failure.code, later), func(t *testing.T) {
@@ -80,16 +80,16 @@ func failFrom(n int32, err error) *hooked {
 // Of the batches that come with one read, those that were stored before the
 // ledger failed are acknowledged, and the others are not.
 func TestSomeOfAJobFails(t *testing.T) {
-	slips, bad := losers(1, 4), slipOf(1, "x", losing)
+	rawBets, bad := losers(1, 4), rawBetOf(1, "x", losing)
 	for stored := range 5 {
 		t.Run(fmt.Sprint(stored), func(t *testing.T) {
 			c, n := observed(t, 1, nil, failFrom(int32(stored), errUnavailable).wrap)
 			var request, answer []byte
-			for i, slip := range slips {
-				request = append(append(request, betFrame(bad)...), batchFrame(slip)...)
+			for i, raw := range rawBets {
+				request = append(append(request, betFrame(bad)...), batchFrame(raw)...)
 				answer = append(answer, errorFrame(lottery.BadDocument, bad)...)
 				if i < stored {
-					answer = append(answer, successFrame(slip)...)
+					answer = append(answer, successFrame(raw)...)
 				} else {
 					answer = append(answer, retryFrame...)
 				}
@@ -125,8 +125,8 @@ func (u *unready) wrap(l Lottery) Lottery {
 // connection has sent is taken, and no FINISHED: a bet is not overtaken. That
 // ends with the next RESUME, or when all is answered.
 func TestNothingOvertakesABetThatWasNotTaken(t *testing.T) {
-	slips := losers(1, 4)
-	fenced := errorFrame(lottery.Fenced, noSlip)
+	rawBets := losers(1, 4)
+	fenced := errorFrame(lottery.Fenced, noRawBet)
 	for what, test := range map[string]struct {
 		err    error
 		answer []byte
@@ -140,46 +140,46 @@ func TestNothingOvertakesABetThatWasNotTaken(t *testing.T) {
 			c := start(t, 1, nil, func(l Lottery) Lottery { return u.wrap(g.slowDisk().wrap(l)) })
 			defer g.open()
 			p := c.dial()
-			p.send(betFrame(slips[0]))
+			p.send(betFrame(rawBets[0]))
 			c.awaitFrames(p, 1)
 			u.Store(&test.err)
-			p.send(betFrame(slips[1]))
+			p.send(betFrame(rawBets[1]))
 			c.awaitFrames(p, 2)
 			u.Store(nil)
-			p.send(betFrame(slips[2]), batchFrame(slips[3]), finishedFrame(1))
+			p.send(betFrame(rawBets[2]), batchFrame(rawBets[3]), finishedFrame(1))
 			c.awaitFrames(p, 5)
 			g.open()
-			p.expect(successFrame(slips[0]), test.answer, test.answer, test.answer, test.answer)
-			c.expectRows(slips[0])
+			p.expect(successFrame(rawBets[0]), test.answer, test.answer, test.answer, test.answer)
+			c.expectRows(rawBets[0])
 
-			p.send(betFrame(slips[1]), resumeFrame(1)) // all was answered
-			p.expect(successFrame(slips[1]), pointFrame(slips[:2]...))
+			p.send(betFrame(rawBets[1]), resumeFrame(1)) // all was answered
+			p.expect(successFrame(rawBets[1]), pointFrame(rawBets[:2]...))
 
 			// A connection that has said RESUME says it again.
 			u.Store(&test.err)
-			p.send(betFrame(slips[2]))
+			p.send(betFrame(rawBets[2]))
 			p.expect(test.answer)
 			u.Store(nil)
-			p.send(betFrame(slips[3]))
+			p.send(betFrame(rawBets[3]))
 			p.expect(test.answer)
-			p.send(finishedFrame(1), resumeFrame(1), betFrame(slips[2]), betFrame(slips[3]), totalFrame(1, 4))
-			p.expect(test.answer, pointFrame(slips[:2]...), successFrame(slips[2]), successFrame(slips[3]), okFrame)
-			c.expectRows(slips...)
+			p.send(finishedFrame(1), resumeFrame(1), betFrame(rawBets[2]), betFrame(rawBets[3]), totalFrame(1, 4))
+			p.expect(test.answer, pointFrame(rawBets[:2]...), successFrame(rawBets[2]), successFrame(rawBets[3]), okFrame)
+			c.expectRows(rawBets...)
 		})
 	}
 }
 
 // The same holds for a bet that there was no room for.
 func TestNothingOvertakesABetWithoutRoom(t *testing.T) {
-	slips := losers(1, 40)
-	small := slipOf(1, "7", losing)
+	rawBets := losers(1, 40)
+	small := rawBetOf(1, "7", losing)
 	g := newGate()
 	c := start(t, 1, func(config *Config) { config.MaxWaiting = 2*jobCost + 1500 }, g.slowDisk().wrap)
 	defer g.open()
 	p := c.dial()
 	p.send(betFrame(small))
 	c.awaitFrames(p, 1)
-	p.send(batchFrame(slips...), betFrame(small), finishedFrame(1))
+	p.send(batchFrame(rawBets...), betFrame(small), finishedFrame(1))
 	c.awaitFrames(p, 4)
 	g.open()
 	p.expect(successFrame(small))
@@ -187,8 +187,8 @@ func TestNothingOvertakesABetWithoutRoom(t *testing.T) {
 		p.expectRetry()
 	}
 	c.expectRows(small)
-	p.send(batchFrame(slips...))
-	p.expect(successFrame(slips[0]))
+	p.send(batchFrame(rawBets...))
+	p.expect(successFrame(rawBets[0]))
 	p.send(finishedFrame(1))
 	p.expect(okFrame)
 }
@@ -205,12 +205,12 @@ func TestAFailureForManyConnections(t *testing.T) {
 	peers := make([]*peer, connections)
 	for i := range peers {
 		peers[i] = c.dial()
-		peers[i].send(bytes.Repeat(betFrame(slipOf(i+1, "1", losing)), each), queryFrame(i+1))
+		peers[i].send(bytes.Repeat(betFrame(rawBetOf(i+1, "1", losing)), each), queryFrame(i+1))
 		c.awaitFrames(peers[i], each+1)
 	}
 	g.open()
 	for _, p := range peers {
-		p.expectBytes(bytes.Repeat(errorFrame(lottery.Storage, noSlip), each))
+		p.expectBytes(bytes.Repeat(errorFrame(lottery.Storage, noRawBet), each))
 	}
 	c.awaitParked(connections)
 	for i := range peers {
@@ -238,18 +238,18 @@ func TestTheLotteryIsFasterThanTheLoop(t *testing.T) {
 	}
 	withLoops(t, func(t *testing.T, configure func(*Config)) {
 		c := start(t, 1, configure, early.wrap)
-		slips := losers(1, 4)
+		rawBets := losers(1, 4)
 		p := c.dial()
 		for range 3 {
-			p.send(batchFrame(slips...), betFrame(slips[1]), resumeFrame(1), betFrame(slips[2]), resumeFrame(1)[:7])
-			p.expect(successFrame(slips[0]), successFrame(slips[1]))
+			p.send(batchFrame(rawBets...), betFrame(rawBets[1]), resumeFrame(1), betFrame(rawBets[2]), resumeFrame(1)[:7])
+			p.expect(successFrame(rawBets[0]), successFrame(rawBets[1]))
 			p.receive()
-			p.expect(successFrame(slips[2]))
+			p.expect(successFrame(rawBets[2]))
 			p.send(resumeFrame(1)[7:])
 			p.receive()
 		}
-		p.send(betFrame(slips[3]), finishedFrame(1), queryFrame(1))
-		p.expect(successFrame(slips[3]), okFrame, winnersFrame())
+		p.send(betFrame(rawBets[3]), finishedFrame(1), queryFrame(1))
+		p.expect(successFrame(rawBets[3]), okFrame, winnersFrame())
 		events := c.log.events(t)
 		if last := events[len(events)-1]; last["action"] != "sorteo" {
 			t.Errorf("the last line is %v", last)
@@ -272,24 +272,24 @@ func nth(n int32, err error, when func(tell func())) *hooked {
 // What came with one read is answered each for itself, also when a RESUME comes
 // between a batch that fails and one that is stored.
 func TestAResumeBetweenBatches(t *testing.T) {
-	slips := losers(1, 2)
+	rawBets := losers(1, 2)
 	c := start(t, 1, nil, nth(1, errUnavailable, func(tell func()) { tell() }).wrap)
 	p := c.dial()
-	p.send(append(append(betFrame(slips[0]), resumeFrame(1)...), betFrame(slips[1])...))
+	p.send(append(append(betFrame(rawBets[0]), resumeFrame(1)...), betFrame(rawBets[1])...))
 	p.expect(retryFrame)
 	p.receive()
-	p.expect(successFrame(slips[1]))
+	p.expect(successFrame(rawBets[1]))
 }
 
 // A bet that the ledger has lost later is not overtaken either.
 func TestNothingOvertakesABetThatWasLost(t *testing.T) {
-	slips := losers(1, 5)
+	rawBets := losers(1, 5)
 	for what, test := range map[string]struct {
 		err    error
 		answer []byte
 	}{
 		"retry":  {errUnavailable, retryFrame},
-		"fenced": {errFenced, errorFrame(lottery.Fenced, noSlip)},
+		"fenced": {errFenced, errorFrame(lottery.Fenced, noRawBet)},
 	} {
 		t.Run(what, func(t *testing.T) {
 			g, slow := newGate(), newGate()
@@ -304,47 +304,47 @@ func TestNothingOvertakesABetThatWasLost(t *testing.T) {
 			defer g.open()
 			defer slow.open()
 			p := c.dial()
-			p.send(betFrame(slips[0]))
+			p.send(betFrame(rawBets[0]))
 			slow.wait(t, 1)
-			p.send(betFrame(slips[1]))
+			p.send(betFrame(rawBets[1]))
 			await(t, told, "the second bet is not told")
-			p.send(betFrame(slips[2]), finishedFrame(1))
+			p.send(betFrame(rawBets[2]), finishedFrame(1))
 			c.awaitFrames(p, 4)
 			slow.open()
-			p.expect(successFrame(slips[0]), test.answer, test.answer, test.answer)
+			p.expect(successFrame(rawBets[0]), test.answer, test.answer, test.answer)
 
-			p.send(betFrame(slips[3])) // all was answered
-			p.expect(successFrame(slips[3]))
+			p.send(betFrame(rawBets[3])) // all was answered
+			p.expect(successFrame(rawBets[3]))
 		})
 		t.Run(what+" before RESUME", func(t *testing.T) {
 			late := newGate()
 			c := start(t, 1, nil, nth(1, test.err, func(tell func()) { late.hold(tell) }).wrap)
 			defer late.open()
 			p := c.dial()
-			p.send(betFrame(slips[0]))
+			p.send(betFrame(rawBets[0]))
 			late.wait(t, 1)
 			p.send(resumeFrame(1))
 			c.awaitFrames(p, 2)
 			late.open() // it is told when a RESUME was taken already
 			p.expect(test.answer)
 			p.receive()
-			p.send(betFrame(slips[1]), betFrame(slips[2]))
-			p.expect(successFrame(slips[1]), successFrame(slips[2]))
+			p.send(betFrame(rawBets[1]), betFrame(rawBets[2]))
+			p.expect(successFrame(rawBets[1]), successFrame(rawBets[2]))
 		})
 		t.Run(what+" of the writer", func(t *testing.T) {
 			c := start(t, 1, nil, nth(2, test.err, func(tell func()) { tell() }).wrap)
 			p := c.dial()
 			p.send(resumeFrame(1))
 			p.receive()
-			p.send(betFrame(slips[0]))
-			p.expect(successFrame(slips[0]))
-			p.send(betFrame(slips[1]))
+			p.send(betFrame(rawBets[0]))
+			p.expect(successFrame(rawBets[0]))
+			p.send(betFrame(rawBets[1]))
 			p.expect(test.answer)
-			p.send(betFrame(slips[2]), finishedFrame(1)) // until it says RESUME
+			p.send(betFrame(rawBets[2]), finishedFrame(1)) // until it says RESUME
 			p.expect(test.answer, test.answer)
-			p.send(resumeFrame(1), betFrame(slips[3]))
+			p.send(resumeFrame(1), betFrame(rawBets[3]))
 			p.receive()
-			p.expect(successFrame(slips[3]))
+			p.expect(successFrame(rawBets[3]))
 		})
 	}
 }

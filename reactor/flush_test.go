@@ -27,12 +27,12 @@ func (p *peer) segments() uint32 {
 func TestFramesOfOneReadAreAnsweredInOneWrite(t *testing.T) {
 	for name, conversation := range map[string]func(i int) (request, answer []byte){
 		"bets": func(i int) (request, answer []byte) {
-			slip := losers(1, 100)[i]
-			return betFrame(slip), successFrame(slip)
+			raw := losers(1, 100)[i]
+			return betFrame(raw), successFrame(raw)
 		},
 		"batches": func(i int) (request, answer []byte) {
-			slips := losers(1, 3)
-			return batchFrame(slips...), successFrame(slips[0])
+			rawBets := losers(1, 3)
+			return batchFrame(rawBets...), successFrame(rawBets[0])
 		},
 		"resumes": func(i int) (request, answer []byte) { return resumeFrame(2), pointFrame() },
 	} {

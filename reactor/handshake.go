@@ -199,7 +199,7 @@ func (one *handshake) mayBeCut() bool {
 // from here on.
 func (s *Server) takeSecured(conn net.Conn) {
 	peer := peerOf(conn)
-	if reason := s.doors.enter(peer, &s.config); reason != nil {
+	if reason := s.limits.enter(peer, &s.config); reason != nil {
 		s.refused.add(1)
 		s.logFailure("accept_connection", peer, reason)
 		conn.Close()
@@ -208,7 +208,7 @@ func (s *Server) takeSecured(conn net.Conn) {
 	one := s.handshakes.begin(conn)
 	if one == nil {
 		conn.Close()
-		s.doors.leave(peer)
+		s.limits.leave(peer)
 		return
 	}
 	s.handshakes.running.Go(func() {
@@ -224,7 +224,7 @@ func (s *Server) takeSecured(conn net.Conn) {
 			one.linger(err)
 		}
 		conn.Close()
-		s.doors.leave(peer)
+		s.limits.leave(peer)
 		s.wakeStop()
 	})
 }

@@ -64,7 +64,7 @@ func TestAgencyOverTLS(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
 		c, _ := startTLS(t, 2, nil)
 		p := c.dialAgency(2)
-		won := slipOf(2, "7", winning)
+		won := rawBetOf(2, "7", winning)
 		p.send(resumeFrame(2), batchAt(0, won), finishedFrame(2), queryFrame(2))
 		p.expect(pointFrame(), successFrame(won), okFrame)
 		if stats := c.Stats(); stats.TLSConnections != 1 || stats.MaxHandshakes != 256 || stats.FailedHandshakes != 0 {
@@ -96,7 +96,7 @@ func TestAgencyOverTLS(t *testing.T) {
 func TestCertificateOfAnotherAgency(t *testing.T) {
 	c, _ := startTLS(t, 2, nil)
 	for what, request := range map[string][]byte{
-		"RESUME": resumeFrame(2), "BET": betFrame(slipOf(2, "1", losing)), "BATCH": batchAt(0, losers(2, 2)...),
+		"RESUME": resumeFrame(2), "BET": betFrame(rawBetOf(2, "1", losing)), "BATCH": batchAt(0, losers(2, 2)...),
 		"FINISHED": finishedFrame(2), "query": queryFrame(2),
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestCertificateOfAnotherAgency(t *testing.T) {
 	c.expectRows()
 	unknown := c.dialAgency(3)
 	unknown.send(resumeFrame(3))
-	unknown.expect(errorFrame(lottery.UnknownAgency, noSlip))
+	unknown.expect(errorFrame(lottery.UnknownAgency, noRawBet))
 }
 
 func TestRefusedCertificates(t *testing.T) {
@@ -136,7 +136,7 @@ func TestRefusedCertificates(t *testing.T) {
 		"expired":              {[]tls.Certificate{issue(now.Add(-time.Hour), now.Add(-time.Minute))}, "expired certificate", "expired"},
 		"not yet valid":        {[]tls.Certificate{issue(now.Add(time.Hour), now.Add(2*time.Hour))}, "expired certificate", "not yet valid"},
 		"of a central":         {[]tls.Certificate{notAgencys}, "bad certificate", "incompatible key usage"},
-		"revoked":              {[]tls.Certificate{agencyPair(t, 9)}, "bad certificate", "revoked: agency 9"},
+		"revoked":              {[]tls.Certificate{agencyPair(t, 9)}, "bad certificate", "all of agency 9 are"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			leavesNothing(t, func(t *testing.T) {
@@ -197,13 +197,13 @@ func TestRevokedWhileConnected(t *testing.T) {
 		plain := c.dialTo(c.Address().String(), net.Dialer{})
 		plain.send(resumeFrame(3))
 		plain.expect(pointFrame())
-		credentials.write(credentials.files.Revoked, []byte("3\n"))
+		credentials.write(credentials.files.Revoked, []byte("agency 3\n"))
 		if err := credentials.Reload(); err != nil {
 			t.Fatal(err)
 		}
 		c.IdentifyAgain()
 		peers[2].expectEnd()
-		if text := c.awaitFailure("identify_agency"); !strings.Contains(text, "revoked: agency 3") {
+		if text := c.awaitFailure("identify_agency"); !strings.Contains(text, "all of agency 3 are") {
 			t.Errorf("the log says %q", text)
 		}
 		for i, p := range peers {
@@ -267,8 +267,8 @@ func TestNoTLS(t *testing.T) {
 		sent, answer []byte
 		logged       string
 	}{
-		"a frame":   {resumeFrame(1), errorFrame(codec.TLSRequired, noSlip), "it has sent a frame as it is"},
-		"batches":   {bytes.Repeat(batchFrame(losers(1, 100)...), 20), errorFrame(codec.TLSRequired, noSlip), "it has sent a frame as it is"},
+		"a frame":   {resumeFrame(1), errorFrame(codec.TLSRequired, noRawBet), "it has sent a frame as it is"},
+		"batches":   {bytes.Repeat(batchFrame(losers(1, 100)...), 20), errorFrame(codec.TLSRequired, noRawBet), "it has sent a frame as it is"},
 		"HTTP":      {[]byte("GET / HTTP/1.1\r\nHost: central\r\n\r\n"), nil, `it begins with "GET /"`},
 		"a line":    {[]byte("hola, central\n"), nil, `it begins with "hola,"`},
 		"junk":      {[]byte("\xff\xfe\xfd\xfc\xfb\xfa"), nil, `it begins with "\xff\xfe\xfd\xfc\xfb"`},
@@ -392,7 +392,7 @@ func TestStalledHandshakes(t *testing.T) {
 	stop := make(chan struct{})
 	for i, p := range peers {
 		go func() {
-			var stored []lottery.Slip
+			var stored []lottery.RawBet
 			for n := 0; ; n++ {
 				select {
 				case <-stop:
@@ -400,16 +400,16 @@ func TestStalledHandshakes(t *testing.T) {
 					return
 				default:
 				}
-				slips := losers(i+1, 3)
-				if _, err := p.Write(batchAt(len(stored), slips...)); err != nil {
+				rawBets := losers(i+1, 3)
+				if _, err := p.Write(batchAt(len(stored), rawBets...)); err != nil {
 					ended <- err
 					return
 				}
-				if err := p.match(successFrame(slips[0])); err != nil {
+				if err := p.match(successFrame(rawBets[0])); err != nil {
 					ended <- fmt.Errorf("agency %d: %w", i+1, err)
 					return
 				}
-				stored = append(stored, slips...)
+				stored = append(stored, rawBets...)
 			}
 		}()
 	}
@@ -497,9 +497,9 @@ func TestStopDuringHandshakes(t *testing.T) {
 		credentials := newCredentials(t)
 		c := start(t, 2, func(config *Config) { config.TLS = credentials.tls() }, g.slowDisk().wrap)
 		defer g.open()
-		slip := slipOf(1, "1", losing)
+		raw := rawBetOf(1, "1", losing)
 		betting, parked := c.dialAgency(1), c.dialAgency(2)
-		betting.send(betFrame(slip))
+		betting.send(betFrame(raw))
 		parked.send(queryFrame(2))
 		g.wait(t, 1)
 		c.awaitParked(1)
@@ -517,7 +517,7 @@ func TestStopDuringHandshakes(t *testing.T) {
 		}
 		parked.expectEnd()
 		g.open()
-		betting.expect(successFrame(slip))
+		betting.expect(successFrame(raw))
 		betting.expectEnd()
 		betting.Close()
 		if err := await(t, stopped, "the central does not stop"); err != nil {

@@ -153,10 +153,10 @@ func (c *central) rows() string {
 	return string(content)
 }
 
-// expectRows compares bets.csv with the rows of the slips.
-func (c *central) expectRows(slips ...lottery.Slip) {
+// expectRows compares bets.csv with the rows of the raw bets.
+func (c *central) expectRows(rawBets ...lottery.RawBet) {
 	c.t.Helper()
-	if got, want := c.rows(), string(rowsOf(slips)); got != want {
+	if got, want := c.rows(), string(rowsOf(rawBets)); got != want {
 		c.t.Fatalf("bets.csv holds\n%s\nexpected\n%s", got, want)
 	}
 }

@@ -16,8 +16,8 @@ func TestPitfall6PeerClosesInTheMiddleOfAFrame(t *testing.T) {
 	c.expectEcho("hola\n")
 	c.awaitSessions(0)
 	before := descriptors(t)
-	slip := slipOf(1, "1", losing)
-	f := betFrame(slip)
+	raw := rawBetOf(1, "1", losing)
+	f := betFrame(raw)
 	for _, cut := range []int{1, 3, 4, 5, 20, len(f) - 1} {
 		for _, hangUp := range []func(*peer){
 			func(p *peer) { p.Close() },
@@ -36,13 +36,13 @@ func TestPitfall6PeerClosesInTheMiddleOfAFrame(t *testing.T) {
 	}
 	c.expectIdle()
 	c.expectRows()
-	c.ask(f, successFrame(slip))
+	c.ask(f, successFrame(raw))
 }
 
 // Pitfall 11: a malformed bet in a batch.
 func TestPitfall11MalformedBetInABatch(t *testing.T) {
-	slips := losers(1, 5)
-	for what, bad := range map[string]lottery.Slip{
+	rawBets := losers(1, 5)
+	for what, bad := range map[string]lottery.RawBet{
 		"a birthdate that does not exist": birthdate("2021-13-01"),
 		"a number that is none":           number("siete"),
 		"a field of many":                 firstName(string(bytes.Repeat([]byte("a"), 5000))),
@@ -52,13 +52,13 @@ func TestPitfall11MalformedBetInABatch(t *testing.T) {
 			c := start(t, 1, func(config *Config) { config.Loops = 1 }, nil)
 			p := c.dial()
 			for range 3 { // the one loop lives on
-				p.send(batchFrame(slips[0], slips[1], bad, slips[2], slips[3]))
+				p.send(batchFrame(rawBets[0], rawBets[1], bad, rawBets[2], rawBets[3]))
 				p.expect(errorFrame(codeOf(judge(bad)), bad))
 			}
 			c.expectRows()
-			p.send(batchFrame(slips...), betFrame(slips[0]))
-			p.expect(successFrame(slips[0]), successFrame(slips[0]))
-			c.expectRows(append(slips[:5:5], slips[0])...)
+			p.send(batchFrame(rawBets...), betFrame(rawBets[0]))
+			p.expect(successFrame(rawBets[0]), successFrame(rawBets[0]))
+			c.expectRows(append(rawBets[:5:5], rawBets[0])...)
 		})
 	}
 	// The bet's length is wrong, and what follows would be a FINISHED.
@@ -69,9 +69,9 @@ func TestPitfall11MalformedBetInABatch(t *testing.T) {
 		f[3] = byte(len(f) - 6)
 		p := c.dial()
 		p.send(f, finishedFrame(1))
-		p.expect(errorFrame(codec.BadFrame, noSlip))
+		p.expect(errorFrame(codec.BadFrame, noRawBet))
 		p.expectEnd()
-		c.ask(betFrame(slips[0]), successFrame(slips[0])) // it has not finished
+		c.ask(betFrame(rawBets[0]), successFrame(rawBets[0])) // it has not finished
 	})
 }
 
@@ -80,14 +80,14 @@ func codeOf(err error) lottery.Code {
 	return code
 }
 
-func judge(slip lottery.Slip) error {
-	_, err := slip.Bet()
+func judge(raw lottery.RawBet) error {
+	_, err := raw.Bet()
 	return err
 }
 
 // hostileStream is bytes that no agency of the contest sends.
 func hostileStream(random *rand.Rand) []byte {
-	slips := losers(77, 1+random.IntN(10)) // no one bit away from an expected agency
+	rawBets := losers(77, 1+random.IntN(10)) // no one bit away from an expected agency
 	var stream []byte
 	switch random.IntN(3) {
 	case 0: // noise, half of it on a framed connection
@@ -100,7 +100,7 @@ func hostileStream(random *rand.Rand) []byte {
 		}
 		return stream
 	case 1: // good frames with some bits turned
-		stream = bytes.Join([][]byte{batchFrame(slips...), betFrame(slips[0]), finishedFrame(77), queryFrame(77), resumeFrame(77)}, nil)
+		stream = bytes.Join([][]byte{batchFrame(rawBets...), betFrame(rawBets[0]), finishedFrame(77), queryFrame(77), resumeFrame(77)}, nil)
 		for range 1 + random.IntN(4) {
 			stream[random.IntN(len(stream))] ^= 1 << random.IntN(8)
 		}
@@ -162,8 +162,8 @@ func TestPeerLeavesWhileItsBatchIsStored(t *testing.T) {
 			g := newGate()
 			c := start(t, 1, nil, g.slowDisk().wrap)
 			defer g.open()
-			p, slips := c.dial(), losers(1, 3)
-			p.send(batchFrame(slips...))
+			p, rawBets := c.dial(), losers(1, 3)
+			p.send(batchFrame(rawBets...))
 			g.wait(t, 1)
 			p.send(resumeFrame(1), queryFrame(1))
 			c.awaitFrames(p, 3)
@@ -174,8 +174,8 @@ func TestPeerLeavesWhileItsBatchIsStored(t *testing.T) {
 			c.endTail(s)
 			c.awaitSessions(0)
 			c.expectIdle()
-			c.expectRows(slips...)
-			c.ask(resumeFrame(1), pointFrame(slips...))
+			c.expectRows(rawBets...)
+			c.ask(resumeFrame(1), pointFrame(rawBets...))
 		})
 	}
 }

@@ -32,9 +32,9 @@ type job struct {
 	failed   atomic.Int32          // how many of the admitted ones are not stored: the last
 	failure  atomic.Pointer[error] // why
 
-	number  uint64 // of its session's jobs
-	settled bool   // see settle
-	written bool   // its replies are
+	number    uint64 // of its session's jobs
+	uncounted bool   // see settle
+	written   bool   // its replies are
 
 	lines    []byte // of the log
 	replies  []byte
@@ -48,7 +48,7 @@ type outcome struct {
 	kind        codec.Type // of the request
 	agency      int        // that the connection speaks for, or 0
 	bets        int        // of a BET or BATCH
-	fresh       int        // of these, not known to the contest before
+	newBets     int        // of these, not known to the contest before
 	bytes       int        // of its payload
 	first, last int        // its bets that are known by name: refs[first:last]
 	err         error      // it was refused
@@ -92,8 +92,8 @@ func newJob(s *session) *job {
 // drop ends the job. Nobody may use it any more; it is kept for another one,
 // unless it was a query.
 func (j *job) drop() {
-	if !j.settled {
-		j.settle()
+	if !j.uncounted {
+		j.uncount()
 	}
 	if j.done == nil { // it was a query
 		return
@@ -105,18 +105,18 @@ func (j *job) drop() {
 		return
 	}
 	j.outcomes, j.texts, j.refs, j.lines, j.replies = j.outcomes[:0], j.texts[:0], j.refs[:0], j.lines[:0], j.replies[:0]
-	j.session, j.frames, j.bytes, j.admitted, j.closing, j.complete, j.settled, j.written = nil, 0, 0, 0, false, false, false, false
+	j.session, j.frames, j.bytes, j.admitted, j.closing, j.complete, j.uncounted, j.written = nil, 0, 0, 0, false, false, false, false
 	j.success = codec.Success{}
 	j.failed.Store(0)
 	j.failure.Store(nil)
 	jobs.Put(j)
 }
 
-// settle gives back what session and server hold for the job, before its replies
+// uncount gives back what session and server hold for the job, before its replies
 // are written: the peer may send more at once.
-func (j *job) settle() {
-	j.settled = true
-	j.session.hold(-j.frames, -j.bytes)
+func (j *job) uncount() {
+	j.uncounted = true
+	j.session.account(-j.frames, -j.bytes)
 	if j.done != nil {
 		j.session.shard.server.waiting.add(-jobCost - j.frames*frameCost - j.bytes)
 	}
@@ -156,7 +156,7 @@ func (j *job) release() {
 		server.done()
 		return
 	}
-	s.shard.mail.put(letter{job: j})
+	s.shard.mail.put(task{job: j})
 }
 
 // releaseOnLoop is release by the loop, which must not wait for the log.
@@ -215,7 +215,7 @@ func (j *job) reportBets(s *Server, o *outcome, texts string) {
 	if !single {
 		j.lines = journal.AppendBatch(j.lines, o.bets)
 	}
-	s.config.Observer.Stored(o.agency, o.fresh, o.bytes)
+	s.config.Observer.Stored(o.agency, o.newBets, o.bytes)
 	document, number := j.refs[o.first].in(texts)
 	j.success = codec.Success{Document: document, Number: number}
 	j.reply(&j.success)

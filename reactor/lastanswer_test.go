@@ -16,8 +16,8 @@ func TestLastAnswerOfAPeerThatGoesOnSending(t *testing.T) {
 				g := newGate()
 				c := start(t, 1, nil, g.slowDisk().wrap)
 				defer g.open()
-				p, slip := c.dial(), slipOf(1, "1", losing)
-				p.send(betFrame(slip))
+				p, raw := c.dial(), rawBetOf(1, "1", losing)
+				p.send(betFrame(raw))
 				g.wait(t, 1)
 				stopped := make(chan error, 1)
 				if stops {
@@ -38,9 +38,9 @@ func TestLastAnswerOfAPeerThatGoesOnSending(t *testing.T) {
 					}
 				}()
 				g.open()
-				p.expect(successFrame(slip))
+				p.expect(successFrame(raw))
 				if !stops {
-					p.expect(errorFrame("unknown_type", noSlip))
+					p.expect(errorFrame("unknown_type", noRawBet))
 				}
 				p.expectEnd()
 				p.Close()

@@ -52,8 +52,8 @@ func (p *peer) expectRetry() {
 
 func TestWindow(t *testing.T) {
 	const frames = 4
-	slip := slipOf(1, "1", losing)
-	bet := betFrame(slip)
+	raw := rawBetOf(1, "1", losing)
+	bet := betFrame(raw)
 	payload := len(bet) - 6
 	for what, configure := range map[string]func(*Config){
 		"frames": func(config *Config) { config.WindowFrames = frames },
@@ -78,13 +78,13 @@ func TestWindow(t *testing.T) {
 				p.expectNothing()
 
 				g.open()
-				p.expectBytes(bytes.Repeat(successFrame(slip), frames))
+				p.expectBytes(bytes.Repeat(successFrame(raw), frames))
 				p.expectRetry()
 				p.expectEnd()
 				p.Close()
 				other.send(bet)
-				other.expect(successFrame(slip))
-				c.expectRows(slip, slip, slip, slip, slip)
+				other.expect(successFrame(raw))
+				c.expectRows(raw, raw, raw, raw, raw)
 				other.Close()
 				c.awaitSessions(0)
 				c.expectIdle()
@@ -95,8 +95,8 @@ func TestWindow(t *testing.T) {
 
 // The window is for what waits, not for all that a connection ever sends.
 func TestWindowMoves(t *testing.T) {
-	slip := slipOf(1, "1", losing)
-	bet := betFrame(slip)
+	raw := rawBetOf(1, "1", losing)
+	bet := betFrame(raw)
 	c := start(t, 1, func(config *Config) {
 		config.WindowFrames = 4
 		config.WindowBytes = 4 * len(bet)
@@ -105,8 +105,8 @@ func TestWindowMoves(t *testing.T) {
 	p := c.dial()
 	for range 20 {
 		p.send(bytes.Repeat(bet, 3), resumeFrame(2))
-		p.expectBytes(bytes.Repeat(successFrame(slip), 3))
-		p.expect(errorFrame(lottery.WrongAgency, noSlip))
+		p.expectBytes(bytes.Repeat(successFrame(raw), 3))
+		p.expect(errorFrame(lottery.WrongAgency, noRawBet))
 	}
 }
 
@@ -152,8 +152,8 @@ func won(t *testing.T, winners int) func(Lottery) Lottery {
 	return func(l Lottery) Lottery {
 		var batch lottery.Batch
 		for i := range winners {
-			slip := slipOf(1, strconv.Itoa(30000000+i), winning)
-			if err := batch.Add(&slip); err != nil {
+			raw := rawBetOf(1, strconv.Itoa(30000000+i), winning)
+			if err := batch.Add(&raw); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -187,9 +187,9 @@ func TestMaxUnread(t *testing.T) {
 	if unread := c.log.only(t, "send_answer", "fail")["unread_bytes"].(float64); unread <= maxUnread || unread > maxUnread+2*readBuffer {
 		t.Errorf("%v bytes were unread, expected more than %d, by the answers to one read", unread, maxUnread)
 	}
-	slip := slipOf(1, "1", losing)
-	other.send(betFrame(slip))
-	other.expect(successFrame(slip))
+	raw := rawBetOf(1, "1", losing)
+	other.send(betFrame(raw))
+	other.expect(successFrame(raw))
 	p.expectGone()
 	other.Close()
 	c.awaitSessions(0)
@@ -205,7 +205,7 @@ func TestLingeringEnds(t *testing.T) {
 	echoed.send([]byte("hola\n"))
 	broken.send([]byte("\x00\x00\x00\x00\x0c"))
 	echoed.expectBytes([]byte("hola\n"))
-	broken.expect(errorFrame(codec.UnknownType, noSlip))
+	broken.expect(errorFrame(codec.UnknownType, noRawBet))
 	for _, p := range []*peer{echoed, broken} {
 		p.expectEnd()
 	}

@@ -94,7 +94,7 @@ func TestLimitsHoldAcrossLoops(t *testing.T) {
 func TestDrawIsToldOnAllLoops(t *testing.T) {
 	const loops, queries = 4, 40
 	c := start(t, 2, func(config *Config) { config.Loops = loops }, nil)
-	won := slipOf(1, "1", winning)
+	won := rawBetOf(1, "1", winning)
 	c.ask(betFrame(won), successFrame(won))
 	c.ask(finishedFrame(1), okFrame)
 	peers := c.dialMany(queries)
@@ -206,11 +206,11 @@ func TestOneAgencyOnAllLoops(t *testing.T) {
 		go func() {
 			var request, answer []byte
 			for j := range each {
-				slips := losers(1+i*each+j, 3)
-				for k := range slips {
-					slips[k].Agency = "1"
+				rawBets := losers(1+i*each+j, 3)
+				for k := range rawBets {
+					rawBets[k].Agency = "1"
 				}
-				request, answer = append(request, batchFrame(slips...)...), append(answer, successFrame(slips[0])...)
+				request, answer = append(request, batchFrame(rawBets...)...), append(answer, successFrame(rawBets[0])...)
 			}
 			_, _ = p.Write(request)
 			ended <- p.match(answer)

@@ -16,38 +16,38 @@ import (
 // which windows and Config.MaxWaiting bound, a call for each connection whose
 // socket was full, and a few others.
 type mailbox struct {
-	mu      sync.Mutex
-	loop    gnet.EventLoop // nil before the first connection, and when it is closed
-	letters []letter
-	spare   []letter // the loop's, empty
-	woken   bool     // the loop has been told that there are some
+	mu    sync.Mutex
+	loop  gnet.EventLoop // nil before the first connection, and when it is closed
+	tasks []task
+	spare []task // the loop's, empty
+	woken bool   // the loop has been told that there are some
 }
 
-// letter is a job that is complete, or something else to do.
-type letter struct {
+// task is a job that is complete, or something else to do.
+type task struct {
 	job *job
 	do  func()
 }
 
-// leave is put of a letter that can wait until the loop is awake: at the latest
+// leave is put of a task that can wait until the loop is awake: at the latest
 // the next sweep wakes it.
-func (m *mailbox) leave(l letter) {
+func (m *mailbox) leave(l task) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.loop != nil {
-		m.letters = append(m.letters, l)
+		m.tasks = append(m.tasks, l)
 	}
 }
 
-// put hands a letter to the loop, which is woken when it was not. It reports
-// false when the loop has no connection yet, or takes no letters any more.
-func (m *mailbox) put(l letter) bool {
+// put hands a task to the loop, which is woken when it was not. It reports
+// false when the loop has no connection yet, or takes no tasks any more.
+func (m *mailbox) put(l task) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.loop == nil {
 		return false
 	}
-	m.letters = append(m.letters, l)
+	m.tasks = append(m.tasks, l)
 	// Under the lock: after the engine has stopped, gnet would write its wake-up
 	// call to a descriptor that may by then be another file's.
 	if m.woken {
@@ -60,42 +60,42 @@ func (m *mailbox) put(l letter) bool {
 // do has f done by the loop, and returns a channel that is closed then.
 func (m *mailbox) do(f func()) <-chan struct{} {
 	done := make(chan struct{})
-	if !m.put(letter{do: func() { f(); close(done) }}) {
+	if !m.put(task{do: func() { f(); close(done) }}) {
 		close(done)
 	}
 	return done
 }
 
-// Run takes the letters out, on the loop (gnet.Runnable).
+// Run takes the tasks out, on the loop (gnet.Runnable).
 func (m *mailbox) Run(context.Context) error {
 	m.empty()
 	return nil
 }
 
-// empty does what the letters say, in their order. Only the loop calls it.
+// empty does what the tasks say, in their order. Only the loop calls it.
 func (m *mailbox) empty() {
 	m.mu.Lock()
-	letters := m.letters
-	m.letters = m.spare
+	tasks := m.tasks
+	m.tasks = m.spare
 	m.spare, m.woken = nil, false
 	m.mu.Unlock()
-	for i := range letters {
-		if l := &letters[i]; l.job != nil {
+	for i := range tasks {
+		if l := &tasks[i]; l.job != nil {
 			l.job.session.completed(l.job)
 		} else {
 			l.do()
 		}
 	}
-	clear(letters)
-	if cap(letters) <= maxSpareLetters {
-		m.spare = letters[:0]
+	clear(tasks)
+	if cap(tasks) <= maxSpareTasks {
+		m.spare = tasks[:0]
 	}
 }
 
-// maxSpareLetters bounds the room that is kept for the next letters.
-const maxSpareLetters = 4096
+// maxSpareTasks bounds the room that is kept for the next tasks.
+const maxSpareTasks = 4096
 
-// open has letters taken, for the loop.
+// open has tasks taken, for the loop.
 func (m *mailbox) open(loop gnet.EventLoop) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -53,7 +53,7 @@ func TestMailboxKeepsTheOrder(t *testing.T) {
 	}}).wrap)
 	defer first.open()
 	defer second.open()
-	p, one, two := c.dial(), slipOf(1, "1", losing), slipOf(1, "2", losing)
+	p, one, two := c.dial(), rawBetOf(1, "1", losing), rawBetOf(1, "2", losing)
 	p.send(betFrame(one))
 	first.wait(t, 1)
 	p.send(betFrame(two))
@@ -67,12 +67,12 @@ func TestMailboxKeepsTheOrder(t *testing.T) {
 	}
 	halfway, releaseHalfway := blockLoop(t, loop, false) // the last that the first queue takes
 	var order []int
-	mail.put(letter{do: func() { order = append(order, 1) }})
+	mail.put(task{do: func() { order = append(order, 1) }})
 	first.open()
 	release()
 	await(t, halfway, "the loop does not come halfway")
 	second.open()
-	mail.put(letter{do: func() { order = append(order, 2) }})
+	mail.put(task{do: func() { order = append(order, 2) }})
 	releaseHalfway()
 
 	p.expect(successFrame(one), successFrame(two))
@@ -92,8 +92,8 @@ func TestMailboxAfterTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, sh := range c.shards {
-		if sh.mail.put(letter{do: func() { t.Error("somebody has read it") }}) {
-			t.Error("a letter was taken after the end")
+		if sh.mail.put(task{do: func() { t.Error("somebody has read it") }}) {
+			t.Error("a task was taken after the end")
 		}
 		await(t, sh.mail.do(func() { t.Error("somebody has done it") }), "who waits for it waits for ever")
 	}

@@ -37,13 +37,13 @@ func TestAHeaderCostsWhatHasCome(t *testing.T) {
 func TestAnIdleDecoderHoldsNothing(t *testing.T) {
 	c := start(t, 1, nil, nil)
 	idle, behindQuery := c.dial(), c.dial()
-	slips := losers(1, 100)
-	f := batchFrame(slips...)
+	rawBets := losers(1, 100)
+	f := batchFrame(rawBets...)
 	for _, p := range []*peer{idle, behindQuery} {
 		p.send(f[:5000])
 		c.awaitRead(p, 5000)
 		p.send(f[5000:])
-		p.expect(successFrame(slips[0]))
+		p.expect(successFrame(rawBets[0]))
 	}
 	c.onLoops((*shard).sweep)
 	if room := c.decoderRoom(c.session(idle)); room > 0 {
@@ -66,8 +66,8 @@ func TestEmptyFramesAreCounted(t *testing.T) {
 	g := newGate()
 	c := start(t, 1, nil, g.slowDisk().wrap)
 	defer g.open()
-	p, slip := c.dial(), slipOf(1, "1", losing)
-	p.send(betFrame(slip))
+	p, raw := c.dial(), rawBetOf(1, "1", losing)
+	p.send(betFrame(raw))
 	c.awaitFrames(p, 1)
 	before := c.Stats().WaitingBytes
 	p.send(bytes.Repeat(batchFrame(), frames))
@@ -76,8 +76,8 @@ func TestEmptyFramesAreCounted(t *testing.T) {
 		t.Errorf("%d frames cost %d bytes", frames, cost)
 	}
 	g.open()
-	p.expect(successFrame(slip))
-	p.expectBytes(bytes.Repeat(errorFrame("empty_batch", noSlip), frames))
+	p.expect(successFrame(raw))
+	p.expectBytes(bytes.Repeat(errorFrame("empty_batch", noRawBet), frames))
 	c.await("nothing waits", func() bool { return c.Stats().WaitingBytes == 0 })
 }
 
@@ -151,13 +151,13 @@ func TestOneFrameGetsInAlways(t *testing.T) {
 	others := c.config.MaxWaiting
 	c.waiting.add(others)
 	defer c.waiting.add(-others)
-	p, slip := c.dial(), slipOf(1, "1", losing)
+	p, raw := c.dial(), rawBetOf(1, "1", losing)
 	for range 3 {
-		p.send(betFrame(slip))
-		p.expect(successFrame(slip))
+		p.send(betFrame(raw))
+		p.expect(successFrame(raw))
 	}
 	p.send(bytes.Repeat(resumeFrame(1), 3))
-	p.expect(pointFrame(slip, slip, slip))
+	p.expect(pointFrame(raw, raw, raw))
 	p.expectRetry()
 	p.expectRetry()
 }
@@ -169,11 +169,11 @@ func TestRefusalsForWantOfRoomAreBounded(t *testing.T) {
 	g := newGate()
 	c := start(t, 1, func(config *Config) { config.MaxWaiting = 100 << 10 }, g.slowDisk().wrap)
 	defer g.open()
-	slip := slipOf(1, "1", losing)
+	raw := rawBetOf(1, "1", losing)
 	for range connections {
 		p := c.dial()
 		s := c.session(p)
-		p.send(bytes.Repeat(betFrame(slip), frames))
+		p.send(bytes.Repeat(betFrame(raw), frames))
 		c.awaitThat(s, "it is all read", func() bool { return s.frames.get() == frames || s.state == draining })
 	}
 	if n, most := c.Stats().WaitingBytes, 2*c.config.MaxWaiting+connections*2*(jobCost+2*frameCost); n > most {

@@ -11,8 +11,8 @@ type Observer interface {
 	Stored(agency, bets, bytes int)
 	// Refused says that a request was refused, after that was logged.
 	Refused(Refused)
-	// Told says that the agency's winners were written to its connection.
-	Told(agency int)
+	// WinnersSent says that the agency's winners were written to its connection.
+	WinnersSent(agency int)
 }
 
 // Refused is a request that was not granted. There is nothing in it of what a
@@ -33,7 +33,7 @@ type nobody struct{}
 
 func (nobody) Stored(int, int, int) {}
 func (nobody) Refused(Refused)      {}
-func (nobody) Told(int)             {}
+func (nobody) WinnersSent(int)      {}
 
 func (nobody) EachBet() bool                                                          { return false }
 func (nobody) AppendBet(dst []byte, _, _ string, _ bool) []byte                       { return dst }

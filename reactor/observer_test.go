@@ -41,7 +41,7 @@ func (n *notes) Refused(r Refused) {
 	n.refused = append(n.refused, r)
 }
 
-func (n *notes) Told(agency int) {
+func (n *notes) WinnersSent(agency int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.told = append(n.told, agency)
@@ -64,13 +64,13 @@ func payloadOf(frame []byte) int { return len(frame) - 6 }
 
 func TestObserverHearsOfBets(t *testing.T) {
 	c, n := observed(t, 2, nil, nil)
-	slips := losers(2, 5)
-	bet, batch := betFrame(slips[0]), batchAt(0, slips[:3]...)
-	longer := batchAt(1, slips[1:]...)
+	rawBets := losers(2, 5)
+	bet, batch := betFrame(rawBets[0]), batchAt(0, rawBets[:3]...)
+	longer := batchAt(1, rawBets[1:]...)
 
 	p := c.dial()
 	p.send(resumeFrame(2), bet, batch, batch, longer) // one of three is known, all are, two of four are
-	p.expect(pointFrame(), successFrame(slips[0]), successFrame(slips[0]), successFrame(slips[0]), successFrame(slips[1]))
+	p.expect(pointFrame(), successFrame(rawBets[0]), successFrame(rawBets[0]), successFrame(rawBets[0]), successFrame(rawBets[1]))
 	want := [][3]int{
 		{2, 1, payloadOf(bet)}, {2, 2, payloadOf(batch)}, {2, 0, payloadOf(batch)}, {2, 2, payloadOf(longer)},
 	}
@@ -84,13 +84,13 @@ func TestObserverHearsOfWhatIsDurable(t *testing.T) {
 	g := newGate()
 	c, n := observed(t, 1, nil, g.slowDisk().wrap)
 	defer g.open()
-	slip := losers(1, 1)[0]
+	raw := losers(1, 1)[0]
 	p := c.dial()
-	p.send(betFrame(slip))
+	p.send(betFrame(raw))
 	g.wait(t, 1)
 	early := len(n.all().stored)
 	g.open()
-	p.expect(successFrame(slip))
+	p.expect(successFrame(raw))
 	if late := len(n.all().stored); early != 0 || late != 1 {
 		t.Errorf("%d are stored before the disk has it and %d after, expected 0 and 1", early, late)
 	}
@@ -112,7 +112,7 @@ func TestObserverHearsOfRefusals(t *testing.T) {
 				agency = 1
 			}
 			p.send(r.frame)
-			p.expect(errorFrame(r.code, r.slip))
+			p.expect(errorFrame(r.code, r.raw))
 			all := n.all()
 			if len(all.refused) != 1 || len(all.stored) != 0 {
 				t.Fatalf("heard is %+v, expected one refusal alone", all)
@@ -154,7 +154,7 @@ func TestObserverHearsOfBatchesAndRetries(t *testing.T) {
 
 func TestObserverHearsWhoIsTold(t *testing.T) {
 	c, n := observed(t, 2, nil, nil)
-	winner := slipOf(2, "7", winning)
+	winner := rawBetOf(2, "7", winning)
 	c.ask(betFrame(winner), successFrame(winner))
 	early := c.dial()
 	early.send(queryFrame(2))
@@ -187,8 +187,8 @@ func TestStats(t *testing.T) {
 			t.Errorf("%s: the server has\n%+v, expected\n%+v", when, got, want)
 		}
 	}
-	slips := losers(1, 2)
-	first, second := batchFrame(slips...), betFrame(slips[0])
+	rawBets := losers(1, 2)
+	first, second := batchFrame(rawBets...), betFrame(rawBets[0])
 
 	asking := c.dial()
 	asking.send(queryFrame(2))
@@ -212,7 +212,7 @@ func TestStats(t *testing.T) {
 	})
 
 	g.open()
-	sending.expect(successFrame(slips[0]), successFrame(slips[0]))
+	sending.expect(successFrame(rawBets[0]), successFrame(rawBets[0]))
 	for _, p := range []*peer{asking, sending, idle} {
 		p.reset()
 	}
@@ -227,11 +227,11 @@ func TestStats(t *testing.T) {
 func TestObserverBesideAPipeline(t *testing.T) {
 	c, n := observed(t, 1, nil, nil)
 	p := c.dial()
-	slips := losers(1, 60)
+	rawBets := losers(1, 60)
 	var sent, want [][]byte
 	for range 200 {
-		sent = append(sent, batchFrame(slips...))
-		want = append(want, successFrame(slips[0]))
+		sent = append(sent, batchFrame(rawBets...))
+		want = append(want, successFrame(rawBets[0]))
 	}
 	go p.send(append(sent, finishedFrame(1))...)
 	p.expect(append(want, okFrame)...)

@@ -17,7 +17,7 @@ import (
 // requests after them came one by one and were ready at once.
 func TestAnswersComeInTheOrderOfTheRequests(t *testing.T) {
 	h := newGate()
-	slow := slipOf(1, "1", winning)
+	slow := rawBetOf(1, "1", winning)
 	c := start(t, 2, nil, (&hooked{done: func(call string, agency int, err error, tell func(error)) {
 		if call == callStore && agency == 1 {
 			h.hold(func() { tell(err) })
@@ -27,8 +27,8 @@ func TestAnswersComeInTheOrderOfTheRequests(t *testing.T) {
 	}}).wrap)
 	defer h.open()
 
-	bad := slipOf(1, "2", "x")
-	next, late := slipOf(1, "3", losing), slipOf(1, "4", losing)
+	bad := rawBetOf(1, "2", "x")
+	next, late := rawBetOf(1, "3", losing), rawBetOf(1, "4", losing)
 	p := c.dial()
 	for i, request := range [][]byte{
 		batchFrame(slow, slow), betFrame(next), betFrame(bad), resumeFrame(1), batchAt(7, late), finishedFrame(1),
@@ -39,7 +39,7 @@ func TestAnswersComeInTheOrderOfTheRequests(t *testing.T) {
 	}
 	h.wait(t, 1)
 
-	other := slipOf(2, "5", winning)
+	other := rawBetOf(2, "5", winning)
 	for _, exchange := range [][2][]byte{
 		{betFrame(other), successFrame(other)},
 		{finishedFrame(2), okFrame},
@@ -55,9 +55,9 @@ func TestAnswersComeInTheOrderOfTheRequests(t *testing.T) {
 		successFrame(next),
 		errorFrame(lottery.BadNumber, bad),
 		pointFrame(slow, slow, next),
-		errorFrame(lottery.Gap, noSlip),
+		errorFrame(lottery.Gap, noRawBet),
 		okFrame,
-		errorFrame(lottery.AgencyFinished, noSlip),
+		errorFrame(lottery.AgencyFinished, noRawBet),
 		winnersFrame("1", "1"),
 		pointFrame(slow, slow, next),
 	)
@@ -67,7 +67,7 @@ func TestAnswersComeInTheOrderOfTheRequests(t *testing.T) {
 // The answer to what breaks the protocol does not overtake those before it.
 func TestLastAnswerComesLast(t *testing.T) {
 	const broken = "\x00\x00\x00\x00\x0c"
-	last := errorFrame(codec.UnknownType, noSlip)
+	last := errorFrame(codec.UnknownType, noRawBet)
 	t.Run("after a query that is parked", func(t *testing.T) {
 		c := start(t, 1, nil, nil)
 		p := c.dial()
@@ -101,15 +101,15 @@ func TestLastAnswerComesLast(t *testing.T) {
 		g := newGate()
 		c := start(t, 1, nil, g.slowDisk().wrap)
 		defer g.open()
-		p, slip := c.dial(), slipOf(1, "1", losing)
-		p.send(betFrame(slip))
+		p, raw := c.dial(), rawBetOf(1, "1", losing)
+		p.send(betFrame(raw))
 		g.wait(t, 1)
-		p.send(betFrame(slip), []byte(broken))
+		p.send(betFrame(raw), []byte(broken))
 		s := c.session(p)
 		c.awaitDraining(s)
 		p.expectNothing()
 		g.open()
-		p.expect(successFrame(slip), successFrame(slip), last)
+		p.expect(successFrame(raw), successFrame(raw), last)
 		p.expectEnd()
 	})
 }
@@ -117,54 +117,54 @@ func TestLastAnswerComesLast(t *testing.T) {
 // conversation is random frames of one agency with their answers, up to its
 // FINISHED and its query.
 func conversation(random *rand.Rand, agency, frames int) (request, answer []byte) {
-	var stored []lottery.Slip
+	var stored []lottery.RawBet
 	var rows []byte
 	var winners []string
 	say := func(q, a []byte) { request, answer = append(request, q...), append(answer, a...) }
-	fresh := func(n int) []lottery.Slip {
-		slips := make([]lottery.Slip, n)
-		for i := range slips {
+	fresh := func(n int) []lottery.RawBet {
+		rawBets := make([]lottery.RawBet, n)
+		for i := range rawBets {
 			number := strconv.Itoa(random.IntN(lottery.MaxNumber + 1))
 			if random.IntN(20) == 0 {
 				number = winning
 			}
-			slips[i] = slipOf(agency, strconv.Itoa(random.IntN(1e8)), number)
+			rawBets[i] = rawBetOf(agency, strconv.Itoa(random.IntN(1e8)), number)
 		}
-		return slips
+		return rawBets
 	}
-	store := func(slips []lottery.Slip) {
-		for _, s := range slips {
+	store := func(rawBets []lottery.RawBet) {
+		for _, s := range rawBets {
 			if s.Number == winning {
 				winners = append(winners, s.Document)
 			}
 		}
-		stored = append(stored, slips...)
-		rows = append(rows, rowsOf(slips)...)
+		stored = append(stored, rawBets...)
+		rows = append(rows, rowsOf(rawBets)...)
 	}
 	say(resumeFrame(agency), pointOf(0, nil))
 	for range frames {
 		switch random.IntN(8) {
 		case 0, 1, 2:
-			slips := fresh(1 + random.IntN(15))
-			say(batchAt(len(stored), slips...), successFrame(slips[0]))
-			store(slips)
+			rawBets := fresh(1 + random.IntN(15))
+			say(batchAt(len(stored), rawBets...), successFrame(rawBets[0]))
+			store(rawBets)
 		case 3:
-			slips := fresh(1)
-			say(betFrame(slips[0]), successFrame(slips[0]))
-			store(slips)
+			rawBets := fresh(1)
+			say(betFrame(rawBets[0]), successFrame(rawBets[0]))
+			store(rawBets)
 		case 4:
 			bad := fresh(1)[0]
 			bad.Birthdate = "2023-02-30"
 			say(betFrame(bad), errorFrame(lottery.BadBirthdate, bad))
 		case 5:
-			slips := fresh(2)
-			say(batchAt(len(stored)+1, slips...), errorFrame(lottery.Gap, noSlip))
+			rawBets := fresh(2)
+			say(batchAt(len(stored)+1, rawBets...), errorFrame(lottery.Gap, noRawBet))
 		case 6: // one that is stored, in whole or in part
 			position := random.IntN(len(stored) + 1)
-			slips := append(append([]lottery.Slip(nil), stored[position:min(position+20, len(stored))]...), fresh(1)...)
-			say(batchAt(position, slips...), successFrame(slips[0]))
-			if more := position + len(slips) - len(stored); more > 0 {
-				store(slips[len(slips)-more:])
+			rawBets := append(append([]lottery.RawBet(nil), stored[position:min(position+20, len(stored))]...), fresh(1)...)
+			say(batchAt(position, rawBets...), successFrame(rawBets[0]))
+			if more := position + len(rawBets) - len(stored); more > 0 {
+				store(rawBets[len(rawBets)-more:])
 			}
 		case 7:
 			say(resumeFrame(agency), pointOf(len(stored), rows))
@@ -245,12 +245,12 @@ func TestConnectionsDoNotMix(t *testing.T) {
 		p := c.dial()
 		go func() {
 			for i := range each {
-				slips := losers(a, 1+(i*a)%9)
-				if _, err := p.Write(bytes.Join([][]byte{batchFrame(slips...), betFrame(slips[0])}, nil)); err != nil {
+				rawBets := losers(a, 1+(i*a)%9)
+				if _, err := p.Write(bytes.Join([][]byte{batchFrame(rawBets...), betFrame(rawBets[0])}, nil)); err != nil {
 					ended <- err
 					return
 				}
-				if err := p.match(bytes.Repeat(successFrame(slips[0]), 2)); err != nil {
+				if err := p.match(bytes.Repeat(successFrame(rawBets[0]), 2)); err != nil {
 					ended <- fmt.Errorf("agency %d: %w", a, err)
 					return
 				}
@@ -264,10 +264,10 @@ func TestConnectionsDoNotMix(t *testing.T) {
 		}
 	}
 	for a := 1; a <= agencies; a++ {
-		var stored []lottery.Slip
+		var stored []lottery.RawBet
 		for i := range each {
-			slips := losers(a, 1+(i*a)%9)
-			stored = append(append(stored, slips...), slips[0])
+			rawBets := losers(a, 1+(i*a)%9)
+			stored = append(append(stored, rawBets...), rawBets[0])
 		}
 		c.ask(resumeFrame(a), pointFrame(stored...))
 	}

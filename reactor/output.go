@@ -56,7 +56,7 @@ func (s *session) output(wire []byte) {
 		return
 	}
 	if debtor := server.debts.pick(server.config.MaxWaiting); debtor != nil {
-		debtor.shard.mail.put(letter{do: debtor.cutDebtor})
+		debtor.shard.mail.put(task{do: debtor.cutDebtor})
 	}
 }
 
@@ -78,7 +78,7 @@ func (s *session) awaitRoom() {
 		return
 	}
 	s.waiting, s.lastTaken = true, time.Now()
-	if err := s.shard.server.room.await(s.conn.Fd(), s); err != nil {
+	if err := s.shard.server.poller.await(s.conn.Fd(), s); err != nil {
 		s.cut(fmt.Errorf("wait until the socket takes more: %w", err))
 	}
 }
@@ -124,7 +124,7 @@ func (s *session) tell(j *job) (done bool) {
 	}
 	s.telling = false
 	if s.state != closed {
-		s.shard.server.config.Observer.Told(j.query)
+		s.shard.server.config.Observer.WinnersSent(j.query)
 	}
 	return true
 }

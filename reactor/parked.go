@@ -11,10 +11,10 @@ const (
 
 // behind is what came after a query that is parked.
 type behind struct {
-	stream   []byte // of whole frames
-	frames   int
-	bytes    int   // of payload
-	farewell error // why the connection is to be closed after those, or nil
+	stream      []byte // of whole frames
+	frames      int
+	bytes       int   // of payload
+	closeReason error // why the connection is to be closed after those, or nil
 }
 
 // ask has the connection wait for the winners of its agency. That costs others
@@ -23,7 +23,7 @@ func (s *session) ask(agency int) {
 	s.jobs = append(s.jobs, &job{session: s, query: agency, frames: 1, number: s.count}) // no kept one, with its buffers
 	s.short.opened(s.count)
 	s.count++
-	s.hold(1, 0)
+	s.account(1, 0)
 	s.parked = true
 	s.shard.server.queries.add(1)
 	if s.shard.server.announced() {
@@ -46,7 +46,7 @@ func (s *session) keepBehind(frame codec.Frame) {
 	b.stream = stream
 	b.frames++
 	b.bytes += len(frame.Payload)
-	s.hold(1, len(frame.Payload))
+	s.account(1, len(frame.Payload))
 }
 
 // endQuery ends the conversation with a peer that sends more behind a parked
@@ -59,7 +59,7 @@ func (s *session) endQuery() {
 	s.state = draining
 	s.decoder = codec.Decoder{}
 	if s.telling { // it gets the rest first
-		s.behind.farewell = reason
+		s.behind.closeReason = reason
 		return
 	}
 	s.releaseParked()
@@ -83,8 +83,8 @@ func (s *session) unpark() {
 		return
 	}
 	s.state, s.since = end, since
-	if behind.farewell != nil {
-		s.bidFarewell(behind.farewell)
+	if behind.closeReason != nil {
+		s.closeAfterReplies(behind.closeReason)
 		s.send()
 	}
 	s.flush()
@@ -107,6 +107,6 @@ func (s *session) releaseParked() {
 	delete(s.shard.parked, s)
 	s.shard.server.queries.add(-1)
 	s.shard.server.behind.add(-cap(s.behind.stream))
-	s.hold(-s.behind.frames, -s.behind.bytes)
+	s.account(-s.behind.frames, -s.behind.bytes)
 	s.behind = behind{}
 }

@@ -17,7 +17,7 @@ func TestParkedQueryLeavesWithItsConnection(t *testing.T) {
 		"closed":        func(p *peer) { p.Close() },
 		"half closed":   func(p *peer) { _ = p.CloseWrite() },
 		"reset":         func(p *peer) { p.reset() },
-		"more was sent": func(p *peer) { p.send(resumeFrame(1), betFrame(slipOf(1, "1", losing))[:9]); p.Close() },
+		"more was sent": func(p *peer) { p.send(resumeFrame(1), betFrame(rawBetOf(1, "1", losing))[:9]); p.Close() },
 	} {
 		t.Run(how, func(t *testing.T) {
 			c := start(t, 2, nil, nil)
@@ -39,12 +39,12 @@ func TestParkedQueryLeavesWithItsConnection(t *testing.T) {
 
 func TestRequestsAfterAParkedQuery(t *testing.T) {
 	c := start(t, 2, nil, nil)
-	won := slipOf(1, "1", winning)
+	won := rawBetOf(1, "1", winning)
 	p := c.dial()
 	p.send(betFrame(won), queryFrame(1), resumeFrame(1)) // in the query's read
 	p.expect(successFrame(won))
 	c.awaitParked(1)
-	late := slipOf(1, "2", winning)
+	late := rawBetOf(1, "2", winning)
 	p.send(betFrame(late)) // and in later ones
 	c.awaitFrames(p, 3)
 	p.send(queryFrame(1), resumeFrame(1))
@@ -57,15 +57,15 @@ func TestRequestsAfterAParkedQuery(t *testing.T) {
 	p.expect(
 		winnersFrame("1"),
 		pointFrame(won),
-		errorFrame(lottery.DrawDone, noSlip),
+		errorFrame(lottery.DrawDone, noRawBet),
 		winnersFrame("1"),
 		pointFrame(won))
 }
 
 func TestQueryAfterTheDraw(t *testing.T) {
 	c := start(t, 2, nil, nil)
-	one, two := slipOf(1, "1", winning), slipOf(2, "2", "07574")
-	c.ask(batchFrame(one, slipOf(1, "11", losing)), successFrame(one))
+	one, two := rawBetOf(1, "1", winning), rawBetOf(2, "2", "07574")
+	c.ask(batchFrame(one, rawBetOf(1, "11", losing)), successFrame(one))
 	c.ask(betFrame(two), successFrame(two))
 	c.ask(finishedFrame(1), okFrame)
 	c.ask(append(finishedFrame(2), queryFrame(2)...), okFrame, winnersFrame("2"))
@@ -85,13 +85,13 @@ func TestPitfall3MoreWinnersThanAFrameHolds(t *testing.T) {
 	var documents []string
 	p := c.dial()
 	for len(documents) < winners {
-		slips := make([]lottery.Slip, 100)
-		for i := range slips {
-			slips[i] = slipOf(1, strconv.Itoa(30000000+len(documents)), winning)
-			documents = append(documents, slips[i].Document)
+		rawBets := make([]lottery.RawBet, 100)
+		for i := range rawBets {
+			rawBets[i] = rawBetOf(1, strconv.Itoa(30000000+len(documents)), winning)
+			documents = append(documents, rawBets[i].Document)
 		}
-		p.send(batchFrame(slips...))
-		p.expect(successFrame(slips[0]))
+		p.send(batchFrame(rawBets...))
+		p.expect(successFrame(rawBets[0]))
 	}
 	p.send(queryFrame(1))
 	c.awaitParked(1)
@@ -99,7 +99,7 @@ func TestPitfall3MoreWinnersThanAFrameHolds(t *testing.T) {
 	p.expectWinners(documents)
 	p.send(queryFrame(1), resumeFrame(9))
 	p.expectWinners(documents)
-	p.expect(errorFrame(lottery.WrongAgency, noSlip)) // the stream is still in step
+	p.expect(errorFrame(lottery.WrongAgency, noRawBet)) // the stream is still in step
 	again := c.dial()
 	again.send(queryFrame(1))
 	again.expectWinners(documents)
@@ -221,11 +221,11 @@ func TestTooMuchBehindAParkedQuery(t *testing.T) {
 func TestMuchBeforeAParkedQuery(t *testing.T) {
 	c := start(t, 1, nil, nil)
 	p := c.dial()
-	slips := losers(1, 60)
+	rawBets := losers(1, 60)
 	var sent, want [][]byte
 	for range 20 {
-		sent = append(sent, batchFrame(slips...))
-		want = append(want, successFrame(slips[0]))
+		sent = append(sent, batchFrame(rawBets...))
+		want = append(want, successFrame(rawBets[0]))
 	}
 	p.send(append(sent, queryFrame(1))...)
 	p.expect(want...)

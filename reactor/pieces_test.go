@@ -9,21 +9,21 @@ import (
 
 // script is frames of one agency that leave nothing out, with their answers.
 func script(agency int) (frames, answers [][]byte) {
-	slips := losers(agency, 3)
-	bad := slipOf(agency, "77", "10000")
+	rawBets := losers(agency, 3)
+	bad := rawBetOf(agency, "77", "10000")
 	return [][]byte{
 			resumeFrame(agency),
-			betFrame(slips[0]),
-			batchAt(1, slips[1:]...),
+			betFrame(rawBets[0]),
+			batchAt(1, rawBets[1:]...),
 			betFrame(bad),
 			resumeFrame(agency),
 			totalFrame(agency, 3),
 		}, [][]byte{
 			pointFrame(),
-			successFrame(slips[0]),
-			successFrame(slips[1]),
+			successFrame(rawBets[0]),
+			successFrame(rawBets[1]),
 			errorFrame(lottery.BadNumber, bad),
-			pointFrame(slips...),
+			pointFrame(rawBets...),
 			okFrame,
 		}
 }
@@ -90,7 +90,7 @@ func TestFramesInOneWrite(t *testing.T) {
 func TestLongFramesInOneWrite(t *testing.T) {
 	c := start(t, 1, nil, nil)
 	stream, want := resumeFrame(1), pointFrame()
-	var stored []lottery.Slip
+	var stored []lottery.RawBet
 	for i := range 60 {
 		batch := losers(1, 120)
 		f := batchAt(120*i, batch...)

@@ -22,36 +22,36 @@ type refusedCase struct {
 
 	bound  bool // the connection speaks for agency 1 already
 	frame  []byte
-	slip   lottery.Slip // the one at fault
-	closes bool         // the connection
-	names  int          // the agency that the connection speaks for from then on, if not 1
+	raw    lottery.RawBet // the one at fault
+	closes bool           // the connection
+	names  int            // the agency that the connection speaks for from then on, if not 1
 }
 
 func (r *refusedCase) String() string { return string(r.code) + "/" + r.what }
 
-// with returns a valid slip of agency 1, changed.
-func with(change func(*lottery.Slip)) lottery.Slip {
-	s := slipOf(1, "30904465", losing)
+// with returns a valid raw bet of agency 1, changed.
+func with(change func(*lottery.RawBet)) lottery.RawBet {
+	s := rawBetOf(1, "30904465", losing)
 	change(&s)
 	return s
 }
 
-func firstName(s string) lottery.Slip { return with(func(slip *lottery.Slip) { slip.FirstName = s }) }
-func lastName(s string) lottery.Slip  { return with(func(slip *lottery.Slip) { slip.LastName = s }) }
-func document(s string) lottery.Slip  { return with(func(slip *lottery.Slip) { slip.Document = s }) }
-func birthdate(s string) lottery.Slip { return with(func(slip *lottery.Slip) { slip.Birthdate = s }) }
-func number(s string) lottery.Slip    { return with(func(slip *lottery.Slip) { slip.Number = s }) }
-func agency(s string) lottery.Slip    { return with(func(slip *lottery.Slip) { slip.Agency = s }) }
+func firstName(s string) lottery.RawBet { return with(func(raw *lottery.RawBet) { raw.FirstName = s }) }
+func lastName(s string) lottery.RawBet  { return with(func(raw *lottery.RawBet) { raw.LastName = s }) }
+func document(s string) lottery.RawBet  { return with(func(raw *lottery.RawBet) { raw.Document = s }) }
+func birthdate(s string) lottery.RawBet { return with(func(raw *lottery.RawBet) { raw.Birthdate = s }) }
+func number(s string) lottery.RawBet    { return with(func(raw *lottery.RawBet) { raw.Number = s }) }
+func agency(s string) lottery.RawBet    { return with(func(raw *lottery.RawBet) { raw.Agency = s }) }
 
-// badBets are the rows of refused slips, each alone and in the middle of a
+// badBets are the rows of refused raw bets, each alone and in the middle of a
 // batch.
-func badBets(code lottery.Code, slips ...lottery.Slip) []refusedCase {
+func badBets(code lottery.Code, rawBets ...lottery.RawBet) []refusedCase {
 	var rows []refusedCase
 	good := losers(1, 2)
-	for _, bad := range slips {
+	for _, bad := range rawBets {
 		rows = append(rows,
-			refusedCase{code: code, what: "bet", frame: betFrame(bad), slip: bad},
-			refusedCase{code: code, what: "batch", frame: batchFrame(good[0], bad, good[1]), slip: bad})
+			refusedCase{code: code, what: "bet", frame: betFrame(bad), raw: bad},
+			refusedCase{code: code, what: "batch", frame: batchFrame(good[0], bad, good[1]), raw: bad})
 	}
 	return rows
 }
@@ -93,7 +93,7 @@ func failing(fails string) *hooked {
 }
 
 func refusals() []refusedCase {
-	slips := losers(1, 3)
+	rawBets := losers(1, 3)
 	others := losers(2, 1)
 	nines := losers(9, 1)
 	var rows []refusedCase
@@ -109,54 +109,54 @@ func refusals() []refusedCase {
 	add(refusedCase{code: lottery.UnknownAgency, what: "query", frame: queryFrame(9), names: 9})
 	add(refusedCase{code: lottery.UnknownAgency, what: "resume", frame: resumeFrame(9), names: 9})
 
-	add(refusedCase{code: lottery.WrongAgency, what: "bet", bound: true, frame: betFrame(others[0]), slip: others[0]})
-	add(refusedCase{code: lottery.WrongAgency, what: "batch", bound: true, frame: batchFrame(others...), slip: others[0]})
+	add(refusedCase{code: lottery.WrongAgency, what: "bet", bound: true, frame: betFrame(others[0]), raw: others[0]})
+	add(refusedCase{code: lottery.WrongAgency, what: "batch", bound: true, frame: batchFrame(others...), raw: others[0]})
 	add(refusedCase{code: lottery.WrongAgency, what: "finished", bound: true, frame: finishedFrame(2)})
 	add(refusedCase{code: lottery.WrongAgency, what: "query", bound: true, frame: queryFrame(2)})
 	add(refusedCase{code: lottery.WrongAgency, what: "resume", bound: true, frame: resumeFrame(2)})
-	add(refusedCase{code: lottery.WrongAgency, what: "mixed batch", frame: batchFrame(slips[0], others[0], slips[1]), slip: others[0]})
+	add(refusedCase{code: lottery.WrongAgency, what: "mixed batch", frame: batchFrame(rawBets[0], others[0], rawBets[1]), raw: others[0]})
 
 	add(badBets(lottery.BadName, firstName(""), lastName(""), firstName("a\tb"), lastName("a\x7f"),
 		firstName("\u0085"), lastName(strings.Repeat("ñ", 128)), firstName("Jos\xe9"), lastName("\xc0\x80"))...)
 	// What is repeated to the agency is UTF-8 all the same.
-	add(refusedCase{code: lottery.BadDocument, what: "not UTF-8", frame: betFrame(document("1\xe9")), slip: document("1\uFFFD")})
+	add(refusedCase{code: lottery.BadDocument, what: "not UTF-8", frame: betFrame(document("1\xe9")), raw: document("1\uFFFD")})
 	add(badBets(lottery.BadDocument, document(""), document("12345678901"), document("12.345"), document("١٢٣"))...)
 	add(badBets(lottery.BadBirthdate, birthdate(""), birthdate("2023-02-29"), birthdate("1999-3-17"), birthdate("17/03/1999"))...)
 	add(badBets(lottery.BadNumber, number(""), number("10000"), number("-1"), number("7574.0"))...)
-	// With the slip's document, the answer would not fit a frame.
+	// With the raw bet's document, the answer would not fit a frame.
 	add(refusedCase{code: lottery.BadDocument, what: "too long to repeat", frame: padded(8192)})
 
 	add(refusedCase{code: lottery.EmptyBatch, what: "batch", frame: batchFrame()})
 	add(refusedCase{code: lottery.EmptyBatch, what: "batch with a position", frame: batchAt(0)})
-	add(refusedCase{code: lottery.Gap, what: "batch", bound: true, frame: batchAt(1, slips...)})
-	add(refusedCase{code: lottery.Fenced, what: "a position from who has not resumed", frame: batchAt(0, slips...)})
-	add(refusedCase{code: lottery.Fenced, what: "bet", before: resumed, frame: betFrame(slips[0])})
-	add(refusedCase{code: lottery.Fenced, what: "batch", before: resumed, frame: batchFrame(slips...)})
-	add(refusedCase{code: lottery.Fenced, what: "batch with a position", before: resumed, frame: batchAt(0, slips...)})
+	add(refusedCase{code: lottery.Gap, what: "batch", bound: true, frame: batchAt(1, rawBets...)})
+	add(refusedCase{code: lottery.Fenced, what: "a position from who has not resumed", frame: batchAt(0, rawBets...)})
+	add(refusedCase{code: lottery.Fenced, what: "bet", before: resumed, frame: betFrame(rawBets[0])})
+	add(refusedCase{code: lottery.Fenced, what: "batch", before: resumed, frame: batchFrame(rawBets...)})
+	add(refusedCase{code: lottery.Fenced, what: "batch with a position", before: resumed, frame: batchAt(0, rawBets...)})
 	add(refusedCase{code: lottery.Fenced, what: "finished", before: resumed, frame: finishedFrame(1)})
-	add(refusedCase{code: lottery.AgencyFinished, what: "bet", before: finish(1), frame: betFrame(slips[0])})
-	add(refusedCase{code: lottery.AgencyFinished, what: "batch", before: finish(1), bound: true, frame: batchAt(0, slips...)})
-	add(refusedCase{code: lottery.DrawDone, what: "bet", before: finish(1, 2), frame: betFrame(slips[0])})
-	add(refusedCase{code: lottery.DrawDone, what: "batch", before: finish(1, 2), frame: batchFrame(slips...)})
+	add(refusedCase{code: lottery.AgencyFinished, what: "bet", before: finish(1), frame: betFrame(rawBets[0])})
+	add(refusedCase{code: lottery.AgencyFinished, what: "batch", before: finish(1), bound: true, frame: batchAt(0, rawBets...)})
+	add(refusedCase{code: lottery.DrawDone, what: "bet", before: finish(1, 2), frame: betFrame(rawBets[0])})
+	add(refusedCase{code: lottery.DrawDone, what: "batch", before: finish(1, 2), frame: batchFrame(rawBets...)})
 	add(refusedCase{code: lottery.Incomplete, what: "finished", frame: totalFrame(1, 1)})
 	add(refusedCase{code: lottery.OtherBets, what: "finished", frame: frame(&codec.Finished{Agency: "1", HasTotal: true, Digest: 1, HasDigest: true})})
 
-	add(refusedCase{code: lottery.Storage, what: "bet", fails: callStore, frame: betFrame(slips[0])})
-	add(refusedCase{code: lottery.Storage, what: "batch", fails: callStore, frame: batchFrame(slips...)})
+	add(refusedCase{code: lottery.Storage, what: "bet", fails: callStore, frame: betFrame(rawBets[0])})
+	add(refusedCase{code: lottery.Storage, what: "batch", fails: callStore, frame: batchFrame(rawBets...)})
 	add(refusedCase{code: lottery.Storage, what: "finished", fails: callFinish, frame: finishedFrame(1)})
 	add(refusedCase{code: lottery.Storage, what: "resume", fails: callResume, frame: resumeFrame(1)})
 
 	add(broken(codec.BadFrame, "no delimiter", "\x00\x00\x00\x03\x05\x00\x011\x00", "\x00\x00\x00\x00\x06\x00")...)
 	add(broken(codec.BadFrame, "lengths that do not add up",
-		"\x00\x00\x00\x00\x01\xff",                                           // a bet of nothing
-		"\x00\x00\x00\x03\x05\x00\x021\xff",                                  // a text beyond the payload
-		"\x00\x00\x00\x04\x06\x00\x0111\xff",                                 // more after the last text
-		"\x00\x00\x00\x06\x05\x00\x011\x00\x00\x00\xff",                      // three bytes of a total
-		"\x00\x00\x00\x0c\x05\x00\x011"+strings.Repeat("\x00", 9)+"\xff",     // one byte of a digest
-		"\x00\x00\x00\x04\x02\x00\x00\x00\x01\xff",                           // a bet that is not there
-		"\x00\x00\x00\x04\x02\xff\xff\xff\xff\xff",                           // 4,294,967,295 of them
-		"\x00\x00\x00\x05\x02\x00\x00\x00\x00\x01\xff",                       // one byte of a position
-		string(betFrame(slips[0])[:4])+"\x02"+string(betFrame(slips[0])[5:]), // a BET called BATCH
+		"\x00\x00\x00\x00\x01\xff",                                               // a bet of nothing
+		"\x00\x00\x00\x03\x05\x00\x021\xff",                                      // a text beyond the payload
+		"\x00\x00\x00\x04\x06\x00\x0111\xff",                                     // more after the last text
+		"\x00\x00\x00\x06\x05\x00\x011\x00\x00\x00\xff",                          // three bytes of a total
+		"\x00\x00\x00\x0c\x05\x00\x011"+strings.Repeat("\x00", 9)+"\xff",         // one byte of a digest
+		"\x00\x00\x00\x04\x02\x00\x00\x00\x01\xff",                               // a bet that is not there
+		"\x00\x00\x00\x04\x02\xff\xff\xff\xff\xff",                               // 4,294,967,295 of them
+		"\x00\x00\x00\x05\x02\x00\x00\x00\x00\x01\xff",                           // one byte of a position
+		string(betFrame(rawBets[0])[:4])+"\x02"+string(betFrame(rawBets[0])[5:]), // a BET called BATCH
 	)...)
 	add(broken(codec.BadFrame, "not UTF-8",
 		"\x00\x00\x00\x03\x05\x00\x01\xff\xff",
@@ -164,7 +164,7 @@ func refusals() []refusedCase {
 	add(broken(codec.TooLong, "length", "\x00\x00\x20\x01\x01", "\x00\x00\x20\x01", "\x00\xff\xff\xff", "\xff\xff\xff\xff")...)
 	add(broken(codec.UnknownType, "type", "\x00\x00\x00\x00\x0c", "\x00\x00\x00\x00\x00\xff", "\x00\x00\x20\x00\xff")...)
 	add(broken(codec.UnknownType, "not for the central", "\x00\x00\x00\x04\x03\x00\x02OK\xff",
-		string(errorFrame(lottery.Gap, noSlip)), string(winnersFrame("1")), "\x00\x00\x00\x02\x08\x00\x00\xff",
+		string(errorFrame(lottery.Gap, noRawBet)), string(winnersFrame("1")), "\x00\x00\x00\x02\x08\x00\x00\xff",
 		string(pointFrame()), string(frame(&codec.WinnersPart{})))...)
 	return rows
 }
@@ -172,7 +172,7 @@ func refusals() []refusedCase {
 // padded returns the frame of a bet whose document makes the payload of that
 // size, which codec would not make.
 func padded(size int) []byte {
-	f := betFrame(lottery.Slip{Agency: "1", FirstName: "a", LastName: "b"})
+	f := betFrame(lottery.RawBet{Agency: "1", FirstName: "a", LastName: "b"})
 	missing := size - (len(f) - 6)
 	document := 5 + 3 + 3 + 3 // where its length stands
 	f = bytes.Join([][]byte{f[:document+2], bytes.Repeat([]byte("1"), missing), f[document+2:]}, nil)
@@ -213,10 +213,10 @@ func testRefusal(t *testing.T, r *refusedCase) {
 		p.send(resumeFrame(1))
 		p.expect(pointFrame())
 	}
-	want := errorFrame(r.code, r.slip)
+	want := errorFrame(r.code, r.raw)
 	if r.closes {
 		// What follows is no command any more, and does not cost the answer.
-		p.send(r.frame, finishedFrame(1), betFrame(slipOf(1, "1", losing)), bytes.Repeat([]byte("x"), 256<<10))
+		p.send(r.frame, finishedFrame(1), betFrame(rawBetOf(1, "1", losing)), bytes.Repeat([]byte("x"), 256<<10))
 		p.expect(want)
 		p.expectEnd()
 		p.Close()
@@ -225,7 +225,7 @@ func testRefusal(t *testing.T, r *refusedCase) {
 		p.expect(want)
 		if r.names != 0 {
 			p.send(resumeFrame(r.names))
-			p.expect(errorFrame(lottery.UnknownAgency, noSlip))
+			p.expect(errorFrame(lottery.UnknownAgency, noRawBet))
 		} else {
 			p.send(resumeFrame(1))
 			p.expect(pointFrame())
@@ -240,9 +240,9 @@ func testRefusal(t *testing.T, r *refusedCase) {
 	witness.expect(pointFrame())
 	c.expectRows()
 	if r.code != lottery.DrawDone {
-		slip := slipOf(2, "1", losing)
-		witness.send(betFrame(slip))
-		witness.expect(successFrame(slip))
+		raw := rawBetOf(2, "1", losing)
+		witness.send(betFrame(raw))
+		witness.expect(successFrame(raw))
 	}
 }
 

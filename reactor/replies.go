@@ -62,7 +62,7 @@ func (s *session) flush() {
 	}
 	s.flushing = false
 	if len(s.jobs) > 1 && s.short.hasWritten(s.jobs[0]) {
-		s.shard.mail.put(letter{do: func() {}}) // the first is in the mailbox, and the next must not wait for the sweep
+		s.shard.mail.put(task{do: func() {}}) // the first is in the mailbox, and the next must not wait for the sweep
 	}
 	s.pass()
 	switch {

@@ -49,11 +49,11 @@ func (s *session) handle(kind codec.Type, payload []byte) error {
 
 // storeBet judges and admits the shard's bet.
 func (s *session) storeBet(size int) {
-	j, slip := s.openJob(), &s.shard.bet.Slip
+	j, raw := s.openJob(), &s.shard.bet.RawBet
 	o := outcome{kind: codec.TypeBet, bets: 1, bytes: size, first: len(j.refs)}
 	s.shard.batch.Reset()
-	if o.err = s.add(slip); o.err == nil {
-		j.note(slip.Document, slip.Number)
+	if o.err = s.add(raw); o.err == nil {
+		j.note(raw.Document, raw.Number)
 	}
 	s.store(o)
 }
@@ -70,14 +70,14 @@ func (s *session) storeBatch(payload []byte) error {
 	eachBet := sh.server.config.Journal.EachBet()
 	sh.batch.Reset()
 	for i := range o.bets {
-		if _, err := sh.bets.Next(&sh.slip); err != nil {
+		if _, err := sh.bets.Next(&sh.raw); err != nil {
 			return err
 		}
 		if o.err != nil {
 			continue // what follows a bad bet has still to be in form
 		}
-		if o.err = s.add(&sh.slip); o.err == nil && (i == 0 || eachBet) {
-			j.note(sh.slip.Document, sh.slip.Number)
+		if o.err = s.add(&sh.raw); o.err == nil && (i == 0 || eachBet) {
+			j.note(sh.raw.Document, sh.raw.Number)
 		}
 	}
 	position, found, err := sh.bets.Position()
@@ -91,28 +91,28 @@ func (s *session) storeBatch(payload []byte) error {
 	return nil
 }
 
-// add judges a slip and adds it to the batch.
-func (s *session) add(slip *lottery.Slip) error {
+// add judges a raw bet and adds it to the batch.
+func (s *session) add(raw *lottery.RawBet) error {
 	batch := &s.shard.batch
 	var err error
 	if batch.Len() == 0 {
-		_, err = s.bindAgency(slip.Agency)
+		_, err = s.bindAgency(raw.Agency)
 	}
 	if err == nil {
-		err = batch.Add(slip)
+		err = batch.Add(raw)
 	}
 	if err != nil {
-		keepTexts(err, slip)
+		keepTexts(err, raw)
 	}
 	return err
 }
 
-// keepTexts has a refusal keep the texts of the slip at fault, which are gone
+// keepTexts has a refusal keep the texts of the raw bet at fault, which are gone
 // with the request.
-func keepTexts(err error, slip *lottery.Slip) {
+func keepTexts(err error, raw *lottery.RawBet) {
 	var r *lottery.Refusal
 	if errors.As(err, &r) {
-		r.Document, r.Number = strings.ToValidUTF8(slip.Document, "\uFFFD"), strings.ToValidUTF8(slip.Number, "\uFFFD")
+		r.Document, r.Number = strings.ToValidUTF8(raw.Document, "\uFFFD"), strings.ToValidUTF8(raw.Number, "\uFFFD")
 		r.Document, r.Number = strings.Clone(r.Document), strings.Clone(r.Number)
 	}
 }
@@ -128,7 +128,7 @@ func (s *session) store(o outcome) {
 		j.wait()
 		if o.err = s.shard.server.lottery.Store(&s.shard.batch, s.writer, j.done); o.err == nil {
 			j.admitted++
-			o.fresh = o.bets - s.shard.batch.Known()
+			o.newBets = o.bets - s.shard.batch.Known()
 		} else {
 			j.unwait()
 			s.lose(o.err)

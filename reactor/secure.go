@@ -55,10 +55,10 @@ func (s *Server) IdentifyAgain() {
 		var piece func()
 		piece = func() {
 			if below = shard.piece(below, (*session).identifyAgain); below > 0 {
-				shard.mail.put(letter{do: piece})
+				shard.mail.put(task{do: piece})
 			}
 		}
-		shard.mail.put(letter{do: piece})
+		shard.mail.put(task{do: piece})
 	}
 }
 

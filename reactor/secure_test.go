@@ -165,11 +165,11 @@ func TestManyRecordsInOneRead(t *testing.T) {
 	p, between := c.dialPipe(1)
 	p.send(resumeFrame(1))
 	p.expect(pointFrame())
-	slips := losers(1, 200)
+	rawBets := losers(1, 200)
 	var frames [][]byte
 	var want []byte
-	for _, slip := range slips {
-		frames, want = append(frames, betFrame(slip)), append(want, successFrame(slip)...)
+	for _, raw := range rawBets {
+		frames, want = append(frames, betFrame(raw)), append(want, successFrame(raw)...)
 	}
 	records, s := p.sealed(between, frames...), c.session(p)
 	var jobs uint64
@@ -182,7 +182,7 @@ func TestManyRecordsInOneRead(t *testing.T) {
 	if jobs != 1 {
 		t.Errorf("they are %d jobs, expected 1", jobs)
 	}
-	c.expectRows(slips...)
+	c.expectRows(rawBets...)
 }
 
 // An end of file without TLS's own is an end like that: the answers come, and
@@ -193,14 +193,14 @@ func TestEndOfFileWithoutCloseNotify(t *testing.T) {
 	c := start(t, 1, func(config *Config) { config.TLS = credentials.tls() }, g.slowDisk().wrap)
 	defer g.open()
 	p := c.dialAgency(1)
-	s, slip := c.session(p), slipOf(1, "1", losing)
-	p.send(betFrame(slip))
+	s, raw := c.session(p), rawBetOf(1, "1", losing)
+	p.send(betFrame(raw))
 	if err := p.TCPConn.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	c.awaitTail(s)
 	g.open()
-	p.expect(successFrame(slip))
+	p.expect(successFrame(raw))
 	p.expectEnd()
 	p.Close()
 	c.awaitSessions(0)
@@ -217,7 +217,7 @@ func TestCloseNotifyIsSent(t *testing.T) {
 		"it closes":       func(t *testing.T, _ *central, p *peer) { _ = p.TCPConn.CloseWrite() },
 		"it breaks the protocol": func(t *testing.T, _ *central, p *peer) {
 			p.send([]byte("\x00\x00\x00\x00\x0c"))
-			p.expect(errorFrame(codec.UnknownType, noSlip))
+			p.expect(errorFrame(codec.UnknownType, noRawBet))
 		},
 		"a stop": func(t *testing.T, c *central, _ *peer) { go func() { _ = c.stop() }() },
 	} {
@@ -337,10 +337,10 @@ func TestSocketFillsUpWhileOthersWrite(t *testing.T) {
 	s := c.fillsUp(p)
 	var want []byte
 	for i, kept := 0, 0; i < 2000 && kept < 20; i++ {
-		slips := losers(1, 50)
+		rawBets := losers(1, 50)
 		var f []byte
-		for _, slip := range slips {
-			f, want = append(f, betFrame(slip)...), append(want, successFrame(slip)...)
+		for _, raw := range rawBets {
+			f, want = append(f, betFrame(raw)...), append(want, successFrame(raw)...)
 		}
 		p.send(f)
 		c.awaitThat(s, "they are answered", func() bool { return s.frames.get() == 0 })
@@ -439,12 +439,12 @@ func TestNewKeys(t *testing.T) {
 	}
 	p, s := connect()
 	var stream, want []byte
-	var stored []lottery.Slip
+	var stored []lottery.RawBet
 	for i := range 40 {
-		slip := slipOf(1, strconv.Itoa(i), losing)
+		raw := rawBetOf(1, strconv.Itoa(i), losing)
 		stream = append(stream, s.newKeys(byte(i%4/3))...) // crypto/tls takes few of the answers in a row
-		stream = append(stream, s.seal(applicationData, betFrame(slip))...)
-		stored, want = append(stored, slip), append(want, successFrame(slip)...)
+		stream = append(stream, s.seal(applicationData, betFrame(raw))...)
+		stored, want = append(stored, raw), append(want, successFrame(raw)...)
 	}
 	_, _ = p.TCPConn.Write(stream)
 	p.expectBytes(want)

@@ -33,8 +33,8 @@ type Server struct {
 
 	finished []atomic.Bool // whether the log says so of agency i+1
 
-	doors      doors
-	room       room
+	limits     connectionLimits
+	poller     writePoller
 	debts      debts
 	handshakes *handshakes
 	derived    atomic.Pointer[derived] // the configuration of TLS that was the last
@@ -65,7 +65,7 @@ func New(config Config, l Lottery) *Server {
 		sweepEvery: sweepInterval,
 		ready:      make(chan struct{}),
 		finished:   make([]atomic.Bool, l.Agencies()),
-		doors:      doors{addresses: make(map[string]int)},
+		limits:     connectionLimits{addresses: make(map[string]int)},
 		handshakes: newHandshakes(config.TLS),
 		enrolling:  make(chan struct{}, maxEnrolling),
 		quiet:      make(chan struct{}, 1),
@@ -87,18 +87,18 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.openPorts(); err != nil {
 		return err
 	}
-	if err := s.room.open(); err != nil {
+	if err := s.poller.open(); err != nil {
 		s.closePorts()
 		return fmt.Errorf("start the event loops: %w", err)
 	}
 	var writing sync.WaitGroup
 	writing.Go(func() {
-		if err := s.room.run(); err != nil {
+		if err := s.poller.run(); err != nil {
 			s.config.Log.Error().Str("action", "send_answer").Str("result", "fail").Err(err).Send()
 		}
 	})
 	defer writing.Wait()
-	defer s.room.close()
+	defer s.poller.close()
 	for i, shard := range s.shards {
 		if err := shard.start(); err != nil {
 			s.closePorts()
@@ -182,7 +182,7 @@ func (s *Server) drain() error {
 	// Each peer that was told something lately gets the time to read it.
 	lingering := time.NewTimer(stopLinger)
 	defer lingering.Stop()
-	for s.doors.count() > 0 {
+	for s.limits.count() > 0 {
 		select {
 		case <-s.quiet:
 		case <-lingering.C:

@@ -120,7 +120,7 @@ func (s *session) receiveFrames(decoder *codec.Decoder, data []byte) {
 	for s.state == framed {
 		frame, rest, ok, err := decoder.Next(data)
 		if err != nil {
-			s.bidFarewell(err)
+			s.closeAfterReplies(err)
 			break
 		}
 		if !ok {
@@ -146,11 +146,11 @@ func (s *session) request(frame codec.Frame) {
 	}
 	switch {
 	case frames == config.WindowFrames || s.bytes.get()+size > config.WindowBytes:
-		s.bidFarewell(retry("more than %d frames or %d bytes wait for their answer", config.WindowFrames, config.WindowBytes))
+		s.closeAfterReplies(retry("more than %d frames or %d bytes wait for their answer", config.WindowFrames, config.WindowBytes))
 	case s.parked:
 		s.keepBehind(frame)
 	case frames > 0 && waiting > 2*config.MaxWaiting: // the refusals wait, too
-		s.bidFarewell(errBusy)
+		s.closeAfterReplies(errBusy)
 	case frames > 0 && waiting > config.MaxWaiting:
 		if frame.Type == codec.TypeBet || frame.Type == codec.TypeBatch {
 			s.lose(errBusy)
@@ -158,7 +158,7 @@ func (s *session) request(frame codec.Frame) {
 		s.conclude(outcome{agency: s.agency, err: errBusy})
 	default:
 		if err := s.handle(frame.Type, frame.Payload); err != nil {
-			s.bidFarewell(err)
+			s.closeAfterReplies(err)
 		}
 	}
 }
@@ -183,7 +183,7 @@ func (s *session) conclude(o outcome) {
 	j.outcomes = append(j.outcomes, o)
 	j.frames++
 	j.bytes += o.bytes
-	s.hold(1, o.bytes)
+	s.account(1, o.bytes)
 	s.shard.server.waiting.add(frameCost + o.bytes)
 }
 
@@ -196,21 +196,21 @@ func (s *session) send() {
 	}
 }
 
-// hold counts frames that wait for their answer, and bytes of payload in them,
+// account counts frames that wait for their answer, and bytes of payload in them,
 // or that they no longer do.
-func (s *session) hold(frames, bytes int) {
+func (s *session) account(frames, bytes int) {
 	s.frames.add(frames)
 	s.bytes.add(bytes)
 	s.shard.server.frames.add(frames)
 }
 
-// bidFarewell lets the connection end after the replies to all that came before,
+// closeAfterReplies lets the connection end after the replies to all that came before,
 // and one that says why.
-func (s *session) bidFarewell(err error) {
+func (s *session) closeAfterReplies(err error) {
 	s.state = draining
 	s.decoder = codec.Decoder{}
 	if s.parked {
-		s.behind.farewell = err
+		s.behind.closeReason = err
 		return
 	}
 	s.conclude(outcome{agency: s.agency, err: err})
@@ -235,10 +235,10 @@ func (s *session) checkTime(now time.Time) {
 	case s.state == echoing && now.Sub(s.since) > config.FrameTimeout:
 		s.refuseLine(s.notComplete())
 	case s.isWithin() && now.Sub(s.since) > config.FrameTimeout:
-		s.bidFarewell(s.notComplete())
+		s.closeAfterReplies(s.notComplete())
 		s.send()
 	case len(s.jobs) == 0 && now.Sub(s.lastSeen) > config.IdleTimeout:
-		s.bidFarewell(retry("nothing was said for %v", config.IdleTimeout))
+		s.closeAfterReplies(retry("nothing was said for %v", config.IdleTimeout))
 		s.send()
 	case s.decoder.Buffered() == 0:
 		s.decoder = codec.Decoder{} // it needs no memory now
@@ -276,7 +276,7 @@ func (s *session) ended(err error) {
 	s.state = closed
 	s.short.use(0, nil)
 	server := s.shard.server
-	server.room.forget(s.conn.Fd())
+	server.poller.forget(s.conn.Fd())
 	if s.secure != nil {
 		server.secured.add(-1)
 	}

@@ -32,7 +32,7 @@ type shard struct {
 
 	// Scratch, used again for each request.
 	batch    lottery.Batch
-	slip     lottery.Slip
+	raw      lottery.RawBet
 	bets     codec.BatchReader
 	bet      codec.Bet
 	finished codec.Finished
@@ -121,7 +121,7 @@ func (sh *shard) OnClose(c gnet.Conn, err error) gnet.Action {
 // left counts a session's connection, which is gone.
 func (sh *shard) left(s *session) {
 	sh.connections.add(-1)
-	sh.server.doors.leave(s.peer)
+	sh.server.limits.leave(s.peer)
 	sh.server.wakeStop()
 }
 

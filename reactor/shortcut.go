@@ -39,7 +39,7 @@ func (c *shortcut) write(j *job) bool {
 	if c.fd == 0 || c.full || c.next != j.number {
 		return false
 	}
-	j.settle()
+	j.uncount()
 	if c.secure != nil {
 		return c.writeSealed(j)
 	}
@@ -61,9 +61,9 @@ func (c *shortcut) wrote(j *job) {
 	c.next++
 	j.written = true
 	if mail := &j.session.shard.mail; c.last == j.number && len(c.rest) == 0 {
-		mail.leave(letter{job: j})
+		mail.leave(task{job: j})
 	} else {
-		mail.put(letter{job: j}) // the replies of those behind it may be there
+		mail.put(task{job: j}) // the replies of those behind it may be there
 	}
 }
 

@@ -12,24 +12,24 @@ func TestReplyBehindABetOnItsWayToTheDisk(t *testing.T) {
 	for range 20 {
 		g := newGate()
 		c := startUnswept(t, 1, g.slowDisk().wrap)
-		p, slip, bad := c.dial(), slipOf(1, "1", losing), slipOf(1, "2", "x")
-		p.send(betFrame(slip))
+		p, raw, bad := c.dial(), rawBetOf(1, "1", losing), rawBetOf(1, "2", "x")
+		p.send(betFrame(raw))
 		g.wait(t, 1)
 		p.send(betFrame(bad)) // is refused by the loop itself
 		c.awaitFrames(p, 2)
 		g.open()
-		p.expect(successFrame(slip), errorFrame(lottery.BadNumber, bad))
+		p.expect(successFrame(raw), errorFrame(lottery.BadNumber, bad))
 	}
 }
 
 // Nor do those of what came while others were written.
 func TestReplyWhileAnotherIsWritten(t *testing.T) {
 	c := startUnswept(t, 1, nil)
-	p, slip, bad := c.dial(), slipOf(1, "1", losing), slipOf(1, "2", "x")
+	p, raw, bad := c.dial(), rawBetOf(1, "1", losing), rawBetOf(1, "2", "x")
 	for range 500 {
-		p.send(betFrame(slip))
+		p.send(betFrame(raw))
 		p.send(betFrame(bad))
-		p.expect(successFrame(slip), errorFrame(lottery.BadNumber, bad))
+		p.expect(successFrame(raw), errorFrame(lottery.BadNumber, bad))
 	}
 }
 
@@ -37,9 +37,9 @@ func TestReplyWhileAnotherIsWritten(t *testing.T) {
 func TestEndOfFileAfterAWrittenReply(t *testing.T) {
 	c := startUnswept(t, 1, nil)
 	for range 100 {
-		p, slip := c.dial(), slipOf(1, "1", losing)
-		p.send(betFrame(slip))
-		p.expect(successFrame(slip))
+		p, raw := c.dial(), rawBetOf(1, "1", losing)
+		p.send(betFrame(raw))
+		p.expect(successFrame(raw))
 		_ = p.CloseWrite()
 		p.expectGone()
 	}

@@ -57,7 +57,7 @@ type Stats struct {
 // Stats may be called at any time, by anybody: the event loops do not notice.
 func (s *Server) Stats() Stats {
 	stats := Stats{
-		Connections:        s.doors.count(),
+		Connections:        s.limits.count(),
 		MaxConnections:     s.config.MaxConnections,
 		RefusedConnections: s.refused.get(),
 		CutConnections:     s.cut.get(),

@@ -31,7 +31,7 @@ var stages = map[string]func(c *central, p *peer){
 	},
 	"lingering": func(c *central, p *peer) {
 		p.send([]byte("\x00\x00\x00\x00\x0c"))
-		p.expect(errorFrame(codec.UnknownType, noSlip))
+		p.expect(errorFrame(codec.UnknownType, noRawBet))
 	},
 	"echoed": func(c *central, p *peer) {
 		p.send([]byte("hola\n"))
@@ -120,11 +120,11 @@ func TestStopInTheMiddleOfBatches(t *testing.T) {
 		c.session(idle)
 		peers := make([]*peer, connections)
 		for i := range peers {
-			slips := losers(i+1, 3)
+			rawBets := losers(i+1, 3)
 			peers[i] = c.dial()
-			peers[i].send(batchFrame(slips...))
+			peers[i].send(batchFrame(rawBets...))
 			c.awaitFrames(peers[i], 1)
-			peers[i].send(batchFrame(slips...))
+			peers[i].send(batchFrame(rawBets...))
 			c.awaitFrames(peers[i], 2)
 		}
 		g.wait(t, 2*connections)
@@ -146,11 +146,11 @@ func TestStopInTheMiddleOfBatches(t *testing.T) {
 		}
 		rows := c.rows()
 		for i, p := range peers {
-			slips := losers(i+1, 3)
-			p.expect(successFrame(slips[0]), successFrame(slips[0]))
+			rawBets := losers(i+1, 3)
+			p.expect(successFrame(rawBets[0]), successFrame(rawBets[0]))
 			p.expectEnd()
 			p.Close()
-			if n := strings.Count(rows, string(rowsOf(slips))); n != 2 {
+			if n := strings.Count(rows, string(rowsOf(rawBets))); n != 2 {
 				t.Errorf("the batch of agency %d is %d times in bets.csv, expected twice", i+1, n)
 			}
 		}
@@ -169,19 +169,19 @@ func TestPitfall13StopWhileAgenciesSend(t *testing.T) {
 		busy := make(chan struct{}, agencies)
 		for a := 1; a <= agencies; a++ {
 			p := c.dial()
-			slip := slipOf(a, "1", losing)
+			raw := rawBetOf(a, "1", losing)
 			window := make(chan struct{}, 50)
 			go func() {
 				for {
 					window <- struct{}{}
-					if _, err := p.Write(betFrame(slip)); err != nil {
+					if _, err := p.Write(betFrame(raw)); err != nil {
 						return
 					}
 				}
 			}()
 			go func() {
 				n := 0
-				for ; p.match(successFrame(slip)) == nil; n++ {
+				for ; p.match(successFrame(raw)) == nil; n++ {
 					<-window
 					if n == 100 {
 						busy <- struct{}{}

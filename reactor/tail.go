@@ -27,7 +27,7 @@ func (s *session) goOn(c gnet.Conn) bool {
 		return false
 	}
 	server := s.shard.server
-	server.room.forget(c.Fd()) // or the copy would keep it there
+	server.poller.forget(c.Fd()) // or the copy would keep it there
 	fd, err := c.Dup()
 	if err != nil {
 		return false

@@ -36,22 +36,22 @@ func (p *peer) sendLast(pieces ...[]byte) {
 
 // An end of file behind requests is no reason not to answer them.
 func TestAnswersAfterTheEndOfFile(t *testing.T) {
-	slips := losers(1, 3)
-	won := slipOf(1, "7", winning)
+	rawBets := losers(1, 3)
+	won := rawBetOf(1, "7", winning)
 	const broken = "\x00\x00\x00\x00\x0c"
 	for what, test := range map[string]struct{ sent, answers [][]byte }{
 		"a bet":          {[][]byte{betFrame(won)}, [][]byte{successFrame(won)}},
 		"half a frame":   {[][]byte{betFrame(won), resumeFrame(1)[:7]}, [][]byte{successFrame(won)}},
-		"a broken frame": {[][]byte{betFrame(won), []byte(broken)}, [][]byte{successFrame(won), errorFrame(codec.UnknownType, noSlip)}},
+		"a broken frame": {[][]byte{betFrame(won), []byte(broken)}, [][]byte{successFrame(won), errorFrame(codec.UnknownType, noRawBet)}},
 		"all there is": {
-			[][]byte{resumeFrame(1), batchAt(0, slips...), betFrame(won), finishedFrame(1), queryFrame(1)},
-			[][]byte{pointFrame(), successFrame(slips[0]), successFrame(won), okFrame, winnersFrame("7")},
+			[][]byte{resumeFrame(1), batchAt(0, rawBets...), betFrame(won), finishedFrame(1), queryFrame(1)},
+			[][]byte{pointFrame(), successFrame(rawBets[0]), successFrame(won), okFrame, winnersFrame("7")},
 		},
 		"more behind a query": {
 			[][]byte{finishedFrame(1), queryFrame(1), betFrame(won), queryFrame(1), resumeFrame(1), []byte(broken)},
 			[][]byte{
-				okFrame, winnersFrame(), errorFrame(lottery.DrawDone, noSlip), winnersFrame(), pointFrame(),
-				errorFrame(codec.UnknownType, noSlip),
+				okFrame, winnersFrame(), errorFrame(lottery.DrawDone, noRawBet), winnersFrame(), pointFrame(),
+				errorFrame(codec.UnknownType, noRawBet),
 			},
 		},
 	} {
@@ -81,8 +81,8 @@ func TestEndOfFileWhileBetsGoToDisk(t *testing.T) {
 			defer g.open()
 			peers := c.dialMany(connections)
 			for i, p := range peers {
-				s, slip := c.session(p), slipOf(i+1, "1", losing)
-				p.sendLast(bytes.Repeat(betFrame(slip), 3), resumeFrame(i+1))
+				s, raw := c.session(p), rawBetOf(i+1, "1", losing)
+				p.sendLast(bytes.Repeat(betFrame(raw), 3), resumeFrame(i+1))
 				c.awaitTail(s)
 				p.expectNothing()
 			}
@@ -91,9 +91,9 @@ func TestEndOfFileWhileBetsGoToDisk(t *testing.T) {
 			}
 			g.open()
 			for i, p := range peers {
-				slip := slipOf(i+1, "1", losing)
-				p.expectBytes(bytes.Repeat(successFrame(slip), 3))
-				p.expect(pointFrame(slip, slip, slip))
+				raw := rawBetOf(i+1, "1", losing)
+				p.expectBytes(bytes.Repeat(successFrame(raw), 3))
+				p.expect(pointFrame(raw, raw, raw))
 				p.expectEnd()
 				p.Close()
 			}
@@ -134,13 +134,13 @@ func TestEndOfFileOfAPeerThatIsGone(t *testing.T) {
 		g := newGate()
 		c := start(t, 1, nil, g.slowDisk().wrap)
 		defer g.open()
-		slip := slipOf(1, "1", losing)
+		raw := rawBetOf(1, "1", losing)
 		for range 20 {
 			p := c.dial()
 			s := c.session(p)
-			p.send(bytes.Repeat(betFrame(slip), 3))
+			p.send(bytes.Repeat(betFrame(raw), 3))
 			c.awaitFrames(p, 3)
-			p.send(bytes.Repeat(betFrame(slip), 3))
+			p.send(bytes.Repeat(betFrame(raw), 3))
 			c.awaitFrames(p, 6)
 			p.Close()
 			c.awaitTail(s)
@@ -163,12 +163,12 @@ func TestLongAnswerAfterTheEndOfFile(t *testing.T) {
 			p.sendLast(queryFrame(1))
 			c.awaitTail(s)
 			for i := 0; i < winners; i += 100 {
-				slips := make([]lottery.Slip, 100)
-				for j := range slips {
-					slips[j] = slipOf(1, strconv.Itoa(30000000+i+j), winning)
+				rawBets := make([]lottery.RawBet, 100)
+				for j := range rawBets {
+					rawBets[j] = rawBetOf(1, strconv.Itoa(30000000+i+j), winning)
 				}
-				sender.send(batchFrame(slips...))
-				sender.expect(successFrame(slips[0]))
+				sender.send(batchFrame(rawBets...))
+				sender.expect(successFrame(rawBets[0]))
 			}
 			sender.send(finishedFrame(1))
 			sender.expect(okFrame)
@@ -194,9 +194,9 @@ func TestMaxUnreadAfterTheEndOfFile(t *testing.T) {
 	g := newGate()
 	c := start(t, 1, func(config *Config) { config.MaxUnread = maxUnread }, g.slowDisk().wrap)
 	defer g.open()
-	p, slip, long := c.dial(), slipOf(1, "1", losing), document(string(bytes.Repeat([]byte("1"), 8000)))
+	p, raw, long := c.dial(), rawBetOf(1, "1", losing), document(string(bytes.Repeat([]byte("1"), 8000)))
 	s := c.fillsUp(p)
-	p.sendLast(betFrame(slip), bytes.Repeat(betFrame(long), 100))
+	p.sendLast(betFrame(raw), bytes.Repeat(betFrame(long), 100))
 	c.awaitTail(s)
 	g.open()
 	c.awaitClosed(s)
@@ -211,10 +211,10 @@ func TestStopAfterTheEndOfFile(t *testing.T) {
 		g := newGate()
 		c := start(t, 2, nil, g.slowDisk().wrap)
 		defer g.open()
-		slip := slipOf(1, "1", losing)
+		raw := rawBetOf(1, "1", losing)
 		betting, asking := c.dial(), c.dial()
 		sessions := []*session{c.session(betting), c.session(asking)}
-		betting.sendLast(betFrame(slip))
+		betting.sendLast(betFrame(raw))
 		asking.sendLast(queryFrame(2))
 		for _, s := range sessions {
 			c.awaitTail(s)
@@ -223,7 +223,7 @@ func TestStopAfterTheEndOfFile(t *testing.T) {
 		go func() { stopped <- c.stop() }()
 		asking.expectEnd()
 		g.open()
-		betting.expect(successFrame(slip))
+		betting.expect(successFrame(raw))
 		betting.expectEnd()
 		if err := await(t, stopped, "the central does not stop"); err != nil {
 			t.Error(err)
@@ -241,7 +241,7 @@ func TestStopAfterTheEndOfFileWithALotteryThatHangs(t *testing.T) {
 		defer g.open()
 		p := c.dial()
 		s := c.session(p)
-		p.sendLast(betFrame(slipOf(1, "1", losing)))
+		p.sendLast(betFrame(rawBetOf(1, "1", losing)))
 		c.awaitTail(s)
 		if err := c.stop(); err == nil {
 			t.Error("the stop is not late")
@@ -261,7 +261,7 @@ func TestEndOfFileAtAnyTime(t *testing.T) {
 	var want [][]byte
 	peers := c.dialMany(agencies)
 	for i, p := range peers {
-		won := slipOf(i+1, strconv.Itoa(i), winning)
+		won := rawBetOf(i+1, strconv.Itoa(i), winning)
 		f := slices.Concat(betFrame(won), finishedFrame(i+1), queryFrame(i+1))
 		want = append(want, slices.Concat(successFrame(won), okFrame, winnersFrame(won.Document)))
 		cut := i * len(f) / agencies

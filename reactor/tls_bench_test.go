@@ -34,8 +34,8 @@ func BenchmarkTransports(b *testing.B) {
 				b.ResetTimer()
 				for i, p := range peers {
 					go func() {
-						slips := losers(i+1, size)
-						f, answer := batchFrame(slips...), successFrame(slips[0])
+						rawBets := losers(i+1, size)
+						f, answer := batchFrame(rawBets...), successFrame(rawBets[0])
 						n := (b.N + agencies - 1) / agencies
 						room := make(chan struct{}, window)
 						go func() {

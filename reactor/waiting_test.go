@@ -39,8 +39,8 @@ func TestWaitingBatchesCostLittle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			held := &heldLottery{held: make([]func(error), 0, connections*window)}
 			c := start(t, 1, func(config *Config) { config.Loops = 1; test.journal(config) }, held.wrap)
-			slips := losers(1, 100)
-			batch := batchFrame(slips...)
+			rawBets := losers(1, 100)
+			batch := batchFrame(rawBets...)
 			peers := make([]*peer, connections)
 			for i := range peers {
 				peers[i] = c.dial()
@@ -66,7 +66,7 @@ func TestWaitingBatchesCostLittle(t *testing.T) {
 				done(nil)
 			}
 			for _, p := range peers {
-				p.expectBytes(bytes.Repeat(successFrame(slips[0]), window))
+				p.expectBytes(bytes.Repeat(successFrame(rawBets[0]), window))
 			}
 		})
 	}

@@ -87,7 +87,7 @@ func TestManyWinnersForSlowReaders(t *testing.T) {
 			if err == nil && point[4] != byte(codec.TypeResumePoint) {
 				t.Errorf("between the winners comes %q", point)
 			}
-			if last, e := io.ReadAll(several); err == nil && (e != nil || !bytes.Equal(last, errorFrame(codec.UnknownType, noSlip))) {
+			if last, e := io.ReadAll(several); err == nil && (e != nil || !bytes.Equal(last, errorFrame(codec.UnknownType, noRawBet))) {
 				t.Errorf("at the end come %q and %v", last, e)
 			}
 			ended <- err
@@ -159,7 +159,7 @@ func TestTooMuchBehindWinners(t *testing.T) {
 	s := c.takesPart(p)
 	p.send(queryFrame(1), resumeFrame(1))
 	c.awaitThat(s, "it is told", func() bool { return s.telling })
-	p.send(bytes.Repeat(betFrame(slipOf(1, "1", losing)), maxBehind/20))
+	p.send(bytes.Repeat(betFrame(rawBetOf(1, "1", losing)), maxBehind/20))
 	c.awaitDraining(s)
 	if n := c.behind.get(); n > 2*maxBehind {
 		t.Errorf("%d bytes are kept", n)

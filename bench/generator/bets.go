@@ -47,7 +47,7 @@ func NewBatch(bets []lottery.Bet) (*Batch, error) {
 	var message codec.Batch
 	for i := range bets {
 		b.Rows = bets[i].AppendRow(b.Rows)
-		message.Slips = append(message.Slips, bets[i].Slip())
+		message.RawBets = append(message.RawBets, bets[i].RawBet())
 	}
 	var err error
 	b.Frame, err = codec.AppendFrame(nil, &message)

@@ -17,14 +17,14 @@ func TestBatches(t *testing.T) {
 		if err := message.Decode(b.Frame[5 : len(b.Frame)-1]); err != nil {
 			t.Fatal(err)
 		}
-		if len(message.Slips) != 100 || len(b.Bets) != 100 || len(b.Frame) > codec.MaxFrame {
-			t.Fatalf("%d slips and %d bets in %d bytes", len(message.Slips), len(b.Bets), len(b.Frame))
+		if len(message.RawBets) != 100 || len(b.Bets) != 100 || len(b.Frame) > codec.MaxFrame {
+			t.Fatalf("%d rawBets and %d bets in %d bytes", len(message.RawBets), len(b.Bets), len(b.Frame))
 		}
 		var rows []byte
-		for i := range message.Slips {
-			bet, err := message.Slips[i].Bet()
+		for i := range message.RawBets {
+			bet, err := message.RawBets[i].Bet()
 			if err != nil || bet != b.Bets[i] {
-				t.Fatalf("the slip %+v is the bet %+v (%v), expected %+v", message.Slips[i], bet, err, b.Bets[i])
+				t.Fatalf("the raw %+v is the bet %+v (%v), expected %+v", message.RawBets[i], bet, err, b.Bets[i])
 			}
 			if bet.Agency != 5 || seen[bet.Document] {
 				t.Fatalf("the bet of %s is of agency %d, expected 5, or not its first", bet.Document, bet.Agency)

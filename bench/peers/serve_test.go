@@ -101,12 +101,12 @@ func draw(t *testing.T, address string) {
 		defer conn.Close()
 		conns[i] = conn
 		agency := strconv.Itoa(i + 1)
-		bet := codec.Bet{Slip: lottery.Slip{
+		bet := codec.Bet{RawBet: lottery.RawBet{
 			Agency: agency, FirstName: "Ana", LastName: "Sosa", Birthdate: "2000-02-29", Number: strconv.Itoa(lottery.WinningNumber),
 		}}
 		for range i + 1 {
-			bet.Slip.Document = strconv.Itoa(90_000_000 + 10*i + len(winners[i].Documents))
-			winners[i].Documents = append(winners[i].Documents, bet.Slip.Document)
+			bet.RawBet.Document = strconv.Itoa(90_000_000 + 10*i + len(winners[i].Documents))
+			winners[i].Documents = append(winners[i].Documents, bet.RawBet.Document)
 			ask(t, conn, &bet, codec.TypeSuccess)
 		}
 		ask(t, conn, &codec.Finished{Agency: agency}, codec.TypeSuccess)

@@ -146,7 +146,7 @@ func TestExistingClients(t *testing.T) {
 				sent[i] = append(sent[i], bets...)
 				var batch codec.Batch
 				for k := range bets {
-					batch.Slips = append(batch.Slips, bets[k].Slip())
+					batch.RawBets = append(batch.RawBets, bets[k].RawBet())
 				}
 				if err := askOnce(t.Context(), o.centrals[n%2].address(), &batch); err != nil {
 					t.Errorf("agency %d: batch %d: %v", i+1, n, err)

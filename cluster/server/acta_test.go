@@ -21,7 +21,7 @@ func TestActaOfCentrals(t *testing.T) {
 	a, b := begin(t, at(0)...), begin(t, at(1)...)
 	atA, atB := a.listens(), b.listens()
 	done := &codec.Success{Finished: true}
-	exchange(t, atA, []codec.Message{&codec.Bet{Slip: slip}, &codec.Finished{Agency: "1"}}, []codec.Message{stored, done})
+	exchange(t, atA, []codec.Message{&codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}}, []codec.Message{stored, done})
 	exchange(t, atB, []codec.Message{&codec.Finished{Agency: "2"}}, []codec.Message{done})
 	exchange(t, atB, []codec.Message{&codec.WinnersQuery{Agency: "1"}}, []codec.Message{told})
 	var lines []string

@@ -65,7 +65,7 @@ func TestCtl(t *testing.T) {
 	expect(0, 1, "no central has ", "status", "--central=c")
 	expect(0, 0, "central      a, taking bets", "status")
 
-	exchange(t, addresses[0], []codec.Message{&codec.Bet{Slip: slip}, &codec.Finished{Agency: "1"}}, []codec.Message{stored, &codec.Success{Finished: true}})
+	exchange(t, addresses[0], []codec.Message{&codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}}, []codec.Message{stored, &codec.Success{Finished: true}})
 	expect(1, 0, "deadline: 2099-12-24T18:00:00Z", "deadline", "2099-12-24T18:00:00Z")
 	awaitCtl(t, "the deadline at the other one", func() bool {
 		_, said, _ := ctl(t, folders[0], args, "status", "--json", "--central=a")
@@ -105,7 +105,7 @@ func TestCtl(t *testing.T) {
 		Document string `json:"document"`
 	}
 	said, _ := do(t, 0, with(args, "--winners", "--format=json")...)
-	if err := json.Unmarshal([]byte(said), &won); err != nil || won.Document != slip.Document {
+	if err := json.Unmarshal([]byte(said), &won); err != nil || won.Document != raw.Document {
 		t.Errorf("%s, %v", said, err)
 	}
 }

@@ -175,7 +175,7 @@ func TestImportIntoAUsedStream(t *testing.T) {
 	}
 	used := on(c)
 	p := begin(t, with(used, "--expected-agencies", "3")...)
-	exchange(t, p.listens(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	exchange(t, p.listens(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	if _, said := do(t, 1, with(used, "--import", source)...); !strings.Contains(said, "nothing was imported: the target has a contest already") {
 		t.Errorf("with a bet it says %s", said)
 	}

@@ -31,7 +31,7 @@ func on(c *natstest.Cluster) []string {
 func with(args []string, more ...string) []string { return append(args[:len(args):len(args)], more...) }
 
 var (
-	slip   = lottery.Slip{Agency: "1", FirstName: "Santiago", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "7574"}
+	raw    = lottery.RawBet{Agency: "1", FirstName: "Santiago", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "7574"}
 	stored = &codec.Success{Document: "30904465", Number: "7574"}
 	told   = &codec.Winners{Documents: []string{"30904465"}}
 )
@@ -80,7 +80,7 @@ func TestStartBeforeNATS(t *testing.T) {
 	}
 	heal()
 	address := p.listens()
-	exchange(t, address, []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	exchange(t, address, []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) { // the leader is asked each second
 		got := get(t, "http://"+admin+"/api/state")
 		if strings.Contains(got, `"leader":"`+c.Name(0)+`"`) && !strings.Contains(got, "waited for") {
@@ -204,7 +204,7 @@ func TestTwoCentralsDraw(t *testing.T) {
 	args := with(on(natstest.Start(t, 1)), "--expected-agencies", "2")
 	b := begin(t, with(args, "--central", "B")...)
 	atB := b.listens()
-	exchange(t, atB, []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	exchange(t, atB, []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	// Should A be late, its deadline has passed, and draws at once.
 	deadline := time.Now().Add(3 * time.Second).UTC().Format(time.RFC3339Nano)
 	a := begin(t, with(args, "--central", "A", "--draw-deadline", deadline)...)
@@ -237,7 +237,7 @@ func TestStopWithoutNATS(t *testing.T) {
 	c := natstest.Start(t, 1)
 	p := begin(t, with(on(c), "--expected-agencies", "1")...)
 	address := p.listens()
-	exchange(t, address, []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	exchange(t, address, []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	heal := c.CutAllClients()
 	defer heal()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {

@@ -115,14 +115,14 @@ func (c *central) answer(conn net.Conn, frame codec.Frame) bool {
 			c.t.Error(err)
 			return false
 		}
-		answer = c.store(batch.Slips)
+		answer = c.store(batch.RawBets)
 	case codec.TypeBet:
 		var bet codec.Bet
 		if err := bet.Decode(frame.Payload); err != nil {
 			c.t.Error(err)
 			return false
 		}
-		answer = c.store([]lottery.Slip{bet.Slip})
+		answer = c.store([]lottery.RawBet{bet.RawBet})
 	case codec.TypeFinished:
 		answer = &codec.Success{Finished: true}
 	case codec.TypeWinnersQuery:
@@ -147,7 +147,7 @@ func (c *central) answer(conn net.Conn, frame codec.Frame) bool {
 	return err == nil
 }
 
-func (c *central) store(slips []lottery.Slip) codec.Message {
+func (c *central) store(rawBets []lottery.RawBet) codec.Message {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.batches++
@@ -156,15 +156,15 @@ func (c *central) store(slips []lottery.Slip) codec.Message {
 			return answer
 		}
 	}
-	for i := range slips {
-		bet, err := slips[i].Bet()
+	for i := range rawBets {
+		bet, err := rawBets[i].Bet()
 		if err != nil {
 			c.t.Error(err)
 		}
 		c.rows = bet.AppendRow(c.rows)
 		c.count++
 	}
-	return &codec.Success{Document: slips[0].Document, Number: slips[0].Number}
+	return &codec.Success{Document: rawBets[0].Document, Number: rawBets[0].Number}
 }
 
 // betsFolder makes a data folder with so many bets of agency 1.

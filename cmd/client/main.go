@@ -118,7 +118,7 @@ func (c *config) agency() agency.Config {
 		AllowEmpty:     c.allowEmpty,
 		RequireResume:  c.needResume,
 		LogAnswers:     c.progress == progressLines,
-		Bet: lottery.Slip{
+		Bet: lottery.RawBet{
 			FirstName: c.bet.firstName,
 			LastName:  c.bet.lastName,
 			Document:  c.bet.document,

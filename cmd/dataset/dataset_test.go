@@ -151,8 +151,8 @@ func TestEveryBetIsValid(t *testing.T) {
 		}
 		for n, row := range rows(t, f) {
 			agency := strconv.Itoa(i + 1)
-			slip := lottery.Slip{Agency: agency, FirstName: row[0], LastName: row[1], Document: row[2], Birthdate: row[3], Number: row[4]}
-			bet, err := slip.Bet()
+			raw := lottery.RawBet{Agency: agency, FirstName: row[0], LastName: row[1], Document: row[2], Birthdate: row[3], Number: row[4]}
+			bet, err := raw.Bet()
 			if err != nil {
 				t.Fatalf("%s, line %d: %v", f.name, n+1, err)
 			}

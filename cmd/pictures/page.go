@@ -93,7 +93,7 @@ func beRefused(central string) error {
 		return err
 	}
 	defer conn.Close()
-	frame, err := codec.AppendFrame(nil, &codec.Batch{Slips: []lottery.Slip{{
+	frame, err := codec.AppendFrame(nil, &codec.Batch{RawBets: []lottery.RawBet{{
 		Agency: "4", FirstName: "Santiago", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "75740",
 	}}})
 	if err != nil {

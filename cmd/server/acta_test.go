@@ -414,8 +414,8 @@ func TestActaOfADraw(t *testing.T) {
 	storage := t.TempDir()
 	folder := filepath.Join(storage, "navidad")
 	p := launch(t, "--storage-dir", storage, "--contest", "navidad", "--expected-agencies", "1", "--acta-key", key)
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}, &codec.Finished{Agency: "1"}, &codec.WinnersQuery{Agency: "1"}},
-		[]codec.Message{stored, finished, &codec.Winners{Documents: []string{slip.Document}}})
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}, &codec.WinnersQuery{Agency: "1"}},
+		[]codec.Message{stored, finished, &codec.Winners{Documents: []string{raw.Document}}})
 	p.stop()
 	if !p.has("action: check_acta_key | result: success | reason: " + key + " can be read by every user") {
 		t.Errorf("nobody is told that everybody can read the key:\n%s", strings.Join(p.log, "\n"))

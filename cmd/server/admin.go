@@ -16,7 +16,7 @@ import (
 
 // newAdmin returns what shows the central, and what closes it again. With no
 // address for it only server ctl sees it. certificates may be nil.
-func newAdmin(c config, certificates *certs.Store, log zerolog.Logger, journal reactor.Journal) (shown *admin.Server, closeAdmin func(), err error) {
+func newAdmin(c config, certificates *certs.Store, log zerolog.Logger, journal reactor.Journal) (adminServer *admin.Server, closeAdmin func(), err error) {
 	config := admin.Config{
 		Address:  c.admin,
 		Contest:  c.contest,
@@ -38,15 +38,15 @@ func newAdmin(c config, certificates *certs.Store, log zerolog.Logger, journal r
 		}
 		config.Token = file.Token
 	}
-	shown = admin.New(config)
+	adminServer = admin.New(config)
 	if certificates != nil {
-		shown.ShowCertificate(func() time.Time { return certificates.Status().Expires })
+		adminServer.ShowCertificate(func() time.Time { return certificates.Status().Expires })
 	}
 	// It is there from before the ledger is read until after it is closed.
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { shown.Run(ctx) })
-	return shown, func() {
+	running.Go(func() { adminServer.Run(ctx) })
+	return adminServer, func() {
 		cancel()
 		running.Wait()
 	}, nil
@@ -54,10 +54,10 @@ func newAdmin(c config, certificates *certs.Store, log zerolog.Logger, journal r
 
 // showLedger has a ledger that is far away shown, also before it is open. opened
 // is called when it is; until then waits has the reason.
-func showLedger(shown *admin.Server, at place, waits *waiting) (opened func(ledger)) {
+func showLedger(adminServer *admin.Server, at place, waits *waiting) (opened func(ledger)) {
 	var open atomic.Pointer[ledger]
 	if at.isFar() {
-		shown.HealthBy(func() admin.LedgerHealth {
+		adminServer.HealthBy(func() admin.LedgerHealth {
 			if l := open.Load(); l != nil {
 				return (*l).health()
 			}
@@ -75,7 +75,7 @@ func showLedger(shown *admin.Server, at place, waits *waiting) (opened func(ledg
 // stops: the admin port, and systemd where that has started the central
 // (https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
 // It returns when ctx is done.
-func announce(ctx context.Context, server *reactor.Server, shown *admin.Server, log zerolog.Logger) {
+func announce(ctx context.Context, server *reactor.Server, adminServer *admin.Server, log zerolog.Logger) {
 	notify := func(state string) {
 		if _, err := daemon.SdNotify(false, state); err != nil {
 			log.Warn().Str("action", "notify_systemd").Str("result", "fail").Err(err).Send()
@@ -87,6 +87,6 @@ func announce(ctx context.Context, server *reactor.Server, shown *admin.Server, 
 		<-ctx.Done()
 	case <-ctx.Done():
 	}
-	shown.Stopping()
+	adminServer.Stopping()
 	notify(daemon.SdNotifyStopping)
 }

@@ -52,7 +52,7 @@ func TestAdmin(t *testing.T) {
 		}
 	}
 	conn := p.dial()
-	p.exchange(conn, []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	p.exchange(conn, []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	for path, want := range map[string]string{
 		"/":                 "<title>Lotería Nacional</title>",
 		"/metrics":          "\nloteria_bets_total{agency=\"1\"} 1\n",
@@ -112,7 +112,7 @@ func TestWithoutAdmin(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := launch(t, "--admin", test.address)
-			p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+			p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 			if test.lines > 0 && !p.has(test.says) {
 				p.await(test.says)
 			}

@@ -267,7 +267,7 @@ func TestControlEnd(t *testing.T) {
 	args := []string{"--storage-dir", folder, "--expected-agencies", "3"}
 	p := launch(t, args...)
 	conn := p.dial()
-	p.exchange(conn, []codec.Message{&codec.Bet{Slip: slip}, &codec.Finished{Agency: "1"}}, []codec.Message{stored, finished})
+	p.exchange(conn, []codec.Message{&codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}}, []codec.Message{stored, finished})
 	send(t, conn, &codec.WinnersQuery{Agency: "1"})
 	failsCtl(t, 1, "unknown_agency: the agency is 4, expected are 1 to 3", folder, "end", "2", "4")
 	if s := statusOf(t, folder); s.Finished != 1 || len(s.Waiting) != 2 || s.Waiting[0].Agency != 2 || s.Phase != lottery.Betting {
@@ -284,7 +284,7 @@ func TestControlEnd(t *testing.T) {
 			t.Errorf("%s: it says %q, expected %q", step.words, said, step.says)
 		}
 	}
-	p.exchange(conn, nil, []codec.Message{&codec.Winners{Documents: []string{slip.Document}}})
+	p.exchange(conn, nil, []codec.Message{&codec.Winners{Documents: []string{raw.Document}}})
 	said := mustCtl(t, folder, "status")
 	for _, line := range []string{"phase        drawn, since ", "agencies     betting has ended of 3 of 3", "missing      2 3", "bets         1 stored", "winners      1"} {
 		if !strings.Contains(said, line) {
@@ -338,7 +338,7 @@ func TestControlDeadline(t *testing.T) {
 	if s := statusOf(t, folder); s.Deadline == nil || !s.Deadline.Equal(time.Date(2098, 12, 24, 21, 0, 0, 0, time.UTC)) {
 		t.Errorf("the status is %+v", s)
 	}
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	failsCtl(t, 1, "has passed, and agencies may bet until 2098-12-24T18:00:00-03:00", folder, "deadline", "2025-12-24 18:00")
 	for soon := time.Second; ; soon *= 2 { // it must not have passed when it comes there
 		code, _, problems := ctl(folder, "deadline", time.Now().Add(soon).Format(time.RFC3339Nano))
@@ -366,7 +366,7 @@ func TestControlDeadlineThatHasPassed(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	p := launch(t, "--storage-dir", folder, "--expected-agencies", "2")
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	if said := mustCtl(t, folder, "deadline", "2025-12-24 18:00"); !strings.HasSuffix(said, "; before, there was none\nthe draw is made\n") {
 		t.Errorf("it says %s", said)
 	}
@@ -396,7 +396,7 @@ func TestControlDrain(t *testing.T) {
 	folder := t.TempDir()
 	p := launch(t, "--storage-dir", folder)
 	conn := p.dial()
-	p.exchange(conn, []codec.Message{&codec.Bet{Slip: slip}, &codec.WinnersQuery{Agency: "1"}}, []codec.Message{stored})
+	p.exchange(conn, []codec.Message{&codec.Bet{RawBet: raw}, &codec.WinnersQuery{Agency: "1"}}, []codec.Message{stored})
 	var running sync.WaitGroup
 	for range 3 { // the first to come does it, all wait
 		running.Go(func() {
@@ -425,7 +425,7 @@ func TestControlDrain(t *testing.T) {
 		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
 	}
 	rows, err := os.ReadFile(filepath.Join(folder, csvledger.LedgerFile))
-	if err != nil || !bytes.Contains(rows, []byte(slip.Document)) {
+	if err != nil || !bytes.Contains(rows, []byte(raw.Document)) {
 		t.Errorf("%q, %v: the bet is lost", rows, err)
 	}
 }
@@ -632,7 +632,7 @@ func TestControlOfWhoeverIsOutOfOrder(t *testing.T) {
 		}
 		conn.Close()
 	}
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	mustCtl(t, folder, "status")
 	p.stop()
 	for _, line := range p.log {

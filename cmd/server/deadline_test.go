@@ -23,7 +23,7 @@ import (
 func startLottery(t *testing.T, args ...string) {
 	t.Helper()
 	p := launch(t, args...)
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	p.stop()
 }
 
@@ -61,14 +61,14 @@ func TestDrawDeadline(t *testing.T) {
 			p.await(line)
 		}
 	}
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{&codec.Error{Code: lottery.DrawDone}})
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{&codec.Error{Code: lottery.DrawDone}})
 	p.stop()
 	both := strings.Join(append(first, p.log...), "\n")
 	if strings.Count(both, endedBoth) != 1 || strings.Count(both, drawn) != 1 {
 		t.Errorf("the log does not tell of one draw:\n%s", both)
 	}
 	p = launch(t, args...) // what is known is not said again
-	p.exchange(p.dial(), []codec.Message{&codec.WinnersQuery{Agency: "1"}}, []codec.Message{&codec.Winners{Documents: []string{slip.Document}}})
+	p.exchange(p.dial(), []codec.Message{&codec.WinnersQuery{Agency: "1"}}, []codec.Message{&codec.Winners{Documents: []string{raw.Document}}})
 	p.stop()
 	if p.has("sorteo") || p.has("end_betting") || p.has("draw_deadline") {
 		t.Errorf("the restart has news:\n%s", strings.Join(p.log, "\n"))
@@ -91,7 +91,7 @@ func TestDeadlineThatHasPassed(t *testing.T) {
 	}
 	startLottery(t, args...)
 	p := launch(t, past...)
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{&codec.Error{Code: lottery.DrawDone}}) // not for a second
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{&codec.Error{Code: lottery.DrawDone}}) // not for a second
 	p.stop()
 	if p.count(endedBoth) != 1 || p.count(drawn) != 1 {
 		t.Errorf("the log does not tell of one draw:\n%s", strings.Join(p.log, "\n"))
@@ -164,7 +164,7 @@ func startLotteryInUTC(t *testing.T, args ...string) {
 	t.Helper()
 	p := beginInUTC(t, args...)
 	_, p.address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	p.stop()
 }
 

@@ -30,7 +30,7 @@ func TestBetsAreTakenAway(t *testing.T) {
 			t.Parallel()
 			storage := t.TempDir()
 			p := launch(t, "--storage-dir", storage, "--expected-agencies", "2")
-			p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+			p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 			path := filepath.Join(storage, csvledger.LedgerFile)
 			if err := test.do(path); err != nil {
 				t.Fatal(err)
@@ -91,7 +91,7 @@ func TestContestCannotBeSaved(t *testing.T) {
 			p.address = address
 		}
 	}
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	obstacle := filepath.Join(storage, csvledger.StateFile+".new")
 	if err := os.Mkdir(obstacle, 0o755); err != nil {
 		t.Fatal(err)
@@ -131,16 +131,16 @@ func TestDrawnIsServedFromAnyDisk(t *testing.T) {
 	drawnLottery := func(t *testing.T) (storage string) {
 		storage = t.TempDir()
 		p := launch(t, "--storage-dir", storage, "--expected-agencies", "1", "--fsync=never")
-		p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}, &codec.Finished{Agency: "1"}, &codec.WinnersQuery{Agency: "1"}},
-			[]codec.Message{stored, finished, &codec.Winners{Documents: []string{slip.Document}}})
+		p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}, &codec.WinnersQuery{Agency: "1"}},
+			[]codec.Message{stored, finished, &codec.Winners{Documents: []string{raw.Document}}})
 		p.stop()
 		return storage
 	}
 	check := func(t *testing.T, p *process) {
 		t.Helper()
 		_, p.address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
-		p.exchange(p.dial(), []codec.Message{&codec.WinnersQuery{Agency: "1"}, &codec.Finished{Agency: "1"}, &codec.Bet{Slip: slip}},
-			[]codec.Message{&codec.Winners{Documents: []string{slip.Document}}, finished, &codec.Error{Code: lottery.DrawDone}})
+		p.exchange(p.dial(), []codec.Message{&codec.WinnersQuery{Agency: "1"}, &codec.Finished{Agency: "1"}, &codec.Bet{RawBet: raw}},
+			[]codec.Message{&codec.Winners{Documents: []string{raw.Document}}, finished, &codec.Error{Code: lottery.DrawDone}})
 		p.stop()
 		if p.has("save_contest") || p.has("action: ledger |") {
 			t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))

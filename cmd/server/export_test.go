@@ -94,8 +94,8 @@ func TestExportToALink(t *testing.T) {
 func TestExportBesideACentral(t *testing.T) {
 	storage := t.TempDir()
 	p := launch(t, "--storage-dir", storage)
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
-	bet, err := slip.Bet()
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
+	bet, err := raw.Bet()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func (f *filling) fill(ctx context.Context, source place) error {
 		f.draw,
 	} {
 		err := step(ctx)
-		if e := f.settle(ctx); err == nil {
+		if e := f.drain(ctx); err == nil {
 			err = e
 		}
 		if err != nil {
@@ -219,8 +219,8 @@ func (f *filling) call(ctx context.Context, ask func(done func(error))) error {
 	return nil
 }
 
-// settle returns when every call is answered, or when one has failed.
-func (f *filling) settle(ctx context.Context) error {
+// drain returns when every call is answered, or when one has failed.
+func (f *filling) drain(ctx context.Context) error {
 	for range cap(f.inFlight) {
 		select {
 		case <-f.failed:

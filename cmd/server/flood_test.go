@@ -17,9 +17,9 @@ import (
 func TestFloodOfRefusals(t *testing.T) {
 	const floods, each = 20, 500
 	p := launch(t, "--expected-agencies", "1")
-	bad := slip
+	bad := raw
 	bad.Number = "10000"
-	request := bytes.Repeat(frames(t, &codec.Bet{Slip: bad}), each)
+	request := bytes.Repeat(frames(t, &codec.Bet{RawBet: bad}), each)
 	answer := frames(t, &codec.Error{Document: bad.Document, Number: bad.Number, Code: lottery.BadNumber})
 	conn := p.dial()
 	for range floods {

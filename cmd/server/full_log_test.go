@@ -39,7 +39,7 @@ func TestLogOnAFullDisk(t *testing.T) {
 	}
 	defer conn.Close()
 	for range 100 {
-		p.exchange(conn, []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+		p.exchange(conn, []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	}
 	p.exchange(conn, []codec.Message{&codec.Finished{Agency: "1", Total: 100, HasTotal: true}}, []codec.Message{finished})
 	p.signal(syscall.SIGTERM)

@@ -100,27 +100,27 @@ func serve(ctx context.Context, drain func(), c config, asked <-chan os.Signal, 
 	if err != nil {
 		return err
 	}
-	shown, closeAdmin, err := newAdmin(c, certificates, log, journal)
+	adminServer, closeAdmin, err := newAdmin(c, certificates, log, journal)
 	if err != nil {
 		return err
 	}
 	defer closeAdmin()
-	record, err := newActaKeeper(c, shown.ShowActa, log)
+	record, err := newActaKeeper(c, adminServer.ShowActa, log)
 	if err != nil {
 		return err
 	}
 	waits := new(waiting)
-	opened := showLedger(shown, c.place(), waits)
+	opened := showLedger(adminServer, c.place(), waits)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := newStop(ctx, c.shutdownTimeout)
-	control := startControl(ctx, c.folder(), c.controlName(), shown, drain, log)
+	control := startControl(ctx, c.folder(), c.controlName(), adminServer, drain, log)
 	defer func() { control.close(err) }()
 	var ledger ledger
 	var contest *lottery.Contest
 	var announced bool
 	err = stop.wait("the opening of the contest", func() (err error) {
-		ledger, contest, announced, err = openContest(ctx, c, log, shown.Committed, waits)
+		ledger, contest, announced, err = openContest(ctx, c, log, adminServer.Committed, waits)
 		if err != nil {
 			return err
 		}
@@ -166,11 +166,11 @@ func serve(ctx context.Context, drain func(), c config, asked <-chan os.Signal, 
 		Journal:        journal,
 		Log:            log,
 		LoopLog:        loopLog,
-		Observer:       shown.Observer(),
+		Observer:       adminServer.Observer(),
 		Announced:      announced,
 	}, contest)
-	shown.HinderedBy(ledger.hindrance)
-	shown.Watch(contest, ledger.durable(), server)
+	adminServer.HinderedBy(ledger.hindrance)
+	adminServer.Watch(contest, ledger.durable(), server)
 	missing := newMissingLog(contest, log)
 	control.operate(operated{contest, missing, ledger.hindrance})
 
@@ -182,7 +182,7 @@ func serve(ctx context.Context, drain func(), c config, asked <-chan os.Signal, 
 			cancel()
 		}
 	})
-	watching.Go(func() { announce(ctx, server, shown, log) })
+	watching.Go(func() { announce(ctx, server, adminServer, log) })
 	renewer := renewer{store: certificates, identifier: server, now: time.Now, log: log}
 	watching.Go(func() { renewer.run(ctx, asked) })
 	endRecord := record.start(contest, ctx.Done(), stop.over)

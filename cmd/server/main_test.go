@@ -201,7 +201,7 @@ func frames(t *testing.T, messages ...codec.Message) (b []byte) {
 const emptyDigest = 0xEF46DB3751D8E999
 
 var (
-	slip     = lottery.Slip{Agency: "1", FirstName: "Santiago", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "7574"}
+	raw      = lottery.RawBet{Agency: "1", FirstName: "Santiago", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "7574"}
 	stored   = &codec.Success{Document: "30904465", Number: "7574"}
 	finished = &codec.Success{Finished: true}
 )
@@ -300,7 +300,7 @@ func TestListensWithoutIPv6(t *testing.T) {
 	_, p.address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
 	_, port, _ := net.SplitHostPort(p.address)
 	p.address = "127.0.0.1:" + port
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	check := attach(t, exec.Command(os.Args[0], "--healthcheck", "--port", port))
 	check.cmd.Env = append(check.cmd.Env, withoutIPv6+"=1")
 	check.start()
@@ -332,7 +332,7 @@ func TestSIGHUP(t *testing.T) {
 		t.Skip("SIGHUP is ignored here, as under nohup, and so by whatever is started")
 	}
 	p := launch(t)
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}, &codec.WinnersQuery{Agency: "1"}}, []codec.Message{stored})
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}, &codec.WinnersQuery{Agency: "1"}}, []codec.Message{stored})
 	p.signal(syscall.SIGHUP)
 	if code := p.end(); code != 0 {
 		t.Errorf("exit code %d after SIGHUP, expected 0", code)
@@ -355,7 +355,7 @@ func TestSIGTERM(t *testing.T) {
 		},
 		"half a frame": func(t *testing.T, p *process) net.Conn {
 			conn := p.dial()
-			p.exchange(conn, []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+			p.exchange(conn, []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 			_, _ = conn.Write(half)
 			return conn
 		},
@@ -366,13 +366,13 @@ func TestSIGTERM(t *testing.T) {
 		},
 		"a parked query": func(t *testing.T, p *process) net.Conn {
 			conn := p.dial()
-			p.exchange(conn, []codec.Message{&codec.Bet{Slip: slip}, &codec.WinnersQuery{Agency: "1"}}, []codec.Message{stored})
+			p.exchange(conn, []codec.Message{&codec.Bet{RawBet: raw}, &codec.WinnersQuery{Agency: "1"}}, []codec.Message{stored})
 			return conn
 		},
 		"batches": func(t *testing.T, p *process) net.Conn {
 			conn := p.dial()
 			for range 500 {
-				send(t, conn, &codec.Batch{Slips: []lottery.Slip{slip, slip}})
+				send(t, conn, &codec.Batch{RawBets: []lottery.RawBet{raw, raw}})
 			}
 			p.exchange(conn, nil, []codec.Message{stored})
 			return conn
@@ -426,7 +426,7 @@ func TestRestartOfAFinishedLottery(t *testing.T) {
 
 	p := launch(t, args...)
 	p.exchange(p.dial(),
-		[]codec.Message{&codec.Bet{Slip: slip}, &codec.Finished{Agency: "1"}, &codec.WinnersQuery{Agency: "1"}},
+		[]codec.Message{&codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}, &codec.WinnersQuery{Agency: "1"}},
 		[]codec.Message{stored, finished, told})
 	p.stop()
 	if n := p.count("action: sorteo | result: success"); n != 1 {
@@ -440,7 +440,7 @@ func TestRestartOfAFinishedLottery(t *testing.T) {
 
 	p = launch(t, args...)
 	p.exchange(p.dial(),
-		[]codec.Message{&codec.WinnersQuery{Agency: "1"}, &codec.Bet{Slip: slip}, &codec.Finished{Agency: "1"}},
+		[]codec.Message{&codec.WinnersQuery{Agency: "1"}, &codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}},
 		[]codec.Message{told, &codec.Error{Code: lottery.DrawDone}, finished})
 	p.stop()
 	if p.count("sorteo") != 0 || p.count("action: contest_drawn") != 1 {
@@ -496,7 +496,7 @@ func TestDrawWithout(t *testing.T) {
 	args := []string{"--storage-dir", storage, "--expected-agencies", "2"}
 	p := launch(t, args...)
 	p.exchange(p.dial(),
-		[]codec.Message{&codec.Bet{Slip: slip}, &codec.Finished{Agency: "2"}},
+		[]codec.Message{&codec.Bet{RawBet: raw}, &codec.Finished{Agency: "2"}},
 		[]codec.Message{stored, &codec.Error{Code: lottery.WrongAgency}})
 	p.exchange(p.dial(), []codec.Message{&codec.Finished{Agency: "2"}}, []codec.Message{finished})
 	p.stop()
@@ -507,7 +507,7 @@ func TestDrawWithout(t *testing.T) {
 	for round, news := range []int{1, 0} { // the second start changes nothing
 		p = launch(t, append(args, "--draw-without", "1")...)
 		p.exchange(p.dial(),
-			[]codec.Message{&codec.WinnersQuery{Agency: "1"}, &codec.Bet{Slip: slip}, &codec.Finished{Agency: "1"}},
+			[]codec.Message{&codec.WinnersQuery{Agency: "1"}, &codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}},
 			[]codec.Message{&codec.Winners{Documents: []string{"30904465"}}, &codec.Error{Code: lottery.DrawDone}, &codec.Error{Code: lottery.DrawDone}})
 		p.stop()
 		for _, line := range []string{"action: sorteo | result: success", "action: end_betting | result: success | missing: [1]"} {
@@ -592,7 +592,7 @@ exit $code`
 	resume(t, conn)
 	batch := codec.Batch{HasPosition: true}
 	for range 100 {
-		batch.Slips = append(batch.Slips, slip)
+		batch.RawBets = append(batch.RawBets, raw)
 	}
 	acknowledged := uint64(0)
 	for answered := true; answered; {
@@ -602,7 +602,7 @@ exit $code`
 		got := make([]byte, len(want))
 		_, err := io.ReadFull(conn, got)
 		if answered = err == nil && bytes.Equal(got, want); answered {
-			acknowledged += uint64(len(batch.Slips))
+			acknowledged += uint64(len(batch.RawBets))
 		} else if refusal := frames(t, &codec.Error{Code: lottery.Storage}); err == nil && !bytes.HasPrefix(refusal, got) && !bytes.HasPrefix(got, refusal) {
 			t.Errorf("received % x, expected % x", got, refusal)
 		}

@@ -178,7 +178,7 @@ func TestLotteryOverTLS(t *testing.T) {
 	p := c.launch("--expected-agencies", "2", "--log-level", "DEBUG")
 	first, second := c.call(p, c.agency(1)), c.call(p, c.agency(2))
 	p.exchange(second, []codec.Message{&codec.Finished{Agency: "2"}, &codec.WinnersQuery{Agency: "2"}}, []codec.Message{finished})
-	p.exchange(first, []codec.Message{&codec.Bet{Slip: slip}, &codec.Finished{Agency: "1"}, &codec.WinnersQuery{Agency: "1"}},
+	p.exchange(first, []codec.Message{&codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}, &codec.WinnersQuery{Agency: "1"}},
 		[]codec.Message{stored, finished, &codec.Winners{Documents: []string{"30904465"}}})
 	p.exchange(second, nil, []codec.Message{&codec.Winners{}})
 	for _, conn := range []*tls.Conn{first, second} {
@@ -202,8 +202,8 @@ func TestOfAnotherAgency(t *testing.T) {
 	c := newCredentials(t)
 	p := c.launch("--expected-agencies", "5")
 	for name, test := range map[string]struct{ request, answer codec.Message }{
-		"bet":      {&codec.Bet{Slip: slip}, &codec.Error{Code: lottery.WrongAgency, Document: slip.Document, Number: slip.Number}},
-		"batch":    {&codec.Batch{Slips: []lottery.Slip{slip}}, &codec.Error{Code: lottery.WrongAgency, Document: slip.Document, Number: slip.Number}},
+		"bet":      {&codec.Bet{RawBet: raw}, &codec.Error{Code: lottery.WrongAgency, Document: raw.Document, Number: raw.Number}},
+		"batch":    {&codec.Batch{RawBets: []lottery.RawBet{raw}}, &codec.Error{Code: lottery.WrongAgency, Document: raw.Document, Number: raw.Number}},
 		"finished": {&codec.Finished{Agency: "1"}, &codec.Error{Code: lottery.WrongAgency}},
 		"winners":  {&codec.WinnersQuery{Agency: "1"}, &codec.Error{Code: lottery.WrongAgency}},
 		"resume":   {&codec.Resume{Agency: "1"}, &codec.Error{Code: lottery.WrongAgency}},
@@ -302,7 +302,7 @@ func TestBothPorts(t *testing.T) {
 	plain := addressOf(p.await("action: listen | result: success | address: "))
 	secured := addressOf(p.await("tls: true"))
 	p.address = plain
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	p.address = secured
 	isIn(t, p, c.call(p, c.agency(2)), 2)
 	conn := p.dial()
@@ -430,7 +430,7 @@ func TestSIGUSR1(t *testing.T) {
 	p = launch(t)
 	p.signal(syscall.SIGUSR1)
 	p.await("action: reload_certificates | result: success | reason: this central has no certificates")
-	p.exchange(p.dial(), []codec.Message{&codec.Bet{Slip: slip}}, []codec.Message{stored})
+	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	p.stop()
 }
 

@@ -21,7 +21,7 @@ func TestStopWhileNobodyReadsTheLog(t *testing.T) {
 	p := launch(t, "--expected-agencies", "1", "--log-level", "DEBUG", "--fsync", "never", "--shutdown-timeout", "20s")
 	var batch codec.Batch
 	for i := range 200 {
-		batch.Slips = append(batch.Slips, lottery.Slip{Agency: "1", FirstName: "A", LastName: "B", Document: strconv.Itoa(i + 1), Birthdate: "2000-01-01", Number: "1"})
+		batch.RawBets = append(batch.RawBets, lottery.RawBet{Agency: "1", FirstName: "A", LastName: "B", Document: strconv.Itoa(i + 1), Birthdate: "2000-01-01", Number: "1"})
 	}
 	var requests []codec.Message
 	for range each {

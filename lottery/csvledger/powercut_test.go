@@ -315,8 +315,8 @@ func (s *script) checkRestart(w *wreck, c *contest) error {
 func batchOf(bets []lottery.Bet) *lottery.Batch {
 	b := new(lottery.Batch)
 	for i := range bets {
-		slip := bets[i].Slip()
-		if err := b.Add(&slip); err != nil {
+		raw := bets[i].RawBet()
+		if err := b.Add(&raw); err != nil {
 			panic(err)
 		}
 	}

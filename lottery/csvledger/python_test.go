@@ -60,7 +60,7 @@ func csvBets() (bets []lottery.Bet, fields [][6]string) {
 			lottery.Bet{Agency: 2, FirstName: "x", LastName: name, Document: "0", Birthdate: "0001-01-01", Number: 7574})
 	}
 	for i := range bets {
-		s := bets[i].Slip()
+		s := bets[i].RawBet()
 		fields = append(fields, [6]string{s.Agency, s.FirstName, s.LastName, s.Document, s.Birthdate, s.Number})
 	}
 	return bets, fields
@@ -86,7 +86,7 @@ func TestOpenReadsPython(t *testing.T) {
 func fewAgencies(bets []lottery.Bet, fields [][6]string) ([]lottery.Bet, [][6]string) {
 	for i := range bets {
 		bets[i].Agency = 1 + i%manyAgencies
-		fields[i][0] = bets[i].Slip().Agency
+		fields[i][0] = bets[i].RawBet().Agency
 	}
 	return bets, fields
 }

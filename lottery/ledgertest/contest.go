@@ -36,8 +36,8 @@ func Batch(t testing.TB, bets ...lottery.Bet) *lottery.Batch {
 	t.Helper()
 	b := new(lottery.Batch)
 	for i := range bets {
-		slip := bets[i].Slip()
-		if err := b.Add(&slip); err != nil {
+		raw := bets[i].RawBet()
+		if err := b.Add(&raw); err != nil {
 			t.Error(err)
 		}
 	}

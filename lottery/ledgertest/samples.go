@@ -77,8 +77,8 @@ var AnyBet = rapid.Custom(func(t *rapid.T) lottery.Bet {
 var anyName = rapid.StringOfN(rapid.OneOf(
 	rapid.SampledFrom([]rune(`",' ;|\aZ`+"ñÑáéíóúÜ\u00a0\u2028\u2029\ufeff\ufffd\u0301日🎲")),
 	rapid.Rune().Filter(func(r rune) bool {
-		slip := lottery.Slip{Agency: "1", FirstName: string(r), LastName: "x", Document: "1", Birthdate: "2000-01-01", Number: "1"}
-		_, err := slip.Bet()
+		raw := lottery.RawBet{Agency: "1", FirstName: string(r), LastName: "x", Document: "1", Birthdate: "2000-01-01", Number: "1"}
+		_, err := raw.Bet()
 		return err == nil
 	}),
 ), 1, 80, lottery.MaxName)

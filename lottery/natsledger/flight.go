@@ -62,7 +62,7 @@ func (l *Ledger) launch(c *chain) *flight {
 	switch c.ops[0].kind {
 	case opAppend:
 		f.m.kind = kindBets
-		l.gather(f)
+		l.coalesce(f)
 	case opClaim:
 		f.m.kind = kindClaim
 		f.ops = c.popClaims()
@@ -96,9 +96,9 @@ func (l *Ledger) launch(c *chain) *flight {
 
 func (f *flight) isEnd() bool { return f.m.kind == kindClosed }
 
-// gather takes the rows that follow each other into one message, as many as it
+// coalesce takes the rows that follow each other into one message, as many as it
 // may hold.
-func (l *Ledger) gather(f *flight) {
+func (l *Ledger) coalesce(f *flight) {
 	c, most := f.chain, l.maxRows()
 	all, mark, size, winners := c.rows, c.end.mark(), 0, 0
 	for len(c.ops) > 0 {
@@ -222,8 +222,8 @@ func (l *Ledger) landed(f *flight, reply *nats.Msg) {
 	}
 }
 
-// settle ends a flight. The caller holds the lock.
-func (l *Ledger) settle(f *flight) {
+// endFlight ends a flight. The caller holds the lock.
+func (l *Ledger) endFlight(f *flight) {
 	l.drop(&f.parcel)
 	l.inFlight -= f.bytes
 	if f.isEnd() {
@@ -239,7 +239,7 @@ func (l *Ledger) stored(f *flight, seq uint64) {
 		l.later(&f.parcel, damageDelay)
 		return
 	}
-	l.settle(f)
+	l.endFlight(f)
 	l.watch.stored(seq)
 	l.troubles.full, l.troubles.stumbled = nil, nil
 	c := f.chain
@@ -270,7 +270,7 @@ func (l *Ledger) stored(f *flight, seq uint64) {
 // moved takes in that a message can never be stored, as another one is in its
 // place. The caller holds the lock.
 func (l *Ledger) moved(f *flight) {
-	l.settle(f)
+	l.endFlight(f)
 	c := f.chain
 	c.lost()
 	if f.m.kind == kindClaim { // the claims look again
@@ -312,7 +312,7 @@ func (l *Ledger) find(f *flight) {
 		if err == nil && m.kind == kindClosed {
 			l.hasEnded(f.chain.agency, m)
 			if f.isEnd() {
-				l.settle(f)
+				l.endFlight(f)
 				f.chain.lost()
 				for i := range f.ops {
 					l.answer(&f.ops[i], nil)

@@ -88,7 +88,7 @@ func (l *Ledger) observe() {
 func (l *Ledger) leaveSilence() {
 	asked, now := l.watch.snapshot().Asked, time.Now()
 	l.mu.Lock()
-	silent := now.Sub(asked) > leaderTime && now.Sub(l.heard) > silenceTime && now.Sub(l.forced) > leaderTime && !asked.IsZero()
+	silent := now.Sub(asked) > leaderTime && now.Sub(l.lastAnswer) > silenceTime && now.Sub(l.forced) > leaderTime && !asked.IsZero()
 	if silent {
 		l.forced = now
 	}

@@ -81,9 +81,9 @@ type Ledger struct {
 
 	consumers map[uint64]context.CancelFunc // what ends with the connection
 
-	heard    time.Time // when anything was last answered
-	forced   time.Time // when the ledger last asked for another connection
-	troubles troubles
+	lastAnswer time.Time // when anything was last answered
+	forced     time.Time // when the ledger last asked for another connection
+	troubles   troubles
 }
 
 // limits of what a ledger keeps and asks at once.
@@ -129,7 +129,7 @@ func open(ctx context.Context, c Config, conn *nats.Conn, gone <-chan struct{}) 
 		inbox: nats.NewInbox(), prefix: rand.Text(), maxMessage: int(info.Config.MaxMsgSize),
 		failed: make(chan struct{}), wake: make(chan struct{}, 1), tellUp: make(chan struct{}, 1),
 		chains: make([]*chain, c.Agencies), busy: map[*chain]struct{}{}, parcels: map[string]*parcel{}, consumers: map[uint64]context.CancelFunc{},
-		ended: make([]*lottery.Account, c.Agencies), heard: time.Now(), drawing: make(turn, 1), deadlines: make(turn, 1),
+		ended: make([]*lottery.Account, c.Agencies), lastAnswer: time.Now(), drawing: make(turn, 1), deadlines: make(turn, 1),
 	}
 	l.idle.L = &l.mu
 	l.reader = newReader(js, l.stream, c.Agencies, c.Log)
@@ -282,7 +282,7 @@ func (l *Ledger) die(err error) {
 	l.log.Error().Str("action", "ledger_failed").Str("result", "fail").Str("stream", l.stream).Err(err).Send()
 	for c := range l.busy {
 		if c.flight != nil {
-			l.settle(c.flight)
+			l.endFlight(c.flight)
 		}
 		l.refuseAll(c, err)
 	}

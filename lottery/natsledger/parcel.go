@@ -245,7 +245,7 @@ func (l *Ledger) receive(reply *nats.Msg) {
 		}
 		return
 	}
-	l.heard = time.Now()
+	l.lastAnswer = time.Now()
 	p.silent = 0
 	p.reply(reply)
 }
@@ -285,7 +285,7 @@ func (l *Ledger) sweepOnce(now time.Time) (silent bool) {
 	defer l.mu.Unlock()
 	for _, p := range l.parcels {
 		late := attemptTime
-		if now.Sub(l.heard) < attemptTime { // they are slow, and more to do makes them slower
+		if now.Sub(l.lastAnswer) < attemptTime { // they are slow, and more to do makes them slower
 			late <<= min(p.silent, 3)
 		}
 		if p.waiting && now.Sub(p.sent) > late {
@@ -302,7 +302,7 @@ func (l *Ledger) sweepOnce(now time.Time) (silent bool) {
 	if len(l.ready)+len(l.readyEnds) > 0 {
 		l.wakeUp()
 	}
-	if !silent || now.Sub(l.heard) < silenceTime || now.Sub(l.forced) < forcePeriod {
+	if !silent || now.Sub(l.lastAnswer) < silenceTime || now.Sub(l.forced) < forcePeriod {
 		return false
 	}
 	l.forced = now
@@ -326,7 +326,7 @@ func (l *Ledger) reconnected() {
 	l.noteServer()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.heard = time.Now()
+	l.lastAnswer = time.Now()
 	for _, p := range l.parcels {
 		if p.waiting {
 			l.post(p)

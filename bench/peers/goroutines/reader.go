@@ -40,7 +40,7 @@ type reader struct {
 
 	// Scratch, used again for each request.
 	batch lottery.Batch
-	slip  lottery.Slip
+	raw   lottery.RawBet
 	bets  codec.BatchReader
 }
 
@@ -82,7 +82,7 @@ func (r *reader) handle(frame codec.Frame) error {
 			return err
 		}
 		r.batch.Reset()
-		r.store(bet.Slip.Document, bet.Slip.Number, true, r.add(&bet.Slip))
+		r.store(bet.RawBet.Document, bet.RawBet.Number, true, r.add(&bet.RawBet))
 	case codec.TypeBatch:
 		return r.storeBatch(frame.Payload)
 	case codec.TypeFinished:
@@ -119,14 +119,14 @@ func (r *reader) storeBatch(payload []byte) error {
 	var refused error
 	r.batch.Reset()
 	for i := range r.bets.Len() {
-		if _, err := r.bets.Next(&r.slip); err != nil {
+		if _, err := r.bets.Next(&r.raw); err != nil {
 			return err
 		}
 		if i == 0 {
-			document, number = strings.Clone(r.slip.Document), strings.Clone(r.slip.Number)
+			document, number = strings.Clone(r.raw.Document), strings.Clone(r.raw.Number)
 		}
 		if refused == nil {
-			refused = r.add(&r.slip)
+			refused = r.add(&r.raw)
 		}
 	}
 	position, found, err := r.bets.Position()
@@ -140,14 +140,14 @@ func (r *reader) storeBatch(payload []byte) error {
 	return nil
 }
 
-// add judges a slip and adds it to the batch.
-func (r *reader) add(slip *lottery.Slip) error {
+// add judges a raw bet and adds it to the batch.
+func (r *reader) add(raw *lottery.RawBet) error {
 	if r.batch.Len() == 0 {
-		if _, err := r.speaksFor(slip.Agency); err != nil {
-			return offending(err, slip)
+		if _, err := r.speaksFor(raw.Agency); err != nil {
+			return offending(err, raw)
 		}
 	}
-	return r.batch.Add(slip)
+	return r.batch.Add(raw)
 }
 
 // store admits the batch, unless a bet of it is at fault. The writer answers
@@ -169,10 +169,10 @@ func (r *reader) store(document, number string, single bool, refused error) {
 }
 
 // offending puts the bet at fault into a refusal that is about its agency.
-func offending(err error, slip *lottery.Slip) error {
+func offending(err error, raw *lottery.RawBet) error {
 	var r *lottery.Refusal
 	if errors.As(err, &r) {
-		r.Document, r.Number = slip.Document, slip.Number
+		r.Document, r.Number = raw.Document, raw.Number
 	}
 	return err
 }

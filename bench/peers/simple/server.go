@@ -96,13 +96,13 @@ func (s *Server) answer(kind codec.Type, payload []byte) ([]byte, error) {
 		if err := bet.Decode(payload); err != nil {
 			return nil, err
 		}
-		return s.store([]lottery.Slip{bet.Slip})
+		return s.store([]lottery.RawBet{bet.RawBet})
 	case codec.TypeBatch:
 		var batch codec.Batch
 		if err := batch.Decode(payload); err != nil {
 			return nil, err
 		}
-		return s.store(batch.Slips)
+		return s.store(batch.RawBets)
 	case codec.TypeFinished:
 		var finished codec.Finished
 		if err := finished.Decode(payload); err != nil {
@@ -120,13 +120,13 @@ func (s *Server) answer(kind codec.Type, payload []byte) ([]byte, error) {
 	}
 }
 
-func (s *Server) store(slips []lottery.Slip) ([]byte, error) {
-	if len(slips) == 0 {
+func (s *Server) store(rawBets []lottery.RawBet) ([]byte, error) {
+	if len(rawBets) == 0 {
 		return nil, &lottery.Refusal{Code: lottery.EmptyBatch}
 	}
-	records := make([][]string, len(slips))
-	for i := range slips {
-		bet, err := slips[i].Bet()
+	records := make([][]string, len(rawBets))
+	for i := range rawBets {
+		bet, err := rawBets[i].Bet()
 		if err == nil && bet.Agency > s.agencies {
 			err = &lottery.Refusal{Code: lottery.UnknownAgency}
 		}
@@ -140,7 +140,7 @@ func (s *Server) store(slips []lottery.Slip) ([]byte, error) {
 	if err := s.append(records); err != nil {
 		return nil, err
 	}
-	return codec.AppendFrame(nil, &codec.Success{Document: slips[0].Document, Number: slips[0].Number})
+	return codec.AppendFrame(nil, &codec.Success{Document: rawBets[0].Document, Number: rawBets[0].Number})
 }
 
 func (s *Server) append(records [][]string) error {

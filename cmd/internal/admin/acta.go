@@ -13,7 +13,7 @@ type Acta struct {
 // is drawn is shown as one whose record is missing.
 func (s *Server) ShowActa(a Acta) {
 	s.acta.Store(&a)
-	s.tally.wake()
+	s.counters.wake()
 }
 
 // ShowCertificate has the server show until when the central's certificate is

@@ -327,11 +327,11 @@ const (
 	birthdate = "1971-11-23"
 )
 
-// slips returns bets of an agency, of which the first wins.
-func slips(agency, n int) []lottery.Slip {
-	all := make([]lottery.Slip, n)
+// rawBets returns bets of an agency, of which the first wins.
+func rawBets(agency, n int) []lottery.RawBet {
+	all := make([]lottery.RawBet, n)
 	for i := range all {
-		all[i] = lottery.Slip{
+		all[i] = lottery.RawBet{
 			Agency: strconv.Itoa(agency), FirstName: firstName, LastName: lastName,
 			Document: fmt.Sprint(90_000_000 + agency*1000 + i), Birthdate: birthdate, Number: strconv.Itoa(7574 - i),
 		}
@@ -339,12 +339,12 @@ func slips(agency, n int) []lottery.Slip {
 	return all
 }
 
-func batch(agency, n int) *codec.Batch { return &codec.Batch{Slips: slips(agency, n)} }
+func batch(agency, n int) *codec.Batch { return &codec.Batch{RawBets: rawBets(agency, n)} }
 
 // badBatch has a number that there is not.
 func badBatch(agency, n int) *codec.Batch {
 	b := batch(agency, n)
-	b.Slips[n-1].Number = "10000"
+	b.RawBets[n-1].Number = "10000"
 	return b
 }
 

@@ -3,6 +3,6 @@
 // Prometheus, and whether it is alive and ready.
 //
 // It only looks. What it counts, it is told by the reactor and by the ledger
-// (tally); of the event loops it reads atomic values. Nothing of it holds
+// (counters); of the event loops it reads atomic values. Nothing of it holds
 // a document or a name.
 package admin

@@ -16,7 +16,7 @@ func TestOperatorsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(content)
-	for code := range newTally(1).refusals {
+	for code := range newCounters(1).refusals {
 		if strings.Count(page, "\n| `"+string(code)+"` |") != 1 {
 			t.Errorf("the operators' page has no row for the code %s", code)
 		}

@@ -130,7 +130,7 @@ func TestNobodyIsNamed(t *testing.T) {
 	p := c.dial()
 	p.ask(batch(1, 4), codec.TypeSuccess)
 	p.ask(badBatch(1, 4), codec.TypeError)
-	p.ask(&codec.Bet{Slip: lottery.Slip{Agency: "1", FirstName: firstName, LastName: lastName, Document: "9000x", Birthdate: birthdate, Number: "1"}},
+	p.ask(&codec.Bet{RawBet: lottery.RawBet{Agency: "1", FirstName: firstName, LastName: lastName, Document: "9000x", Birthdate: birthdate, Number: "1"}},
 		codec.TypeError)
 	p.ask(finish(1), codec.TypeSuccess)
 	p.ask(query(1), codec.TypeWinners)

@@ -137,8 +137,10 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 // sample sends one value.
 type sample func(desc *prometheus.Desc, value float64, labels ...string)
 
-func gauges(out chan<- prometheus.Metric) sample   { return sampler(out, prometheus.GaugeValue) }
-func counters(out chan<- prometheus.Metric) sample { return sampler(out, prometheus.CounterValue) }
+func gaugeSamples(out chan<- prometheus.Metric) sample { return sampler(out, prometheus.GaugeValue) }
+func counterSamples(out chan<- prometheus.Metric) sample {
+	return sampler(out, prometheus.CounterValue)
+}
 
 func sampler(out chan<- prometheus.Metric, kind prometheus.ValueType) sample {
 	return func(desc *prometheus.Desc, value float64, labels ...string) {
@@ -149,11 +151,11 @@ func sampler(out chan<- prometheus.Metric, kind prometheus.ValueType) sample {
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	s := c.server
-	gauge, counter := gauges(out), counters(out)
-	watched, now := s.look()
+	gauge, counter := gaugeSamples(out), counterSamples(out)
+	watched, now := s.inspect()
 	gauge(ready, oneIf(now.ready))
 	gauge(expected, float64(s.config.Agencies))
-	for code, n := range s.tally.refusals {
+	for code, n := range s.counters.refusals {
 		counter(refusals, float64(n.Load()), string(code))
 	}
 	gauge(startedAt, seconds(s.started))
@@ -171,8 +173,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		return // what is counted begins with what the ledger has, or rates would jump
 	}
 	s.refresh()
-	for i := range s.tally.agencies {
-		t, agency := &s.tally.agencies[i], strconv.Itoa(i+1)
+	for i := range s.counters.agencies {
+		t, agency := &s.counters.agencies[i], strconv.Itoa(i+1)
 		if t.known.Load() {
 			counter(bets, float64(t.bets.Load()), agency)
 		}

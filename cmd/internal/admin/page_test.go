@@ -214,7 +214,7 @@ func TestTexts(t *testing.T) {
 	if !slices.Equal(es, en) {
 		t.Errorf("in Spanish there are %q, in English %q", es, en)
 	}
-	for code := range c.admin.tally.refusals {
+	for code := range c.admin.counters.refusals {
 		if !slices.Contains(es, "codes."+string(code)) {
 			t.Errorf("the page has no words for %s", code)
 		}

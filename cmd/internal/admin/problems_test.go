@@ -119,19 +119,19 @@ func TestProblemsAreBounded(t *testing.T) {
 
 // Whatever the number of an agency and the code, there is a place for it.
 func TestTallyOfAnything(t *testing.T) {
-	tally := newTally(2)
+	counters := newCounters(2)
 	for _, agency := range []int{-1, 0, 1, 2, 3, 1 << 40} {
-		tally.Stored(agency, 1, 1)
-		tally.Told(agency)
+		counters.Stored(agency, 1, 1)
+		counters.WinnersSent(agency)
 		for _, code := range append(codec.Codes(), reactor.Retry, "nonsense") {
-			tally.Refused(reactor.Refused{Agency: agency, Code: code})
+			counters.Refused(reactor.Refused{Agency: agency, Code: code})
 		}
 	}
-	if n := tally.bets(); n != 2 {
+	if n := counters.bets(); n != 2 {
 		t.Errorf("%d bets are counted, expected one of each expected agency", n)
 	}
 	for _, code := range append(codec.Codes(), reactor.Retry) {
-		if n := tally.refusals[code].Load(); n != 6 {
+		if n := counters.refusals[code].Load(); n != 6 {
 			t.Errorf("%d refusals with %s are counted, expected 6", n, code)
 		}
 	}

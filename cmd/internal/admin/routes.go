@@ -59,7 +59,7 @@ func answer(w http.ResponseWriter, code int, text string) {
 
 // readyz tells the reason, which may name files, only to those who may see all.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	_, now := s.look()
+	_, now := s.inspect()
 	code, text := http.StatusOK, string(now.status)
 	if !now.ready {
 		code = http.StatusServiceUnavailable

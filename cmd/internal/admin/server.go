@@ -48,8 +48,8 @@ type Config struct {
 type Server struct {
 	config   Config
 	started  time.Time
-	tally    *tally
-	pulse    *pulse
+	counters *counters
+	sampler  *rateSampler
 	commits  commits
 	registry *prometheus.Registry
 	viewers  viewers
@@ -83,14 +83,14 @@ type watched struct {
 // New returns a Server that has nothing to show yet.
 func New(config Config) *Server {
 	now := time.Now()
-	t := newTally(config.Agencies)
+	t := newCounters(config.Agencies)
 	s := &Server{
-		config:  config,
-		started: now,
-		tally:   t,
-		pulse:   newPulse(t, now),
-		commits: newCommits(),
-		closing: make(chan struct{}),
+		config:   config,
+		started:  now,
+		counters: t,
+		sampler:  newRateSampler(t, now),
+		commits:  newCommits(),
+		closing:  make(chan struct{}),
 
 		watching:  make(chan struct{}),
 		listening: make(chan struct{}),
@@ -103,7 +103,7 @@ func New(config Config) *Server {
 }
 
 // Observer is what the reactor has to tell what happens.
-func (s *Server) Observer() reactor.Observer { return s.tally }
+func (s *Server) Observer() reactor.Observer { return s.counters }
 
 // Committed takes in a commit of the ledger.
 func (s *Server) Committed(c lottery.Commit) { s.commits.add(c, s.health.Load() != nil) }
@@ -112,7 +112,7 @@ func (s *Server) Committed(c lottery.Commit) { s.commits.add(c, s.health.Load() 
 // ledger in NATS tells by HealthBy, so ledgerBytes is nil then), and its reactor,
 // which does not run yet. It is called once, before the reactor runs.
 func (s *Server) Watch(contest *lottery.Contest, ledgerBytes func() int64, reactor *reactor.Server) {
-	s.pulse.begin(s.tally, contest, time.Now())
+	s.sampler.begin(s.counters, contest, time.Now())
 	s.watched.Store(&watched{contest: contest, ledgerBytes: ledgerBytes, reactor: reactor})
 	close(s.watching)
 }
@@ -125,7 +125,7 @@ func (s *Server) HinderedBy(hindrance func() error) { s.hindrance.Store(&hindran
 // Stopping has /readyz say that the central stops.
 func (s *Server) Stopping() {
 	s.stopping.Store(true)
-	s.tally.wake()
+	s.counters.wake()
 }
 
 // Listening is closed when the server listens.

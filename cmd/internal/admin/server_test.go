@@ -271,10 +271,10 @@ type blocking struct {
 	held, release chan struct{}
 }
 
-func (b *blocking) Told(agency int) {
+func (b *blocking) WinnersSent(agency int) {
 	close(b.held)
 	<-b.release
-	b.Observer.Told(agency)
+	b.Observer.WinnersSent(agency)
 }
 
 // Whatever is asked for, it asks nothing of the event loop: all of it is

@@ -86,7 +86,7 @@ func share(t testing.TB, m *ledgertest.Memory, name string, agencies int) *shari
 // tick has a second pass for the rates.
 func (c *central) tick(now time.Time) {
 	c.admin.refresh()
-	c.admin.pulse.take(c.admin.tally, now)
+	c.admin.sampler.take(c.admin.counters, now)
 }
 
 // expectTotal compares how many bets there are, of all agencies and of each.
@@ -208,7 +208,7 @@ func TestSharedRates(t *testing.T) {
 			now = now.Add(time.Hour)
 			c.tick(now)
 		}
-		rates := c.admin.pulse.now()
+		rates := c.admin.sampler.now()
 		hours := float64(sharedWindow+1) * time.Hour.Seconds()
 		if got := rates.total * hours; got < total-hours/2 || got > total+hours/2 {
 			t.Errorf("%s: about %.0f bets have come, want %.0f", when, got, total)
@@ -235,14 +235,14 @@ func TestSharedRateOfTheFirstBets(t *testing.T) {
 	c := share(t, &ledgertest.Memory{Lazy: true}, "a", 2)
 	p := c.dial()
 	p.ask(batch(1, 60), codec.TypeSuccess)
-	tally := c.admin.tally
-	c.await("the bets are counted", func() bool { return tally.agencies[0].own.Load() == 60 })
+	counters := c.admin.counters
+	c.await("the bets are counted", func() bool { return counters.agencies[0].own.Load() == 60 })
 	// Had the second's look come between, the bets would be known before they are counted.
-	one := &tally.agencies[0]
+	one := &counters.agencies[0]
 	one.known.Store(false)
 	c.admin.refresh()
-	if got := tally.grown(); got != 60 || tally.bets() != 60 {
-		t.Errorf("%d of %d bets are new, want 60 of 60", got, tally.bets())
+	if got := counters.grown(); got != 60 || counters.bets() != 60 {
+		t.Errorf("%d of %d bets are new, want 60 of 60", got, counters.bets())
 	}
 }
 

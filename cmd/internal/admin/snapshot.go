@@ -40,7 +40,7 @@ func (s *Server) current() *snapshot {
 	defer s.snapshots.mu.Unlock()
 	last := s.snapshots.last
 	if last != nil && time.Since(last.taken) < interval {
-		if _, now := s.look(); now.status == last.state.Status {
+		if _, now := s.inspect(); now.status == last.state.Status {
 			return last
 		}
 	}
@@ -56,7 +56,7 @@ func (s *Server) renew() {
 }
 
 func (s *Server) snapshot() *snapshot {
-	now := &snapshot{taken: time.Now(), rates: s.pulse.now()}
+	now := &snapshot{taken: time.Now(), rates: s.sampler.now()}
 	now.state, now.standings = s.state(now.rates)
 	now.state.list(s, now, 1)
 	now.json = encode(&now.state)
@@ -73,7 +73,7 @@ func encode(data any) []byte {
 }
 
 // curvesEvent returns the event that a stream begins with.
-func (now *snapshot) curvesEvent(p *pulse) []byte {
+func (now *snapshot) curvesEvent(p *rateSampler) []byte {
 	now.once.Do(func() { now.curves = event("curves", encode(p.curves())) })
 	return now.curves
 }

@@ -74,16 +74,16 @@ const Starting Phase = "starting"
 
 // Agency is a row of a State.
 type Agency struct {
-	Agency  int         `json:"agency"`
-	State   AgencyState `json:"state"`
-	Central string      `json:"central,omitempty"` // of a shared ledger: the one that stored its last bets
-	Bets    uint64      `json:"bets"`              // durable, whichever central has stored them
-	Rate    float64     `json:"rate"`              // bets per second, as State.Rate
-	Batches uint64      `json:"batches"`           // acknowledged by this central
-	Bytes   uint64      `json:"bytes"`             // of payload of those
-	Refused uint64      `json:"refused"`           // requests, by this central
-	Heard   time.Time   `json:"heard"`             // when it last asked for something here, or was seen to bet elsewhere
-	Winners *int        `json:"winners"`           // null before the draw
+	Agency   int         `json:"agency"`
+	State    AgencyState `json:"state"`
+	Central  string      `json:"central,omitempty"` // of a shared ledger: the one that stored its last bets
+	Bets     uint64      `json:"bets"`              // durable, whichever central has stored them
+	Rate     float64     `json:"rate"`              // bets per second, as State.Rate
+	Batches  uint64      `json:"batches"`           // acknowledged by this central
+	Bytes    uint64      `json:"bytes"`             // of payload of those
+	Refused  uint64      `json:"refused"`           // requests, by this central
+	LastSeen time.Time   `json:"heard"`             // when it last asked for something here, or was seen to bet elsewhere
+	Winners  *int        `json:"winners"`           // null before the draw
 }
 
 // AgencyState is how far an agency is.
@@ -105,7 +105,7 @@ const maxAwaited = 10
 // state puts together what is there now, and how far the agencies are, which it
 // does not list.
 func (s *Server) state(rates rates) (state State, standings []lottery.Standing) {
-	watched, now := s.look()
+	watched, now := s.inspect()
 	s.refresh()
 	state = State{
 		Now:      time.Now(),
@@ -115,7 +115,7 @@ func (s *Server) state(rates rates) (state State, standings []lottery.Standing) 
 		Status:   now.status,
 		Phase:    Starting,
 		Expected: s.config.Agencies,
-		Bets:     s.tally.bets(),
+		Bets:     s.counters.bets(),
 		Rate:     rates.total,
 		Awaited:  []int{},
 		Ledger:   s.ledger(),
@@ -124,7 +124,7 @@ func (s *Server) state(rates rates) (state State, standings []lottery.Standing) 
 		CertificateExpires: s.certificateExpiry(),
 
 		Refusals: make(map[lottery.Code]uint64),
-		Problems: s.tally.problems.all(),
+		Problems: s.counters.problems.all(),
 		Tick:     rates.tick,
 	}
 	if state.Ledger.Kind == NATS {
@@ -140,7 +140,7 @@ func (s *Server) state(rates rates) (state State, standings []lottery.Standing) 
 	if !deadline.IsZero() {
 		state.Deadline = &deadline
 	}
-	for code, n := range s.tally.refusals {
+	for code, n := range s.counters.refusals {
 		if n := n.Load(); n > 0 {
 			state.Refusals[code] = n
 		}
@@ -179,17 +179,17 @@ func (s *State) addReactor(stats reactor.Stats) {
 }
 
 func (s *Server) agency(standing lottery.Standing, phase Phase, rate float64) Agency {
-	t := s.tally.of(standing.Agency)
+	t := s.counters.of(standing.Agency)
 	a := Agency{
-		Agency:  standing.Agency,
-		State:   Awaited,
-		Central: standing.Central,
-		Bets:    t.bets.Load(),
-		Rate:    rate,
-		Batches: t.batches.Load(),
-		Bytes:   t.bytes.Load(),
-		Refused: t.refused.Load(),
-		Heard:   standing.LastSeen,
+		Agency:   standing.Agency,
+		State:    Awaited,
+		Central:  standing.Central,
+		Bets:     t.bets.Load(),
+		Rate:     rate,
+		Batches:  t.batches.Load(),
+		Bytes:    t.bytes.Load(),
+		Refused:  t.refused.Load(),
+		LastSeen: standing.LastSeen,
 	}
 	switch {
 	case standing.Ended == lottery.Missing:

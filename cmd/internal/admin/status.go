@@ -25,7 +25,7 @@ type condition struct {
 }
 
 // look returns what is shown, and how it is. Before Watch, watched is nil.
-func (s *Server) look() (watched *watched, now condition) {
+func (s *Server) inspect() (watched *watched, now condition) {
 	watched = s.watched.Load()
 	if watched != nil {
 		if err := watched.contest.Err(); err != nil { // which is why it stops, if it does

@@ -14,8 +14,8 @@ const (
 	maxViewers = 64
 	// writeTimeout is how long a page may take to take what it is sent.
 	writeTimeout = 10 * time.Second
-	// settle is how long what happened waits for more before pages see it.
-	settle = 200 * time.Millisecond
+	// coalesceTime is how long what happened waits for more before pages see it.
+	coalesceTime = 200 * time.Millisecond
 )
 
 // viewers are the streams that are open. Each has a channel with room for one
@@ -75,7 +75,7 @@ func event(name string, text []byte) []byte {
 // refresh counts the bets of a shared ledger anew.
 func (s *Server) refresh() {
 	if watched := s.watched.Load(); watched != nil && watched.contest.Shared() {
-		s.tally.refresh(watched.contest)
+		s.counters.refresh(watched.contest)
 	}
 }
 
@@ -84,7 +84,7 @@ func (s *Server) refresh() {
 func (s *Server) follow(done <-chan struct{}) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	soon := time.NewTimer(settle)
+	soon := time.NewTimer(coalesceTime)
 	defer soon.Stop()
 	watching := s.watching
 	var drawn <-chan struct{} // closed when the draw that is to come is done
@@ -94,7 +94,7 @@ func (s *Server) follow(done <-chan struct{}) {
 			return
 		case <-ticker.C:
 			s.refresh()
-			s.pulse.take(s.tally, time.Now()) // not the ticker's time: that may be a while ago
+			s.sampler.take(s.counters, time.Now()) // not the ticker's time: that may be a while ago
 		case <-watching:
 			watching = nil
 			if watched := s.watched.Load(); watched.contest.Phase() != lottery.Drawn {
@@ -104,8 +104,8 @@ func (s *Server) follow(done <-chan struct{}) {
 			drawn = nil
 			now := time.Now()
 			s.watched.Load().drawnAt.Store(&now)
-		case <-s.tally.changed:
-			soon.Reset(settle)
+		case <-s.counters.changed:
+			soon.Reset(coalesceTime)
 			continue
 		case <-soon.C:
 		}
@@ -140,7 +140,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 		_, err := w.Write(message)
 		return err == nil && controller.Flush() == nil
 	}
-	if !write(s.current().curvesEvent(s.pulse)) {
+	if !write(s.current().curvesEvent(s.sampler)) {
 		return
 	}
 	select {

@@ -172,16 +172,16 @@ func TestViewersGetTheNewest(t *testing.T) {
 }
 
 func TestCurves(t *testing.T) {
-	tally := newTally(maxListed + 1)
+	counters := newCounters(maxListed + 1)
 	now := time.Unix(0, 0)
-	p := newPulse(tally, now)
+	p := newRateSampler(counters, now)
 	for tick := range curveLength + 3 {
-		tally.Stored(2, 10*tick, 1)
-		tally.Stored(maxListed+1, 5, 1)
+		counters.Stored(2, 10*tick, 1)
+		counters.Stored(maxListed+1, 5, 1)
 		now = now.Add(2 * time.Second)
-		p.take(tally, now)
+		p.take(counters, now)
 	}
-	p.take(tally, now) // no time has passed: no rate
+	p.take(counters, now) // no time has passed: no rate
 	c := p.curves()
 	if c.Tick != curveLength+3 || len(c.Total) != curveLength || len(c.Agencies) != maxListed {
 		t.Fatalf("after %d seconds there are %d rates of %d agencies", c.Tick, len(c.Total), len(c.Agencies))

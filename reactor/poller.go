@@ -7,15 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// room tells sessions when their sockets take something again, which gnet does
+// writePoller tells sessions when their sockets take something again, which gnet does
 // not tell. It waits for those sockets only that were full.
-type room struct {
+type writePoller struct {
 	mu      sync.Mutex
 	epoll   *os.File         // nil when it is closed
 	waiting map[int]*session // by descriptor
 }
 
-func (r *room) open() error {
+func (r *writePoller) open() error {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return os.NewSyscallError("epoll_create1", err)
@@ -26,7 +26,7 @@ func (r *room) open() error {
 }
 
 // close ends run. Nobody is told anything any more.
-func (r *room) close() {
+func (r *writePoller) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.epoll.Close()
@@ -34,7 +34,7 @@ func (r *room) close() {
 }
 
 // control is epoll_ctl(2). The caller holds the lock, and it is open.
-func (r *room) control(operation, fd int) error {
+func (r *writePoller) control(operation, fd int) error {
 	raw, err := r.epoll.SyscallConn()
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func (r *room) control(operation, fd int) error {
 }
 
 // await has the session told, once, when the socket takes something.
-func (r *room) await(fd int, s *session) error {
+func (r *writePoller) await(fd int, s *session) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.waiting[fd] == s || r.epoll == nil {
@@ -62,7 +62,7 @@ func (r *room) await(fd int, s *session) error {
 
 // forget has the session not told any more. It has to be called before the
 // descriptor is closed or copied.
-func (r *room) forget(fd int) {
+func (r *writePoller) forget(fd int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.waiting[fd] != nil && r.epoll != nil {
@@ -72,7 +72,7 @@ func (r *room) forget(fd int) {
 }
 
 // run tells the sessions, until close.
-func (r *room) run() error {
+func (r *writePoller) run() error {
 	epoll, err := r.epoll.SyscallConn()
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func (r *room) run() error {
 			}
 			r.mu.Unlock()
 			if s != nil {
-				s.shard.mail.put(letter{do: s.hasRoom})
+				s.shard.mail.put(task{do: s.hasRoom})
 			}
 		}
 	}

@@ -10,9 +10,9 @@ import (
 	"loteria/reactor"
 )
 
-// tally counts what the reactor tells of (reactor.Observer).
-type tally struct {
-	agencies []agencyTally                   // of agency i+1
+// counters counts what the reactor tells of (reactor.Observer).
+type counters struct {
+	agencies []agencyCounters                // of agency i+1
 	refusals map[lottery.Code]*atomic.Uint64 // for every code that there is
 	problems problems
 	changed  chan struct{} // has room for one: something happened that people want to see at once
@@ -21,8 +21,8 @@ type tally struct {
 	refreshing sync.Mutex  // one at a time does
 }
 
-// agencyTally is what is counted for one agency.
-type agencyTally struct {
+// agencyCounters is what is counted for one agency.
+type agencyCounters struct {
 	bets    atomic.Uint64 // durable, of the whole contest
 	known   atomic.Bool   // bets is more than nothing for want of news
 	before  atomic.Uint64 // those of bets that were there when it became known
@@ -33,9 +33,9 @@ type agencyTally struct {
 	told    atomic.Bool   // its winners
 }
 
-func newTally(agencies int) *tally {
-	t := &tally{
-		agencies: make([]agencyTally, agencies),
+func newCounters(agencies int) *counters {
+	t := &counters{
+		agencies: make([]agencyCounters, agencies),
 		refusals: map[lottery.Code]*atomic.Uint64{reactor.Retry: {}},
 		changed:  make(chan struct{}, 1),
 	}
@@ -46,7 +46,7 @@ func newTally(agencies int) *tally {
 }
 
 // begin counts the bets that a contest had before the reactor began.
-func (t *tally) begin(contest *lottery.Contest) {
+func (t *counters) begin(contest *lottery.Contest) {
 	if contest.Shared() {
 		t.shared.Store(true)
 		t.refresh(contest)
@@ -58,7 +58,7 @@ func (t *tally) begin(contest *lottery.Contest) {
 }
 
 // learn takes in how many bets of an agency there are, which was not known.
-func (a *agencyTally) learn(bets uint64) {
+func (a *agencyCounters) learn(bets uint64) {
 	a.before.Store(bets - min(bets, a.own.Load())) // first, or all of them would look new
 	a.bets.Store(bets)
 	a.known.Store(true)
@@ -66,7 +66,7 @@ func (a *agencyTally) learn(bets uint64) {
 
 // refresh counts the bets of a contest that other centrals store, too. There
 // are never fewer than there were.
-func (t *tally) refresh(contest *lottery.Contest) {
+func (t *counters) refresh(contest *lottery.Contest) {
 	t.refreshing.Lock()
 	defer t.refreshing.Unlock()
 	for agency, bets := range contest.Durable() {
@@ -80,8 +80,8 @@ func (t *tally) refresh(contest *lottery.Contest) {
 	}
 }
 
-// of returns the tally of an agency, or nil for one that is not expected.
-func (t *tally) of(agency int) *agencyTally {
+// of returns the counters of an agency, or nil for one that is not expected.
+func (t *counters) of(agency int) *agencyCounters {
 	if agency < 1 || agency > len(t.agencies) {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (t *tally) of(agency int) *agencyTally {
 }
 
 // Stored implements reactor.Observer.
-func (t *tally) Stored(agency, bets, bytes int) {
+func (t *counters) Stored(agency, bets, bytes int) {
 	if a := t.of(agency); a != nil {
 		if t.shared.Load() {
 			a.own.Add(uint64(bets))
@@ -102,7 +102,7 @@ func (t *tally) Stored(agency, bets, bytes int) {
 }
 
 // Refused implements reactor.Observer.
-func (t *tally) Refused(r reactor.Refused) {
+func (t *counters) Refused(r reactor.Refused) {
 	if n := t.refusals[r.Code]; n != nil {
 		n.Add(1)
 	}
@@ -113,15 +113,15 @@ func (t *tally) Refused(r reactor.Refused) {
 	t.wake()
 }
 
-// Told implements reactor.Observer.
-func (t *tally) Told(agency int) {
+// WinnersSent implements reactor.Observer.
+func (t *counters) WinnersSent(agency int) {
 	if a := t.of(agency); a != nil && !a.told.Load() {
 		a.told.Store(true)
 		t.wake()
 	}
 }
 
-func (t *tally) wake() {
+func (t *counters) wake() {
 	select {
 	case t.changed <- struct{}{}:
 	default:
@@ -129,7 +129,7 @@ func (t *tally) wake() {
 }
 
 // bets returns how many bets of all agencies are durable.
-func (t *tally) bets() (sum uint64) {
+func (t *counters) bets() (sum uint64) {
 	for i := range t.agencies {
 		sum += t.agencies[i].bets.Load()
 	}
@@ -137,14 +137,14 @@ func (t *tally) bets() (sum uint64) {
 }
 
 // grown returns how many bets of all agencies have come since they are counted.
-func (t *tally) grown() (sum uint64) {
+func (t *counters) grown() (sum uint64) {
 	for i := range t.agencies {
 		sum += t.agencies[i].grown()
 	}
 	return sum
 }
 
-func (a *agencyTally) grown() uint64 {
+func (a *agencyCounters) grown() uint64 {
 	bets := a.bets.Load() // before the other, which is changed first
 	return bets - min(bets, a.before.Load())
 }

@@ -19,9 +19,9 @@ const (
 	sharedWindow = 5
 )
 
-// pulse takes the rates at which bets come in, of the agencies that the page
+// rateSampler takes the rates at which bets come in, of the agencies that the page
 // lists and of all together.
-type pulse struct {
+type rateSampler struct {
 	mu    sync.Mutex
 	ticks int // rates taken
 
@@ -52,22 +52,22 @@ func (r rates) of(i int) float64 {
 	return 0
 }
 
-// newPulse begins before there are any bets.
-func newPulse(t *tally, now time.Time) *pulse {
-	p := &pulse{window: 1, each: make([]curve, min(maxListed, len(t.agencies)))}
+// newRateSampler begins before there are any bets.
+func newRateSampler(t *counters, now time.Time) *rateSampler {
+	p := &rateSampler{window: 1, each: make([]curve, min(maxListed, len(t.agencies)))}
 	p.since(now)
 	return p
 }
 
-func (p *pulse) since(now time.Time) {
+func (p *rateSampler) since(now time.Time) {
 	for i := range p.taken {
 		p.taken[i] = now
 	}
 }
 
-// begin has the tally begin with the bets that there are, which are no part of
+// begin has the counters begin with the bets that there are, which are no part of
 // the next rates.
-func (p *pulse) begin(t *tally, contest *lottery.Contest, now time.Time) {
+func (p *rateSampler) begin(t *counters, contest *lottery.Contest, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t.begin(contest)
@@ -78,7 +78,7 @@ func (p *pulse) begin(t *tally, contest *lottery.Contest, now time.Time) {
 }
 
 // take takes the rates since the last time.
-func (p *pulse) take(t *tally, now time.Time) {
+func (p *rateSampler) take(t *counters, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	oldest := p.ticks % p.window
@@ -101,7 +101,7 @@ func (c *curve) take(count uint64, seconds float64, at, oldest int) {
 }
 
 // now returns the rates that were last taken.
-func (p *pulse) now() rates {
+func (p *rateSampler) now() rates {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := rates{tick: p.ticks, each: make([]float64, len(p.each))}
@@ -125,7 +125,7 @@ type Curves struct {
 	Agencies [][]float64 `json:"agencies"` // of agency i+1
 }
 
-func (p *pulse) curves() Curves {
+func (p *rateSampler) curves() Curves {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := Curves{Length: curveLength, Tick: p.ticks, Total: p.total.inOrder(p.ticks), Agencies: make([][]float64, len(p.each))}

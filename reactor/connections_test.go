@@ -24,7 +24,7 @@ func TestOrigin(t *testing.T) {
 
 // Whoever has a network of addresses has the connections of one.
 func TestDoorsCountNetworks(t *testing.T) {
-	d := doors{addresses: map[string]int{}}
+	d := connectionLimits{addresses: map[string]int{}}
 	config := &Config{MaxConnections: 100, MaxPerAddress: 2}
 	for _, peer := range []string{"2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"} {
 		if refused := d.enter(peer, config); refused != nil {

@@ -15,15 +15,15 @@ import (
 // loop to take them.
 const maxEnrolling = 64
 
-// doors counts who has come in.
-type doors struct {
+// connectionLimits counts who has come in.
+type connectionLimits struct {
 	mu        sync.Mutex
 	open      int
 	addresses map[string]int // open connections from each IPv4 address or IPv6 network
 }
 
 // enter lets a connection of the peer in, or returns why there is no room.
-func (d *doors) enter(peer string, config *Config) error {
+func (d *connectionLimits) enter(peer string, config *Config) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	from := origin(peer)
@@ -39,7 +39,7 @@ func (d *doors) enter(peer string, config *Config) error {
 }
 
 // leave forgets a connection of the peer.
-func (d *doors) leave(peer string) {
+func (d *connectionLimits) leave(peer string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	from := origin(peer)
@@ -63,7 +63,7 @@ func origin(peer string) string {
 	return network.String()
 }
 
-func (d *doors) count() int {
+func (d *connectionLimits) count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.open
@@ -72,7 +72,7 @@ func (d *doors) count() int {
 // take lets a connection in and gives it to the loop that has the fewest.
 func (s *Server) take(conn net.Conn) {
 	peer := peerOf(conn)
-	if reason := s.doors.enter(peer, &s.config); reason != nil {
+	if reason := s.limits.enter(peer, &s.config); reason != nil {
 		s.refused.add(1)
 		s.logFailure("accept_connection", peer, reason)
 		refuse(conn, reason)
