@@ -319,7 +319,7 @@ func (c *centralAt) unreachable(ctx context.Context, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("no central has %s: there is no %s in it (one that could not make it says so in its log, as control_listen)", c.folder, c.name)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no central has %s: the %s in it is what one that was killed has left", c.folder, c.name)
+		return fmt.Errorf("no central has %s: nobody answers on the %s in it, as when one was killed", c.folder, c.name)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("user %d may not use %s in %s: %w: be the central's user, or root", os.Geteuid(), c.name, c.folder, bare(err))
 	case errors.Is(err, unix.ENOTDIR):

@@ -22,6 +22,9 @@ func TestNoRegularFile(t *testing.T) {
 	}
 	for _, file := range []string{ActaFile, StateFile, LedgerFile} {
 		for kind, make := range kinds {
+			if file == StateFile && kind == "a pipe" {
+				continue // is waited for
+			}
 			t.Run(file+" is "+kind, func(t *testing.T) {
 				folder := t.TempDir()
 				writeFile(t, filepath.Join(folder, LedgerFile), rowsOf(sample(1, 0)))

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
 	"time"
 
 	"loteria/lottery"
@@ -103,7 +105,7 @@ const maxState = 16 << 20
 
 // loadState returns the saved state; its Agencies are 0 when there is none.
 func loadState(path string) (s state, err error) {
-	content, _, err := readRegular(path, maxState)
+	content, err := readState(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return s, nil
@@ -121,6 +123,21 @@ func loadState(path string) (s state, err error) {
 		return s, fmt.Errorf("the contest's state %s is cut or damaged (%w): "+withoutState, path, err, " remove it and")
 	}
 	return s, nil
+}
+
+// readState returns what is in the file of a state. A pipe is waited for, as a disk
+// that hangs is: who opens the contest does not wait for either without a bound.
+func readState(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxState+1))
+	if err == nil && len(content) > maxState {
+		err = fmt.Errorf("%s has more than %d bytes", path, maxState)
+	}
+	return content, err
 }
 
 func saveState(d disk, path string, s state) error {
