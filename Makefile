@@ -114,9 +114,8 @@ lint: ## gofmt, vet, staticcheck, spelling, the length of lines, and shellcheck 
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "shellcheck is not installed: skipped"; fi
 
 .PHONY: pictures
-pictures: build ## the pictures of README, with Chromium
-	go build -o bin/ ./cmd/run
-	go run ./cmd/pictures
+pictures: ## the pictures of README, with Chromium
+	go test -count=1 -v -run TestPictures ./docs -pictures .
 
 .PHONY: e2e
 e2e: ## the end-to-end tests in containers; makes what cannot be pulled

@@ -31,7 +31,7 @@ var elsewhere = map[string]string{
 	"make bench-cluster PROFILES=run/profiles":                        "cluster/bench/main_test.go:TestBench",
 	"go tool pprof -top -cum bin/server run/profiles/coalesced.pprof": "cluster/bench/main_test.go:TestBench",
 	"go run ./bench/load":                                             "bench/load/main_test.go:TestRun",
-	"go run ./cmd/dataset":                                            "cmd/dataset/dataset_test.go:TestCommittedDataIsWhatTheGeneratorMakes",
+	"go test ./internal/dataset -update":                              "internal/dataset/dataset_test.go:TestCommittedDataIsWhatTheGeneratorMakes",
 
 	// The exercises.
 	"bash generar-compose.sh docker-compose-dev.yaml 5":                                             "deploy/e2e/documents_test.go:TestExercises",

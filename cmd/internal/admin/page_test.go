@@ -133,8 +133,8 @@ func TestPage(t *testing.T) {
 	}
 	p.await("the draw", fmt.Sprintf("Sorteo hecho: %d ganadores", winners), "A las ")
 	p.awaitText("parked queries", `document.getElementById("parked").innerText`, "0")
-	if title := text[string](p, "document.title"); title != "5/5 · Lotería Nacional" {
-		t.Errorf("the title is %q", title)
+	if title, want := text[string](p, "document.title"), fmt.Sprintf("%d ganadores · Lotería Nacional", winners); title != want {
+		t.Errorf("the title is %q, expected %q", title, want)
 	}
 	c.admin.Stopping()
 	p.await("a stop", "La central se está deteniendo.")
@@ -165,7 +165,7 @@ func (c *central) localBets(agency int) string {
 func (p *tab) awaitCurve(what string, agency int) {
 	p.t.Helper()
 	p.awaitText(what, fmt.Sprintf(`String(new Set([...document.querySelectorAll("#agencies tbody tr")[%d]
-		.querySelector("path.line").getAttribute("d").matchAll(/,([\d.]+)/g)].map((m) => m[1])).size > 1)`, agency-1), "true")
+		.querySelector("path.line").getAttribute("d").matchAll(/[,V]([\d.]+)/g)].map((m) => m[1])).size > 1)`, agency-1), "true")
 }
 
 func (p *tab) expectProblems(n int) {

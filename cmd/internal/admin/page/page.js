@@ -7,10 +7,10 @@ const language = navigator.languages.map((tag) => tag.split("-")[0]).find((tag) 
 const locale = navigator.languages.find((tag) => tag.split("-")[0] === language) || language;
 const numbers = new Intl.NumberFormat(locale);
 const plurals = new Intl.PluralRules(locale);
-const moments = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
-const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-
-const dates = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+// Hours are those of the log, of which there are 24.
+const clock = new Intl.DateTimeFormat(locale, { timeStyle: "medium", hourCycle: "h23" });
+const dates = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
+const moments = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 
 const silentAfter = 30; // seconds
 const staleAfter = 10000; // milliseconds without a state, of which there is one each second
@@ -49,49 +49,56 @@ function ago(seconds) {
 function bytes(n) {
   const units = ["kilobyte", "megabyte", "gigabyte"];
   const i = n < 1e6 ? 0 : n < 1e9 ? 1 : 2;
-  return new Intl.NumberFormat(locale, { style: "unit", unit: units[i], maximumFractionDigits: 1 }).format(n / 1000 ** (i + 1));
+  const value = n / 1000 ** (i + 1);
+  return new Intl.NumberFormat(locale, { style: "unit", unit: units[i], maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
 }
 
-// Curve is the rates of the last minutes as a line, the newest on the right.
+// ceiling is what a curve's axis reaches: a round number, so that it seldom
+// changes.
+function ceiling(rate) {
+  const unit = 10 ** Math.floor(Math.log10(Math.max(rate, 10)));
+  return unit * [1, 1.5, 2, 3, 4, 6, 8, 10].find((n) => n * unit >= rate);
+}
+
+// Curve is the rates of the last seconds, each a step, from the left edge to the
+// right one: as many as there have been, and those of the last minutes in the end.
 class Curve {
-  constructor(svg, length, rates = []) {
+  constructor(svg, rates) {
     this.svg = svg;
-    this.length = length;
     this.rates = rates;
-    for (const name of ["area", "line"]) {
+    this.paths = ["area", "line"].map((name) => {
       const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
       path.setAttribute("class", name);
-      this[name] = path;
-    }
-    svg.setAttribute("viewBox", `0 0 ${length - 1} 100`);
-    svg.replaceChildren(this.area, this.line);
+      return path;
+    });
+    svg.replaceChildren(...this.paths);
     this.draw();
   }
 
   // add appends what came in since the last time. A second that was missed had
   // the same rate, for all that is known.
   add(rate, seconds) {
-    for (; seconds > 0; seconds--) {
-      this.rates.push(rate);
-    }
-    this.rates.splice(0, this.rates.length - this.length);
+    this.rates.push(...Array(seconds).fill(rate));
+    this.rates.splice(0, this.rates.length - curves.length);
     this.draw();
   }
 
   draw() {
-    const most = Math.max(...this.rates, 0);
-    const now = this.rates.length ? this.rates[this.rates.length - 1] : 0;
-    const label = say("curve_of", { now, max: most });
-    if (label === this.label && most === 0 && this.drawn) {
-      return; // still nothing
-    }
-    this.label = label;
-    this.drawn = true;
-    this.svg.setAttribute("aria-label", label);
-    const from = this.length - this.rates.length;
-    const points = this.rates.map((rate, i) => `${from + i},${most ? (98 - 94 * rate / most).toFixed(1) : 98}`);
-    this.line.setAttribute("d", points.length > 1 ? "M" + points.join("L") : "");
-    this.area.setAttribute("d", points.length > 1 ? `M${from},100L${points.join("L")}L${this.length - 1},100Z` : "");
+    const rates = this.rates.length ? this.rates : [0];
+    const most = Math.max(...rates);
+    this.top = ceiling(most);
+    const y = (rate) => (100 - 100 * rate / this.top).toFixed(1);
+    let steps = "";
+    rates.forEach((rate, i) => {
+      if (rate !== rates[i + 1]) {
+        steps += `V${y(rate)}H${i + 1}`;
+      }
+    });
+    this.svg.setAttribute("viewBox", `0 0 ${rates.length} 100`);
+    this.time = say("seconds", { n: this.rates.length });
+    this.svg.setAttribute("aria-label", say("curve_of", { time: this.time, now: rates.at(-1), max: most }));
+    this.paths[0].setAttribute("d", `M0,100${steps}V100Z`);
+    this.paths[1].setAttribute("d", `M0,${y(rates[0])}${steps}`);
   }
 }
 
@@ -99,15 +106,12 @@ class Curve {
 let curves = { tick: 0, length: 1, total: null, agencies: [], sent: [] };
 
 function takeCurves(sent) {
-  const total = new Curve(byId("total"), sent.length, sent.total);
-  curves = { tick: sent.tick, length: sent.length, total, agencies: [], sent: sent.agencies };
+  curves = { tick: sent.tick, length: sent.length, total: new Curve(byId("total"), sent.total), agencies: [], sent: sent.agencies };
 }
 
 // growCurve brings the curve of row i up to date.
 function growCurve(i, rate, seconds) {
-  if (!curves.agencies[i]) {
-    curves.agencies[i] = new Curve(row(i).curve, curves.length, curves.sent[i]);
-  }
+  curves.agencies[i] ??= new Curve(row(i).curve, curves.sent[i] || []);
   if (seconds > 0) {
     curves.agencies[i].add(rate, seconds);
   }
@@ -202,7 +206,13 @@ function showDraw(state) {
   const progress = byId("progress");
   progress.max = state.expected;
   progress.value = state.finished;
-  document.title = `${state.finished}/${state.expected} · Lotería Nacional`;
+  const isDrawn = state.phase === "drawn";
+  document.title = `${isDrawn ? say("n_winners", { n: state.winners }) : `${state.finished}/${state.expected}`} · Lotería Nacional`;
+  const body = document.body;
+  if (body.dataset.phase !== state.phase) { // for whom the draw happens now it is an event, for whom it is over it is not
+    body.toggleAttribute("data-event", isDrawn && ["betting", "drawing"].includes(body.dataset.phase));
+    body.dataset.phase = state.phase;
+  }
 }
 
 // showActa shows the record of the draw, once it is made. Its digest is compared
@@ -245,7 +255,10 @@ function showProblems(state) {
   const ofCertificate = certificateProblem(state);
   showProblem("ledger-problem", ofLedger);
   showProblem("certificate-problem", ofCertificate);
-  byId("none").hidden = problems.length > 0 || Boolean(ofLedger || ofCertificate);
+  const n = problems.length + Boolean(ofLedger) + Boolean(ofCertificate);
+  byId("none").hidden = n > 0;
+  byId("to-problems").hidden = n === 0; // they are below the last agency
+  put(byId("to-problems"), say("n_problems", { n }));
   const list = byId("problems");
   const kept = new Set(problems.map((p) => p.number));
   for (const [number, item] of shown) {
@@ -365,6 +378,8 @@ function show(state) {
     curves.tick = state.tick;
     curves.total.add(state.rate, seconds);
   }
+  put(byId("top"), say("n_per_second", { n: curves.total.top }));
+  put(byId("from"), say("before", { time: curves.total.time }));
   showLedger(state);
   state.agencies.forEach((agency, i) => showAgency(agency, i, state, seconds));
   while (rows.length > state.agencies.length) {

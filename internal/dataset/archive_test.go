@@ -1,4 +1,4 @@
-package main
+package dataset_test
 
 import (
 	"archive/zip"

@@ -1,4 +1,4 @@
-package main
+package dataset_test
 
 // The names are common ones in Argentina, written down from general knowledge;
 // the first of each list come up most. Together they have what a name may have:

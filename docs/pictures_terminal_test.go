@@ -1,4 +1,4 @@
-package main
+package docs_test
 
 import (
 	"context"
@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"html"
 	"io"
-	"os/exec"
-	"path/filepath"
 	"strings"
 
 	"github.com/charmbracelet/x/vt"
@@ -17,15 +15,16 @@ import (
 // The terminal's size, in characters.
 const columns, rows = 96, 40
 
-// pictureTerminal returns a picture of a terminal on which "make run" has come
-// to its end.
-func pictureTerminal(ctx context.Context, v *viewer, bin, data string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+// terminal returns a picture of a terminal on which "make run" has come to its
+// end.
+func (v *viewer) terminal() []byte {
+	v.Helper()
+	ctx, cancel := context.WithTimeout(v.Context(), pictureLimit)
 	defer cancel()
-	run := exec.CommandContext(ctx, filepath.Join(bin, "run"), "--bin", bin, "--data", data)
+	run := v.run(ctx)
 	terminal, err := pty.StartWithSize(run, &pty.Winsize{Cols: columns, Rows: rows})
 	if err != nil {
-		return nil, err
+		v.Fatal(err)
 	}
 	defer terminal.Close()
 	screen := vt.NewEmulator(columns, rows)
@@ -33,12 +32,9 @@ func pictureTerminal(ctx context.Context, v *viewer, bin, data string) ([]byte, 
 	// Reading ends with an error: the other end is closed then.
 	_, _ = io.Copy(screen, terminal)
 	if err := run.Wait(); err != nil {
-		return nil, fmt.Errorf("make run: %w", err)
+		v.Fatalf("make run: %v", err)
 	}
-	page := "data:text/html;base64," + base64.StdEncoding.EncodeToString([]byte(terminalPage(screen)))
-	if err := v.open(page, 900, 700); err != nil {
-		return nil, err
-	}
+	v.open("data:text/html;base64,"+base64.StdEncoding.EncodeToString([]byte(terminalPage(screen))), 900, 700)
 	return v.picture("pre")
 }
 

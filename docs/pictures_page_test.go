@@ -1,0 +1,119 @@
+package docs_test
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"loteria/codec"
+	"loteria/lottery"
+)
+
+// moment is when the page is pictured.
+type moment struct {
+	pace string        // the pause between two batches of an agency
+	said string        // what the page says then of how many have finished, or more than nothing
+	age  time.Duration // how long it has been open then
+}
+
+var (
+	// lively is when the smallest agencies have finished and the largest send.
+	lively = moment{"100ms", "3 of 5", 20 * time.Second}
+	// hasty is when there is anything to be seen.
+	hasty = moment{"10ms", "", 0}
+)
+
+// pictureLimit is how long one picture may take.
+const pictureLimit = 5 * time.Minute
+
+// page returns a picture of the page in the middle of a lottery, with a refused
+// batch.
+func (v *viewer) page(when moment) []byte {
+	v.Helper()
+	ctx, cancel := context.WithTimeout(v.Context(), pictureLimit)
+	defer cancel()
+	admin := v.freeAddress()
+	run := v.run(ctx, "--admin", admin, "--loop-period", when.pace, "--stay")
+	run.Cancel = func() error { return run.Process.Signal(syscall.SIGTERM) }
+	output, err := run.StdoutPipe()
+	if err == nil {
+		err = run.Start()
+	}
+	if err != nil {
+		v.Fatal(err)
+	}
+	lines := bufio.NewScanner(output)
+	central := ""
+	for central == "" && lines.Scan() {
+		_, central, _ = strings.Cut(lines.Text(), "listening on ")
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for lines.Scan() {
+		}
+	}()
+	defer func() {
+		cancel()
+		<-read
+		_ = run.Wait() // it was ended in the middle
+	}()
+	if central == "" {
+		v.Fatal("the central never said where it listens")
+	}
+	v.open("http://"+admin, 900, 1000)
+	begun := time.Now()
+	v.beRefused(central)
+	for {
+		said, err := chromedp.Run(v.tab, chromedp.Evaluate[string](`document.getElementById("countdown").innerText`))
+		if err != nil {
+			v.Fatal(err)
+		}
+		if said != "" && strings.Contains(said, when.said) && time.Since(begun) >= when.age {
+			return v.picture("body")
+		}
+		select {
+		case <-ctx.Done():
+			v.Fatalf("the page never said %q, but %q", when.said, said)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// beRefused sends a batch with a number that there is not.
+func (v *viewer) beRefused(central string) {
+	v.Helper()
+	frame, err := codec.AppendFrame(nil, &codec.Batch{RawBets: []lottery.RawBet{{
+		Agency: "4", FirstName: "Santiago", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "75740",
+	}}})
+	if err != nil {
+		v.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", central)
+	if err != nil {
+		v.Fatal(err)
+	}
+	defer conn.Close()
+	_, err = conn.Write(frame)
+	if err == nil {
+		_, err = conn.Read(make([]byte, 1))
+	}
+	if err != nil {
+		v.Fatal(err)
+	}
+}
+
+// freeAddress returns an address of this machine at which nobody listens.
+func (v *viewer) freeAddress() string {
+	v.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		v.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
