@@ -16,6 +16,11 @@ import (
 // ten million bets that have won is not as long, and no lottery is like that.
 const maxActa = 256 << 20
 
+const (
+	lockTries = 100                   // to lock the folder
+	lockPause = 10 * time.Millisecond // between them
+)
+
 // KeepActa puts the acta of the draw into a folder, once: the error is
 // fs.ErrExist when there is one, which stays. After a crash at any moment there is
 // none, or a whole one. unsynced leaves it to the operating system when that is on
@@ -23,7 +28,8 @@ const maxActa = 256 << 20
 //
 // It is written beside its place first, under a name that is always the same, so
 // that kills leave no pile of files. Two centrals in one folder do not write at
-// the same time: the second one gets an error, and may come again.
+// the same time: the second one waits for a second, which is longer than that takes,
+// and may come again when it gets an error then.
 func KeepActa(folder string, content []byte, unsynced bool) error {
 	if len(content) > maxActa {
 		return fmt.Errorf("the acta has %d bytes, at most %d are kept", len(content), maxActa)
@@ -37,8 +43,11 @@ func KeepActa(folder string, content []byte, unsynced bool) error {
 	}
 	defer f.Close() // which unlocks it
 	// Where a folder has no locks, the central alone has its lock on the bets.
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("keep the acta: another central is writing to %s", folder)
+	for tries := 1; errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK); tries++ {
+		if tries == lockTries {
+			return fmt.Errorf("keep the acta: another central is writing to %s", folder)
+		}
+		time.Sleep(lockPause)
 	}
 	if path := filepath.Join(folder, ActaFile); exists(path) {
 		return &fs.PathError{Op: "keep the acta", Path: path, Err: fs.ErrExist}
