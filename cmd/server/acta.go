@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"loteria/cmd/internal/admin"
+	"loteria/internal/certs"
 	"loteria/lottery"
 	"loteria/lottery/acta"
 )
@@ -42,6 +43,11 @@ func newActaKeeper(c config, show func(admin.Acta), log zerolog.Logger) (*actaKe
 	if err != nil {
 		return nil, err
 	}
+	if key != nil {
+		if warning := certs.KeyWarning(c.acta.key); warning != "" {
+			log.Warn().Str("action", "check_acta_key").Str("result", "success").Str("reason", warning).Send()
+		}
+	}
 	return &actaKeeper{at: c.place(), folder: c.folder(), unsynced: c.noSync, contest: c.contest,
 		key: key, show: show, log: log, retry: actaRetry}, nil
 }
@@ -67,7 +73,7 @@ func (k *actaKeeper) verify(ctx context.Context, waits *waiting) error {
 	if kept == nil {
 		return nil
 	}
-	_, err = untilThere(ctx, k.at, k.log, waits, func() (*comparison, error) {
+	compared, err := untilThere(ctx, k.at, k.log, waits, func() (*comparison, error) {
 		c, err := compareActa(ctx, k.at, kept, k.contest, k.signer())
 		if err != nil && k.at.isFar() && !isDifference(err) {
 			err = fmt.Errorf("%w: %w", lottery.ErrUnavailable, err)
@@ -81,7 +87,7 @@ func (k *actaKeeper) verify(ctx context.Context, waits *waiting) error {
 		return err
 	}
 	k.isKept = true
-	k.tell(kept, made, "it is that of the ledger")
+	k.tell(compared.acta, kept, made, "it is that of the ledger")
 	return nil
 }
 
@@ -149,7 +155,8 @@ func (k *actaKeeper) run(ctx context.Context, contest *lottery.Contest, stopping
 type madeActa struct {
 	rows    *acta.Builder
 	contest acta.Contest
-	content []byte
+	acta    *acta.Acta
+	content []byte // of acta.json
 }
 
 // make reads the contest and makes its acta.
@@ -167,7 +174,7 @@ func (k *actaKeeper) make(ctx context.Context) (*madeActa, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the acta: %w", err)
 	}
-	return &madeActa{rows, contest, a.Seal(k.key)}, nil
+	return &madeActa{rows, contest, a, a.Seal(k.key)}, nil
 }
 
 // keep keeps an acta, unless another central has kept the same one in the folder
@@ -181,18 +188,19 @@ func (k *actaKeeper) keep(made *madeActa) error {
 	if err != nil {
 		return err
 	}
+	a := made.acta
 	if !bytes.Equal(kept, made.content) {
-		if _, err := made.rows.Check(kept, made.contest, k.signer()); err != nil {
+		if a, err = made.rows.Check(kept, made.contest, k.signer()); err != nil {
 			return err
 		}
 	}
-	k.tell(kept, at, "")
+	k.tell(a, kept, at, "")
 	return nil
 }
 
-// tell shows and logs the acta that is kept.
-func (k *actaKeeper) tell(kept []byte, made time.Time, note string) {
-	shown := admin.Acta{Made: made, SHA256: digestOf(kept), Signed: isSigned(kept)}
+// tell shows and logs an acta, and as what it is kept.
+func (k *actaKeeper) tell(a *acta.Acta, kept []byte, made time.Time, note string) {
+	shown := admin.Acta{Made: made, SHA256: digestOf(kept), Signed: a.Signature != nil}
 	k.show(shown)
 	line := k.log.Info().Str("action", "acta").Str("result", "success").Str("file", k.path()).
 		Str("sha256", shown.SHA256).Bool("signed", shown.Signed)
@@ -204,11 +212,6 @@ func (k *actaKeeper) tell(kept []byte, made time.Time, note string) {
 
 // digestOf returns what sha256sum says of the file.
 func digestOf(kept []byte) string { return acta.Digest(sha256.Sum256(kept)).String() }
-
-func isSigned(kept []byte) bool {
-	a, err := acta.Parse(kept)
-	return err == nil && a.Signature != nil
-}
 
 func isDifference(err error) bool {
 	return errors.As(err, new(*acta.DifferenceError))

@@ -408,12 +408,18 @@ func TestActaIsMadeAgain(t *testing.T) {
 // one that has made none before is not in the way.
 func TestActaOfADraw(t *testing.T) {
 	key, public := writeKeys(t, 3)
+	if err := os.Chmod(key, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	storage := t.TempDir()
 	folder := filepath.Join(storage, "navidad")
 	p := launch(t, "--storage-dir", storage, "--contest", "navidad", "--expected-agencies", "1", "--acta-key", key)
 	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}, &codec.WinnersQuery{Agency: "1"}},
 		[]codec.Message{stored, finished, &codec.Winners{Documents: []string{raw.Document}}})
 	p.stop()
+	if !p.has("action: check_acta_key | result: success | reason: " + key + " can be read by every user") {
+		t.Errorf("nobody is told that everybody can read the key:\n%s", strings.Join(p.log, "\n"))
+	}
 	if p.count("action: acta | result: success") != 1 || p.has("result: fail") {
 		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
 	}
@@ -652,11 +658,16 @@ func TestActaKeyThatCannotBeUsed(t *testing.T) {
 		"private":    {"--verify", storage, "--acta-public-key", key},
 		"a folder":   {"--acta-key", storage},
 		"empty file": {"--verify", storage, "--acta-public-key", "/dev/null"},
+		"no end":     {"--acta-key", "/dev/zero"},
+		"check":      {"--check", "--acta-public-key", key},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := begin(t, append(args, "--storage-dir", storage)...)
 			if code := p.end(); code != 2 || strings.Count(p.stderr.String(), "\n") != 1 || !strings.Contains(p.stderr.String(), "cannot be used: ") {
 				t.Errorf("exit code %d: %s", code, &p.stderr)
+			}
+			if p.has(" rows, ") {
+				t.Errorf("without having read anything it reports %s", strings.Join(p.log, "\n"))
 			}
 		})
 	}

@@ -196,7 +196,7 @@ func table(c *config) *settings.Set {
 	settings.Add(s, &c.drawWithout, settings.Setting{
 		Flag:  "draw-without",
 		About: "agencies that the draw no longer waits for: it is made from what is stored of theirs",
-	}, settings.Parsed("numbers of agencies, separated by commas", parseAgencies).OrEmpty())
+	}, settings.Parsed("numbers of agencies, separated by commas", parseAgencies).OrAbsent())
 	settings.Add(s, &c.reopen, settings.Setting{
 		Flag: "reopen", Default: "false",
 		About: "take up a bets.csv beside which contest.json is missing: no agency counts as finished then",
@@ -221,7 +221,7 @@ func table(c *config) *settings.Set {
 	settings.Add(s, &c.importFrom, settings.Setting{
 		Flag:  "import",
 		About: "only take a whole contest into the ledger, which must be empty, and compare the two; no central may use either meanwhile",
-	}, settings.Parsed("the folder of its bets.csv, or servers of NATS, "+serversExample+", that have the contest of this name", parseOrigin).OrEmpty())
+	}, settings.Parsed("the folder of its bets.csv, or servers of NATS, "+serversExample+", that have the contest of this name", parseOrigin).OrAbsent())
 	addActaSettings(s, c)
 	addAdminAccessSettings(s, c)
 	settings.Add(s, &c.healthcheck, settings.Setting{

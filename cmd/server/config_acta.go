@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/ed25519"
 	"fmt"
+	"io"
 	"os"
 
 	"loteria/cmd/internal/settings"
@@ -24,11 +25,11 @@ func addActaSettings(s *settings.Set, c *config) {
 	settings.Add(s, &c.acta.publicKey, settings.Setting{
 		Flag:  "acta-public-key",
 		About: "file with the Ed25519 public key, PEM, whose signature --verify and --check expect",
-	}, settings.Text().OrEmpty())
+	}, settings.Text().OrAbsent())
 	settings.Add(s, &c.acta.verify, settings.Setting{
 		Flag:  "verify",
 		About: "only read the folder of a contest that is drawn, say whether its acta.json is that of its bets.csv, and change nothing",
-	}, settings.Text().OrEmpty())
+	}, settings.Text().OrAbsent())
 }
 
 // signingKey returns the key that an acta is signed with, or nil.
@@ -48,14 +49,18 @@ func (c actaConfig) signer() (ed25519.PublicKey, error) {
 	return key.Public().(ed25519.PublicKey), nil
 }
 
+// maxKeyFile bounds the file of a key, in bytes; one that openssl writes with all that
+// it can say of the key has less than a thousand.
+const maxKeyFile = 64 << 10
+
 // readKey reads the file of a setting. The error is one of the configuration.
 func readKey[K any](path, setting string, parse func([]byte) (K, error)) (key K, err error) {
 	if path == "" {
 		return key, nil
 	}
-	file, err := os.ReadFile(path)
+	text, err := readShort(path)
 	if err == nil {
-		if key, err = parse(file); err != nil {
+		if key, err = parse(text); err != nil {
 			err = fmt.Errorf("%s: %w", path, err)
 		}
 	}
@@ -63,4 +68,15 @@ func readKey[K any](path, setting string, parse func([]byte) (K, error)) (key K,
 		return key, &settings.Error{Key: setting, Problem: "cannot be used: " + err.Error()}
 	}
 	return key, nil
+}
+
+// readShort returns what is in a file, as far as a key in it could be: a device has
+// no end. It may be a pipe that a shell writes to.
+func readShort(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxKeyFile))
 }

@@ -28,7 +28,7 @@ func addOutputSettings(s *settings.Set, c *config) {
 	settings.Add(s, &c.export, settings.Setting{
 		Flag:  "export",
 		About: "only write the bets of the drawn contest to this new file, print what is in it, and change nothing; - is standard output",
-	}, settings.Text().OrEmpty())
+	}, settings.Text().OrAbsent())
 	settings.Add(s, &c.output.winners, settings.Setting{
 		Flag: "winners", Default: "false",
 		About: "only write the winning bets of the drawn contest to standard output: agency, document, and which row of an export it is",
@@ -39,8 +39,8 @@ func addOutputSettings(s *settings.Set, c *config) {
 	}, settings.Bool())
 	settings.Add(s, &c.output.format, settings.Setting{
 		Flag:  "format",
-		About: "with export or winners: rows as bets.csv has them (csv), or an object for each line (json); empty is json for a file .json, .jsonl or .ndjson, else csv",
-	}, settings.Parsed("csv or json", parseFormat).OrEmpty())
+		About: "with export or winners: rows as bets.csv has them (csv), or an object for each line (json); without it json for a file .json, .jsonl or .ndjson, else csv",
+	}, settings.Parsed("csv or json", parseFormat).OrAbsent())
 }
 
 func parseFormat(text string) (format, error) {

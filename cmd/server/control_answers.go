@@ -211,13 +211,16 @@ func (c *control) endAgencies(w http.ResponseWriter, r *http.Request) (*endAnswe
 	}
 	slices.Sort(request.Agencies)
 	agencies := slices.Compact(request.Agencies)
-	var before []lottery.Standing
+	var before []lottery.Standing // the first attempt, which may have ended some
 	err = c.change(o, func() error {
-		before = o.contest.Standings()
+		now := o.contest.Standings()
+		if before == nil {
+			before = now
+		}
 		// Nothing is asked of the ledger for those that have ended: it may be one that
 		// cannot be written any more. Of an unknown one, the contest says so.
 		err := o.contest.DrawWithout(slices.DeleteFunc(slices.Clone(agencies), func(agency int) bool {
-			return agency >= 1 && agency <= len(before) && before[agency-1].Ended != lottery.Open
+			return agency >= 1 && agency <= len(now) && now[agency-1].Ended != lottery.Open
 		})...)
 		o.missing.note()
 		return err
@@ -267,14 +270,18 @@ func (c *control) setDeadline(w http.ResponseWriter, r *http.Request) (*deadline
 		return nil, refusal(http.StatusBadRequest, "%.80q is not a time; allowed: %s", request.Deadline, timeExample)
 	}
 	answer := &deadlineAnswer{}
+	tried := false // an attempt that came to nothing may have set it all the same
 	err = c.change(o, func() error {
-		if o.contest.Phase() != lottery.Betting {
+		before := o.contest.Deadline()
+		switch {
+		case tried && before.Equal(deadline):
+		case o.contest.Phase() != lottery.Betting:
 			return refusal(http.StatusConflict, "betting has ended, so a deadline is of no use any more")
-		}
-		if before := o.contest.Deadline(); !before.IsZero() {
+		case !before.IsZero():
 			before = before.Local()
 			answer.Replaces = &before
 		}
+		tried = true
 		return changeDeadline(o.contest, deadline, time.Now(), c.log)
 	})
 	if err != nil {

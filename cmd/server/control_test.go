@@ -159,7 +159,7 @@ func TestControlAfterAKill(t *testing.T) {
 		mustCtl(t, folder, "status")
 		p.signal(syscall.SIGKILL)
 		p.end()
-		failsCtl(t, 1, "no central has "+folder+": the control.sock in it is what one that was killed has left", folder, "status")
+		failsCtl(t, 1, "no central has "+folder+": nobody answers on the control.sock in it, as when one was killed", folder, "status")
 	}
 	// It is in nobody's way.
 	for _, args := range [][]string{{"--check", "--storage-dir", folder}, {"--export", "-", "--so-far", "--storage-dir", folder}, {"--import", folder, "--storage-dir", t.TempDir()}} {

@@ -48,6 +48,9 @@ const (
 	// ctlPatience is how long an answer is waited for: longer than the central
 	// waits for a change and for the draw that follows.
 	ctlPatience = 2*controlPatience + 10*time.Second
+	// promptPatience is how long for one for which nothing has to be durable: longer
+	// than connections that say nothing keep others waiting.
+	promptPatience = 4 * controlRead
 	// drainLimit is how long a stop is waited for, which --shutdown-timeout bounds.
 	drainLimit = time.Hour + time.Minute
 	// maxAnswer bounds an answer, in bytes; a status is some 60 kB.
@@ -82,7 +85,8 @@ func runCtl(args, environ []string, stdout, stderr io.Writer) int {
 	}
 	ctx, cancel := context.WithTimeout(signals.Context(), call.limit())
 	defer cancel()
-	if err := call.do(ctx, &centralAt{folder: c.folder(), name: c.controlName()}, stdout); err != nil {
+	central := &centralAt{folder: c.folder(), name: c.controlName(), patience: call.patience()}
+	if err := call.do(ctx, central, stdout); err != nil {
 		fmt.Fprintf(stderr, "server ctl: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return 1
 	}
@@ -163,6 +167,14 @@ func parseCtl(args []string) (call ctlCall, err error) {
 func (call ctlCall) limit() time.Duration {
 	if call.command == "drain" {
 		return drainLimit
+	}
+	return ctlPatience
+}
+
+// patience is how long the beginning of the answer is waited for.
+func (call ctlCall) patience() time.Duration {
+	if call.command == "status" || call.command == "drain" {
+		return promptPatience
 	}
 	return ctlPatience
 }
@@ -250,9 +262,10 @@ func (call ctlCall) drain(ctx context.Context, central *centralAt, stdout io.Wri
 
 // centralAt is the central on a folder.
 type centralAt struct {
-	folder string
-	name   string // of its socket
-	peer   peer   // the central's process; known when it was asked
+	folder   string
+	name     string        // of its socket
+	patience time.Duration // for the beginning of an answer
+	peer     peer          // the central's process; known when it was asked
 }
 
 // ask sends a request, and returns the answer of a central that has not refused it.
@@ -270,7 +283,8 @@ func (c *centralAt) ask(ctx context.Context, method, command string, request any
 		return nil, err
 	}
 	transport := &http.Transport{
-		DisableKeepAlives: true,
+		DisableKeepAlives:     true,
+		ResponseHeaderTimeout: c.patience,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			conn, err := dialControl(ctx, c.folder, c.name)
 			if err != nil {
@@ -298,12 +312,14 @@ func (c *centralAt) ask(ctx context.Context, method, command string, request any
 // unreachable says why nobody has answered.
 func (c *centralAt) unreachable(ctx context.Context, err error) error {
 	switch {
+	case errors.Is(err, context.DeadlineExceeded): // as the transport's own limit is, too
+		return fmt.Errorf("the central on %s has not answered within %v: it hangs or is suspended, or the machine is overloaded", c.folder, c.patience)
 	case ctx.Err() != nil:
 		return fmt.Errorf("the central on %s has not answered: %w", c.folder, ctx.Err())
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("no central has %s: there is no %s in it (one that could not make it says so in its log, as control_listen)", c.folder, c.name)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no central has %s: the %s in it is what one that was killed has left", c.folder, c.name)
+		return fmt.Errorf("no central has %s: nobody answers on the %s in it, as when one was killed", c.folder, c.name)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("user %d may not use %s in %s: %w: be the central's user, or root", os.Geteuid(), c.name, c.folder, bare(err))
 	case errors.Is(err, unix.ENOTDIR):

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -248,6 +249,68 @@ func TestControlIsBounded(t *testing.T) {
 	stop()
 	if status, answer := askDirectly(t, c, "/end", `{"agencies":[1]}`); status != 503 || !strings.Contains(answer, "the central stops") {
 		t.Errorf("it answers %d %s", status, answer)
+	}
+}
+
+// Of a central that is suspended (SIGSTOP), the kernel takes the request, and nobody
+// answers it.
+func TestCtlOfASuspendedCentral(t *testing.T) {
+	folder := t.TempDir()
+	socket, err := listenControl(folder, "control.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.close()
+	central := &centralAt{folder: folder, name: "control.sock", patience: time.Millisecond}
+	for _, command := range []string{"status", "drain"} {
+		err := ctlCall{command: command}.do(t.Context(), central, new(bytes.Buffer))
+		if err == nil || !strings.Contains(err.Error(), "has not answered within 1ms: it hangs or is suspended") {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+}
+
+// unanswered is a ledger that does the first thing that it is asked for, and says that
+// it is not available.
+type unanswered struct {
+	lottery.Ledger
+	asked atomic.Int32
+}
+
+func (l *unanswered) deny(done func(error)) func(error) {
+	if l.asked.Add(1) > 1 {
+		return done
+	}
+	return func(error) { done(lottery.ErrUnavailable) }
+}
+
+func (l *unanswered) End(agency int, after lottery.Mark, how lottery.Ending, done func(error)) {
+	l.Ledger.End(agency, after, how, l.deny(done))
+}
+
+func (l *unanswered) SetDeadline(before, deadline time.Time, done func(error)) {
+	l.Ledger.SetDeadline(before, deadline, l.deny(done))
+}
+
+// What was done at the second attempt is told as what was there before the first.
+func TestControlTriesAgain(t *testing.T) {
+	for path, test := range map[string]struct{ body, want string }{
+		"/end":      {`{"agencies":[1]}`, `"result":"ended"`},
+		"/deadline": {`{"deadline":"2099-12-24 18:00"}`, `"replaces":null`},
+	} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			ledger, err := csvledger.Open(t.TempDir(), 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			contest := ledgertest.NewContest(t, &unanswered{Ledger: ledger})
+			c := newControl(t.Context(), admin.New(admin.Config{Agencies: 2}), func() {}, zerolog.Nop())
+			c.operate(operated{contest.Contest, newMissingLog(contest.Contest, c.log), ledger.Unsaved})
+			if status, answer := askDirectly(t, c, path, test.body); status != 200 || !strings.Contains(answer, test.want) {
+				t.Errorf("it answers %d %s, expected %s", status, answer, test.want)
+			}
+		})
 	}
 }
 

@@ -20,6 +20,10 @@ const exportBuffer = 1 << 20
 // checkLedger prints what the contest's ledger holds, and what is wrong with it, or
 // with the acta of its draw.
 func checkLedger(ctx context.Context, c config, stdout io.Writer) error {
+	signer, err := c.acta.signer()
+	if err != nil {
+		return err
+	}
 	at := c.place()
 	kept, _, err := loadActa(c.folder())
 	if err != nil {
@@ -31,7 +35,7 @@ func checkLedger(ctx context.Context, c config, stdout io.Writer) error {
 			return found.judge(stdout, err)
 		}
 	}
-	compared, note, err := checkActa(ctx, c, at, kept)
+	compared, note, err := checkActa(ctx, at, kept, c.contest, signer)
 	if !at.isFar() {
 		found = compared.found
 	}

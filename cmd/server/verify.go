@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"io"
 	"time"
@@ -75,12 +76,8 @@ func (c *comparison) print(w io.Writer, kept []byte) {
 
 // checkActa compares an acta as it is kept with the configured contest, and returns
 // what is to be said of it; "" when the contest cannot be read.
-func checkActa(ctx context.Context, c config, at place, kept []byte) (compared *comparison, note string, err error) {
-	signer, err := c.acta.signer()
-	if err != nil {
-		return new(comparison), "", err
-	}
-	compared, err = compareActa(ctx, at, kept, c.contest, signer)
+func checkActa(ctx context.Context, at place, kept []byte, name string, signer ed25519.PublicKey) (compared *comparison, note string, err error) {
+	compared, err = compareActa(ctx, at, kept, name, signer)
 	by := "not signed"
 	switch {
 	case isDifference(err):

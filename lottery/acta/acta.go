@@ -177,19 +177,29 @@ const maxShown = 120
 
 func shown(line []byte) string {
 	if len(line) > maxShown {
-		return fmt.Sprintf("%q…", bytes.TrimSpace(line[:maxShown]))
+		return fmt.Sprintf("%q…", bytes.TrimLeft(line[:maxShown], " "))
 	}
-	return fmt.Sprintf("%q", bytes.TrimSpace(line))
+	return fmt.Sprintf("%q", bytes.TrimLeft(line, " ")) // with a \r at its end
 }
 
 // Time is UTC as RFC 3339 has it.
 type Time struct{ time.Time }
 
+// timeOf returns a time as an acta has it. One of a year that RFC 3339 does not have
+// is none: only a file that was changed tells of such a one, and it differs then.
+func timeOf(t time.Time) Time {
+	if t = t.UTC(); t.Year() < 0 || t.Year() > 9999 {
+		return Time{}
+	}
+	return Time{t}
+}
+
 // UnmarshalJSON takes what is no time for none: Parse finds the line.
 func (t *Time) UnmarshalJSON(text []byte) error {
-	if t.Time.UnmarshalJSON(text) != nil {
-		t.Time = time.Time{}
+	var read time.Time
+	if read.UnmarshalJSON(text) != nil {
+		read = time.Time{}
 	}
-	t.Time = t.UTC()
+	*t = timeOf(read)
 	return nil
 }

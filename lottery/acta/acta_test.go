@@ -176,10 +176,13 @@ func TestLineThatWasChanged(t *testing.T) {
 		{`"winners": 0`, `"Winners": 0`, `an acta has "\"winners\": 0,"`},
 		{`"documents": []`, `"documents": null`, `the contest gives "\"documents\": []"`},
 		{`"drawn": "`, `"drawn": "x`, "line 10: "},
+		{`"drawn": "2026-12-24T21:00:00.009Z"`, `"drawn": "9999-12-31T23:00:00-03:00"`, "line 10: "}, // in UTC another year
+		{`"deadline": "2026-12-24T21:00:00Z"`, `"deadline": "0000-01-01T00:00:00+01:00"`, "line 5: "},
 		{`"rows": 10`, `"rows": 1e1`, `an acta has "\"rows\": 0,"`},
 		{`"format": 1`, `"format": -1`, "line 2: its format is -1, known is 1"},
 		{"{\n", "{\n  \"extra\": 1,\n", `line 2: it has "\"extra\": 1,", an acta has "\"format\": 1,"`},
 		{"{\n", "\ufeff{\n", "line 1: it is no JSON there"},
+		{"{\n", "{\r\n", `line 1: it has "{\r", an acta has "{"`},
 		{`"format": 1`, `"format": 1,` + "\n" + `  "format": 1`, "line 3: "},
 	} {
 		text := strings.Replace(string(kept), test.old, test.new, 1)
@@ -188,6 +191,19 @@ func TestLineThatWasChanged(t *testing.T) {
 		}
 		if _, err := b.Check([]byte(text), c, nil); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v, want %q", test.new, err, test.says)
+		}
+	}
+}
+
+// A contest.json that was changed may have times of years that no acta has.
+func TestTimesOfNoYear(t *testing.T) {
+	rows, c := contest()
+	b := build(t, rows)
+	kept := seal(t, b, c, nil)
+	for _, year := range []int{-1, 10_000} {
+		c.Times.Drawn = time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
+		if _, err := b.Check(kept, c, nil); err == nil || !strings.Contains(err.Error(), "the contest was drawn never, the acta has 2026-") {
+			t.Errorf("the year %d: %v", year, err)
 		}
 	}
 }

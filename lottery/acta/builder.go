@@ -72,10 +72,10 @@ func (b *Builder) Acta(c Contest) (*Acta, error) {
 	a := &Acta{
 		Format:   Format,
 		Contest:  c.Name,
-		Terms:    Terms{len(c.Endings), Time{c.Terms.Deadline.UTC()}},
-		Opened:   Time{c.Times.Opened.UTC()},
-		Closed:   Time{c.Times.Closed.UTC()},
-		Drawn:    Time{c.Times.Drawn.UTC()},
+		Terms:    Terms{len(c.Endings), timeOf(c.Terms.Deadline)},
+		Opened:   timeOf(c.Times.Opened),
+		Closed:   timeOf(c.Times.Closed),
+		Drawn:    timeOf(c.Times.Drawn),
 		Ledger:   b.Ledger(),
 		Agencies: make([]Agency, len(c.Endings)),
 	}

@@ -3,7 +3,6 @@ package csvledger
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,9 +12,14 @@ import (
 	"loteria/lottery"
 )
 
-// maxActa is how long an acta can be, in bytes: one with a hundred million bets
-// that have all won is longer, and no lottery is like that.
-const maxActa = 1 << 30
+// maxActa is how long an acta can be, in bytes: it is in memory as a whole. One with
+// ten million bets that have won is not as long, and no lottery is like that.
+const maxActa = 256 << 20
+
+const (
+	lockTries = 100                   // to lock the folder
+	lockPause = 10 * time.Millisecond // between them
+)
 
 // KeepActa puts the acta of the draw into a folder, once: the error is
 // fs.ErrExist when there is one, which stays. After a crash at any moment there is
@@ -24,7 +28,8 @@ const maxActa = 1 << 30
 //
 // It is written beside its place first, under a name that is always the same, so
 // that kills leave no pile of files. Two centrals in one folder do not write at
-// the same time: the second one gets an error, and may come again.
+// the same time: the second one waits for a second, which is longer than that takes,
+// and may come again when it gets an error then.
 func KeepActa(folder string, content []byte, unsynced bool) error {
 	if len(content) > maxActa {
 		return fmt.Errorf("the acta has %d bytes, at most %d are kept", len(content), maxActa)
@@ -38,8 +43,11 @@ func KeepActa(folder string, content []byte, unsynced bool) error {
 	}
 	defer f.Close() // which unlocks it
 	// Where a folder has no locks, the central alone has its lock on the bets.
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("keep the acta: another central is writing to %s", folder)
+	for tries := 1; errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK); tries++ {
+		if tries == lockTries {
+			return fmt.Errorf("keep the acta: another central is writing to %s", folder)
+		}
+		time.Sleep(lockPause)
 	}
 	if path := filepath.Join(folder, ActaFile); exists(path) {
 		return &fs.PathError{Op: "keep the acta", Path: path, Err: fs.ErrExist}
@@ -67,26 +75,13 @@ func keepActa(d disk, folder string, content []byte) error {
 // LoadActa returns the acta in a folder, and when it was written there; nil when
 // there is none.
 func LoadActa(folder string) (content []byte, made time.Time, err error) {
-	f, err := os.Open(filepath.Join(folder, ActaFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	path := filepath.Join(folder, ActaFile)
+	content, info, err := readRegular(path, maxActa)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !exists(path): // a link to nowhere is there, and hides one
 		return nil, made, nil
-	}
-	if err != nil {
-		return nil, made, fmt.Errorf("open the acta: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && info.Size() > maxActa {
-		err = fmt.Errorf("%s has %d bytes, at most %d are an acta", f.Name(), info.Size(), maxActa)
-	}
-	if err == nil {
-		content, err = io.ReadAll(io.LimitReader(f, maxActa))
-	}
-	if err != nil {
+	case err != nil:
 		return nil, made, fmt.Errorf("read the acta: %w", err)
-	}
-	if content == nil {
-		content = []byte{}
 	}
 	return content, info.ModTime(), nil
 }

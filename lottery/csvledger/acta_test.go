@@ -151,18 +151,11 @@ func TestKeepActaTogether(t *testing.T) {
 	for i := range 8 {
 		all.Go(func() {
 			content := []byte(strings.Repeat(fmt.Sprint(i), 1<<16))
-			for {
-				err := KeepActa(folder, content, true)
-				switch {
-				case err == nil:
-					kept.Add(1)
-					return
-				case errors.Is(err, fs.ErrExist):
-					return
-				case !strings.Contains(err.Error(), "another central is writing"):
-					t.Error(err)
-					return
-				}
+			switch err := KeepActa(folder, content, true); {
+			case err == nil:
+				kept.Add(1)
+			case !errors.Is(err, fs.ErrExist):
+				t.Error(err)
 			}
 		})
 	}
@@ -220,15 +213,6 @@ func TestRenameNew(t *testing.T) {
 func TestActaThatIsNone(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, ActaFile)
-	if err := os.Mkdir(path, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := LoadActa(folder); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("a folder: %v", err)
-	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
 	writeFile(t, path, "")
 	if content, _, err := LoadActa(folder); content == nil || err != nil {
 		t.Errorf("an empty file: %v, %v", content, err)

@@ -51,7 +51,7 @@ func Read(folder string, visit func(lottery.Stretch) error) (Report, error) {
 			return report, fmt.Errorf("%s: %w", filepath.Join(folder, StateFile), err)
 		}
 	}
-	f, err := os.Open(report.Path)
+	f, _, err := openRegular(report.Path)
 	if err != nil {
 		return report, fmt.Errorf("open the ledger: %w", err)
 	}
@@ -70,9 +70,13 @@ func Read(folder string, visit func(lottery.Stretch) error) (Report, error) {
 }
 
 // IsDrawn tells whether the draw of the contest in a folder is made, as far as is
-// saved beside the ledger, which it does not read.
+// saved beside the ledger, which it does not read. It is an error when there is no
+// contest.
 func IsDrawn(folder string) (bool, error) {
 	saved, err := loadState(filepath.Join(folder, StateFile))
+	if path := filepath.Join(folder, LedgerFile); err == nil && saved.Agencies == 0 && !exists(path) {
+		err = fmt.Errorf("there is no contest in %s: no %s, and no %s", folder, StateFile, LedgerFile)
+	}
 	return saved.Phase == lottery.Drawn, err
 }
 

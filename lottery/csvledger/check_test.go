@@ -67,6 +67,28 @@ func reportOf(agency int, bets []lottery.Bet) AgencyReport {
 	return AgencyReport{agency, account.Bets, account.Digest.Sum64(), len(account.Winners)}
 }
 
+// TestIsDrawn tells a contest that is not drawn from none.
+func TestIsDrawn(t *testing.T) {
+	for name, test := range map[string]struct {
+		files map[string]string
+		drawn bool
+		says  string
+	}{
+		"no contest": {nil, false, "there is no contest in "},
+		"bets alone": {map[string]string{LedgerFile: rowsOf(sample(1, 0))}, false, ""},
+		"betting":    {map[string]string{StateFile: `{"agencies":1,"finished":[],"phase":"betting"}`}, false, ""},
+		"drawn":      {map[string]string{StateFile: `{"agencies":1,"finished":[1],"phase":"drawn"}`}, true, ""},
+		"damaged":    {map[string]string{StateFile: `{`}, false, "is cut or damaged"},
+	} {
+		folder := t.TempDir()
+		writeFolder(t, folder, test.files)
+		drawn, err := IsDrawn(folder)
+		if drawn != test.drawn || (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %t, %v", name, drawn, err)
+		}
+	}
+}
+
 // TestRead gives all rows in their order, and what visit says.
 func TestRead(t *testing.T) {
 	bets := slices.Concat(samples(3, 0, 11), samples(1, 0, 4), samples(3, 11, 2))

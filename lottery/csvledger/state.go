@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -97,11 +99,15 @@ func (s *state) endings(expected int) ([]lottery.Ending, error) {
 const withoutState = "put back a copy of it (docs/operators.md, Restore), or if there is none%s start the central with --reopen: " +
 	"no agency counts as finished then, and all of them have to be started again"
 
+// maxState is how long a state can be, in bytes: each of maxChecked agencies has its
+// number and a comma in it.
+const maxState = 16 << 20
+
 // loadState returns the saved state; its Agencies are 0 when there is none.
 func loadState(path string) (s state, err error) {
-	content, err := os.ReadFile(path)
+	content, err := readState(path)
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
 		return s, nil
 	case err != nil:
 		return s, fmt.Errorf("read the contest's state: %w", err)
@@ -109,7 +115,7 @@ func loadState(path string) (s state, err error) {
 		err = errors.New("it is empty")
 	default:
 		err = json.Unmarshal(content, &s)
-		if err == nil && s.Agencies < 1 {
+		if err == nil && (s.Agencies < 1 || s.Agencies > maxChecked) {
 			err = fmt.Errorf("%d agencies are expected", s.Agencies)
 		}
 	}
@@ -117,6 +123,21 @@ func loadState(path string) (s state, err error) {
 		return s, fmt.Errorf("the contest's state %s is cut or damaged (%w): "+withoutState, path, err, " remove it and")
 	}
 	return s, nil
+}
+
+// readState returns what is in the file of a state. A pipe is waited for, as a disk
+// that hangs is: who opens the contest does not wait for either without a bound.
+func readState(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxState+1))
+	if err == nil && len(content) > maxState {
+		err = fmt.Errorf("%s has more than %d bytes", path, maxState)
+	}
+	return content, err
 }
 
 func saveState(d disk, path string, s state) error {

@@ -80,6 +80,11 @@ func TestPage(t *testing.T) {
 	if err := <-stopped; !errors.Is(err, agency.ErrStopped) {
 		t.Fatal(err)
 	}
+	// What it had sent before is stored still, after its connection has ended.
+	c.await("what was sent is stored", func() bool {
+		stats := c.reactor.Stats()
+		return stats.Connections == 0 && stats.Jobs == 0
+	})
 	p.awaitRow(slow, "enviando", c.localBets(slow), "–")
 
 	p.expectProblems(0)

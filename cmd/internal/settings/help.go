@@ -61,7 +61,7 @@ func (s *Set) Markdown() string {
 	}
 	for _, e := range s.entries {
 		byDefault := code("", e.Default)
-		if e.Default == "" && !e.empty {
+		if e.Default == "" && !e.empty && !e.absent {
 			byDefault = "required"
 		}
 		fmt.Fprintf(text, "| %s | %s | %s | %s | %s: %s |\n",
@@ -84,6 +84,7 @@ func (e *entry) details() string {
 		parts = append(parts, "default "+e.Default)
 	case e.empty:
 		parts = append(parts, "default empty")
+	case e.absent:
 	default:
 		parts = append(parts, "required")
 	}

@@ -12,6 +12,7 @@ import (
 type Kind[T any] struct {
 	allowed string
 	empty   bool
+	absent  bool   // it need not be given
 	alone   string // the value of a flag that stands alone; empty when it may not
 	parse   func(string) (T, error)
 }
@@ -20,6 +21,14 @@ type Kind[T any] struct {
 func (k Kind[T]) OrEmpty() Kind[T] {
 	k.empty = true
 	k.allowed += ", or empty"
+	return k
+}
+
+// OrAbsent returns the kind of what need not be given, and has a value when it is:
+// where a script has an empty variable for the value of a flag, nothing else is done
+// than what was asked for. Without it, it is T's zero value.
+func (k Kind[T]) OrAbsent() Kind[T] {
+	k.absent = true
 	return k
 }
 

@@ -78,8 +78,11 @@ func (s *Set) resolve(e *entry, layers []layer) error {
 		}
 		return nil
 	}
-	if e.empty {
+	switch {
+	case e.empty:
 		return e.set("")
+	case e.absent:
+		return nil
 	}
 	return s.notSet(e, "")
 }

@@ -27,7 +27,7 @@ type Setting struct {
 	Env   string
 	About string // one line, a phrase without a full stop
 	// Default is written as a user would write it. A setting whose Default is
-	// empty must be given, unless its kind allows an empty value.
+	// empty must be given, unless its kind allows an empty value or none.
 	Default string
 }
 
@@ -54,6 +54,7 @@ type entry struct {
 	path    string             // its name within the layers
 	allowed string             // what its kind allows
 	empty   bool               // an empty value is one
+	absent  bool               // it need not be given
 	alone   string             // what its flag means when it stands alone; empty when it may not
 	set     func(string) error // parses and stores
 	value   string             // as it was read
@@ -73,7 +74,7 @@ func Add[T any](s *Set, into *T, setting Setting, kind Kind[T]) {
 			panic(fmt.Sprintf("settings: %+v clashes with %+v", setting, other.Setting))
 		}
 	}
-	e := &entry{Setting: setting, path: setting.Key, allowed: kind.allowed, empty: kind.empty, alone: kind.alone}
+	e := &entry{Setting: setting, path: setting.Key, allowed: kind.allowed, empty: kind.empty, absent: kind.absent, alone: kind.alone}
 	if e.path == "" {
 		e.path = "--" + setting.Flag
 	}

@@ -26,6 +26,7 @@ type sample struct {
 	host    string
 	noSync  bool
 	service int
+	folder  string
 }
 
 // table is a set with a setting of each sort, for the file config.yaml or .ini.
@@ -43,6 +44,7 @@ func table(c *sample, file string) *Set {
 	Add(s, &c.noSync, Setting{Flag: "sync", Default: "always", About: "true or false, in other words"},
 		Parsed("one of always, never", func(text string) (bool, error) { return text == "never", nil }))
 	Add(s, &c.service, Setting{Key: "thing.port", Env: "THING_PORT", Default: "80", About: "a port, as Kubernetes sets it"}, Int(0, 65535))
+	Add(s, &c.folder, Setting{Flag: "verify", About: "an action on a folder"}, Text().OrAbsent())
 	return s
 }
 
@@ -299,6 +301,8 @@ func TestErrors(t *testing.T) {
 			want: `flag --port: PORT: "65536" is not allowed; allowed: ` + ports},
 		{name: "flag empty", args: []string{"--port="},
 			want: `flag --port: PORT: "" is empty; allowed: ` + ports},
+		{name: "empty flag that need not be given", args: []string{"--verify", ""},
+			want: `flag --verify: "" is empty; allowed: any text`},
 		{name: "flag without a key", args: []string{"--check=maybe"},
 			want: `flag --check: "maybe" is not allowed; allowed: true or false (also 1/0, yes/no, on/off)`},
 		{name: "variable of the wrong kind", environ: []string{"PORT=many"},

@@ -54,6 +54,9 @@ func Open(t *testing.T, columns, rows int) (*Terminal, *os.File) {
 func Start(t *testing.T, cmd *exec.Cmd, columns, rows int) *Terminal {
 	t.Helper()
 	control, err := pty.StartWithSize(cmd, size(columns, rows))
+	if err == nil {
+		err = keepOutput(control)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,29 @@
+package terminaltest
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// keepOutput has a Ctrl-C leave what is on its way to the screen. Otherwise the kernel
+// sends the signal first and flushes then, and with that goes what a process has
+// written of its end in between (NOFLSH,
+// https://man7.org/linux/man-pages/man3/termios.3.html).
+func keepOutput(control *os.File) error {
+	raw, err := control.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		modes, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
+		if err == nil {
+			modes.Lflag |= unix.NOFLSH
+			err = unix.IoctlSetTermios(int(fd), unix.TCSETS, modes)
+		}
+		failed = err
+	})
+	return errors.Join(err, failed)
+}
