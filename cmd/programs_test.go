@@ -23,7 +23,11 @@ import (
 // built has the server and the client, in binFolder.
 var built = gobuild.New("..", append(raceFlag(), "./cmd/server", "./cmd/client")...)
 
-var binFolder string
+// binFolder has the server and the client, once programs was called.
+var (
+	binFolder    string
+	setBinFolder sync.Once
+)
 
 func raceFlag() []string {
 	if raced {
@@ -41,7 +45,8 @@ func TestMain(m *testing.M) {
 // programs builds the server and the client.
 func programs(t testing.TB) {
 	t.Helper()
-	binFolder = built.Folder(t)
+	folder := built.Folder(t)
+	setBinFolder.Do(func() { binFolder = folder }) // tests run beside each other
 }
 
 // keptLines is how many lines of a process are shown when something is wrong.
