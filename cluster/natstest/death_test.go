@@ -17,7 +17,7 @@ import (
 
 const asChild = "NATSTEST_CHILD"
 
-// A killed test takes its servers along, even a paused one.
+// A killed test takes its servers along, even a paused server.
 func TestServersDieWithTheTest(t *testing.T) {
 	if os.Getenv(asChild) != "" {
 		c := natstest.StartProcesses(t)

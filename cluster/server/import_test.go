@@ -190,7 +190,7 @@ func TestImportIntoAUsedStream(t *testing.T) {
 	do(t, 0, with(unused, "--import", source)...) // a central was there, and no agency
 }
 
-// After a killed import there is no other one into its stream, so that nothing is
+// A killed import leaves a stream that takes no other import, so that nothing is
 // in it twice.
 func TestImportIsKilled(t *testing.T) {
 	c := natstest.Start(t, 1)

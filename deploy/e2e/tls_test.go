@@ -16,8 +16,8 @@ func (l *lab) composeTLS(args ...string) string {
 	return l.docker(append([]string{"compose", "-f", composeName, "-f", "deploy/tls.yaml"}, args...)...)
 }
 
-// Five agencies over TLS, as the head of deploy/tls.yaml has it. Others get
-// nothing, also who has been one of them.
+// Five agencies over TLS, as at the head of deploy/tls.yaml. Others get nothing,
+// nor does one whose certificate is revoked.
 func TestTLS(t *testing.T) {
 	l := newLab(t)
 	files := committedRows(t)
@@ -77,7 +77,7 @@ func (l *lab) refused(says string, settings ...string) {
 	}
 }
 
-// winners fails the test unless agency 1 is told of so many.
+// winners fails the test unless agency 1 is told of n winners.
 func (l *lab) winners(n int) {
 	l.Helper()
 	if output, err := l.askAs1(); err != nil || !strings.Contains(output, fmt.Sprintf("cant_ganadores: %d\n", n)) {
