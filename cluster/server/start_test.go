@@ -81,7 +81,7 @@ func TestStartBeforeNATS(t *testing.T) {
 	heal()
 	address := p.listens()
 	exchange(t, address, []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) { // the leader is looked up each second
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) { // the leader is asked each second
 		got := get(t, "http://"+admin+"/api/state")
 		if strings.Contains(got, `"leader":"`+c.Name(0)+`"`) && !strings.Contains(got, "waited for") {
 			break

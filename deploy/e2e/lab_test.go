@@ -245,7 +245,7 @@ func (l *lab) stored(contest string) [][]string {
 	return rows
 }
 
-// contest returns the contest of the lab's Compose file.
+// contest returns the contest's name in the lab's Compose file.
 func (l *lab) contest() string {
 	l.Helper()
 	content, err := os.ReadFile(filepath.Join(l.dir, composeName))
