@@ -120,8 +120,8 @@ func TestImagesCompileDependenciesFirst(t *testing.T) {
 	}
 }
 
-// Each image has only what its program imports. A folder named internal may be in
-// both.
+// Each image has exactly what its program imports. A folder named internal may be
+// in both.
 func TestImagesHaveTheirOwnCode(t *testing.T) {
 	for _, program := range []string{"server", "client"} {
 		t.Run(program, func(t *testing.T) {
@@ -183,7 +183,7 @@ func TestImagesNameTheVersionOfGo(t *testing.T) {
 	}
 }
 
-// To mount a folder of the host one must know who has to own it.
+// To mount a folder of the host one must know its required owner.
 func TestDocumentsNameTheUser(t *testing.T) {
 	for _, program := range []string{"server", "client"} {
 		file := readDockerfile(t, program)

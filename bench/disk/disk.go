@@ -21,7 +21,7 @@ type Appended struct {
 }
 
 // Append appends blocks of size bytes of rows to a file in the folder, for the
-// time long.
+// duration long.
 func Append(folder string, size int, long time.Duration) (a Appended, err error) {
 	block, err := rows(size)
 	if err != nil {

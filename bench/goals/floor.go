@@ -33,8 +33,8 @@ func (l *lab) floor(folder string) (*generator.Report, error) {
 }
 
 // serveFloor serves one connection, without a goroutine or a poller in between.
-// It only looks for the end of each frame, appends as many bytes as its rows
-// would have to a file, syncs it, and answers SUCCESS.
+// It only looks for the end of each frame, appends to a file as many bytes as the
+// rows would have, syncs it, and answers SUCCESS.
 func serveFloor(stdout io.Writer) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Machine describes what was measured on: processor, memory, kernel, disk of
-// the folder, Go, and the commit of the working folder.
+// Machine describes the machine: processor, memory, kernel, disk of the folder,
+// Go, and the commit of the working folder.
 func Machine(folder string) string {
 	return fmt.Sprintf("%d × %s, %s, %s; %s on %s; %s; commit %s",
 		runtime.NumCPU(), processor(), memory(), kernel(), fileSystem(folder), device(folder), runtime.Version(), commit())

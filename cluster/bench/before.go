@@ -47,7 +47,7 @@ func programSize(path string) (float64, error) {
 
 // folder compares a central on a folder with the older one.
 func folder(l *lab) ([]row, error) {
-	const goal = 0.97 // rounds of the same program differ as much
+	const goal = 0.97 // rounds of the same program differ by as much
 	if l.before == "" {
 		return nil, nil
 	}

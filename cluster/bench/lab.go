@@ -18,7 +18,7 @@ import (
 
 const (
 	batchSize = 100              // bets
-	openTime  = 30 * time.Second // until a contest is there
+	openTime  = 30 * time.Second // for opening a contest
 	maxScale  = 1000
 )
 

@@ -126,7 +126,8 @@ func (s *strike) without(server int, end func(int) error) (time.Duration, error)
 	return s.pulse.longest(), s.servers.Restart(server)
 }
 
-// quorumBack kills two servers, and restarts one of them, in turn.
+// quorumBack kills two servers, and restarts the leader or, in odd rounds, the
+// follower.
 func (s *strike) quorumBack() (time.Duration, error) {
 	if err := errors.Join(s.servers.Kill(s.follower), s.servers.Kill(s.leader)); err != nil {
 		return 0, err

@@ -98,7 +98,7 @@ func (c *contest) seeAll() (time.Duration, error) {
 // starting compares a central's start on the full contest with that on an empty
 // one.
 func starting(full *contest, bets int) (row, error) {
-	const goal = 1.1 // rounds of the same start differ as much
+	const goal = 1.1 // rounds of the same start differ by as much
 	var times, empties []time.Duration
 	var ratios []float64
 	start := func(c *contest) (took time.Duration, err error) {

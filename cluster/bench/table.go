@@ -25,5 +25,5 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.0f ms", 1e3*d.Seconds())
 }
 
-// within returns a time goal as report.Verdict takes it.
+// within returns goal / measured, as report.Verdict takes it.
 func within(goal, measured time.Duration) float64 { return float64(goal) / float64(measured) }

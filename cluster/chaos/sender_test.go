@@ -23,8 +23,8 @@ type crowd struct {
 	storage *storage
 	senders []*sender
 	running sync.WaitGroup
-	finish  chan struct{} // closed when they shall finish
-	given   chan struct{} // closed when they shall give up
+	finish  chan struct{} // closed to make them finish
+	given   chan struct{} // closed to make them give up
 
 	mu    sync.Mutex
 	moved *sync.Cond // a sender has got an answer

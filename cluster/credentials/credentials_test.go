@@ -158,7 +158,7 @@ func TestWhatACentralMay(t *testing.T) {
 	}
 }
 
-// The servers of Compose and those without credentials agree in the rest.
+// The servers of Compose and those without credentials agree otherwise.
 func TestConfigurationsAgree(t *testing.T) {
 	compose := composeOptions(t, makeCredentials(t))
 	for name, value := range map[string]string{

@@ -59,7 +59,7 @@ type node struct {
 
 	mu       sync.Mutex // held while the server starts and stops
 	unstall  func()     // ends the stalls of a pause; nil without them
-	seen     sync.Mutex // guards what is below
+	seen     sync.Mutex // guards the fields below
 	state    state
 	at       addresses
 	isolated int

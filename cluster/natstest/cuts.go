@@ -9,7 +9,7 @@ func (c *Cluster) Isolate(i int) (heal func()) {
 }
 
 // StallRoutes stops the bytes between a server and the other servers, but
-// leaves the connections open: the servers have to notice by themselves.
+// leaves the connections open: the servers must notice by themselves.
 func (c *Cluster) StallRoutes(i int) (resume func()) {
 	return c.apart(i, (*proxy).stall)
 }

@@ -34,7 +34,7 @@
 //   - Kill is SIGKILL, or in process: first no byte leaves any more, then the
 //     server is shut down and its index files are restored, so that it must
 //     recover from its blocks as after a kill.
-//   - Pause is SIGSTOP, or in process: no byte passes, but its clocks go on.
+//   - Pause is SIGSTOP, or in process: no byte passes, but its clocks run on.
 //   - Restart starts a server that is down; Wipe empties its folder before that.
 //   - StoreDir, Blocks, FlipByte: to damage what a server has stored. Stop it
 //     first: one that was killed replays its log, and repairs what is still

@@ -14,7 +14,7 @@ import (
 
 const (
 	stream   = "BETS"
-	patience = 60 * time.Second       // for what has to come
+	patience = 60 * time.Second       // for what must come
 	attempt  = time.Second            // for one publish
 	moment   = 300 * time.Millisecond // for what must not be acknowledged
 )

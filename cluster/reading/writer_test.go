@@ -33,8 +33,8 @@ func patient(t testing.TB) context.Context {
 	return ctx
 }
 
-// writer writes a contest as centrals do, and also what they do not. It has its
-// own message format, from docs and not from the code under test.
+// writer writes a contest as centrals do, and also what they do not. It makes the
+// messages by docs, not with the code under test.
 type writer struct {
 	t        testing.TB
 	js       jetstream.JetStream

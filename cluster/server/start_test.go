@@ -110,7 +110,7 @@ func TestSaysWhyItWaits(t *testing.T) {
 			for line := ""; !strings.Contains(line, test.wants); {
 				line = p.await("action: open_contest | result: in_progress")
 				if !strings.Contains(line, "error: ") {
-					continue // the first try goes on
+					continue // the first attempt goes on
 				}
 				if !strings.Contains(line, test.wants) {
 					t.Fatalf("it says %q, expected %q in it", line, test.wants)

@@ -46,8 +46,8 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// A change in the central's code leaves the agency's image as it is, and the
-// layers of the central's below the code.
+// A change in the central's code leaves the agency's image as it is, and in the
+// central's the layers below the code.
 func TestRebuildLeavesWhatHasNotChanged(t *testing.T) {
 	l := newLab(t)
 	build := func(name string, options ...string) string {

@@ -102,7 +102,7 @@ func (l *lab) compose(args ...string) string {
 	return l.docker(append([]string{"compose", "-f", composeName}, args...)...)
 }
 
-// generate writes the lab's Compose file anew.
+// generate rewrites the lab's Compose file.
 func (l *lab) generate(agencies int, environment ...string) {
 	l.Helper()
 	l.runWith(environment, "bash", "generar-compose.sh", composeName, strconv.Itoa(agencies))

@@ -132,7 +132,7 @@ func TestNewFileIsANewLottery(t *testing.T) {
 		t.Fatalf("both files are of the contest %s", first)
 	}
 	l.play(files)
-	l.checkStored(first, files) // which nobody has touched
+	l.checkStored(first, files) // untouched
 }
 
 // The make targets leave nothing behind.

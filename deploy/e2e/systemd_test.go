@@ -44,7 +44,7 @@ func TestSystemd(t *testing.T) {
 		strings.Contains(log, "result: fail") {
 		t.Errorf("the journal has\n%s", log)
 	}
-	// Bets stay, and nobody else reads them.
+	// Bets stay, and no other user reads them.
 	if kept := h.sh("wc -l </var/lib/loteria/bets.csv; stat --format '%U %a' /var/lib/loteria"); kept != "78697\nloteria 700\n" {
 		t.Errorf("after the stop there are %q, expected are 78,697 bets in a folder of the service alone", kept)
 	}

@@ -36,7 +36,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("the central listens on %v, want 12346 with TLS alone", listens)
 	}
 
-	// Without a certificate: on the port that is there, and on the one that is not.
+	// Without a certificate: on the port for TLS, and on the one that is off.
 	for address, says := range map[string]string{
 		"server:12346": "the central server:12346 speaks TLS there, and this agency does not",
 		"server:12345": "the central server:12345 cannot be reached, given up after 1 attempts",

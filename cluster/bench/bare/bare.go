@@ -148,7 +148,7 @@ func (c *chain) publish() error {
 	return c.publisher.conn.PublishMsg(msg)
 }
 
-// message returns a message with natsledger's headers, and as long.
+// message returns a message with natsledger's headers and length.
 func (c *chain) message(rows []byte, bets int, winners []string) *nats.Msg {
 	state, _ := c.link.digest.MarshalBinary() // never fails
 	msg := &nats.Msg{Subject: c.subject, Reply: c.reply, Data: rows, Header: nats.Header{
