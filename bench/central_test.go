@@ -1,9 +1,9 @@
 // Package bench measures the central: its parts and the whole, over loopback TCP
-// and with a real disk, beside what the disk alone takes in the same run.
+// and with a real disk, and what the disk alone takes in the same run.
 //
 //	go test -bench . ./bench
 //
-// See README.md for what it reaches, and for the programs beside it.
+// See README.md for results, and for the other programs.
 package bench
 
 import (
@@ -26,8 +26,8 @@ const (
 	batchSize = 100 // bets
 )
 
-// The command has two processors more than there are cores, and so have the
-// benchmarks. Where they run stands before them, as benchstat wants it
+// As in the command, GOMAXPROCS is two more than there are cores. The benchmarks'
+// output begins with the machine, as benchstat wants it
 // (https://go.dev/design/14313-benchmark-format).
 func TestMain(m *testing.M) {
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 
 const diskTime = 200 * time.Millisecond // for the figure of the bare disk
 
-// bareDisk returns what the disk alone takes, in blocks of so many bytes, in
+// bareDisk returns what the disk alone takes, in blocks of size bytes, in
 // megabytes per second.
 func bareDisk(b *testing.B, folder string, size int) float64 {
 	b.Helper()
@@ -51,13 +51,13 @@ func bareDisk(b *testing.B, folder string, size int) float64 {
 	return a.Throughput / 1e6
 }
 
-// BenchmarkCentral sends batches from five agencies, each with a window of so
-// many batches that wait for their answer. One operation is one batch.
+// BenchmarkCentral sends batches from five agencies, each with a window of
+// batches in flight. One operation is one batch.
 func BenchmarkCentral(b *testing.B) {
 	for _, window := range []int{1, 8, 32, 128} {
 		b.Run(fmt.Sprintf("window=%d", window), func(b *testing.B) {
 			folder := b.TempDir()
-			bare := bareDisk(b, folder, max(agencies*window/2, 1)*batchSize*rowSize) // half is on its way
+			bare := bareDisk(b, folder, max(agencies*window/2, 1)*batchSize*rowSize) // half is in flight
 			central, err := inprocess.Start(folder, agencies)
 			if err != nil {
 				b.Fatal(err)
@@ -84,7 +84,7 @@ func BenchmarkCentral(b *testing.B) {
 	}
 }
 
-// BenchmarkCentralTLS is BenchmarkCentral for agencies that come over TLS.
+// BenchmarkCentralTLS is BenchmarkCentral over TLS.
 func BenchmarkCentralTLS(b *testing.B) {
 	certificates, err := certstest.New(b.TempDir(), agencies)
 	if err != nil {
@@ -126,8 +126,8 @@ func reportBets(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/bets, "ns/bet")
 }
 
-// TestCentralAllocatesNothingPerBet has a central take as many bets as it needs
-// to be in steady state, and then counts what it and the generator allocate.
+// TestCentralAllocatesNothingPerBet brings a central to steady state, and then
+// counts what it and the generator allocate.
 func TestCentralAllocatesNothingPerBet(t *testing.T) {
 	central, err := inprocess.Start(t.TempDir(), agencies)
 	if err != nil {
@@ -152,7 +152,7 @@ func TestCentralAllocatesNothingPerBet(t *testing.T) {
 		t.Error(err)
 	}
 	perBet := float64(after.Mallocs-before.Mallocs) / bets
-	if perBet > 0.5 { // a run makes its batches anew: some 0.1
+	if perBet > 0.5 { // each run makes new batches: some 0.1
 		t.Errorf("%.2f allocations per bet, expected less than one for each batch and a few for each connection", perBet)
 	}
 }

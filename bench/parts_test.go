@@ -60,8 +60,8 @@ func BenchmarkFrames(b *testing.B) {
 	reportBets(b)
 }
 
-// BenchmarkBatch reads the bets of a batch from its payload, without or with
-// judging them and rendering their rows. One operation is one batch.
+// BenchmarkBatch reads the bets of a batch from its payload, and may judge them
+// and render their rows. One operation is one batch.
 func BenchmarkBatch(b *testing.B) {
 	for _, judge := range []bool{false, true} {
 		b.Run(fmt.Sprintf("judge=%t", judge), func(b *testing.B) {
@@ -108,7 +108,7 @@ func BenchmarkRows(b *testing.B) {
 	reportBets(b)
 }
 
-// BenchmarkLedger appends batches to a ledger, so many before it waits for
+// BenchmarkLedger appends batches to a ledger, several before it waits for
 // them. One operation is one batch.
 func BenchmarkLedger(b *testing.B) {
 	for _, ledgers := range []struct {
@@ -156,7 +156,7 @@ func BenchmarkLedger(b *testing.B) {
 	}
 }
 
-// openLedger opens a ledger of one agency that nobody else follows.
+// openLedger opens a ledger of one agency, with no other observer.
 func openLedger(b *testing.B, folder string, options ...csvledger.Option) *csvledger.Ledger {
 	b.Helper()
 	ledger, err := csvledger.Open(folder, 1, options...)
@@ -169,8 +169,8 @@ func openLedger(b *testing.B, folder string, options ...csvledger.Option) *csvle
 	return ledger
 }
 
-// BenchmarkDisk appends the rows of so many batches to a file and syncs each
-// such block: what the central is measured against.
+// BenchmarkDisk appends blocks of several batches' rows to a file and syncs each
+// one: the yardstick for the central.
 func BenchmarkDisk(b *testing.B) {
 	for _, batches := range []int{1, 32, 160, 1024} {
 		b.Run(fmt.Sprintf("batches=%d", batches), func(b *testing.B) {
@@ -194,8 +194,8 @@ func BenchmarkDisk(b *testing.B) {
 	}
 }
 
-// BenchmarkRecovery opens a ledger of a million bets, which the operating system
-// has in memory. One operation is the whole.
+// BenchmarkRecovery opens a ledger of a million bets, which is in the page cache.
+// One operation is the whole.
 func BenchmarkRecovery(b *testing.B) {
 	const bets = 1_000_000
 	folder := b.TempDir()

@@ -13,16 +13,16 @@ import (
 	"loteria/lottery/natsledger"
 )
 
-const answerTime = time.Minute // that a call may take, in a test in which much is broken
+const answerTime = time.Minute // for a call, in a test with many faults
 
-// central is a ledger of a test, whose calls wait for the answer.
+// central is a test's ledger, whose calls wait for the answer.
 type central struct {
 	*natsledger.Ledger
 	t      *testing.T
 	stored lottery.Stored
 
 	mu    sync.Mutex
-	ended map[int]int // how often the end of an agency was told
+	ended map[int]int // notices of the end of each agency
 	seen  map[int]uint64
 }
 
@@ -80,7 +80,7 @@ func (c *central) claim(agency int, after lottery.Mark) (*lottery.Account, error
 	return v.stored, v.err
 }
 
-// account claims the agency until that is answered, and returns its account.
+// account claims the agency until that succeeds, and returns its account.
 func (c *central) account(agency int) *lottery.Account {
 	c.t.Helper()
 	for begun := time.Now(); time.Since(begun) < answerTime; {
@@ -111,7 +111,7 @@ func (c *central) end(agency int, after lottery.Mark, how lottery.Ending) error 
 	return await(c.t, "an end", func(done func(error)) { c.End(agency, after, how, done) })
 }
 
-// mustEnd ends the betting of an agency, whatever it takes.
+// mustEnd ends the betting of an agency, and retries if needed.
 func (c *central) mustEnd(agency int) {
 	c.t.Helper()
 	for begun := time.Now(); time.Since(begun) < answerTime; {
@@ -146,16 +146,16 @@ func (c *central) mustDraw(bets ...[]lottery.Bet) {
 	c.t.Error("the draw is not made")
 }
 
-// writer bets for an agency, from one central or another, as an agency with
-// RESUME does: after each failure it claims, and goes on from what is stored.
+// writer bets for an agency at several centrals, as an agency with RESUME does:
+// after each failure it claims, and continues after the stored bets.
 type writer struct {
 	agency  int
-	answers int // bets that were answered as durable
+	answers int // bets acknowledged as durable
 	window  int
 }
 
-// write bets until count bets are durable, with as many appends on their way as
-// the window has. pick tells the central that is spoken to.
+// write bets until count bets are durable, with a window of appends in flight.
+// pick returns the central to use.
 func (w *writer) write(t *testing.T, count, batch int, pick func() *central) {
 	t.Helper()
 	for w.answers < count && !t.Failed() {

@@ -18,14 +18,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// openTime is how long a ledger may take to be opened: the servers may have to
-// elect a leader first.
+// openTime is how long a ledger may take to open: the servers may need to elect
+// a leader first.
 const openTime = time.Minute
 
-// contests have names of their own, so that one cluster serves many tests.
+// contests numbers the contests, so that one cluster serves many tests.
 var contests atomic.Int32
 
-// config is that of a contest that nobody else has.
+// config returns the configuration of a new contest.
 func config(c *natstest.Cluster, agencies int) natsledger.Config {
 	return natsledger.Config{
 		Servers: c.URLs(), Contest: fmt.Sprintf("test.%d", contests.Add(1)), Agencies: agencies, Replicas: c.Size(),
@@ -34,7 +34,7 @@ func config(c *natstest.Cluster, agencies int) natsledger.Config {
 	}
 }
 
-// logger writes to standard error when the environment wants it.
+// logger writes to standard error if LOG is set.
 func logger() zerolog.Logger {
 	if os.Getenv("LOG") == "" {
 		return zerolog.Nop()

@@ -16,14 +16,14 @@ import (
 	"loteria/lottery/natsledger"
 )
 
-// isPassing reports whether an agency comes again after an error.
+// isPassing reports whether an agency retries after an error.
 func isPassing(err error) bool {
-	refusal := (*lottery.Refusal)(nil) // a gap is behind a batch that was not available
+	refusal := (*lottery.Refusal)(nil) // a gap follows a batch that was unavailable
 	return errors.Is(err, lottery.ErrUnavailable) || errors.As(err, &refusal) && (refusal.Code == lottery.Fenced || refusal.Code == lottery.Gap)
 }
 
-// agency is one of a test, which says RESUME at a central by chance after each
-// failure, and has several batches on their way.
+// agency is a test's agency, which resumes at a random central after each
+// failure, and has several batches in flight.
 type agency struct {
 	t        *testing.T
 	number   int
@@ -42,8 +42,8 @@ type resumed struct {
 	err          error
 }
 
-// bet bets until count bets are stored and the agency has finished. When it is
-// ended without that, missing is true.
+// bet bets until count bets are stored and the agency has finished. If it is
+// ended before that, missing is true.
 func (a *agency) bet(count int) (missing bool) {
 	for begun := time.Now(); !a.t.Failed(); {
 		if time.Since(begun) > 2*answerTime {
@@ -155,8 +155,8 @@ func (a *agency) send(c *lottery.Contest, writer lottery.Writer, count int) (end
 	}
 }
 
-// betPlainly bets as an agency does that never says RESUME: one batch after the
-// other, each at a central by chance, and the same again when it is to come again.
+// betPlainly bets like an agency that never says RESUME: one batch after the
+// other, each at a random central, and the same again when told to retry.
 func (a *agency) betPlainly(count int) (missing bool) {
 	try := func(ask func(c *lottery.Contest, done func(error)) error) error {
 		for begun := time.Now(); time.Since(begun) < 2*answerTime; {
@@ -192,9 +192,9 @@ func (a *agency) betPlainly(count int) (missing bool) {
 	return err != nil
 }
 
-// TestContestsOfThreeCentrals has agencies of both kinds bet at three centrals,
-// to which the servers often do not answer for longer than these wait. Two
-// agencies are left behind, and the draw is made without them.
+// TestContestsOfThreeCentrals lets agencies of both kinds bet at three centrals,
+// whose servers often stay silent for longer than the centrals wait. Two agencies
+// do not finish, and the draw is made without them.
 func TestContestsOfThreeCentrals(t *testing.T) {
 	t.Parallel()
 	const agencies, count = 10, 300
@@ -234,7 +234,7 @@ func TestContestsOfThreeCentrals(t *testing.T) {
 	for i := range all {
 		a := &agency{t: t, number: i + 1, contests: contests}
 		all[i] = a
-		if i < 2 { // they do not come to an end
+		if i < 2 { // they do not finish
 			betting.Go(func() {
 				if !a.bet(1 << 20) {
 					t.Errorf("agency %d has finished", a.number)

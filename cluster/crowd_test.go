@@ -12,7 +12,7 @@ import (
 	"loteria/lottery/ledgertest"
 )
 
-// safeBuffer is a log that is written by several goroutines.
+// safeBuffer is a log that several goroutines write.
 type safeBuffer struct {
 	mu sync.Mutex
 	bytes.Buffer
@@ -30,10 +30,10 @@ func (b *safeBuffer) count(text string) int {
 	return bytes.Count(b.Bytes(), []byte(text))
 }
 
-// TestAllResumeAtOnce has a central start in the middle of a contest, and all
-// agencies come to it at once. The last message of each is a long one, and has to
-// be asked for: together they are more than a server keeps for a client, or a
-// client for a subscription (64 MiB each).
+// TestAllResumeAtOnce starts a central in the middle of a contest, and all
+// agencies resume at once. The last message of each is long and must be fetched:
+// together they are more than a server keeps for a client, or a client for a
+// subscription (64 MiB each).
 func TestAllResumeAtOnce(t *testing.T) {
 	t.Parallel()
 	const agencies = 400

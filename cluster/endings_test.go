@@ -11,7 +11,7 @@ import (
 	"loteria/lottery/natsledger"
 )
 
-// openContest opens a contest of a central.
+// openContest opens a central's contest.
 func openContest(t *testing.T, config natsledger.Config) *ledgertest.Contest {
 	t.Helper()
 	l, err := openConfig(config)
@@ -23,9 +23,9 @@ func openContest(t *testing.T, config natsledger.Config) *ledgertest.Contest {
 	return contest
 }
 
-// TestTheDrawIsMadeWithoutAnAgencyAfterAnOutage asks for the draw without an
-// agency that never comes, while no server answers: when they do again, asking
-// again must be enough.
+// TestTheDrawIsMadeWithoutAnAgencyAfterAnOutage asks for the draw without a
+// missing agency while no server answers: when they do again, retries must be
+// enough.
 func TestTheDrawIsMadeWithoutAnAgencyAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	c := natstest.Start(t, 1)
@@ -37,7 +37,7 @@ func TestTheDrawIsMadeWithoutAnAgencyAfterAnOutage(t *testing.T) {
 		t.Errorf("without servers the answer is %v, want %v", err, lottery.ErrUnavailable)
 	}
 	resume()
-	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) { // as who has set a deadline asks
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) { // as for a deadline
 		err := contest.DrawWithout(1)
 		if err == nil {
 			break
@@ -53,9 +53,9 @@ func TestTheDrawIsMadeWithoutAnAgencyAfterAnOutage(t *testing.T) {
 	}
 }
 
-// TestAnEndThatWasNotTried has an operator end the betting of an agency while no
-// server answers, and something else of the agency is on its way. When they
-// answer again the agency, which was not ended, may bet.
+// TestAnEndThatWasNotTried ends the betting of an agency, as an operator would,
+// while no server answers and another request of the agency is in flight. When
+// they answer again the agency, which was not ended, may bet.
 func TestAnEndThatWasNotTried(t *testing.T) {
 	t.Parallel()
 	c := natstest.Start(t, 1)

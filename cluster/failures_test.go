@@ -12,7 +12,7 @@ import (
 	"loteria/lottery/ledgertest"
 )
 
-// chaos skips what takes long, unless the environment wants it.
+// chaos skips a long test unless CHAOS is set.
 func chaos(t *testing.T) {
 	t.Helper()
 	if os.Getenv("CHAOS") == "" {
@@ -20,8 +20,8 @@ func chaos(t *testing.T) {
 	}
 }
 
-// during runs f while agencies bet at the centrals by turns, until each has
-// count bets, and then ends the contest.
+// during runs f while agencies bet at the centrals in turn, until each has count
+// bets, and then ends the contest.
 func during(t *testing.T, c *natstest.Cluster, agencies, count int, f func(stream string, stop <-chan struct{})) {
 	t.Helper()
 	config := config(c, agencies)
@@ -40,7 +40,7 @@ func during(t *testing.T, c *natstest.Cluster, agencies, count int, f func(strea
 	}
 	breaker.Go(func() { f(a.Stream(), stop) })
 	writers.Wait()
-	for i := range agencies { // endings and the draw are broken, too
+	for i := range agencies { // f also disturbs the endings and the draw
 		[]*central{a, b}[i%2].mustEnd(i + 1)
 	}
 	bets := counts(agencies, count)
@@ -67,8 +67,8 @@ func during(t *testing.T, c *natstest.Cluster, agencies, count int, f func(strea
 	}
 }
 
-// TestConnectionsDrop closes all connections over and over: answers are lost of
-// everything that the ledger ever sends.
+// TestConnectionsDrop closes all connections over and over: answers to every kind
+// of request are lost.
 func TestConnectionsDrop(t *testing.T) {
 	t.Parallel()
 	c := natstest.Start(t, 1)
@@ -118,8 +118,8 @@ func TestAllServersRestart(t *testing.T) {
 	})
 }
 
-// TestCloseWithoutServers closes a ledger to which nobody answers: it does so
-// when the patience is at an end, and answers everything.
+// TestCloseWithoutServers closes a ledger whose servers do not answer: it closes
+// when its patience is over, and answers everything.
 func TestCloseWithoutServers(t *testing.T) {
 	t.Parallel()
 	c := natstest.Start(t, 1)
@@ -151,7 +151,7 @@ func TestCloseWithoutServers(t *testing.T) {
 }
 
 // TestOneServerIsCutOff isolates the server that the centrals are connected to.
-// They go to another one.
+// They switch to another one.
 func TestOneServerIsCutOff(t *testing.T) {
 	chaos(t)
 	t.Parallel()

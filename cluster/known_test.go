@@ -9,7 +9,7 @@ import (
 	"loteria/lottery/ledgertest"
 )
 
-// TestSeen has one central tell what another has stored.
+// TestSeen checks that a central reports what another one has stored.
 func TestSeen(t *testing.T) {
 	t.Parallel()
 	c := natstest.Start(t, 1)
@@ -33,8 +33,8 @@ func TestSeen(t *testing.T) {
 	}
 }
 
-// TestResumed has an agency say RESUME at one central: every other one knows,
-// whatever comes after it.
+// TestResumed resumes an agency at one central: every other one knows, whatever
+// comes after it.
 func TestResumed(t *testing.T) {
 	c := natstest.Start(t, 1)
 	config := config(c, 1)
@@ -63,7 +63,7 @@ func TestResumed(t *testing.T) {
 	}
 }
 
-// TestUsed opens contests in which nobody has bet, or somebody.
+// TestUsed opens contests with and without bets.
 func TestUsed(t *testing.T) {
 	c := natstest.Start(t, 1)
 	config := config(c, 2)
@@ -86,8 +86,8 @@ func TestUsed(t *testing.T) {
 	check(true, "a bet and a claim of another agency")
 }
 
-// TestBeginOnALongContest begins with a contest of many messages. It tells how
-// long that takes, which must not depend on them.
+// TestBeginOnALongContest begins on a contest of many messages. It logs how long
+// that takes, which must not depend on their number.
 func TestBeginOnALongContest(t *testing.T) {
 	t.Parallel()
 	const agencies, messages = 50, 4000

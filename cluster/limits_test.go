@@ -15,8 +15,8 @@ import (
 	"loteria/lottery/natsledger"
 )
 
-// TestStreamOfSmallMessages bets into a stream that has a limit of its own for a
-// message, and not only that of the servers.
+// TestStreamOfSmallMessages bets into a stream with its own limit for a message,
+// beside that of the servers.
 func TestStreamOfSmallMessages(t *testing.T) {
 	t.Parallel()
 	c := natstest.Start(t, 1)
@@ -37,7 +37,7 @@ func TestStreamOfSmallMessages(t *testing.T) {
 }
 
 // TestSmallMessagesAfterAnInterruption bets while the only server, which takes
-// but small messages, is down: what was taken meanwhile must fit when it is back.
+// only small messages, is down: bets taken meanwhile must fit when it is back.
 func TestSmallMessagesAfterAnInterruption(t *testing.T) {
 	t.Parallel()
 	options := server.Options{

@@ -39,7 +39,7 @@ func serve(t *testing.T, options server.Options) (url string) {
 	return s.ClientURL()
 }
 
-// operator returns a connection that may do anything to streams.
+// operator returns a client that may do anything to streams.
 func operator(t *testing.T, c *natstest.Cluster) jetstream.JetStream {
 	t.Helper()
 	conn, err := nats.Connect(strings.Join(c.OperatorURLs(), ","))
@@ -66,7 +66,7 @@ func TestOtherTerms(t *testing.T) {
 	}
 }
 
-// TestWrongServers opens contests on what is not there, or does not want it.
+// TestWrongServers opens contests on servers that are absent or refuse.
 func TestWrongServers(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -116,7 +116,7 @@ func TestWrongServers(t *testing.T) {
 	}
 }
 
-// TestOtherStreams opens contests whose streams are not as they have to be.
+// TestOtherStreams opens contests whose streams have wrong settings.
 func TestOtherStreams(t *testing.T) {
 	c := natstest.Start(t, 1)
 	js := operator(t, c)
@@ -153,8 +153,8 @@ func TestOtherStreams(t *testing.T) {
 	}
 }
 
-// TestForeignMessage has somebody write on the subject of an agency. That one is
-// refused, and the others go on.
+// TestForeignMessage publishes a foreign message on an agency's subject. That
+// agency is refused, and the others continue.
 func TestForeignMessage(t *testing.T) {
 	t.Parallel()
 	c := natstest.Start(t, 1)
@@ -183,8 +183,8 @@ func TestForeignMessage(t *testing.T) {
 	}
 }
 
-// TestDeletedStream deletes the stream and makes another one in its place: the
-// ledger is dead.
+// TestDeletedStream deletes the stream, and may make another one in its place:
+// the ledger is dead.
 func TestDeletedStream(t *testing.T) {
 	for name, again := range map[string]bool{"deleted": false, "made again": true} {
 		t.Run(name, func(t *testing.T) {
@@ -260,8 +260,8 @@ func TestFullStream(t *testing.T) {
 	checkStream(t, config, ledgertest.Bets(1, 0, sent+1000))
 }
 
-// TestSizes appends rows of all sizes at once, also more than a message holds,
-// and to a server that takes only small messages.
+// TestSizes appends rows of all sizes at once, some larger than a message, also
+// to a server that takes only small messages.
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	for name, most := range map[string]int32{"usual": 0, "small": 64 << 10} {

@@ -12,8 +12,8 @@ import (
 	"loteria/lottery/ledgertest"
 )
 
-// TestRivals has two centrals claim one agency again and again, each with
-// appends of the other on their way.
+// TestRivals lets two centrals claim one agency again and again, each with
+// appends of the other in flight.
 func TestRivals(t *testing.T) {
 	const turns = 300
 	c := natstest.Start(t, 1)
@@ -29,7 +29,7 @@ func TestRivals(t *testing.T) {
 		s := centrals[turn%2]
 		account := s.account(1)
 		moved := false
-		for _, a := range flying { // the claim has decided about each
+		for _, a := range flying { // the claim has decided each one
 			select {
 			case a := <-a:
 				if a.err == nil && moved {
@@ -70,7 +70,7 @@ func TestRivals(t *testing.T) {
 }
 
 // TestEndedElsewhere ends the betting of an agency at one central while rows of
-// it are on their way at another.
+// it are in flight at another.
 func TestEndedElsewhere(t *testing.T) {
 	c := natstest.Start(t, 1)
 	config := config(c, 1)

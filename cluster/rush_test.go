@@ -10,9 +10,9 @@ import (
 	"loteria/lottery"
 )
 
-// TestTheDeadlineAtThreeCentrals has three centrals end the betting of all
-// agencies at once, as they do at the deadline, none of which they know. With
-// CHAOS there are so many that a server comes to nothing if all are sent at once.
+// TestTheDeadlineAtThreeCentrals lets three centrals end the betting of all
+// agencies at once, as at the deadline, without knowing any of them. With CHAOS
+// there are so many that a server would fail if all were sent at once.
 func TestTheDeadlineAtThreeCentrals(t *testing.T) {
 	t.Parallel()
 	agencies := 100

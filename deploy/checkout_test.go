@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// clone is a clone of what is committed, by a Git with these settings.
+// clone is a clone of the commit, made by a Git with these settings.
 type clone struct {
 	t   *testing.T
 	dir string
@@ -27,7 +27,7 @@ func newClone(t *testing.T, settings string) clone {
 	if _, err := os.Stat(filepath.Join(origin, ".git")); err != nil {
 		t.Skip("this is no repository, it cannot be cloned")
 	}
-	// It does not matter whose files these are.
+	// The files may belong to another user.
 	config := filepath.Join(t.TempDir(), "gitconfig")
 	if err := os.WriteFile(config, []byte("[safe]\n\tdirectory = *\n"+settings), 0o644); err != nil {
 		t.Fatal(err)
@@ -49,9 +49,9 @@ func (c clone) run(name string, args ...string) string {
 	return string(output)
 }
 
-// On Windows Git is usually told to end lines with CR LF. What is checked out is
-// what is committed all the same: neither a shell nor an image of Linux would
-// take it otherwise, and some test data is about single bytes.
+// On Windows Git usually ends lines with CR LF. The checkout must equal the commit
+// all the same: neither a shell nor a Linux image would take it otherwise, and in
+// some test data every byte counts.
 func TestCheckoutWithCRLF(t *testing.T) {
 	c := newClone(t, "[core]\n\tautocrlf = true\n\teol = crlf\n")
 	files := 0
@@ -72,7 +72,7 @@ func TestCheckoutWithCRLF(t *testing.T) {
 	}
 }
 
-// Where Git makes no symbolic links, README says how to have the folders.
+// Where Git makes no symbolic links, README says how to get the folders.
 func TestCheckoutWithoutSymbolicLinks(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// clusterService is what these tests look at of a service of cluster.yaml.
+// clusterService is the part of a service of cluster.yaml that these tests look at.
 type clusterService struct {
 	Restart string
 	Logging struct {
@@ -92,7 +92,7 @@ func TestClusterIsConfined(t *testing.T) {
 			}
 		}
 		// Each sees its own secrets: a server none of the centrals', a central
-		// none of the servers', and only who makes them the operator's.
+		// none of the servers', and only their maker the operator's.
 		for source, allowed := range map[string]string{"nats:": "nats-", "central:": "central-", "operator:": "nobody"} {
 			if name != "credentials" && !strings.HasPrefix(name, allowed) &&
 				slices.ContainsFunc(s.Volumes, func(v string) bool { return strings.HasPrefix(v, source) }) {
@@ -102,7 +102,7 @@ func TestClusterIsConfined(t *testing.T) {
 	}
 }
 
-// The image is of the version that the tests run, and is made where it cannot be
+// The image has the version that the tests run, and is built where it cannot be
 // pulled.
 func TestImageOfNATSIsTheTestedOne(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join(root, "cluster", "go.mod"))

@@ -33,8 +33,8 @@ type composeService struct {
 	}
 }
 
-// checkLasting reports a service that nobody starts again, that is started again
-// for ever, or whose log grows without a bound.
+// checkLasting reports a service that is never restarted, that is restarted
+// forever, or whose log is unbounded.
 func (s composeService) checkLasting(t *testing.T, name string) {
 	t.Helper()
 	if !regexp.MustCompile(`^on-failure:[1-9]\d?$`).MatchString(s.Restart) {
@@ -47,7 +47,7 @@ func (s composeService) checkLasting(t *testing.T, name string) {
 	}
 }
 
-// generate runs the script with nothing else in the environment that it reads.
+// generate runs the script with only this environment, and PATH.
 func generate(t *testing.T, environment []string, args ...string) (output string, err error) {
 	t.Helper()
 	command := exec.Command("bash", append([]string{"generar-compose.sh"}, args...)...)
@@ -57,7 +57,7 @@ func generate(t *testing.T, environment []string, args ...string) (output string
 	return string(combined), err
 }
 
-// generated returns the file for so many agencies, as bytes and parsed.
+// generated returns the file for that many agencies, as bytes and parsed.
 func generated(t *testing.T, environment []string, agencies string) ([]byte, composeFile) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "compose.yaml")
@@ -183,7 +183,7 @@ func TestGeneratorReportsWhatItCannotWrite(t *testing.T) {
 	}
 }
 
-// What Compose reads back is looked at in e2e; here, that it is one YAML value.
+// That it is one YAML value; e2e tests what Compose reads back.
 func TestBetVariables(t *testing.T) {
 	name := `María "la Ñata" O'Neil \ $HOME ${HOME} # : {x}`
 	_, file := generated(t, []string{"CLI_MODE=bet", "NOMBRE=" + name}, "2")

@@ -14,7 +14,7 @@ import (
 
 const (
 	grafanaFolder = "grafana"
-	// gridWidth is how many columns a dashboard of Grafana has.
+	// gridWidth is the number of columns of a Grafana dashboard.
 	gridWidth = 24
 )
 
@@ -48,7 +48,7 @@ type panel struct {
 	FieldConfig struct{ Defaults struct{ Unit string } }
 }
 
-// readDashboard returns the dashboard, and its panels that are no rows.
+// readDashboard returns the dashboard, and its panels other than rows.
 func readDashboard(t *testing.T) (d dashboard, panels []panel) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(grafanaFolder, "dashboards", "loteria.json"))
@@ -146,7 +146,7 @@ func TestDashboardAsksForWhatThereIs(t *testing.T) {
 	}
 }
 
-// Every alert can be looked into: what it asks for is on the dashboard.
+// Every alert can be looked into: its metrics are on the dashboard.
 func TestDashboardShowsWhatAlertsAskFor(t *testing.T) {
 	_, panels := readDashboard(t)
 	shown := map[string]bool{"up": true} // without it nothing is shown

@@ -32,7 +32,7 @@ func readDockerfile(t *testing.T, program string) (file dockerfile) {
 	return file
 }
 
-// stage is the instructions from FROM to the next FROM.
+// stage returns the instructions from one FROM to the next.
 func (f dockerfile) stage(from string) dockerfile {
 	begin := slices.IndexFunc(f, func(line string) bool { return strings.HasPrefix(line, "FROM "+from) })
 	if begin < 0 {
@@ -45,7 +45,7 @@ func (f dockerfile) stage(from string) dockerfile {
 	return f[begin : begin+1+end]
 }
 
-// compiled are the packages that the stage's go build is told to compile.
+// compiled returns the packages that the stage's go build compiles.
 func (f dockerfile) compiled() (packages []string) {
 	for _, line := range f {
 		if build, found := strings.CutPrefix(line, "RUN go build "); found {
@@ -56,7 +56,7 @@ func (f dockerfile) compiled() (packages []string) {
 	return packages
 }
 
-// copied are the folders of the project in the stage.
+// copied returns the folders of the project in the stage.
 func (f dockerfile) copied() (folders []string) {
 	for _, line := range f {
 		if words := strings.Fields(line); words[0] == "COPY" && words[1] != "go.mod" {
@@ -66,7 +66,7 @@ func (f dockerfile) copied() (folders []string) {
 	return folders
 }
 
-// dependencies is everything that packages are made of, themselves too.
+// dependencies returns the packages and all that they import.
 func dependencies(t *testing.T, packages ...string) map[string]bool {
 	t.Helper()
 	if _, err := exec.LookPath("go"); err != nil {
@@ -95,8 +95,8 @@ func isForeign(name string) bool {
 	return strings.Contains(host, ".")
 }
 
-// A change in the code compiles the code and nothing else: what it imports is in
-// layers below, and nothing is there that the program does not import.
+// A change in the code compiles only the code: exactly the packages that it
+// imports are in layers below.
 func TestImagesCompileDependenciesFirst(t *testing.T) {
 	for _, program := range []string{"server", "client"} {
 		t.Run(program, func(t *testing.T) {
@@ -120,8 +120,8 @@ func TestImagesCompileDependenciesFirst(t *testing.T) {
 	}
 }
 
-// Each image is made of what its program imports. A folder named internal is
-// everybody's.
+// Each image has exactly what its program imports. A folder named internal may be
+// in both.
 func TestImagesHaveTheirOwnCode(t *testing.T) {
 	for _, program := range []string{"server", "client"} {
 		t.Run(program, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestImagesBeginAlike(t *testing.T) {
 	}
 }
 
-// The version of Go is the one that go.mod needs, and no other day's.
+// The version of Go is exactly the one in go.mod.
 func TestImagesNameTheVersionOfGo(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil {
@@ -183,7 +183,7 @@ func TestImagesNameTheVersionOfGo(t *testing.T) {
 	}
 }
 
-// Who mounts a folder of the host has to know whom to give it to.
+// To mount a folder of the host one must know its required owner.
 func TestDocumentsNameTheUser(t *testing.T) {
 	for _, program := range []string{"server", "client"} {
 		file := readDockerfile(t, program)
@@ -204,7 +204,7 @@ func TestDocumentsNameTheUser(t *testing.T) {
 	}
 }
 
-// A central that reads 10^8 bets at its start is not unhealthy meanwhile.
+// A central that reads 10^8 bets at its start does not become unhealthy.
 func TestHealthSurvivesALongStart(t *testing.T) {
 	const (
 		bets         = 100_000_000

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// centralMetrics returns what a central's /metrics names after the draw, when it
-// has all that there is, as exposed reads it. Alerts and dashboard are held
-// against it. A test of the admin port holds the file against a central.
+// centralMetrics returns what a central's /metrics names after the draw, when it is
+// complete, as exposed reads it. Alerts and dashboard are checked against it. A
+// test of the admin port checks the file against a central.
 func centralMetrics(t *testing.T) map[string]bool {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "cmd", "internal", "admin", "testdata", "metrics.txt"))
@@ -89,7 +89,7 @@ var (
 	labelsFromPrometheus = map[string]bool{"job": true, "instance": true}
 )
 
-// checkExpr reports what a PromQL expression names and a central does not have.
+// checkExpr reports names in a PromQL expression that a central does not have.
 func checkExpr(t *testing.T, where, text string, metrics map[string]bool) expr {
 	t.Helper()
 	e, err := parseExpr(text)
@@ -100,7 +100,7 @@ func checkExpr(t *testing.T, where, text string, metrics map[string]bool) expr {
 	if len(e.selectors) == 0 {
 		t.Errorf("%s: it asks for no metric: %s", where, text)
 	}
-	known := maps.Clone(labelsFromPrometheus) // of all that is asked for
+	known := maps.Clone(labelsFromPrometheus) // of all selectors
 	for _, s := range e.selectors {
 		if !metrics[s.metric] && !fromPrometheus[s.metric] {
 			t.Errorf("%s: a central has no %s", where, s.metric)

@@ -33,7 +33,7 @@ func readObservability(t *testing.T) (file observability) {
 	return file
 }
 
-// mounts are the service's: path inside, to what is mounted there.
+// mounts maps the paths inside the service to what is mounted there.
 func (s observedService) mounts() map[string]string {
 	mounts := map[string]string{}
 	for _, volume := range s.Volumes {
@@ -43,7 +43,7 @@ func (s observedService) mounts() map[string]string {
 	return mounts
 }
 
-// None of them asks for a password.
+// None of the services asks for a password.
 func TestNothingIsPublishedToOthers(t *testing.T) {
 	want := map[string]string{
 		"server":     "127.0.0.1:${ADMIN_PORT:-8080}:8080",
@@ -62,7 +62,7 @@ func TestNothingIsPublishedToOthers(t *testing.T) {
 }
 
 func TestObservedCentralHasItsAdminPort(t *testing.T) {
-	// Whatever else was set here would be set for every generated file.
+	// Anything else set here would apply to every generated file.
 	if got := readObservability(t).Services["server"].Environment; !slices.Equal(got, []string{"ADMIN_ADDRESS=0.0.0.0:8080", "ADMIN_HOSTS=server"}) {
 		t.Errorf("the central's environment is %q", got)
 	}

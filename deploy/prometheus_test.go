@@ -30,8 +30,8 @@ type ruleFile struct {
 	}
 }
 
-// readYAML reads a file below deploy. What it has and into has not is an error
-// when all is to be known.
+// readYAML reads a file below deploy. With allKnown, a field that into lacks is an
+// error.
 func readYAML(t *testing.T, into any, allKnown bool, path ...string) {
 	t.Helper()
 	file, err := os.Open(filepath.Join(path...))
@@ -60,7 +60,7 @@ func alertRules(t *testing.T) (rules []alertRule) {
 	return rules
 }
 
-// runTool runs a program that need not be there, in a folder below deploy.
+// runTool runs a program in a folder below deploy, or skips the test without it.
 func runTool(t *testing.T, folder, tool string, args ...string) (output string, err error) {
 	t.Helper()
 	if _, err := exec.LookPath(tool); err != nil {
@@ -79,8 +79,8 @@ func TestPromtoolAcceptsTheConfiguration(t *testing.T) {
 	}
 }
 
-// What the configuration says of an admin port with a token and TLS holds when it
-// is no comment any more.
+// The commented configuration for an admin port with a token and TLS is valid when
+// uncommented.
 func TestPromtoolAcceptsTheConfigurationWithAToken(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join(prometheusFolder, "prometheus.yml"))
 	if err != nil {
@@ -122,7 +122,7 @@ func TestAlertsFire(t *testing.T) {
 	}
 }
 
-// For promtool an alert that does not exist does not fire.
+// promtool takes an alert that does not exist for one that does not fire.
 func TestEachAlertIsTested(t *testing.T) {
 	var file struct {
 		Tests []struct {
@@ -169,7 +169,7 @@ func TestAlertsSayWhatToDo(t *testing.T) {
 	}
 }
 
-// What the alerts mean is also for people to read, all in one place.
+// The operators' page explains every alert.
 func TestAlertsAreExplained(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root, "docs", "operators.md"))
 	if err != nil {
@@ -194,7 +194,7 @@ func TestAlertsAskForWhatThereIs(t *testing.T) {
 	}
 }
 
-// The descriptions name flags and labels: each has to exist.
+// The descriptions name flags and labels: each must exist.
 func TestAlertsNameFlagsThatThereAre(t *testing.T) {
 	settings, err := os.ReadFile(filepath.Join(root, "docs", "configuration.md"))
 	if err != nil {

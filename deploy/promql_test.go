@@ -30,14 +30,14 @@ var (
 	token = regexp.MustCompile("^(?:\"(?:[^\"\\\\]|\\\\.)*\"|'(?:[^'\\\\]|\\\\.)*'|`[^`]*`" +
 		`|\[[^\]]*\]|\$?[A-Za-z_:][\w:]*|[0-9][\w.]*|\S)`)
 	identifier = regexp.MustCompile(`^[A-Za-z_:][\w:]*$`)
-	// grouping stands before labels in parentheses.
+	// grouping matches words before labels in parentheses.
 	grouping = regexp.MustCompile(`^(?:by|without|on|ignoring|group_left|group_right)$`)
 	operator = regexp.MustCompile(`^(?i:and|or|unless|bool|offset|inf|nan)$`)
 )
 
 // parseExpr finds the metrics and labels in a PromQL expression, or in a series
-// as /metrics has it. Whether it is PromQL otherwise, promtool says. Metrics
-// that are not named, as in {__name__=~"x"}, are an error.
+// as in /metrics. The rest of the syntax is for promtool to check. Metrics that
+// are not named, as in {__name__=~"x"}, are an error.
 func parseExpr(text string) (e expr, err error) {
 	var tokens []string
 	for rest := strings.TrimSpace(text); rest != ""; rest = strings.TrimSpace(rest) {
@@ -45,8 +45,8 @@ func parseExpr(text string) (e expr, err error) {
 		tokens = append(tokens, found)
 		rest = rest[len(found):]
 	}
-	// labels are the names from tokens[i] on, where what opens them stands, that
-	// come before a token of a set, up to what closes them.
+	// labels returns the names between the opening token tokens[i] and the closing
+	// one that come before one of the tokens in before.
 	labels := func(i int, closing, before string) (found []string, end int, err error) {
 		for j := i + 1; j < len(tokens); j++ {
 			if tokens[j] == closing {

@@ -11,8 +11,8 @@ import (
 
 const (
 	serviceFile = "loteria.service"
-	// maxExposure is what systemd-analyze may say at most, of 10: the network is
-	// what it counts against the service.
+	// maxExposure is the limit for systemd-analyze's result, of 10: it counts the
+	// network against the service.
 	maxExposure = 1.5
 )
 
@@ -33,7 +33,7 @@ func readUnit(t *testing.T) (text string, settings map[string][]string) {
 	return string(content), settings
 }
 
-// The unit as it is names a program that need not be installed here.
+// The program that the unit names need not be installed here.
 func TestSystemdAcceptsTheUnit(t *testing.T) {
 	text, settings := readUnit(t)
 	folder := t.TempDir()
@@ -91,8 +91,8 @@ func TestSettingsOfTheService(t *testing.T) {
 	}
 }
 
-// Each variable that the environment file offers is one that the central has,
-// with the default that is written there.
+// Each variable that the environment file offers is one of the central's, with the
+// default that is written there.
 func TestEnvironmentFile(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join("systemd", "loteria.env"))
 	if err != nil {

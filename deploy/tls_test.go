@@ -15,7 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// tlsFile is a file beside one of generar-compose.sh, for a lottery over TLS.
+// tlsFile is a Compose file to use beside that of generar-compose.sh, for TLS.
 type tlsFile struct {
 	Services map[string]tlsService
 }
@@ -42,8 +42,8 @@ func parseTLS(t *testing.T, content []byte) (file tlsFile) {
 	return file
 }
 
-// check fails the test unless the file is for so many agencies, each of which sees
-// nobody's key but its own.
+// check fails the test unless the file is for that many agencies, each of which
+// sees only its own key.
 func (f tlsFile) check(t *testing.T, agencies int) {
 	t.Helper()
 	owners := map[string]string{"server": "central"}
@@ -83,7 +83,7 @@ func readTLS(t *testing.T) []byte {
 	return content
 }
 
-// It goes with the committed file.
+// It fits the committed file.
 func TestTLSHasItsParts(t *testing.T) {
 	file := parseTLS(t, readTLS(t))
 	file.check(t, 5)
@@ -95,7 +95,7 @@ func TestTLSHasItsParts(t *testing.T) {
 	}
 }
 
-// What its head says makes a file for another number of agencies.
+// The command at its head makes a file for another number of agencies.
 func TestTLSForAnotherNumber(t *testing.T) {
 	head, _, _ := strings.Cut(string(readTLS(t)), "services:")
 	command := regexp.MustCompile(`(?s)\{ sed .*?>tls-7\.yaml`).FindString(head)
@@ -119,8 +119,8 @@ func TestTLSForAnotherNumber(t *testing.T) {
 	parseTLS(t, content).check(t, 7)
 }
 
-// Every container gets its own key and no other, and nobody the authority's. What
-// changes the group, with an engine, is not there.
+// Every container gets its own key and no other, and none the authority's. A fake
+// docker stands in for the engine that changes the group.
 func TestMountCerts(t *testing.T) {
 	folder := t.TempDir()
 	certs := filepath.Join(folder, "certs")
@@ -179,7 +179,7 @@ func TestMountCerts(t *testing.T) {
 	if want := "sh /certs/central /certs/agency-1 /certs/agency-12\n"; err != nil || !strings.HasSuffix(string(said), want) {
 		t.Errorf("the engine was told %q (%v), want %q", said, err, want)
 	}
-	// A renewal, and what was revoked stays so.
+	// After a renewal, what was revoked stays revoked.
 	if err := os.WriteFile(filepath.Join(certs, "central", "revoked.txt"), []byte("agency 3\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -11,10 +11,10 @@ import (
 	"testing"
 )
 
-// elsewhere are the tests of make test and make e2e that run commands of the
-// documents, or what these stand for. TestCommands runs the others.
+// elsewhere names the tests of make test and make e2e that run commands of the
+// documents, or an equivalent. TestCommands runs the others.
 var elsewhere = map[string]string{
-	// Both are what runs all that is here.
+	// These two run all the others here.
 	"make test": "docs/commands_test.go:TestEveryCommandIsRun",
 	"make e2e":  "deploy/e2e/main_test.go:TestMain",
 
@@ -93,7 +93,7 @@ var elsewhere = map[string]string{
 	"bin/server --admin 0.0.0.0:8080 --admin-token-file /etc/loteria/admin-token --admin-tls --tls-cert central.pem --tls-key central-key.pem …": "cmd/server/admin_access_test.go:TestAdminAccess",
 	"curl --cacert": "cmd/server/admin_access_test.go:TestAdminAccess",
 
-	// A central that runs, and what others need of it.
+	// A running central.
 	"bin/server ctl --contest navidad --storage-dir /var/lib/loteria status":                    "cmd/server/ctl_test.go:TestCtlFindsTheCentral",
 	"sudo -u loteria loteria-server ctl --contest navidad --storage-dir /var/lib/loteria end 3": "cmd/server/control_test.go:TestControlEnd",
 	"docker compose exec server /server ctl end 3":                                              "deploy/e2e/ctl_test.go:TestCtl",
@@ -121,8 +121,8 @@ var elsewhere = map[string]string{
 	"server --ledger nats://… --contest navidad --import backup/navidad": "cluster/server/import_test.go:TestImportAndBack",
 }
 
-// others are commands of programs that are neither the project's nor on every
-// machine, and what is only named: nothing runs them.
+// others are commands that are not run: of programs that are neither the project's
+// nor on every machine, or only named.
 var others = map[string]string{
 	"docker compose":                        "named",
 	"docker kill":                           "named",
@@ -155,8 +155,8 @@ var notCommands = map[string][]string{
 	"docs/protocol.md":    {"00000037 01", "agency   ", "3,María José,"},
 }
 
-// A new command needs somebody who runs it: a document that is wrong is found by
-// the first one who tries it.
+// A new command needs a test that runs it: otherwise the first reader to try it
+// finds the fault.
 func TestEveryCommandIsRun(t *testing.T) {
 	found := map[string]bool{}
 	for _, d := range documents(t) {
@@ -181,7 +181,7 @@ func TestEveryCommandIsRun(t *testing.T) {
 	}
 }
 
-// proof returns what is missing to know that a command works, or nothing.
+// proof returns what is missing to prove that a command works, or nothing.
 func proof(text string) string {
 	_, isOthers := others[text]
 	test, isElsewhere := elsewhere[text]
@@ -206,8 +206,8 @@ func proof(text string) string {
 
 var goTest = regexp.MustCompile(`^(?:cd (\S+) && )?(?:CHAOS=1 )?go test (-run|-bench) '?([^' ]+)'? (?:-v )?\./(\S+)$`)
 
-// namesTests returns what is wrong with a command that runs tests, all of which
-// make test runs too: it must name some that there are.
+// namesTests returns what is wrong with a command that runs tests, or nothing: it
+// must name existing ones, which make test also runs.
 func namesTests(text string) string {
 	parts := goTest.FindStringSubmatch(text)
 	if parts == nil {
@@ -258,7 +258,7 @@ func TestNamesTests(t *testing.T) {
 	}
 }
 
-// What looks like something else than commands is that.
+// Blocks that do not look like commands are known not to be.
 func TestBlocksAreKnown(t *testing.T) {
 	used := map[string]bool{}
 	for _, d := range documents(t) {
@@ -285,7 +285,7 @@ func TestBlocksAreKnown(t *testing.T) {
 	}
 }
 
-// Targets of make that documents name are there.
+// Make targets that documents name exist.
 func TestTargetsAreThere(t *testing.T) {
 	if _, err := exec.LookPath("make"); err != nil {
 		t.Skip("there is no make")

@@ -13,7 +13,7 @@ import (
 
 const root = ".."
 
-// documents are all Markdown files of the project.
+// documents returns all Markdown files of the project.
 func documents(t *testing.T) (all []markdown.Document) {
 	t.Helper()
 	for _, name := range files(t) {
@@ -27,8 +27,8 @@ func documents(t *testing.T) (all []markdown.Document) {
 	return all
 }
 
-// files are the project's files as they are here, committed or not, from the
-// root. What Git ignores is left out.
+// files returns the project's files, committed or not, relative to the root. What
+// Git ignores is left out.
 func files(t *testing.T) (names []string) {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
@@ -37,7 +37,7 @@ func files(t *testing.T) (names []string) {
 	if _, err := os.Stat(filepath.Join(root, ".git")); err != nil {
 		t.Skip("this is no repository: Git does not know which files are the project's")
 	}
-	// It does not matter whose files these are.
+	// The files may belong to another user.
 	list := exec.Command("git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	list.Dir = root
 	output, err := list.Output()
@@ -45,11 +45,11 @@ func files(t *testing.T) (names []string) {
 		t.Fatalf("git ls-files: %v", err)
 	}
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(output), "\x00"), "\x00") {
-		if _, err := os.Lstat(filepath.Join(root, name)); err == nil { // or it was removed, and that is not committed yet
+		if _, err := os.Lstat(filepath.Join(root, name)); err == nil { // not removed since the last commit
 			names = append(names, name)
 		}
 	}
-	return slices.Compact(names) // in the middle of a merge one may be there three times
+	return slices.Compact(names) // during a merge one may be there three times
 }
 
 // read returns the text of a file, named from the root.
@@ -62,7 +62,7 @@ func read(t *testing.T, name string) string {
 	return string(content)
 }
 
-// Whoever comes by has ten minutes.
+// A reader has ten minutes.
 func TestREADMEIsShort(t *testing.T) {
 	const most = 180
 	if lines := strings.Count(read(t, "README.md"), "\n"); lines > most {
@@ -70,7 +70,7 @@ func TestREADMEIsShort(t *testing.T) {
 	}
 }
 
-// What has to be known before anything works is on the first page.
+// What one must know before anything works is on the first page.
 func TestREADMESaysWhatIsNeeded(t *testing.T) {
 	readme := read(t, "README.md")
 	mod := read(t, "go.mod")

@@ -22,7 +22,7 @@ var (
 	namedPlace = regexp.MustCompile(`<a (?:id|name)="([^"]+)"`)
 )
 
-// links are where a document points to, with the lines.
+// links returns a document's link targets, with their lines.
 func links(d markdown.Document) map[string]int {
 	all := map[string]int{}
 	for _, p := range d.Paragraphs() {
@@ -33,8 +33,8 @@ func links(d markdown.Document) map[string]int {
 	return all
 }
 
-// anchors are the places of a document that a link may name, made of its headings
-// as GitHub makes them.
+// anchors returns the places of a document that a link may name, made from its
+// headings as on GitHub.
 func anchors(d markdown.Document) map[string]bool {
 	all := map[string]bool{}
 	for _, p := range d.Paragraphs() {
@@ -46,7 +46,7 @@ func anchors(d markdown.Document) map[string]bool {
 			continue
 		}
 		name := anchor(found[1])
-		for n := 1; all[name]; n++ { // the second of the same name, and so on
+		for n := 1; all[name]; n++ { // a repeated name gets a number
 			name = fmt.Sprintf("%s-%d", anchor(found[1]), n)
 		}
 		all[name] = true
@@ -80,8 +80,8 @@ func TestAnchor(t *testing.T) {
 	}
 }
 
-// Every link leads somewhere. Those that lead out of the project are only looked
-// at: nothing is asked of the network.
+// Every link leads somewhere. Of those that lead out of the project only the form
+// is checked, without the network.
 func TestLinks(t *testing.T) {
 	all := documents(t)
 	places := map[string]map[string]bool{}
@@ -145,10 +145,10 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// A document that nobody points to is not found.
+// A document without a link to it is not found.
 func TestDocumentsAreLinked(t *testing.T) {
 	all := documents(t)
-	linked := map[string]bool{"README.md": true, ".data/README.md": true} // which are shown beside their folders' files
+	linked := map[string]bool{"README.md": true, ".data/README.md": true} // shown with their folders' files
 	for _, d := range all {
 		for target := range links(d) {
 			target, _, _ = strings.Cut(target, "#")

@@ -13,17 +13,17 @@ import (
 	"loteria/lottery"
 )
 
-// moment is when the page is pictured.
+// moment is when the picture is taken.
 type moment struct {
 	pace string        // the pause between two batches of an agency
-	said string        // what the page says then of how many have finished, or more than nothing
-	age  time.Duration // how long it has been open then
+	said string        // the finished agencies on the page; empty: anything shown will do
+	age  time.Duration // how long it has been open by then
 }
 
 var (
 	// lively is when the smallest agencies have finished and the largest send.
 	lively = moment{"100ms", "3 of 5", 20 * time.Second}
-	// hasty is when there is anything to be seen.
+	// hasty is when anything is visible.
 	hasty = moment{"10ms", "", 0}
 )
 
@@ -84,7 +84,7 @@ func (v *viewer) page(when moment) []byte {
 	}
 }
 
-// beRefused sends a batch with a number that there is not.
+// beRefused sends a batch with an invalid number.
 func (v *viewer) beRefused(central string) {
 	v.Helper()
 	frame, err := codec.AppendFrame(nil, &codec.Batch{RawBets: []lottery.RawBet{{
@@ -107,7 +107,7 @@ func (v *viewer) beRefused(central string) {
 	}
 }
 
-// freeAddress returns an address of this machine at which nobody listens.
+// freeAddress returns an address of this machine on which nothing listens.
 func (v *viewer) freeAddress() string {
 	v.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

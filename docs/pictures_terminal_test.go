@@ -15,8 +15,7 @@ import (
 // The terminal's size, in characters.
 const columns, rows = 96, 40
 
-// terminal returns a picture of a terminal on which "make run" has come to its
-// end.
+// terminal returns a picture of a terminal after "make run" has ended.
 func (v *viewer) terminal() []byte {
 	v.Helper()
 	ctx, cancel := context.WithTimeout(v.Context(), pictureLimit)

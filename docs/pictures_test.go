@@ -60,15 +60,15 @@ func buildAll(t *testing.T) (bin string) {
 	return bin
 }
 
-// viewer is a tab of a browser, and what is to be seen in it.
+// viewer is a browser tab, and what it shows.
 type viewer struct {
 	*testing.T
 	tab context.Context
 	bin string // folder with the programs
 }
 
-// run is "make run" in a folder of its own, with more arguments. What it says of
-// folders is what it says to everybody.
+// run returns "make run" in a folder of its own, with more arguments. The folders
+// in its output are the usual ones.
 func (v *viewer) run(ctx context.Context, more ...string) *exec.Cmd {
 	v.Helper()
 	data, err := filepath.Abs(filepath.Join(root, ".data"))
@@ -83,8 +83,8 @@ func (v *viewer) run(ctx context.Context, more ...string) *exec.Cmd {
 	return run
 }
 
-// open opens an address in a window of that size, as somebody sees it who reads
-// English and likes it light.
+// open opens an address in a window of that size, in English and with light
+// colours.
 func (v *viewer) open(address string, width, height int64) {
 	v.Helper()
 	if err := chromedp.Do(v.tab,
@@ -99,7 +99,7 @@ func (v *viewer) open(address string, width, height int64) {
 	}
 }
 
-// picture returns a PNG of all that the selector finds.
+// picture returns a PNG of what the selector finds.
 func (v *viewer) picture(selector string) []byte {
 	v.Helper()
 	picture, err := chromedp.Run(v.tab, chromedp.ScreenshotScale(chromedp.CSS(selector), 1))

@@ -14,17 +14,16 @@ import (
 	"time"
 )
 
-// patience is for all commands together; it only ends what hangs.
+// patience bounds all commands together; it only ends what hangs.
 const patience = 15 * time.Minute
 
-// run is a command of the documents that is cheap enough to be run as it stands.
+// run is a command of the documents that is cheap enough to run as written.
 type run struct {
 	command string
 	try     func(p *place, command string)
 }
 
-// runs are run in this order, in one folder: each has what those before it have
-// left.
+// runs are run in this order, in one folder: each finds what those before it left.
 var runs = []run{
 	{"make help", prints(`(?m)^run +a whole lottery`, `(?m)^test +every test`)},
 	{"make build", leaves("bin/server", "bin/client")},
@@ -65,7 +64,7 @@ func TestCommands(t *testing.T) {
 		})
 		p.T = t
 		if t.Failed() {
-			return // what comes next is made of this
+			return // the next ones depend on this
 		}
 	}
 }
@@ -75,13 +74,13 @@ type place struct {
 	*testing.T
 	ctx     context.Context // ends what hangs
 	dir     string
-	central *exec.Cmd // that runs, if any
+	central *exec.Cmd // the running one, or nil
 	log     *logs     // of that central
 	address string    // of that central
-	said    string    // by the central before it
+	said    string    // log of the central before it
 }
 
-// copyProject copies the project's files as they are here.
+// copyProject copies the project's files.
 func (p *place) copyProject() {
 	p.Helper()
 	for _, name := range files(p.T) {
@@ -113,8 +112,8 @@ func (p *place) copyProject() {
 	}
 }
 
-// shell is a command as it stands, in a process group of its own. The settings are
-// those of README, except for ports, which somebody else may have.
+// shell returns a command as written, in a process group of its own. The settings
+// are those of README, except for ports, which may be in use.
 func (p *place) shell(command string) *exec.Cmd {
 	p.Helper()
 	shell := exec.CommandContext(p.ctx, "sh", "-c", command)
@@ -130,10 +129,10 @@ func (p *place) shell(command string) *exec.Cmd {
 	return shell
 }
 
-// isSetting matches what would change what the programs and make do.
+// isSetting matches variables that change what the programs and make do.
 var isSetting = regexp.MustCompile(`^(CLI_.*|SERVER_.*|CONTEST|EXPECTED_AGENCIES|STORAGE_DIR|DATA|ADMIN.*|NOMBRE|APELLIDO|DOCUMENTO|NACIMIENTO|NUMERO|LOGGING_LEVEL|MAKE.*|MFLAGS)$`)
 
-// output runs a command, which has to succeed.
+// output runs a command, which must succeed.
 func (p *place) output(command string) string {
 	p.Helper()
 	output, err := p.shell(command).CombinedOutput()
@@ -152,13 +151,13 @@ func (p *place) expect(output string, patterns ...string) {
 	}
 }
 
-// end is the last lines of an output.
+// end returns the last bytes of an output.
 func end(output string) string {
 	const most = 2000
 	return output[max(0, len(output)-most):]
 }
 
-// prints runs a command that prints these, and ends.
+// prints runs a command that prints these patterns, and ends.
 func prints(patterns ...string) func(*place, string) {
 	return func(p *place, command string) {
 		if strings.HasPrefix(command, "server ") {
@@ -168,7 +167,7 @@ func prints(patterns ...string) func(*place, string) {
 	}
 }
 
-// leaves runs a command, after which there are these files, to be read.
+// leaves runs a command that must leave these files, readable.
 func leaves(names ...string) func(*place, string) {
 	return func(p *place, command string) {
 		p.output(command)
@@ -180,7 +179,7 @@ func leaves(names ...string) func(*place, string) {
 	}
 }
 
-// has runs a command where there is the program, which not every machine has.
+// has skips a command on a machine without the program.
 func has(program string, try func(*place, string)) func(*place, string) {
 	return func(p *place, command string) {
 		if _, err := exec.LookPath(program); err != nil {
@@ -190,7 +189,7 @@ func has(program string, try func(*place, string)) func(*place, string) {
 	}
 }
 
-// translates gives something to a command, which makes that of it.
+// translates feeds from to a command, which must print to.
 func translates(from, to string) func(*place, string) {
 	return func(p *place, command string) {
 		shell := p.shell(command)
@@ -236,7 +235,7 @@ var listens = regexp.MustCompile(`:(\d+)(?: |$)`)
 
 // serve starts the central, which stays.
 func (p *place) serve(command string) {
-	central := p.shell("exec env " + command) // no shell is between it and Ctrl-C
+	central := p.shell("exec env " + command) // no shell between it and Ctrl-C
 	output, err := central.StdoutPipe()
 	if err != nil {
 		p.Fatal(err)
@@ -278,7 +277,7 @@ func (p *place) stop() {
 	p.central = nil
 }
 
-// ask runs the agency, which is told of two winners.
+// ask runs the agency, which gets two winners.
 func (p *place) ask(command string) {
 	output := p.output(strings.Replace(command, "localhost:12345", p.address, 1))
 	p.expect(output, `action: consulta_ganadores \| result: success \| cant_ganadores: 2`)
@@ -298,13 +297,13 @@ func (p *place) serveAnother(command string) {
 	p.serve("EXPECTED_AGENCIES=1 " + command)
 }
 
-// digest is what the central has said of the acta.
+// digest compares the acta's digest with what the central logged.
 func (p *place) digest(command string) {
 	digest, _, _ := strings.Cut(p.output(command), " ")
 	p.expect(p.said, `action: acta \| result: success \| .*sha256: `+digest)
 }
 
-// bet sends one bet, which wins, some times.
+// bet sends one winning bet several times.
 func (p *place) bet(command string) {
 	output := p.output("CLI_ID=1 CLI_SERVER_ADDRESS=" + p.address + " " + command)
 	p.expect(output, `action: apuesta_enviada \| result: success \| dni: 30904465 \| numero: 7574`,

@@ -1,5 +1,5 @@
-// Package disk measures what a disk alone takes: what the central is compared
-// with.
+// Package disk measures what a disk alone can take, as a yardstick for the
+// central.
 package disk
 
 import (
@@ -12,16 +12,16 @@ import (
 	"loteria/bench/generator"
 )
 
-// Appended is what a bare loop has reached that appends blocks of rows to a
-// file and syncs each.
+// Appended is the result of a bare loop that appends blocks of rows to a file
+// and syncs each.
 type Appended struct {
 	BlockSize  int                     // bytes
 	Throughput float64                 // bytes per second
 	Syncs      *hdrhistogram.Histogram // nanoseconds of each write and fdatasync
 }
 
-// Append appends rows of so many bytes at a time to a file in the folder, for
-// so long.
+// Append appends blocks of size bytes of rows to a file in the folder, for the
+// duration long.
 func Append(folder string, size int, long time.Duration) (a Appended, err error) {
 	block, err := rows(size)
 	if err != nil {
@@ -44,14 +44,14 @@ func Append(folder string, size int, long time.Duration) (a Appended, err error)
 		}
 		written += size
 		now := time.Now()
-		_ = a.Syncs.RecordValue(int64(now.Sub(last))) // an hour's sync is no matter
+		_ = a.Syncs.RecordValue(int64(now.Sub(last))) // over a minute: not recorded
 		last = now
 	}
 	a.Throughput = float64(written) / time.Since(begun).Seconds()
 	return a, nil
 }
 
-// rows returns so many bytes of rows.
+// rows returns size bytes of rows.
 func rows(size int) ([]byte, error) {
 	batches, err := generator.NewBatches(1, 1, 100)
 	if err != nil {
@@ -64,8 +64,8 @@ func rows(size int) ([]byte, error) {
 	return block[:size], nil
 }
 
-// Best returns what the best of several block sizes reaches, with so long a
-// time for each.
+// Best returns the best result of several block sizes, each measured for the
+// time each.
 func Best(folder string, each time.Duration) (best Appended, err error) {
 	for _, mebibytes := range []int{1, 2, 4, 8, 16} {
 		a, err := Append(folder, mebibytes<<20, each)

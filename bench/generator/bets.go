@@ -7,15 +7,15 @@ import (
 	"loteria/lottery"
 )
 
-// Names as long, and with an accent as often, as those of real agencies'
-// people: with them a row has 49 bytes, and a bet of a BATCH 57.
+// Names as long, and as often accented, as those in real agencies' files: a
+// row then has 49 bytes, and a bet in a BATCH 57.
 var (
 	firstNames = []string{"Santiago Lionel", "Agustin Emanuel", "Tiago Nicolás", "Valentina", "Juan Cruz", "Ana Paula", "Maria Delfina", "Tomas Ignacio"}
 	lastNames  = []string{"Lorca", "Zambrano", "Rivera", "Fernández", "Sosa", "Benítez", "Acosta", "Villalba"}
 )
 
-// Bets returns n valid bets of an agency, always the same ones. One of 10,000
-// has won.
+// Bets returns n valid bets of an agency, always the same ones. One in 10,000
+// wins.
 func Bets(agency, n int) []lottery.Bet {
 	bets := make([]lottery.Bet, n)
 	for i := range bets {
@@ -32,8 +32,8 @@ func Bets(agency, n int) []lottery.Bet {
 }
 
 // Batch is a batch that is sent over and over, in every form that a target
-// may want it in. It is made once, so that making it is no part of what is
-// measured, and never changed.
+// may need. It is made once, so that making it is not measured, and never
+// changed.
 type Batch struct {
 	Bets  []lottery.Bet // of one agency
 	Rows  []byte        // of bets.csv

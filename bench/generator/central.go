@@ -13,13 +13,13 @@ import (
 // Central is a Target that speaks the lottery's protocol.
 type Central struct {
 	Address string
-	// Sources is how many addresses of the loopback network, from 127.0.0.1
-	// on, the connections come from in turn, at most 64,000: one alone has room
-	// for as many as there are local ports. 0 leaves the choice to the
-	// operating system.
+	// Sources is how many loopback addresses, from 127.0.0.1 on, the
+	// connections come from in turn, at most 64,000: each address allows only
+	// as many connections as there are local ports. 0 leaves the choice to
+	// the operating system.
 	Sources int
-	// TLS, if there is one, returns what an agency proves itself with. The
-	// central's name is the host of Address. Nil is connections without TLS.
+	// TLS returns the credentials of an agency. The central's name is the host
+	// of Address. Nil means connections without TLS.
 	TLS func(agency int) (*tls.Config, error)
 
 	dialed atomic.Int64
@@ -34,9 +34,9 @@ func (c *Central) Dial(ctx context.Context, agency int) (Conn, error) {
 	return &centralConn{Conn: conn, buffer: make([]byte, 0, receiveSize)}, nil
 }
 
-// connect returns a connection of an agency. Over TLS the handshake is done, as
-// the agency sees it: a central that refuses its certificate says so in the place
-// of its first answer.
+// connect opens a connection of an agency. Over TLS the handshake is complete on
+// the agency's side: a central that refuses its certificate says so in place of
+// the first answer.
 func (c *Central) connect(ctx context.Context, agency int) (net.Conn, error) {
 	var dialer net.Dialer
 	if c.Sources > 0 {
@@ -106,7 +106,7 @@ func (c *centralConn) Receive() (acknowledged int, err error) {
 	return acknowledged, nil
 }
 
-// unexpected says what an answer is that is no acknowledgement.
+// unexpected describes an answer that is no acknowledgement.
 func unexpected(frame codec.Frame) error {
 	switch frame.Type {
 	case codec.TypeError:

@@ -8,8 +8,8 @@ import (
 
 const (
 	maxAtOnce = 64 // batches of one Send
-	// A window that is full is filled again when this part of it is free, so
-	// that batches go out several at a time.
+	// A full window is refilled when one part in windowPart is free, so that
+	// batches go out several at a time.
 	windowPart = 2
 )
 
@@ -37,7 +37,7 @@ func newConnection(r *run, conn Conn, index int) *connection {
 	}
 }
 
-// send sends batches until there were enough, or ctx is done.
+// send sends batches until its share is sent, the time is over or ctx is done.
 func (c *connection) send(ctx context.Context) error {
 	defer c.flight.finish()
 	group := make([]*Batch, 0, min(c.run.Window, maxAtOnce))
@@ -58,8 +58,8 @@ func (c *connection) send(ctx context.Context) error {
 	return nil
 }
 
-// next waits until something is to be sent. It returns how many batches, and
-// when they were due; or 0 when the time is over, or ctx is done.
+// next waits until batches may be sent. It returns how many, and when they were
+// due; or 0 when the time is over, or ctx is done.
 func (c *connection) next(ctx context.Context, sent int64) (n int, due time.Time) {
 	if c.run.Rate > 0 {
 		due = c.run.due(sent, c.index)
@@ -79,7 +79,7 @@ func (c *connection) next(ctx context.Context, sent int64) (n int, due time.Time
 	return min(n, maxAtOnce), due
 }
 
-// sleepUntil reports false when ctx was done before.
+// sleepUntil reports false if ctx is done first.
 func sleepUntil(ctx context.Context, due time.Time) bool {
 	wait := time.Until(due)
 	if wait <= 0 {
@@ -99,7 +99,7 @@ func (c *connection) over(now time.Time) bool {
 	return !c.run.until.IsZero() && now.After(c.run.until)
 }
 
-// receive takes acknowledgements until all that was sent has one.
+// receive takes acknowledgements until every batch sent has one.
 func (c *connection) receive() error {
 	defer c.flight.end()
 	for landed := int64(0); c.flight.await(); {
@@ -115,9 +115,9 @@ func (c *connection) receive() error {
 	return nil
 }
 
-// land counts the n batches from index first on, which are acknowledged. As
-// stored count those that are so in the measured time; as answers those that
-// were due in it, however late they come.
+// land counts the n acknowledged batches from index first on. A batch counts as
+// stored if it is acknowledged in the measured time, and as answered if it was
+// due in it, however late.
 func (c *connection) land(first int64, n int) bool {
 	now := time.Now()
 	c.counts.mu.Lock()

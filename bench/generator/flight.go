@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// flight is the batches of one connection that have no answer yet: when each
-// was due to be sent, in their order. One goroutine sends and one receives;
-// they never wait for each other at the same time.
+// flight is the batches in flight of one connection: when each was due to be
+// sent, in order. One goroutine sends and one receives; they never wait for
+// each other at the same time.
 type flight struct {
 	mu       sync.Mutex
 	changed  sync.Cond
@@ -24,7 +24,7 @@ func newFlight(window int) *flight {
 	return f
 }
 
-// room waits until at least so many batches may be sent, and returns how many
+// room waits until at least that many batches may be sent, and returns how many
 // may; or 0 when the flight has ended.
 func (f *flight) room(least int) int {
 	f.mu.Lock()
@@ -38,8 +38,8 @@ func (f *flight) room(least int) int {
 	return len(f.due) - f.count
 }
 
-// takeOff notes n batches, for which there is room, that were due at that time
-// and are sent now.
+// takeOff notes that n batches, for which there is room, are sent now, and when
+// they were due.
 func (f *flight) takeOff(n int, due time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -50,8 +50,7 @@ func (f *flight) takeOff(n int, due time.Time) {
 	f.changed.Signal()
 }
 
-// await waits until there is a batch without an answer. It reports false when
-// there will be none.
+// await waits until a batch is in flight. It reports false when none will be.
 func (f *flight) await() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -10,11 +10,11 @@ import (
 	"loteria/codec"
 )
 
-// Held is connections that are open and say nothing more.
+// Held is connections that stay open and send nothing more.
 type Held struct{ conns []net.Conn }
 
-// Hold opens a connection of each agency from 1 to n, which says RESUME. It
-// returns when all have their answer.
+// Hold opens a connection for each agency from 1 to n and sends RESUME on it.
+// It returns when all have their answer.
 func Hold(ctx context.Context, central *Central, n int) (*Held, error) {
 	h := &Held{make([]net.Conn, n)}
 	group, ctx := errgroup.WithContext(ctx)

@@ -16,7 +16,7 @@ import (
 // ParkConfig says how many queries for winners wait for the draw.
 type ParkConfig struct {
 	Queries     int
-	Connections int // which have about the same number of queries each
+	Connections int // the queries are spread evenly over them
 	Agencies    int // all of the lottery
 }
 
@@ -29,7 +29,7 @@ func (c *ParkConfig) Check() error {
 	return nil
 }
 
-// Parked is queries for winners that wait for the draw of a central.
+// Parked is queries for winners that wait for a central's draw.
 type Parked struct {
 	central  *Central
 	agencies int
@@ -37,7 +37,7 @@ type Parked struct {
 	queries  []int // of each connection
 }
 
-// Park sends the queries. It returns when the central has them.
+// Park sends the queries, and returns when the central has them.
 func Park(ctx context.Context, central *Central, config ParkConfig) (*Parked, error) {
 	if err := config.Check(); err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func Park(ctx context.Context, central *Central, config ParkConfig) (*Parked, er
 	return p, nil
 }
 
-// agency returns whose connection i is.
+// agency returns the agency of connection i.
 func (p *Parked) agency(i int) int { return i%p.agencies + 1 }
 
 func (p *Parked) name(i int) string { return strconv.Itoa(p.agency(i)) }
@@ -89,15 +89,15 @@ func (p *Parked) park(ctx context.Context, i int) error {
 	return err
 }
 
-// settle waits until the central has looked at all that was sent before: a loop
-// takes what has come in in turns, and so many connections at the same time are
-// on each of its loops.
+// settle waits until the central has read everything sent before: each of its
+// loops serves its connections in turn, and with this many at once every loop
+// has some.
 func (p *Parked) settle(ctx context.Context) error {
 	const times, connections = 3, 64
 	for range times {
 		asked := make(chan error, connections)
 		for range connections {
-			go func() { asked <- p.ask(ctx, 1, &codec.Batch{}, codec.TypeError) }() // which has no bets
+			go func() { asked <- p.ask(ctx, 1, &codec.Batch{}, codec.TypeError) }() // refused: no bets
 		}
 		var err error
 		for range connections {
@@ -110,7 +110,7 @@ func (p *Parked) settle(ctx context.Context) error {
 	return nil
 }
 
-// ask sends one request of an agency over a connection of its own.
+// ask sends one request of an agency over a new connection.
 func (p *Parked) ask(ctx context.Context, agency int, m codec.Message, want codec.Type) error {
 	conn, err := p.central.connect(ctx, agency)
 	if err != nil {
@@ -120,7 +120,7 @@ func (p *Parked) ask(ctx context.Context, agency int, m codec.Message, want code
 	return ask(ctx, conn, m, want)
 }
 
-// ask sends one request and waits for its answer, of that type.
+// ask sends one request and waits for an answer of type want.
 func ask(ctx context.Context, conn net.Conn, m codec.Message, want codec.Type) error {
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	frame, err := codec.AppendFrame(nil, m)
@@ -138,11 +138,11 @@ func ask(ctx context.Context, conn net.Conn, m codec.Message, want codec.Type) e
 	return err
 }
 
-// ParkReport is what a draw has measured.
+// ParkReport is the result of a draw.
 type ParkReport struct {
 	Queries     int
 	Connections int
-	FirstAnswer time.Duration // from when the last FINISHED was sent
+	FirstAnswer time.Duration // since the last FINISHED was sent
 	LastAnswer  time.Duration
 }
 
@@ -152,8 +152,8 @@ func (r *ParkReport) String() string {
 		r.Queries, r.Connections, r.FirstAnswer.Round(time.Microsecond), r.LastAnswer.Round(time.Microsecond))
 }
 
-// Draw ends the betting of all agencies, and returns when each query has its
-// answer.
+// Draw ends the betting of all agencies, and returns when every query is
+// answered.
 func (p *Parked) Draw(ctx context.Context) (*ParkReport, error) {
 	for i := range p.agencies - 1 {
 		if err := p.ask(ctx, p.agency(i), &codec.Finished{Agency: p.name(i)}, codec.TypeSuccess); err != nil {

@@ -9,15 +9,15 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Report is what a run has measured.
+// Report is the result of a run.
 type Report struct {
 	Connections int
 	Batches     int64 // acknowledged in the measured time
 	Bets        int64
 	RowBytes    int64 // of those bets in bets.csv
 	Elapsed     time.Duration
-	// Latencies are the times, in nanoseconds, from when a batch was due to be
-	// sent, in the measured time, until its answer was there.
+	// Latencies are the times, in nanoseconds, from when a batch was due, in
+	// the measured time, until its answer came.
 	Latencies *hdrhistogram.Histogram
 }
 
@@ -27,8 +27,8 @@ func (r *Report) Rate() float64 { return float64(r.Bets) / r.Elapsed.Seconds() }
 // Throughput returns the bytes of rows per second that were acknowledged.
 func (r *Report) Throughput() float64 { return float64(r.RowBytes) / r.Elapsed.Seconds() }
 
-// Quantile returns the time within which that part of the answers came: 0.5
-// for the median.
+// Quantile returns the time within which that part of the answers came; 0.5
+// is the median.
 func (r *Report) Quantile(q float64) time.Duration {
 	return time.Duration(r.Latencies.ValueAtQuantile(q * 100))
 }
@@ -45,15 +45,15 @@ func (r *Report) String() string {
 	return text.String()
 }
 
-// Answers take from a microsecond to two minutes; three digits of them count.
+// The range of the latencies, in nanoseconds, and their significant digits.
 const (
 	shortest = int64(time.Microsecond)
 	longest  = int64(2 * time.Minute)
 	digits   = 3
 )
 
-// counts is what connections add to as their batches are acknowledged. One is
-// shared by several connections, for a histogram has some hundred kilobytes.
+// counts is what connections add to as their batches are acknowledged. Several
+// connections share one, because a histogram takes some hundred kilobytes.
 type counts struct {
 	mu        sync.Mutex
 	batches   int64
@@ -77,5 +77,5 @@ func (c *counts) stored(b *Batch, now time.Time) {
 
 // answered counts one answer.
 func (c *counts) answered(took time.Duration) {
-	_ = c.latencies.RecordValue(min(max(int64(took), shortest), longest)) // within its range
+	_ = c.latencies.RecordValue(min(max(int64(took), shortest), longest)) // in range: no error
 }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Config says what a run sends. Batches go out either until there were so many
-// bets, or for so long a time.
+// Config says what a run sends. A run sends either a number of bets, or for a
+// duration.
 type Config struct {
 	Connections int // connection i is of agency i % Agencies + 1
 	Agencies    int
@@ -22,16 +22,16 @@ type Config struct {
 	Duration time.Duration
 	Warmup   time.Duration // at the beginning, not measured; not with Bets
 
-	// Rate is how many bets are due per second, of all connections together. A
-	// batch that the window or a slow target holds up counts from when it was
-	// due, so a stall is seen in all batches that should have been sent in its
-	// time ("coordinated omission"). 0 sends whatever the window has room for.
+	// Rate is how many bets are due per second, over all connections. A batch
+	// that the window or a slow target holds up counts from when it was due,
+	// so a stall shows in all batches that were due during it ("coordinated
+	// omission"). 0 sends whatever the window has room for.
 	Rate float64
 }
 
 const (
-	distinct = 80 // batches of all agencies, which are sent in turn; at least one of each
-	dialing  = 64 // connections at a time
+	distinct = 80 // different batches of all agencies, sent in turn; at least one of each
+	dialing  = 64 // connections being opened at a time
 )
 
 // Check returns what is wrong with the configuration, or nil.
@@ -49,7 +49,7 @@ func (c *Config) Check() error {
 	return nil
 }
 
-// Run drives the target. It returns when all that was sent is acknowledged, or
+// Run drives the target. It returns when everything sent is acknowledged, or
 // with the first error.
 func Run(ctx context.Context, target Target, config Config) (*Report, error) {
 	if err := config.Check(); err != nil {
@@ -106,7 +106,7 @@ func (r *run) dial(ctx context.Context, target Target) error {
 	return group.Wait()
 }
 
-// close closes all connections. Whoever sends or receives gets an error.
+// close closes all connections. Pending sends and receives get an error.
 func (r *run) close() {
 	r.closing.Do(func() {
 		for _, conn := range r.conns {
@@ -155,7 +155,7 @@ func (r *run) report() *Report {
 	return report
 }
 
-// share is how many batches connection i sends, or -1 when that is not bounded.
+// share returns how many batches connection i sends, or -1 if not bounded.
 func (r *run) share(i int) int64 {
 	if r.Bets == 0 {
 		return -1
@@ -168,7 +168,7 @@ func (r *run) share(i int) int64 {
 	return share
 }
 
-// due is when batch n of connection i is due, at the configured rate.
+// due returns when batch n of connection i is due, at the configured rate.
 func (r *run) due(n int64, i int) time.Time {
 	interval := float64(r.BatchSize) / r.Rate * float64(time.Second)
 	return r.begun.Add(time.Duration((float64(n)*float64(r.Connections) + float64(i)) * interval))

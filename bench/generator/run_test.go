@@ -16,8 +16,8 @@ import (
 	"loteria/lottery/csvledger"
 )
 
-// startCentral runs a central for the time of the test, and returns a function
-// that ends it before.
+// startCentral runs a central until the end of the test, or until stop is
+// called.
 func startCentral(t *testing.T, agencies int) (c *inprocess.Central, folder string, stop func()) {
 	t.Helper()
 	folder = t.TempDir()
@@ -146,8 +146,8 @@ func (c *stallingConn) Close() error {
 	return nil
 }
 
-// A stall of one batch must be seen in all that were due meanwhile: this is
-// what "without coordinated omission" means.
+// A stall of one batch must show in all that were due meanwhile: this is what
+// "without coordinated omission" means.
 func TestAStallIsSeenInAllThatWasDue(t *testing.T) {
 	const stall, every = 200 * time.Millisecond, time.Millisecond
 	report, err := generator.Run(t.Context(), &stalling{stall}, generator.Config{
@@ -163,7 +163,7 @@ func TestAStallIsSeenInAllThatWasDue(t *testing.T) {
 	}
 }
 
-// Nor is a stall forgotten that lasts until after the end.
+// A stall that lasts until after the end also counts.
 func TestAStallAtTheEndIsSeen(t *testing.T) {
 	const stall, measured, every = 200 * time.Millisecond, 100 * time.Millisecond, time.Millisecond
 	report, err := generator.Run(t.Context(), &stalling{stall}, generator.Config{

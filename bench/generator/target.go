@@ -1,5 +1,5 @@
-// Package generator drives a central, or whatever is compared with one, with
-// batches of bets, and measures how long each takes to be acknowledged.
+// Package generator sends batches of bets to a central, or to what it is
+// compared with, and measures how long each takes to be acknowledged.
 package generator
 
 import "context"
@@ -15,10 +15,10 @@ type Target interface {
 type Conn interface {
 	// Send sends batches, with as few system calls as the target allows.
 	Send(batches []*Batch) error
-	// Receive waits until at least one more of the batches that were sent is
-	// acknowledged, which means durable where the target promises that, and
-	// returns how many more are. Batches are acknowledged in their order.
+	// Receive waits until at least one more batch is acknowledged, which means
+	// durable where the target promises that, and returns how many more are.
+	// Batches are acknowledged in order.
 	Receive() (acknowledged int, err error)
-	// Close ends the connection, and whoever waits in Receive.
+	// Close ends the connection, and a pending Receive.
 	Close() error
 }

@@ -11,9 +11,9 @@ import (
 	"sync"
 )
 
-// Credentials returns what the agencies prove themselves with, and know the
-// central by. It is in a folder as cmd/certs makes one: authority.pem,
-// agency-N.pem and agency-N-key.pem.
+// Credentials returns the agencies' certificates and the authority that they
+// trust, from a folder as cmd/certs makes it: authority.pem, agency-N.pem and
+// agency-N-key.pem.
 func Credentials(folder string) (func(agency int) (*tls.Config, error), error) {
 	path := filepath.Join(folder, "authority.pem")
 	content, err := os.ReadFile(path)
@@ -34,13 +34,13 @@ func Credentials(folder string) (func(agency int) (*tls.Config, error), error) {
 			MinVersion:   tls.VersionTLS13,
 			RootCAs:      authority,
 			Certificates: []tls.Certificate{pair},
-			// Small records are for browsers, which show what they have.
+			// Small records only help browsers, which show a part at once.
 			DynamicRecordSizingDisabled: true,
 		}, nil
 	}, nil
 }
 
-// secure makes the handshake.
+// secure does the handshake.
 func (c *Central) secure(ctx context.Context, conn net.Conn, agency int) (*securedConn, error) {
 	config, err := c.TLS(agency)
 	if err != nil {
@@ -57,15 +57,15 @@ func (c *Central) secure(ctx context.Context, conn net.Conn, agency int) (*secur
 	return secured, secured.HandshakeContext(ctx)
 }
 
-// securedConn is a connection over TLS. What one Send has is encrypted record by
-// record, but is one system call as it is without TLS.
+// securedConn is a connection over TLS. A Send is encrypted record by record, but
+// is one system call, as without TLS.
 type securedConn struct {
 	*tls.Conn
 	gathered *gatheringConn
 	plain    []byte // of one Send
 }
 
-// send sends frames. One goroutine at a time may be here.
+// send sends frames. It is not safe for concurrent use.
 func (c *securedConn) send(frames net.Buffers) error {
 	c.plain = c.plain[:0]
 	for _, frame := range frames {
@@ -79,8 +79,8 @@ func (c *securedConn) send(frames net.Buffers) error {
 	return err
 }
 
-// gatheringConn keeps what is written while it gathers. TLS also writes on behalf
-// of whoever reads: an alert, say.
+// gatheringConn holds back writes while it gathers. It has a lock because TLS
+// also writes while reading: an alert, say.
 type gatheringConn struct {
 	net.Conn
 	mu        sync.Mutex

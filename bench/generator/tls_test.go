@@ -13,7 +13,7 @@ import (
 	"loteria/lottery/csvledger"
 )
 
-// What is sent over TLS is stored, bet by bet, whatever is gathered into one write.
+// All bets sent over TLS are stored, however many are gathered into one write.
 func TestRunOverTLS(t *testing.T) {
 	certificates, target, c, folder := startTLS(t)
 	for _, window := range []int{1, 7, 200} {
@@ -31,7 +31,7 @@ func TestRunOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	held.Close()
-	// Of the certificate of one agency no other one can make use.
+	// An agency cannot use the certificate of another one.
 	target.TLS, err = generator.Credentials(certificates.Path)
 	if err != nil {
 		t.Fatal(err)

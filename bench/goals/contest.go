@@ -20,7 +20,7 @@ import (
 const manyBets = 10_000_000
 
 // withStored calls do with the folder of a contest that has manyBets and no
-// draw, and has it be so again afterwards.
+// draw, and restores it afterwards.
 func (l *lab) withStored(do func(folder string) error) error {
 	if l.stored == "" {
 		folder, err := os.MkdirTemp(l.folder, "bench-")
@@ -74,7 +74,7 @@ func restart(l *lab) ([]row, error) {
 	}, nil
 }
 
-// drawing measures how long after the last FINISHED an agency has its winners.
+// drawing measures the time from the last FINISHED to an agency's winners.
 func drawing(l *lab) ([]row, error) {
 	const goal = 10 * time.Millisecond
 	var times []time.Duration
@@ -142,8 +142,8 @@ func parking(l *lab) ([]row, error) {
 	}, nil
 }
 
-// wholeLottery measures real programs from the start of the first until the end
-// of the last, with all winners known.
+// wholeLottery measures the real programs, from the start of the first until the
+// end of the last, when all winners are known.
 func wholeLottery(l *lab) ([]row, error) {
 	const goal = 250 * time.Millisecond
 	var times []time.Duration

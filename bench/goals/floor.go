@@ -15,8 +15,8 @@ import (
 	"loteria/codec"
 )
 
-// floor measures the answers of the least that can be called a server, as a
-// process of its own: what any other can at best reach on this machine.
+// floor measures the answers of a minimal server in its own process: the best
+// that any server can reach on this machine.
 func (l *lab) floor(folder string) (*generator.Report, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -32,9 +32,9 @@ func (l *lab) floor(folder string) (*generator.Report, error) {
 	return report, errors.Join(err, server.Kill())
 }
 
-// serveFloor serves one connection, without a goroutine or a poller in between:
-// what comes in is not looked at, but for where a frame ends; for each, so many
-// bytes are appended to a file and synced, and SUCCESS is the answer.
+// serveFloor serves one connection, without a goroutine or a poller in between.
+// It only looks for the end of each frame, appends to a file as many bytes as the
+// rows would have, syncs it, and answers SUCCESS.
 func serveFloor(stdout io.Writer) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -69,7 +69,7 @@ func serveFloor(stdout io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if _, err := unix.Write(int(ledger.Fd()), buffer[:size*6/7]); err != nil { // rows are as much shorter
+		if _, err := unix.Write(int(ledger.Fd()), buffer[:size*6/7]); err != nil { // rows are that much shorter
 			return err
 		}
 		if err := unix.Fdatasync(int(ledger.Fd())); err != nil {

@@ -16,9 +16,9 @@ import (
 	"loteria/bench/report"
 )
 
-// futexCalls counts how often the central calls futex(2) for each batch of
-// agencies in lock-step: what it costs to wake threads. It needs perf and the
-// right to use its tracepoints.
+// futexCalls counts the central's futex(2) calls for each batch of agencies in
+// lock-step: the cost of waking threads. It needs perf and the right to use its
+// tracepoints.
 func futexCalls(l *lab) ([]row, error) {
 	const goal = 1.5
 	what := fmt.Sprintf("futex calls per batch, %d agencies in lock-step", agencies)
@@ -55,7 +55,7 @@ func futexCalls(l *lab) ([]row, error) {
 const futexEvent = "syscalls:sys_enter_futex"
 
 // countFutex counts the calls of a process until stop is called; count then
-// reads what perf has left in the file.
+// reads the result that perf leaves in the file.
 func countFutex(ctx context.Context, pid int, path string) (count func() (float64, error), stop func() error, err error) {
 	cmd := exec.CommandContext(ctx, "perf", "stat", "-x", ",", "-e", futexEvent, "-o", path, "-p", strconv.Itoa(pid))
 	if err := cmd.Start(); err != nil {

@@ -26,12 +26,12 @@ type lab struct {
 	data     string // of the agencies
 	folder   string // on the disk that is measured
 	news     io.Writer
-	rounds   int           // of what is repeated
-	duration time.Duration // of what is measured for a time
-	// connected is how many agencies are connected over TLS, for their memory.
+	rounds   int           // of each measurement
+	duration time.Duration // of each load
+	// connected is how many agencies connect over TLS to measure their memory.
 	connected int
 
-	stored string // folder of a contest with manyBets, once there is one
+	stored string // folder of a contest with manyBets; empty until needed
 }
 
 // inFolder calls do with a folder that it may fill.
@@ -64,7 +64,7 @@ func (l *lab) withCentralIn(folder string, agencies int, do func(*process.Server
 // affordable returns how many of the wanted connections the limit of open files
 // allows, here and in a central, which has the same limit.
 func affordable(wanted int) (int, error) {
-	const spare = 500 // descriptors that each of the two processes needs beside
+	const spare = 500 // other descriptors of each of the two processes
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, err
@@ -84,14 +84,14 @@ func (l *lab) loadAt(c *generator.Central, connections, window int) (*generator.
 	})
 }
 
-// send sends so many bets to the central at the address, in windows.
+// send sends that many bets to the central at the address, in windows.
 func (l *lab) send(address string, bets int64) (*generator.Report, error) {
 	return generator.Run(l.ctx, &generator.Central{Address: address}, generator.Config{
 		Connections: agencies, Agencies: agencies, Window: window, BatchSize: batchSize, Bets: bets,
 	})
 }
 
-// repeat measures in rounds, and says so.
+// repeat calls measure in rounds, and reports each one.
 func (l *lab) repeat(what string, measure func() error) error {
 	for i := range l.rounds {
 		fmt.Fprintf(l.news, "%s, round %d of %d\n", what, i+1, l.rounds)

@@ -1,10 +1,10 @@
-// Command goals measures the central, as a process of its own and over
-// loopback, against what it is to reach, and prints a table:
+// Command goals measures the central, in its own process and over loopback,
+// against its goals, and prints a table:
 //
 //	make build && go run ./bench/goals --bin bin
 //
-// It exits with 1 when something could not be measured. A goal that is missed
-// is in the table, with by how much.
+// It exits with 1 when something could not be measured. The table says which
+// goals are missed, and by how much.
 package main
 
 import (

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The table of a short run has each goal with what was measured; whether it is
-// met is not for a test to say.
+// The table of a short run has each goal and its measurement; the test does not
+// judge whether it is met.
 func TestGoals(t *testing.T) {
 	bin := t.TempDir()
 	build := exec.Command("go", "build", "-o", bin, "loteria/cmd/server", "loteria/cmd/client", "loteria/bench/goals")

@@ -7,12 +7,11 @@ import (
 	"loteria/bench/report"
 )
 
-// row is a line of the table: what, its goal, what was measured, and whether
-// the goal is met.
+// row is a line of the table: what is measured, the goal, the result, and
+// whether the goal is met.
 type row []string
 
-// verdict returns the row of something measured; reached is as in
-// report.Verdict.
+// verdict returns the row of a measurement; reached is as in report.Verdict.
 func verdict(what, goal, measured string, reached float64) row {
 	return row{what, goal, measured, report.Verdict(reached)}
 }

@@ -16,8 +16,8 @@ import (
 	"loteria/lottery/csvledger"
 )
 
-// windowed measures agencies with a window beside what the disk takes of the
-// same rows.
+// windowed compares agencies with a window with what the disk alone takes of
+// the same rows.
 func windowed(l *lab) ([]row, error) {
 	const goalRate, goalShare = 12_000_000, 0.8
 	var rates, shares, disks, perBet []float64
@@ -59,8 +59,8 @@ func windowed(l *lab) ([]row, error) {
 }
 
 // costPerBet returns the nanoseconds of processor time that the central has used
-// for each bet in its folder, those of the warm-up included. The bets are as
-// long as the measured ones.
+// for each bet in its folder, warm-up included. It takes all bets to be as long
+// as the measured ones.
 func costPerBet(c *process.Server, folder string, measured *generator.Report) (float64, error) {
 	used, err := c.CPU()
 	if err != nil {
@@ -94,8 +94,8 @@ func lockStep(l *lab) ([]row, error) {
 	return []row{verdict(fmt.Sprintf("durable bets/s, %d agencies in lock-step (one batch at a time)", agencies), "≥ 600,000", report.Grouped(report.Median(rates)), report.Median(rates)/goal)}, nil
 }
 
-// alone measures the answers of one agency beside what a sync takes, and beside
-// what the answers of a server take that does nothing but sync.
+// alone compares the answers to one agency with a bare sync, and with the
+// answers of a server that does nothing but sync.
 func alone(l *lab) ([]row, error) {
 	const blockSize, goalMedian, goalTail, goalFloor = 8 << 10, 1.5, 2, 1.1
 	var answers, syncs, medians, tails, floors []float64
@@ -163,7 +163,7 @@ func crowd(l *lab) ([]row, error) {
 // allocations counts what a central allocates in steady state, together with
 // the generator, which is in the same process.
 func allocations(l *lab) ([]row, error) {
-	const goal = 0.1 // what is left is of batches, jobs and commits, not of bets
+	const goal = 0.1 // the rest is for batches, jobs and commits, not for bets
 	var perBet, bytesPerBet []float64
 	err := l.inFolder(func(folder string) error {
 		c, err := inprocess.Start(folder, agencies)
@@ -197,12 +197,12 @@ func allocations(l *lab) ([]row, error) {
 		fmt.Sprintf("%.3f (%.0f bytes)", report.Median(perBet), report.Median(bytesPerBet)), goal/report.Median(perBet))}, nil
 }
 
-// growth measures how the rate depends on how many bets are stored, and how
-// many agencies there are.
+// growth measures how the rate depends on the number of stored bets and of
+// agencies.
 func growth(l *lab) ([]row, error) {
 	const goal = 0.85
 	byStored := make([][]float64, 2)
-	// Both have just started, and take a few bets before those that count.
+	// Both centrals have just started, and take a few bets before those that count.
 	rate := func(c *process.Server, of int) error {
 		if _, err := l.send(c.Address, 100_000); err != nil {
 			return err
@@ -254,7 +254,7 @@ func growth(l *lab) ([]row, error) {
 	}, nil
 }
 
-// flat returns the medians as text, and the least as a part of the most.
+// flat returns the medians as text, and the least divided by the greatest.
 func flat(rates [][]float64) (text string, share float64) {
 	medians := make([]float64, len(rates))
 	millions := make([]string, len(rates))

@@ -15,12 +15,12 @@ import (
 // mostOverTLS is how many agencies a load has at most.
 const mostOverTLS = 64
 
-// tlsLoads are compared over TLS and without it.
+// tlsLoads are measured over TLS and without it.
 var tlsLoads = []struct {
 	what        string
 	connections int
 	window      int
-	goal        float64 // the rate over TLS, to that without
+	goal        float64 // the rate over TLS divided by that without
 }{
 	{"1 agency in lock-step", 1, 1, 0.8},
 	{"5 agencies in lock-step", 5, 1, 0.8},
@@ -28,9 +28,9 @@ var tlsLoads = []struct {
 	{fmt.Sprintf("5 agencies with a window of %d batches", window), 5, window, 0.5},
 }
 
-// overTLS measures centrals that agencies reach over TLS, beside such that they
-// reach without it: both are started alike, with both ports. What the agencies
-// encrypt costs the same processors.
+// overTLS compares centrals that agencies reach over TLS with those that they
+// reach without it: all are started alike, with both ports. The agencies encrypt
+// on the same processors.
 func overTLS(l *lab) (rows []row, err error) {
 	crowd, err := affordable(l.connected)
 	if err != nil {
@@ -61,18 +61,18 @@ type secured struct {
 	*lab
 	certificates *certstest.Folder
 	credentials  func(agency int) (*tls.Config, error)
-	crowd        int // agencies that are connected for their memory
+	crowd        int // agencies that connect to measure their memory
 }
 
-// tlsSample is what one load has measured.
+// tlsSample is the result of one load.
 type tlsSample struct {
 	rate   float64
 	answer time.Duration // the median
-	cost   float64       // ns of processor of the central for each bet
+	cost   float64       // ns of the central's processor time per bet
 }
 
 // rates measures each load over TLS and without, one after the other in each
-// round: now the one is first, now the other.
+// round; which is first alternates.
 func (s *secured) rates() ([]row, error) {
 	samples := make([][2][]tlsSample, len(tlsLoads)) // without, over TLS
 	turn := 0
@@ -139,7 +139,7 @@ func (s *secured) sample(over bool, connections, window int) (sample tlsSample, 
 	return sample, err
 }
 
-// withPorts calls do with a central in the folder, and how it is reached.
+// withPorts calls do with a central in the folder, and with its ports.
 func (s *secured) withPorts(folder string, agencies int, do func(c *process.Server, plain, secure *generator.Central) error) error {
 	c, address, err := process.StartTLSCentral(s.ctx, s.bin, folder, agencies, s.certificates.ServerBeside("0")...)
 	if err != nil {
@@ -152,8 +152,7 @@ func (s *secured) withPorts(folder string, agencies int, do func(c *process.Serv
 	return c.Stop()
 }
 
-// connected measures the memory that connected agencies cost which have said one
-// thing.
+// connected measures the memory of connected agencies that have sent one request.
 func (s *secured) connected() (row, error) {
 	const goal = 60e3
 	grown := [2][]int{} // bytes for each, without and over TLS

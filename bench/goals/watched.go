@@ -15,17 +15,17 @@ import (
 	"loteria/internal/browser"
 )
 
-// What watches the central.
+// The observers of the central.
 const (
 	browsers      = 3
 	scrapeEvery   = time.Second
-	watchedRounds = 3 // pairs of loads for each round of other goals: the difference is small
+	watchedRounds = 3 // pairs of loads per round, because the difference is small
 )
 
-// watched measures what it costs that a central is watched: the throughput of
-// agencies with a window while its metrics are scraped every second and its page
-// is open in three browsers on the same machine, to that of one that nobody
-// looks at. The browsers are there all the time.
+// watched measures what it costs to watch a central: the throughput of agencies
+// with a window while its metrics are scraped every second and its page is open
+// in three browsers on the same machine, divided by that of an unwatched central.
+// The browsers run all the time.
 func watched(l *lab) ([]row, error) {
 	const goal = 0.98
 	what := fmt.Sprintf("agencies with a window, while metrics are scraped every second and the page is open in %d browsers, to unwatched", browsers)
@@ -42,7 +42,7 @@ func watched(l *lab) ([]row, error) {
 		err := l.repeat(fmt.Sprintf("watched and not, %d of %d", round+1, watchedRounds), func() error {
 			var rates [2]float64 // unwatched, watched
 			for i := range rates {
-				which := (i + len(ratios)) % 2 // now the one is first, now the other
+				which := (i + len(ratios)) % 2 // alternates which is first
 				watching := viewers
 				if which == 0 {
 					watching = nil
@@ -65,8 +65,8 @@ func watched(l *lab) ([]row, error) {
 }
 
 // shownLoad returns the rate of agencies with a window at a central with an
-// admin port, while the viewers have its page open and its metrics are scraped;
-// with no viewers, nobody does either.
+// admin port, while the viewers have its page open and its metrics are scraped.
+// Without viewers, nothing is scraped.
 func (l *lab) shownLoad(viewers []context.Context) (rate float64, err error) {
 	err = l.inFolder(func(folder string) error {
 		c, admin, err := process.StartShownCentral(l.ctx, l.bin, folder, agencies)
@@ -147,7 +147,7 @@ func closePage(viewer context.Context, address string) error {
 	return errors.Join(err, chromedp.Do(viewer, chromedp.Navigate("about:blank")))
 }
 
-// scrape asks for the metrics every second, until ctx is done.
+// scrape gets the metrics every second until ctx is done.
 func scrape(ctx context.Context, address string) error {
 	ticker := time.NewTicker(scrapeEvery)
 	defer ticker.Stop()

@@ -1,5 +1,5 @@
 // Package inprocess runs a central within the process that measures it, with
-// the command's default bounds of what a connection may have on its way.
+// the command's default limits on what a connection may have in flight.
 package inprocess
 
 import (
@@ -27,12 +27,12 @@ type Central struct {
 	ended      chan error
 }
 
-// Start runs a central of so many agencies, which keeps its bets in the folder.
+// Start runs a central for that many agencies, which keeps its bets in the folder.
 func Start(folder string, agencies int, options ...csvledger.Option) (*Central, error) {
 	return start(folder, agencies, nil, options...)
 }
 
-// StartTLS is Start with a second port, on which agencies prove who they are.
+// StartTLS is Start with a second port, on which agencies present certificates.
 func StartTLS(folder string, agencies int, files certs.Files) (*Central, error) {
 	store, err := certs.Open(files)
 	if err != nil {
@@ -91,7 +91,7 @@ func start(folder string, agencies int, tls *reactor.TLS, options ...csvledger.O
 	}
 }
 
-// Stop ends the central when all that it took is answered.
+// Stop ends the central when every request it took is answered.
 func (c *Central) Stop() error {
 	c.stop()
 	return errors.Join(<-c.ended, c.contest.Close(), c.log.Close())

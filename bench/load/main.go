@@ -1,13 +1,13 @@
-// Command load drives a central with batches of bets, and says how fast they
-// were acknowledged:
+// Command load sends batches of bets to a central, and says how fast they were
+// acknowledged:
 //
 //	go run ./bench/load --address 127.0.0.1:12345 --connections 5 --window 64 --duration 5s
 //
-// or has queries for winners wait for the draw of a fresh central:
+// or parks queries for winners until the draw of a fresh central:
 //
 //	go run ./bench/load --address 127.0.0.1:12345 --park 100000 --connections 10000
 //
-// Over TLS each agency has its certificate, from a folder as cmd/certs makes it:
+// Over TLS each agency has its own certificate, from a folder as cmd/certs makes it:
 //
 //	go run ./bench/load --address 127.0.0.1:12346 --tls certs --window 64 --duration 5s
 package main
@@ -39,12 +39,12 @@ func main() {
 	os.Exit(code)
 }
 
-// options is what the arguments say.
+// options are the parsed arguments.
 type options struct {
 	central generator.Central
 	load    generator.Config
 	park    int
-	certs   string // folder of the agencies' certificates; empty is without TLS
+	certs   string // folder of the agencies' certificates; empty: no TLS
 }
 
 // run does what the arguments say and returns the exit code.

@@ -19,7 +19,7 @@ import (
 
 const batchSize = 100 // bets
 
-// The names of those that the central is held against.
+// The names of those that are compared.
 const (
 	central        = "the central"
 	quiet          = "the central, with only errors in its log"
@@ -27,7 +27,7 @@ const (
 	redisName      = "Redis stream, appendfsync always"
 )
 
-// loads are what each peer is measured with.
+// loads are the loads of each peer.
 var loads = []struct {
 	name                string
 	connections, window int
@@ -40,14 +40,14 @@ var loads = []struct {
 // starter starts a peer that keeps its bets in the folder.
 type starter func(ctx context.Context, folder string) (*process.Server, generator.Target, error)
 
-// peer is what the central is compared with, or the central.
+// peer is the central, or what it is compared with.
 type peer struct {
 	name    string
-	durable string // what an acknowledged bet is
+	durable string // what an acknowledgement means
 	start   starter
 }
 
-// result is what a peer has reached with each of the loads, in each round.
+// result is what a peer reached under each load, in each round.
 type result struct {
 	peer    peer
 	rates   [][]float64
@@ -55,7 +55,7 @@ type result struct {
 	tails   [][]time.Duration // p99
 }
 
-// comparison is one comparison of all peers.
+// comparison is a comparison of all peers.
 type comparison struct {
 	bin, folder, self string
 	rounds            int
@@ -63,7 +63,7 @@ type comparison struct {
 	news              io.Writer
 }
 
-// peers returns what there is to be measured on this machine.
+// peers returns those that can be measured on this machine.
 func (c *comparison) peers() []peer {
 	own := func(name string, target func(address string) generator.Target) starter {
 		return func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
@@ -112,8 +112,8 @@ func (c *comparison) peers() []peer {
 	return all
 }
 
-// measure has each round measure every peer, so that whatever else the machine
-// does meets all of them.
+// measure measures every peer in each round, so that whatever else the machine
+// does affects all of them.
 func (c *comparison) measure(ctx context.Context) ([]result, error) {
 	var results []result
 	for _, p := range c.peers() {
@@ -183,8 +183,8 @@ func (c *comparison) write(w io.Writer, results []result) error {
 	return writeGoals(w, results)
 }
 
-// aims are what the central is to reach beside another: at least so many times
-// its rate.
+// aims are the central's goals beside another: at least that many times its
+// rate.
 var aims = []struct {
 	of, to string
 	least  float64
@@ -194,8 +194,8 @@ var aims = []struct {
 	{central, quiet, 0.97},
 }
 
-// writeGoals writes what the central has reached beside the others. Rounds are
-// compared with each other, and the median of the ratios counts.
+// writeGoals writes what the central has reached beside the others: the median
+// of the ratios of each round.
 func writeGoals(w io.Writer, results []result) error {
 	header := []string{"the rate of", "to that of", "at least"}
 	for _, load := range loads {

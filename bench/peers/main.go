@@ -1,5 +1,5 @@
-// Command peers measures what bets could be made durable with instead of the
-// central, with the same load, and prints a table:
+// Command peers measures alternatives to the central that make bets durable,
+// under the same load, and prints a table:
 //
 //	cd bench/peers && go run . --bin ../../bin --folder ../../run
 //

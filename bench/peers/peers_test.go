@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// TestPeers runs a short comparison, from which each peer must come back with
-// bets. Whose are more is not for a test to say.
+// TestPeers runs a short comparison, in which each peer must store bets. It does
+// not judge which stores more.
 func TestPeers(t *testing.T) {
 	bin, folder := t.TempDir(), t.TempDir()
-	// PostgreSQL's user may look into it, when this one is root.
+	// PostgreSQL's user must have access if this one is root.
 	for _, above := range []string{folder, filepath.Dir(folder)} {
 		if err := os.Chmod(above, 0o755); err != nil {
 			t.Fatal(err)
@@ -26,7 +26,7 @@ func TestPeers(t *testing.T) {
 			t.Fatalf("%v\n%s", err, output)
 		}
 	}
-	// On a machine that is busy nothing may come back in a short time.
+	// On a busy machine a short run may get no answer.
 	for _, duration := range []string{"100ms", "2s", "10s"} {
 		silent := compare(t, bin, folder, duration)
 		if silent == "" {
@@ -37,7 +37,7 @@ func TestPeers(t *testing.T) {
 	t.Error("a peer has acknowledged nothing")
 }
 
-// compare compares for so long, and returns the row of a peer that has
+// compare compares for the duration, and returns the row of a peer that has
 // acknowledged nothing, or "".
 func compare(t *testing.T, bin, folder, duration string) (silent string) {
 	t.Helper()

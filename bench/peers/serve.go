@@ -16,10 +16,10 @@ import (
 	"loteria/lottery/csvledger"
 )
 
-// agencies is how many there are in the lotteries of the peers.
+// agencies is the number of agencies in the peers' lotteries.
 const agencies = 64
 
-// servePeer serves until ctx is done. It says where on stdout.
+// servePeer serves until ctx is done. It prints the address on stdout.
 func servePeer(ctx context.Context, name string, stdout io.Writer) error {
 	switch name {
 	case "goroutines":

@@ -21,15 +21,14 @@ import (
 	"loteria/lottery/csvledger"
 )
 
-// server is what a peer that speaks the lottery's protocol has in common with
-// another one.
+// server is a peer that speaks the lottery's protocol.
 type server interface {
 	Serve(net.Listener) error
 	Close() error
 }
 
-// TestLotteries runs a whole lottery on each peer that speaks the protocol. Both
-// must come to the same file and the same winners.
+// TestLotteries runs a whole lottery on each peer that speaks the protocol. All
+// must end with the same file and the same winners.
 func TestLotteries(t *testing.T) {
 	const bets = 30_000
 	for name, start := range map[string]func(t *testing.T, path string) server{
@@ -87,7 +86,7 @@ func TestLotteries(t *testing.T) {
 	}
 }
 
-// draw has three agencies bet, finish and ask for their winners, each over a
+// draw lets three agencies bet, finish and ask for their winners, each over a
 // connection of its own. Agency n has n of them.
 func draw(t *testing.T, address string) {
 	t.Helper()

@@ -1,4 +1,4 @@
-// Package process runs servers that are measured, each as a process of its own.
+// Package process runs servers to be measured, each in its own process.
 package process
 
 import (
@@ -26,18 +26,17 @@ const (
 // Server is a server's process.
 type Server struct {
 	*process.Process
-	// Address is where it listens, where ready knows.
+	// Address is where it listens, if ready returned that.
 	Address string
-	// Started is how long it took from the start until it was ready.
+	// Started is how long it took to become ready.
 	Started time.Duration
 }
 
-// Ready tells whether a server whose log is given is ready, and where it
-// listens.
+// Ready tells from a server's log whether it is ready, and where it listens.
 type Ready func(log []byte) (address string, ok bool)
 
-// Logs is ready when there is a line in the log that the pattern matches. The
-// address is in its parentheses, if it has any.
+// Logs returns a Ready that waits for the pattern in the log. The address is the
+// pattern's first group, if it has any.
 func Logs(pattern string) Ready {
 	line := regexp.MustCompile(pattern)
 	return func(log []byte) (string, bool) {
@@ -49,8 +48,8 @@ func Logs(pattern string) Ready {
 	}
 }
 
-// Start starts the command in its folder, where it also leaves its log, and
-// returns when it is ready.
+// Start starts the command in its folder, which also gets its log, and returns
+// when it is ready.
 func Start(cmd *exec.Cmd, ready Ready) (*Server, error) {
 	begun := time.Now()
 	p, err := process.Start(cmd, filepath.Base(cmd.Path))
@@ -75,19 +74,19 @@ func Start(cmd *exec.Cmd, ready Ready) (*Server, error) {
 // Stop ends the server as an operator would.
 func (s *Server) Stop() error { return process.Stop(stopTime, s.Process) }
 
-// Kill ends the server at once. It always can.
+// Kill ends the server at once. The error is always nil.
 func (s *Server) Kill() error {
 	s.Process.Kill()
 	return nil
 }
 
-// Memory returns the most memory that the server has had resident, in bytes.
+// Memory returns the server's peak resident memory, in bytes.
 func (s *Server) Memory() (int, error) { return s.memory("VmHWM") }
 
-// Resident returns the memory that the server has resident now, in bytes.
+// Resident returns the server's resident memory now, in bytes.
 func (s *Server) Resident() (int, error) { return s.memory("VmRSS") }
 
-// memory returns a size of proc_pid_status(5).
+// memory returns a size from proc_pid_status(5).
 func (s *Server) memory(key string) (int, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
 	if err != nil {
@@ -127,8 +126,8 @@ func (s *Server) CPU() (time.Duration, error) {
 	return time.Duration(ticks) * (time.Second / clockTicks), nil
 }
 
-// inFolder are the arguments of a central that keeps its contest in the folder
-// that it is started in.
+// inFolder are the arguments of a central that keeps its contest in its working
+// folder.
 var inFolder = []string{"--storage-dir", ".", "--contest=", "--admin="}
 
 // StartCentral starts bin/server in the folder.
@@ -147,8 +146,8 @@ func StartClusterCentral(ctx context.Context, bin, folder string, agencies int, 
 	return startShown(ctx, bin, folder, agencies, "--ledger", strings.Join(servers, ","), "--contest", contest, "--admin-pprof")
 }
 
-// StartTLSCentral starts bin/server in the folder, with a port with TLS beside the
-// one without. args say what it proves itself with.
+// StartTLSCentral starts bin/server in the folder, with a TLS port beside the
+// plain one. args name its certificate.
 func StartTLSCentral(ctx context.Context, bin, folder string, agencies int, args ...string) (s *Server, tls string, err error) {
 	s, err = startCentral(ctx, bin, folder, agencies, 0, func(log []byte) (address string, ok bool) {
 		address, listening := listens(log)
@@ -158,10 +157,9 @@ func StartTLSCentral(ctx context.Context, bin, folder string, agencies int, args
 	return s, tls, err
 }
 
-// StartQuietCentral starts bin/server in the folder, so that it logs errors
-// only.
+// StartQuietCentral starts bin/server in the folder, logging errors only.
 func StartQuietCentral(ctx context.Context, bin, folder string, agencies int) (*Server, error) {
-	// It does not even log where it listens, so it is told to.
+	// It does not even log where it listens, so the port is chosen here.
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -200,10 +198,10 @@ func startShown(ctx context.Context, bin, folder string, agencies int, args ...s
 func startCentral(ctx context.Context, bin, folder string, agencies, port int, ready Ready, args ...string) (*Server, error) {
 	args = append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port),
 		"--expected-agencies", strconv.Itoa(agencies),
-		// All agencies are at one address, however few open files there may be.
+		// All agencies share one address; the default may be too low.
 		"--max-connections-per-address", "1000000",
-		// The generator connects as fast as it can. What does not fit the
-		// backlog is tried again a second later.
+		// The generator connects as fast as it can. A connection that does not
+		// fit the backlog is only retried a second later.
 		"--listen-backlog", "4096"}, args...)
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, "server"), args...)
 	cmd.Dir = folder

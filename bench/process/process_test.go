@@ -14,7 +14,7 @@ func shell(t *testing.T, script string) *exec.Cmd {
 }
 
 func TestStart(t *testing.T) {
-	// The loop is the shell's own: it ends with the signal, and takes nothing along.
+	// The loop is in the shell itself: the signal ends it, and no child is left.
 	s, err := Start(shell(t, "echo serving on here:1; trap 'exit 0' TERM; while :; do sleep 0.01; done"), Logs(`serving on (\S+)`))
 	if err != nil {
 		t.Fatal(err)

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Machine says on what something was measured: processor, kernel, disk
-// of the folder, Go, and the commit of the working folder.
+// Machine describes the machine: processor, memory, kernel, disk of the folder,
+// Go, and the commit of the working folder.
 func Machine(folder string) string {
 	return fmt.Sprintf("%d × %s, %s, %s; %s on %s; %s; commit %s",
 		runtime.NumCPU(), processor(), memory(), kernel(), fileSystem(folder), device(folder), runtime.Version(), commit())
@@ -28,8 +28,8 @@ func memory() string {
 	return fmt.Sprintf("%.0f GiB", float64(kibibytes)/(1<<20))
 }
 
-// field returns the value of the first line of a file of the kernel's that has
-// the name.
+// field returns the value of the first line with the name in a file of the
+// kernel's.
 func field(path, name, otherwise string) string {
 	text, _ := os.ReadFile(path)
 	for line := range strings.Lines(string(text)) {

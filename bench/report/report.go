@@ -1,4 +1,4 @@
-// Package report is how measurements are shown.
+// Package report formats measurements.
 package report
 
 import (
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Median returns the middle of the values, of which there is at least one.
+// Median returns the middle of the values, of which there must be at least one.
 func Median[T int | float64 | time.Duration](values []T) T {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[len(sorted)/2]
@@ -25,7 +25,7 @@ func Grouped(n float64) string {
 	return digits
 }
 
-// WriteTable writes a table of Markdown.
+// WriteTable writes a Markdown table.
 func WriteTable(w io.Writer, header []string, rows [][]string) error {
 	var text strings.Builder
 	line := func(cells []string) {
@@ -40,8 +40,8 @@ func WriteTable(w io.Writer, header []string, rows [][]string) error {
 	return err
 }
 
-// Verdict says whether a goal is met. reached is 1 when it just is, and more
-// when it is more than met.
+// Verdict says whether a goal is met: reached is 1 when it just is, and more
+// when it is exceeded.
 func Verdict(reached float64) string {
 	if reached < 1 {
 		return fmt.Sprintf("missed by %.0f %%", 100*(1-reached))

@@ -9,7 +9,7 @@ import (
 	"loteria/bench/process"
 )
 
-// size compares the program's size with the one before.
+// size compares the program's size with the older one's.
 func size(l *lab) ([]row, error) {
 	const goal = 8e6
 	if l.before == "" {
@@ -28,8 +28,8 @@ func size(l *lab) ([]row, error) {
 		fmt.Sprintf("%.1f MB, before %.1f MB", now/1e6, before/1e6), goal/grown)}, nil
 }
 
-// programSize returns the bytes of a program that are loaded: what a linker
-// leaves with -s -w, as server/Dockerfile has it.
+// programSize returns the bytes of a program that are loaded: what the linker
+// leaves with -s -w, as in server/Dockerfile.
 func programSize(path string) (float64, error) {
 	file, err := elf.Open(path)
 	if err != nil {
@@ -45,9 +45,9 @@ func programSize(path string) (float64, error) {
 	return float64(size), nil
 }
 
-// folder compares a central on a folder with the one before.
+// folder compares a central on a folder with the older one.
 func folder(l *lab) ([]row, error) {
-	const goal = 0.97 // what rounds of the same program differ
+	const goal = 0.97 // rounds of the same program differ by as much
 	if l.before == "" {
 		return nil, nil
 	}
@@ -67,7 +67,7 @@ func folder(l *lab) ([]row, error) {
 		round++
 		for i, load := range loads {
 			for turn := range programs {
-				which := (turn + round) % len(programs) // whoever comes second finds a warm disk
+				which := (turn + round) % len(programs) // the second finds a warm disk
 				err := l.withFolder(programs[which], load.connections, func(s *process.Server) error {
 					measured, err := l.load(&generator.Central{Address: s.Address}, load.connections, load.window)
 					if err == nil {

@@ -9,15 +9,14 @@ import (
 	"loteria/lottery"
 )
 
-// filling is what a contest is filled with. Its bets are those of the
-// generator.
+// filling is what a contest is filled with: bets of the generator.
 type filling struct {
-	agencies, batches, size int  // so many batches of each agency, of so many bets
+	agencies, batches, size int  // batches of each agency, and bets of each batch
 	oneByOne                bool // each batch is a message of its own
-	ended                   bool // each agency has finished
+	ended                   bool // each agency finishes
 }
 
-const writers = 500 // agencies that are filled at the same time
+const writers = 500 // agencies that are written at the same time
 
 // fill fills the contest.
 func (c *contest) fill(f filling) error {

@@ -18,7 +18,7 @@ import (
 
 const (
 	batchSize = 100              // bets
-	openTime  = 30 * time.Second // until a contest is there
+	openTime  = 30 * time.Second // for opening a contest
 	maxScale  = 1000
 )
 
@@ -31,17 +31,17 @@ type lab struct {
 	folder   string // on the disk that is measured
 	profiles string // folder for CPU profiles; may be empty
 	news     io.Writer
-	rounds   int           // of what is repeated
+	rounds   int           // of each measurement
 	kills    int           // of each kind
 	scale    int           // divides what is stored
-	duration time.Duration // of what is measured for a time
+	duration time.Duration // of each load
 
-	servers  *servers.Servers // once they are needed
+	servers  *servers.Servers // nil until needed
 	stores   string           // their folder
 	contests int              // so far
 }
 
-// cluster returns the NATS servers, which are started at the first call.
+// cluster returns the NATS servers, which the first call starts.
 func (l *lab) cluster() (*servers.Servers, error) {
 	if l.servers != nil {
 		return l.servers, nil
@@ -75,9 +75,9 @@ type contest struct {
 	agencies int
 }
 
-// The numbers of the servers that a measured publisher is connected to, and
-// that lead its stream. They are not the same: that is so for two of three
-// centrals, and must not change from one round to the next.
+// The server that a measured publisher connects to, and the one that leads its
+// stream. They differ, as for two of three centrals, and must not change from one
+// round to the next.
 const (
 	entrance = 0
 	leading  = 1
@@ -115,8 +115,8 @@ func (c *contest) open() (*natsledger.Ledger, error) {
 	})
 }
 
-// withCentral calls do with a central on the contest that knows the servers at
-// these URLs.
+// withCentral calls do with a central on the contest that connects to the
+// servers at these URLs.
 func (c *contest) withCentral(urls []string, do func(s *process.Server, admin string) error) error {
 	return c.lab.inFolder(func(folder string) error {
 		s, admin, err := process.StartClusterCentral(c.lab.ctx, c.lab.bin, folder, c.agencies, urls, c.name)
@@ -138,7 +138,7 @@ func (l *lab) withFolder(bin string, agencies int, do func(*process.Server) erro
 	})
 }
 
-// end stops the server, or kills it when there was an error.
+// end stops the server, or kills it if err is not nil.
 func end(s *process.Server, err error) error {
 	if err != nil {
 		return errors.Join(err, s.Kill())
@@ -164,7 +164,7 @@ func (l *lab) load(target generator.Target, connections, window int) (*generator
 	})
 }
 
-// repeat measures in rounds, and says so.
+// repeat calls measure in rounds, and reports each one.
 func (l *lab) repeat(what string, measure func() error) error {
 	for i := range l.rounds {
 		fmt.Fprintf(l.news, "%s, round %d of %d\n", what, i+1, l.rounds)

@@ -1,11 +1,11 @@
 // Command bench measures centrals whose contest is kept by three NATS servers,
-// beside a publisher that does nothing else and beside a central on a folder,
-// and prints a table with what they are to reach:
+// beside a bare publisher and a central on a folder, and prints a table with
+// their goals:
 //
 //	make bench-cluster
 //
-// It exits with 1 when something could not be measured. A goal that is missed
-// is in the table, with by how much.
+// It exits with 1 when something could not be measured. The table says which
+// goals are missed, and by how much.
 package main
 
 import (
@@ -97,8 +97,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// measure measures what is asked for and writes the table, also of what there
-// is when something could not be measured.
+// measure takes the measurements in only, or all, and writes the table, even
+// when some of them failed.
 func (l *lab) measure(only []string, stdout io.Writer) (err error) {
 	for _, path := range []*string{&l.bin, &l.config, &l.folder, &l.before, &l.profiles} { // the programs have folders of their own
 		if *path == "" {

@@ -15,7 +15,7 @@ import (
 	"loteria/bench/generator"
 )
 
-// bin is the folder of the programs that are measured.
+// bin is the folder of the measured programs.
 var bin string
 
 // TestMain builds them.
@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	for module, program := range map[string]string{"../..": "./cmd/server", ".": "github.com/nats-io/nats-server/v2"} {
 		build := exec.Command("go", "build", "-trimpath", "-o", bin+"/", program)
 		build.Dir = module
-		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the Makefile has it
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as in the Makefile
 		if output, err := build.CombinedOutput(); err != nil {
 			os.RemoveAll(bin)
 			panic(fmt.Sprintf("%v\n%s", err, output))
@@ -38,8 +38,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// The table of a short run has each goal with what was measured; whether it is
-// met is not for a test to say. What takes long is in the long form.
+// The table of a short run has each goal and its measurement; the test does not
+// judge whether it is met. Slow measurements are in the long form.
 func TestBench(t *testing.T) {
 	folder := t.TempDir()
 	goals, expected := "throughput,stored,winners,size,folder", 12
@@ -74,8 +74,8 @@ func TestBench(t *testing.T) {
 	}
 }
 
-// The image was 12.0 MB before a contest could be in NATS, and may not grow by
-// more than 8. That leaves room for what else comes.
+// The image was 12.0 MB before a contest could be in NATS, and may grow by at most
+// 8. That leaves room for more.
 func TestImageIsSmall(t *testing.T) {
 	const most = 20e6
 	size, err := programSize(filepath.Join(bin, "server"))
@@ -107,8 +107,8 @@ func TestSeriesCompareRoundsWithEachOther(t *testing.T) {
 	}
 }
 
-// A pause is what the agency waits that waits longest, from before it was noted
-// on; an agency that is cut off comes again.
+// A pause is the longest wait of any agency, from before note was called; an
+// agency that is cut off reconnects.
 func TestPulse(t *testing.T) {
 	t.Parallel()
 	var target permitting

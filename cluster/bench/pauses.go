@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	settled = 3 * time.Second // after which nothing of a disaster is still to come
+	settled = 3 * time.Second // after which a disaster has no further effect
 	dark    = 2 * time.Second // without a quorum
 
-	// attempt is how long a central waits for an answer until it publishes the
-	// same message again, and spare what that takes: an acknowledgement that was
-	// lost costs both.
+	// attempt is how long a central waits for a reply before it publishes the
+	// message again, and spare how long that takes: a lost acknowledgement costs
+	// both.
 	attempt = 1500 * time.Millisecond
 	spare   = 200 * time.Millisecond
 )
@@ -42,8 +42,8 @@ type strike struct {
 	round            int
 }
 
-// pauses measures for how long nothing is acknowledged, of that agency of five
-// in lock-step which waits longest.
+// pauses measures the longest pause between acknowledgements to any of five
+// agencies in lock-step.
 func pauses(l *lab) ([]row, error) {
 	disasters := []*disaster{
 		{name: "the leader is killed", most: 10 * time.Second, median: 6 * time.Second, strike: func(s *strike) (time.Duration, error) {
@@ -91,7 +91,7 @@ func pauses(l *lab) ([]row, error) {
 	return rows, nil
 }
 
-// happen has a disaster happen once, when everything is well.
+// happen makes the disaster happen once, when all is well.
 func (d *disaster) happen(c *contest, p *pulse, round int) error {
 	if err := c.servers.WaitCurrent(c.stream); err != nil {
 		return err
@@ -115,7 +115,7 @@ func (d *disaster) happen(c *contest, p *pulse, round int) error {
 	return nil
 }
 
-// without ends a server for as long as the pause takes.
+// without ends a server until the pause is over.
 func (s *strike) without(server int, end func(int) error) (time.Duration, error) {
 	if err := end(server); err != nil {
 		return 0, err
@@ -126,7 +126,8 @@ func (s *strike) without(server int, end func(int) error) (time.Duration, error)
 	return s.pulse.longest(), s.servers.Restart(server)
 }
 
-// quorumBack kills two servers, and then starts the one or the other.
+// quorumBack kills two servers, and restarts the leader or, in odd rounds, the
+// follower.
 func (s *strike) quorumBack() (time.Duration, error) {
 	if err := errors.Join(s.servers.Kill(s.follower), s.servers.Kill(s.leader)); err != nil {
 		return 0, err

@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 )
 
-// profiled calls do, and meanwhile takes a CPU profile of the central with that
-// admin port, when profiles are asked for. That of the last round stays:
+// profiled calls do, and takes a CPU profile of the central with that admin port
+// meanwhile, if profiles are wanted. The last round's profile stays:
 //
 //	go tool pprof -top -cum bin/server run/profiles/lockstep-5.pprof
 func (l *lab) profiled(admin, name string, do func() error) error {

@@ -11,29 +11,29 @@ import (
 
 const (
 	pulseAgencies = 5
-	comeAgain     = 20 * time.Millisecond // after an agency was told to come again, or was cut off
-	recovery      = 60 * time.Second      // in which all agencies have to be acknowledged again
+	comeAgain     = 20 * time.Millisecond // after an agency was told to retry, or was cut off
+	recovery      = 60 * time.Second      // until all agencies are acknowledged again
 	lookAgain     = 5 * time.Millisecond
 )
 
-// pulse is agencies in lock-step that go on whatever happens. It notes how long
-// each waits for an acknowledgement.
+// pulse is agencies in lock-step that keep sending whatever happens. It notes how
+// long each waits for an acknowledgement.
 type pulse struct {
 	cancel context.CancelFunc
 	beats  sync.WaitGroup
 
 	mu       sync.Mutex
 	agencies [pulseAgencies]beat
-	begun    time.Time // when noting was last begun
-	retries  int       // connections that an agency has begun anew since
-	trouble  error     // why, at last
+	begun    time.Time // of the last note
+	retries  int       // reconnections since then
+	trouble  error     // why the last connection ended
 }
 
-// beat is one agency's.
+// beat is the acknowledgements of an agency.
 type beat struct {
-	last    time.Time     // when a batch was last acknowledged
-	first   time.Time     // likewise, the first one since noting was begun
-	longest time.Duration // between two acknowledgements, of which the second came since
+	last    time.Time     // the last one
+	first   time.Time     // the first one since the last note
+	longest time.Duration // between two, of which the second came since the last note
 }
 
 // startPulse has the agencies send to the central until stop.
@@ -56,8 +56,7 @@ func (p *pulse) stop() {
 	p.beats.Wait()
 }
 
-// send sends an agency's batch over and over, on a new connection when there was
-// an error.
+// send sends an agency's batch over and over, and reconnects after an error.
 func (p *pulse) send(ctx context.Context, target generator.Target, i int, batches []*generator.Batch) {
 	for {
 		err := p.connect(ctx, target, i, batches)
@@ -106,7 +105,7 @@ func (p *pulse) acknowledged(i int) {
 	b.last = now
 }
 
-// note begins to note.
+// note starts a new observation.
 func (p *pulse) note() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,7 +115,7 @@ func (p *pulse) note() {
 	}
 }
 
-// awaitAll waits until each agency was acknowledged something after a time.
+// awaitAll waits until every agency has an acknowledgement from after a time.
 func (p *pulse) awaitAll(ctx context.Context, after time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Until(after)+recovery)
 	defer cancel()
@@ -143,8 +142,8 @@ func (p *pulse) all(after time.Time) bool {
 	return true
 }
 
-// longest returns the longest time that an agency has waited for an
-// acknowledgement that has come since noting was begun.
+// longest returns the longest wait of an agency for an acknowledgement that has
+// come since the last note.
 func (p *pulse) longest() (longest time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -154,8 +153,8 @@ func (p *pulse) longest() (longest time.Duration) {
 	return longest
 }
 
-// firstOfAll returns how long after noting was begun the last agency had its
-// first acknowledgement.
+// firstOfAll returns the time from the last note until every agency had an
+// acknowledgement.
 func (p *pulse) firstOfAll() (took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -165,7 +164,7 @@ func (p *pulse) firstOfAll() (took time.Duration) {
 	return took
 }
 
-// comings returns how often an agency has connected anew since noting was begun.
+// comings returns how often agencies have reconnected since the last note.
 func (p *pulse) comings() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

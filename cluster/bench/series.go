@@ -8,7 +8,7 @@ import (
 	"loteria/bench/report"
 )
 
-// series is what one of those that are compared has reached, in each round.
+// series is what one target has reached, in each round.
 type series struct {
 	rates   []float64 // bets/s
 	medians []time.Duration
@@ -28,7 +28,7 @@ func (s *series) String() string {
 	return fmt.Sprintf("%s (%s, %s)", report.Grouped(s.rate()), milliseconds(report.Median(s.medians)), milliseconds(report.Median(s.tails)))
 }
 
-// to returns the median of the rounds' own ratios to another series' rate.
+// to returns the median, over the rounds, of the ratio of s's rate to other's.
 func (s *series) to(other *series) float64 {
 	ratios := make([]float64, len(s.rates))
 	for i := range ratios {

@@ -15,7 +15,7 @@ import (
 	"loteria/lottery"
 )
 
-// What is stored for what is measured with many: 10⁷ bets of 5,000 agencies.
+// The size of a large contest: 10⁷ bets of 5,000 agencies.
 const (
 	manyAgencies = 5000
 	manyBatches  = 20 // of each agency
@@ -23,8 +23,8 @@ const (
 	seenTime = 60 * time.Second // until all agencies are known
 )
 
-// stored measures what depends on how much is stored: a central's start, what
-// it first sees of the agencies, and the export.
+// stored measures what depends on how much is stored: a central's start, its
+// first view of the agencies, and the export.
 func stored(l *lab) (rows []row, err error) {
 	agencies := max(1, manyAgencies/l.scale)
 	bets := agencies * manyBatches * batchSize
@@ -45,7 +45,7 @@ func stored(l *lab) (rows []row, err error) {
 	return rows, err
 }
 
-// survey measures how long after its start a ledger knows of all agencies' bets.
+// survey measures how long after opening a ledger knows all agencies' bets.
 func survey(full *contest, _ int) (row, error) {
 	const goal = time.Second
 	var times []time.Duration
@@ -95,10 +95,10 @@ func (c *contest) seeAll() (time.Duration, error) {
 	}
 }
 
-// starting measures a central's start on the full contest beside that on an
-// empty one.
+// starting compares a central's start on the full contest with that on an empty
+// one.
 func starting(full *contest, bets int) (row, error) {
-	const goal = 1.1 // what rounds of the same start differ
+	const goal = 1.1 // rounds of the same start differ by as much
 	var times, empties []time.Duration
 	var ratios []float64
 	start := func(c *contest) (took time.Duration, err error) {

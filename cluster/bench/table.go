@@ -7,12 +7,11 @@ import (
 	"loteria/bench/report"
 )
 
-// row is a line of the table: what, its goal, what was measured, what was
-// measured beside it, and whether the goal is met.
+// row is a line of the table: what is measured, the goal, the result, what it is
+// compared with, and whether the goal is met.
 type row []string
 
-// verdict returns the row of something measured; reached is as in
-// report.Verdict.
+// verdict returns the row of a measurement; reached is as in report.Verdict.
 func verdict(what, goal, measured, beside string, reached float64) row {
 	return row{what, goal, measured, beside, report.Verdict(reached)}
 }
@@ -26,5 +25,5 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.0f ms", 1e3*d.Seconds())
 }
 
-// within is how much of a goal for a time is reached.
+// within returns goal / measured, as report.Verdict takes it.
 func within(goal, measured time.Duration) float64 { return float64(goal) / float64(measured) }

@@ -10,16 +10,15 @@ import (
 )
 
 // The windows, in batches, of agencies whose batches are coalesced. A connection
-// to a central may have 1 MiB waiting. The bare publisher is handed so many that
-// a whole message is always at hand when the last one is acknowledged, as the
-// generator waits until half of a window is free: it is to show what JetStream
-// can do.
+// to a central may have 1 MiB waiting. The bare publisher, which shows what
+// JetStream can do, gets enough to have a whole message ready whenever the last
+// one is acknowledged: the generator waits until half of a window is free.
 const (
 	window     = 128
 	bareWindow = 512
 )
 
-// loads are what each is measured with.
+// loads are the loads of each target.
 var loads = []struct {
 	name, file                      string
 	connections, window, bareWindow int

@@ -9,16 +9,16 @@ import (
 	"loteria/lottery"
 )
 
-// What the winners are looked for in: 10⁵ messages.
+// The contest of which the winners are drawn: 10⁵ messages.
 const (
 	drawAgencies = 500
 	drawMessages = 200 // of each agency
 	drawBets     = 10  // of each message
 
-	drawTime = 60 * time.Second // until a draw is made
+	drawTime = 60 * time.Second // for a draw
 )
 
-// winners measures how long a ledger takes to tell the winners when all
+// winners measures how long a ledger takes to return the winners when all
 // agencies have finished.
 func winners(l *lab) (rows []row, err error) {
 	const goal = 2 * time.Second

@@ -23,23 +23,23 @@ type table struct {
 	running sync.WaitGroup
 
 	mu    sync.Mutex
-	moved *sync.Cond // something has become of a bettor
+	moved *sync.Cond // a bettor has changed
 	stuck bool
-	since time.Time // when the pauses that are measured begin; zero measures none
+	since time.Time // start of the measured pauses; zero: none are measured
 }
 
-// bettor is an agency, which package agency plays.
+// bettor is an agency that runs package agency.
 type bettor struct {
 	table   *table
 	id      int
 	folder  string
-	rows    []string // of its file, as they are in bets.csv
+	rows    []string // of its file, as in bets.csv
 	winners []string
 
-	// What follows is guarded by table.mu.
+	// Guarded by table.mu.
 	acked    int
 	answers  int
-	lost     int // acknowledged bets that the central says it does not have
+	lost     int // acknowledged bets that the central lacks
 	complete bool
 	last     time.Time // when bets were last acknowledged
 	longest  time.Duration
@@ -54,8 +54,8 @@ func newTable(t *testing.T) *table {
 	return b
 }
 
-// newBettor writes the file of an agency: bets that are all different, of whom
-// some have won. change may alter a line; it may be nil.
+// newBettor writes the file of an agency: bets that are all different, some of
+// which win. change may alter a line; it may be nil.
 func (b *table) newBettor(id, bets int, change func(i int, line string) string) *bettor {
 	b.t.Helper()
 	a := &bettor{table: b, id: id, folder: b.t.TempDir()}
@@ -83,7 +83,7 @@ func (b *table) newBettor(id, bets int, change func(i int, line string) string) 
 	return a
 }
 
-// start has the agency bet at the centrals. It never gives up.
+// start makes the agency bet at the centrals. It never gives up.
 func (a *bettor) start(ctx context.Context, addresses string, batch, window int, period time.Duration) {
 	config := a.config(addresses)
 	config.Mode, config.DataDir, config.BatchMaxAmount, config.Window, config.LoopPeriod = agency.ModeBatch, a.folder, batch, window, period
@@ -130,8 +130,8 @@ func (a *bettor) progress(stored uint64, all bool) {
 	})
 }
 
-// await waits until something holds, which is looked at when something has
-// become of a bettor.
+// await waits until holds returns true. It is called whenever a bettor has
+// changed.
 func (b *table) await(what string, holds func() bool) {
 	b.t.Helper()
 	timer := time.AfterFunc(stuckTime, func() {
@@ -156,8 +156,8 @@ func (b *table) await(what string, holds func() bool) {
 	}
 }
 
-// awaitAnswers waits until each agency has had n more bets acknowledged, or has
-// none left.
+// awaitAnswers waits until each agency has n more bets acknowledged, or none
+// left.
 func (b *table) awaitAnswers(what string, n int) {
 	b.t.Helper()
 	b.mu.Lock()
@@ -176,7 +176,7 @@ func (b *table) awaitAnswers(what string, n int) {
 	})
 }
 
-// measure begins to measure how long acknowledgements pause.
+// measure starts measuring the pauses of acknowledgements.
 func (b *table) measure() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -205,7 +205,7 @@ func (b *table) all(holds func(*bettor) bool) bool {
 	return b.each(holds)
 }
 
-// each is all for whoever has the lock.
+// each is all for callers that hold the lock.
 func (b *table) each(holds func(*bettor) bool) bool {
 	for _, a := range b.bettors {
 		if !holds(a) {

@@ -22,7 +22,7 @@ type short struct {
 	done  map[string]int // disasters, by their kind
 }
 
-// a disaster comes over a scene, and is over when it returns.
+// A disaster hits a scene, and is over when it returns.
 var disasters = map[string]func(*short){
 	"central killed": func(s *short) {
 		i := s.rng.IntN(len(s.centrals))
@@ -76,8 +76,8 @@ var disasters = map[string]func(*short){
 
 func (s *short) stream() string { return s.centrals[0].now().stream }
 
-// servers returns the number of the stream's leader, and of another server, when
-// all of them have all of the stream.
+// servers waits until all servers have all of the stream, and returns its leader
+// and another server.
 func (s *short) servers() (leader, follower int) {
 	s.t.Helper()
 	s.cluster.WaitCurrent(s.stream())
@@ -91,13 +91,13 @@ func (s *short) anyAccess() *natstest.Access {
 	return s.centrals[s.rng.IntN(len(s.centrals))].now().access
 }
 
-// pause lets a disaster last for up to so long.
+// pause lets a disaster last for a random time up to longest.
 func (s *short) pause(longest time.Duration) {
 	time.Sleep(time.Duration(s.rng.Int64N(int64(longest))))
 }
 
-// TestCentrals has agencies bet at three centrals, and go from one to the other,
-// while centrals die, are cut from the servers, and servers die.
+// TestCentrals lets agencies bet at three centrals, and move between them, while
+// centrals die, are cut from the servers, and servers die.
 func TestCentrals(t *testing.T) {
 	rng := natstest.Rand(t)
 	cluster := natstest.Start(t, 3)
@@ -105,7 +105,7 @@ func TestCentrals(t *testing.T) {
 	s.crowd = newCrowd(t, s.storage, rng)
 	s.crowd.awaitAnswers("the first answers", 3)
 
-	// What costs an election comes once.
+	// Disasters that cost an election come once.
 	plan := []string{"leader killed", "follower stopped", "partition", "central stalled"}
 	for range 2 {
 		plan = append(plan, "central killed", "central killed", "central cut off", "acknowledgements lost", "acknowledgements lost", "connections lost")
@@ -115,7 +115,7 @@ func TestCentrals(t *testing.T) {
 			plan = append(plan, slices.Repeat([]string{kind}, 4)...)
 		}
 	}
-	slices.Sort(plan) // a map has no order, and the seed is to repeat it
+	slices.Sort(plan) // a map has no order, and the seed must repeat the run
 	rng.Shuffle(len(plan), func(i, j int) { plan[i], plan[j] = plan[j], plan[i] })
 	for _, kind := range plan {
 		begun := time.Now()
@@ -126,7 +126,7 @@ func TestCentrals(t *testing.T) {
 			t.Logf("%-22s %v", kind, time.Since(begun).Round(time.Millisecond))
 		}
 	}
-	// The end, and the draw, with deaths around them.
+	// The endings and the draw, with deaths around them.
 	close(s.crowd.finish)
 	for range 3 {
 		s.pause(50 * time.Millisecond)

@@ -9,9 +9,9 @@ import (
 	"loteria/lottery/natsledger"
 )
 
-// TestIsolatedServer has a central connected to a server that is cut off from
-// the two others. It goes to one of them by itself: its own server may be
-// cut off for hours, and answers that nobody is there to store anything.
+// TestIsolatedServer connects a central to a server that is cut off from the two
+// others. It switches to one of them by itself: its own server may be cut off for
+// hours, and answers that nothing can be stored.
 func TestIsolatedServer(t *testing.T) {
 	if !long() {
 		t.Skip("only in the long form: an election takes its time")

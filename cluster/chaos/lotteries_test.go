@@ -42,8 +42,8 @@ const (
 	betPeriod  = 20 * time.Millisecond // between two batches
 )
 
-// games is lotteries that are played one after the other while disasters come,
-// until all have come.
+// games is lotteries that are played one after the other until all disasters
+// have happened.
 type games struct {
 	t       *testing.T
 	cluster *natstest.Cluster
@@ -58,7 +58,7 @@ type games struct {
 }
 
 // TestLotteries plays lotteries with processes: three centrals, six agencies and
-// three servers of NATS, to whom happens what may.
+// three NATS servers, amid disasters of all kinds.
 func TestLotteries(t *testing.T) {
 	if !long() {
 		t.Skip("only in the long form")
@@ -121,9 +121,9 @@ func (g *games) play(contest string) verdict {
 	return g.check(ctx)
 }
 
-// strike has a disaster come and end, and waits until all agencies go on: n
-// acknowledgements each. Now and then a central dies with it, so that the pause
-// is of no kind.
+// strike makes a disaster happen and end, and waits until all agencies continue:
+// n acknowledgements each. Now and then a central dies with it; the pause then
+// does not count.
 func (g *games) strike(kind string, n int) {
 	g.t.Helper()
 	for _, p := range g.office.centrals {
@@ -189,7 +189,7 @@ func (g *games) strike(kind string, n int) {
 		}
 		kind += fmt.Sprintf(" of server %d, the leader is %d", server, leader)
 		heal := apart(server)
-		if g.rng.IntN(3) > 0 { // as long as it takes the others, or less
+		if g.rng.IntN(3) > 0 { // until the others continue, or less
 			answers()
 		} else {
 			time.Sleep(upTo(g.rng, 5*time.Second))
@@ -212,7 +212,7 @@ func (g *games) strike(kind string, n int) {
 		g.kill(server)
 		g.cluster.Wipe(server)
 		answers()
-		// Until it has all again, it counts as lost: no other may go.
+		// Until it has everything again, it counts as lost: no other may fail.
 		g.cluster.Restart(server)
 		g.cluster.WaitCurrent(g.office.stream())
 	case allKilled:
@@ -234,7 +234,7 @@ func (g *games) strike(kind string, n int) {
 		answers()
 		g.cluster.WaitCurrent(g.office.stream())
 	case leaderFrozen, followerFrozen:
-		measured = "" // it is over when the server goes on, or long before
+		measured = "" // it may end long before the server resumes
 		server := leader
 		if kind == followerFrozen {
 			server = follower
@@ -269,8 +269,8 @@ func (g *games) kill(server int) {
 	g.done["servers killed in all"]++
 }
 
-// restart starts a server. Mostly it has all of the stream before anything else
-// happens.
+// restart starts a server. Mostly it waits until the server has all of the
+// stream.
 func (g *games) restart(server int) {
 	g.t.Helper()
 	g.cluster.Restart(server)
@@ -290,7 +290,7 @@ func (g *games) servers() (leader, follower int) {
 	return leader, (leader + 1 + g.rng.IntN(g.cluster.Size()-1)) % g.cluster.Size()
 }
 
-// look tells how things stand, for who looks why nothing happens.
+// look describes the state, to find out why nothing happens.
 func (g *games) look() string {
 	var b strings.Builder
 	for _, p := range g.office.centrals {

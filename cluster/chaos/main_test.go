@@ -8,8 +8,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// stuckTime is how long nothing may happen until a test gives up. NATS takes
-// some 10 s to elect a leader after the worst of what is done to it here.
+// stuckTime is how long nothing may happen before a test gives up. NATS takes
+// some 10 s to elect a leader after the worst disasters here.
 const stuckTime = 2 * time.Minute
 
 func TestMain(m *testing.M) {

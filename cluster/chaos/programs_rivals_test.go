@@ -16,10 +16,10 @@ import (
 	"loteria/lottery/ledgertest"
 )
 
-// TestRivalPrograms has two processes speak for one agency at two centrals, with
-// the same bets or with others. What is acknowledged to either is stored, what is
-// stored is all of the one that gets to its end, and the other one is told. In
-// half of the rounds centrals are killed meanwhile.
+// TestRivalPrograms lets two processes speak for one agency at two centrals, with
+// the same bets or others. What is acknowledged to either is stored, the stored
+// bets are all those of the one that finishes, and the other one is told. In half
+// of the rounds centrals are killed meanwhile.
 func TestRivalPrograms(t *testing.T) {
 	if !long() {
 		t.Skip("only in the long form")
@@ -90,8 +90,8 @@ func TestRivalPrograms(t *testing.T) {
 	t.Logf("%d rounds, acknowledged to both in %d, fenced %d times, %d kills of centrals; %v", rounds, both, fenced, kills, sum)
 }
 
-// rival is a process of the client. Its lines are read under the lock of its
-// program, and what they tell is looked at when it has ended.
+// rival is a process of the client. Its lines are parsed under the lock of its
+// program, and the results are read when it has ended.
 type rival struct {
 	*bettor
 	*program
@@ -124,9 +124,9 @@ func startRival(a *bettor, rng *rand.Rand, addresses string) *rival {
 
 func (r *rival) hasWon() bool { return r.cmd.ProcessState.ExitCode() == 0 }
 
-// TestExistingClients has agencies that know no RESUME send each batch on a
-// connection of its own, to one central and the next in turn. While nothing
-// fails nothing is lost and nothing stored twice.
+// TestExistingClients lets agencies without RESUME send each batch on a new
+// connection, to the centrals in turn. As long as nothing fails, nothing is lost
+// and nothing stored twice.
 func TestExistingClients(t *testing.T) {
 	if !long() {
 		t.Skip("only in the long form")
@@ -172,8 +172,8 @@ func TestExistingClients(t *testing.T) {
 	t.Logf("%d agencies, %d connections each; %v", agencies, batches+1, sum)
 }
 
-// askOnce sends one request on a connection of its own, and returns an error
-// unless the answer is SUCCESS.
+// askOnce sends one request on a new connection, and returns an error unless the
+// answer is SUCCESS.
 func askOnce(ctx context.Context, address string, request codec.Message) error {
 	frame, err := codec.AppendFrame(nil, request)
 	if err != nil {

@@ -22,11 +22,10 @@ import (
 	"loteria/internal/process/gobuild"
 )
 
-// keptLines is how many lines of a process are shown when something is wrong.
+// keptLines is how many lines of a process a failed test shows.
 const keptLines = 40
 
-// programs has the server and the client, of the module whose dependencies they
-// have.
+// programs builds the server and the client, in their own module.
 var programs = gobuild.New("../..", "./cmd/server", "./cmd/client")
 
 // program is a process of the server or the client.
@@ -41,15 +40,15 @@ type program struct {
 	watch     func(line string)
 }
 
-// start starts a program, which dies with the tests: the kernel takes the end of
-// the thread that has started it for that of the parent (prctl(2),
-// PR_SET_PDEATHSIG). watch is told each line; it may be nil.
+// start starts a program, which dies with the tests: to the kernel, the thread
+// that started it is its parent (prctl(2), PR_SET_PDEATHSIG). watch is called
+// with each line; it may be nil.
 func start(t *testing.T, watch func(line string), name string, args ...string) *program {
 	t.Helper()
 	binFolder := programs.Folder(t)
 	p := &program{ended: make(chan struct{}), said: map[string]int{}, listening: make(chan struct{}), watch: watch}
 	p.cmd = exec.Command(filepath.Join(binFolder, name), args...)
-	p.cmd.Dir = binFolder // no configuration lies around there
+	p.cmd.Dir = binFolder // it has no configuration file
 	p.cmd.Env = []string{"GOTRACEBACK=all"}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, in, err := os.Pipe()
@@ -163,7 +162,7 @@ type process struct {
 	*program
 }
 
-// newOffice starts so many centrals, and returns when they take connections.
+// newOffice starts the centrals, and returns when they accept connections.
 func newOffice(t *testing.T, cluster *natstest.Cluster, contest string, agencies, centrals int) *office {
 	t.Helper()
 	o := &office{t: t, cluster: cluster, contest: contest, agencies: agencies}
@@ -176,9 +175,9 @@ func newOffice(t *testing.T, cluster *natstest.Cluster, contest string, agencies
 	return o
 }
 
-// freePort returns a port that nothing listens on. It is none of those that the
-// system gives to connections (net.ipv4.ip_local_port_range begins at 32768), so
-// that a central which was killed finds it free again.
+// freePort returns a port that nothing listens on. It is not an ephemeral port
+// (net.ipv4.ip_local_port_range begins at 32768), so that a killed central finds
+// it free again.
 func freePort(t *testing.T) int {
 	t.Helper()
 	for range 1000 {
@@ -196,7 +195,7 @@ func freePort(t *testing.T) int {
 // stream is the name of the contest's stream.
 func (o *office) stream() string { return "loteria-" + o.contest }
 
-// ledger is how commands are told where the contest is.
+// ledger returns the flags for the contest's ledger.
 func (o *office) ledger(access *natstest.Access) []string {
 	return []string{"--ledger", access.URL(), "--contest", o.contest, "--expected-agencies", strconv.Itoa(o.agencies),
 		"--nats-replicas", strconv.Itoa(o.cluster.Size()), "--nats-max-bytes", strconv.Itoa(1 << 30)}
@@ -208,7 +207,7 @@ func (o *office) start(p *process) {
 		"--bind", "127.0.0.1", "--port", strconv.Itoa(p.port), "--admin=")...)
 }
 
-// kill kills a central. It fails the test if that had ended by itself.
+// kill kills a central. It fails the test if the central had ended by itself.
 func (o *office) kill(p *process) {
 	o.t.Helper()
 	o.checkRunning(p)
@@ -223,7 +222,7 @@ func (o *office) checkRunning(p *process) {
 	}
 }
 
-// checkDraws checks that a process has told of one draw at most.
+// checkDraws checks that a process has logged at most one draw.
 func (o *office) checkDraws(p *process) {
 	o.t.Helper()
 	if n := p.count("sorteo"); n > 1 {
@@ -231,7 +230,7 @@ func (o *office) checkDraws(p *process) {
 	}
 }
 
-// awaitListening waits until all centrals take connections.
+// awaitListening waits until all centrals accept connections.
 func (o *office) awaitListening() {
 	o.t.Helper()
 	timeout := time.After(stuckTime)
@@ -248,7 +247,7 @@ func (o *office) awaitListening() {
 
 func (p *process) address() string { return fmt.Sprintf("127.0.0.1:%d", p.port) }
 
-// addresses are those of all centrals, beginning with the i-th.
+// addresses returns those of all centrals, beginning with the i-th.
 func (o *office) addresses(i int) string {
 	var all []string
 	for k := range o.centrals {
@@ -257,7 +256,7 @@ func (o *office) addresses(i int) string {
 	return strings.Join(all, ",")
 }
 
-// close stops the centrals in an orderly way.
+// close stops the centrals with SIGTERM.
 func (o *office) close() {
 	o.t.Helper()
 	for _, p := range o.centrals {
@@ -272,8 +271,8 @@ func (o *office) close() {
 	}
 }
 
-// export returns each agency's rows as server --export writes them, drawn or not, and has
-// server --check look at the contest.
+// export checks the contest with server --check, and returns each agency's rows
+// as server --export writes them, drawn or not.
 func (o *office) export() [][]string {
 	o.t.Helper()
 	access := o.cluster.NewAccess()

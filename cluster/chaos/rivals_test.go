@@ -11,10 +11,10 @@ import (
 	"loteria/lottery/ledgertest"
 )
 
-// TestRivals has two that go by one agency's number bet at two centrals, with
-// bets that are the same up to somewhere, and resume one after the other again
-// and again. What is acknowledged to either is stored, and what is stored is all
-// of the one that gets to its end. Every second time a central dies meanwhile.
+// TestRivals lets two senders with one agency's number bet at two centrals, with
+// bets that are the same up to some point, and resume in turn again and again.
+// What is acknowledged to either is stored, and the stored bets are all those of
+// the one that finishes. Every second time a central dies meanwhile.
 func TestRivals(t *testing.T) {
 	rng := natstest.Rand(t)
 	cluster := natstest.Start(t, 1)
@@ -78,9 +78,9 @@ func TestRivals(t *testing.T) {
 	t.Logf("refused %d times; %v", fenced, sum)
 }
 
-// TestWithoutResume has agencies that never say RESUME send one batch to one
-// central and the next to another, as existing ones do through a balancer. While
-// nothing fails nothing is lost and nothing stored twice.
+// TestWithoutResume lets agencies that never say RESUME send one batch to one
+// central and the next to another, as existing ones do through a balancer. As long
+// as nothing fails, nothing is lost and nothing stored twice.
 func TestWithoutResume(t *testing.T) {
 	rng := natstest.Rand(t)
 	s := (&storage{t: t, cluster: natstest.Start(t, 1), contest: "without-resume", agencies: 3}).begin(2)

@@ -14,7 +14,7 @@ import (
 	"loteria/lottery/ledgertest"
 )
 
-// refusedPause is how long a sender waits that was refused.
+// refusedPause is how long a sender waits after a refusal.
 const refusedPause = 5 * time.Millisecond
 
 // crowd is the agencies of a contest, which bet until they are told to finish.
@@ -23,15 +23,15 @@ type crowd struct {
 	storage *storage
 	senders []*sender
 	running sync.WaitGroup
-	finish  chan struct{} // closed when they are to come to their end
-	given   chan struct{} // closed when they are to give up
+	finish  chan struct{} // closed to make them finish
+	given   chan struct{} // closed to make them give up
 
 	mu    sync.Mutex
 	moved *sync.Cond // a sender has got an answer
 	stuck bool
 }
 
-// sender is one agency, or one of two that go by its number.
+// sender is one agency, or one of two that share its number.
 type sender struct {
 	crowd    *crowd
 	agency   int
@@ -40,14 +40,14 @@ type sender struct {
 	bets     []lottery.Bet
 	sums     []uint64 // digests: sums[n] of the first n bets
 	digest   *xxhash.Digest
-	total    int                // bets of its file; 0 is without a limit, until it is told to finish
-	change   func(*lottery.Bet) // what its bets have of their own; may be nil
+	total    int                // bets of its file; 0: no limit until it must finish
+	change   func(*lottery.Bet) // makes its bets differ from others; may be nil
 	isRival  bool
 
-	// What follows is guarded by crowd.mu.
+	// Guarded by crowd.mu.
 	acked    int  // bets
 	answers  int  // good ones
-	refusals int  // and others
+	refusals int  // the other answers
 	finished bool // FINISHED was acknowledged
 	beaten   bool // a rival's bets are stored
 }
@@ -75,7 +75,7 @@ func emptyCrowd(t *testing.T, s *storage) *crowd {
 	return c
 }
 
-// join has a sender begin.
+// join starts a sender.
 func (c *crowd) join(a *sender, seed uint64) {
 	a.crowd, a.rng, a.digest = c, rand.New(rand.NewPCG(seed, uint64(len(c.senders)))), xxhash.New()
 	a.sums = []uint64{a.digest.Sum64()}
@@ -93,7 +93,7 @@ func (c *crowd) giveUp() {
 	}
 }
 
-// await waits until a condition holds, which is looked at after each answer.
+// await waits until a condition holds, which is checked after each answer.
 func (c *crowd) await(what string, holds func() bool) {
 	c.t.Helper()
 	timer := time.AfterFunc(stuckTime, func() {
@@ -133,8 +133,7 @@ func (c *crowd) awaitAnswers(what string, n int) {
 	})
 }
 
-// awaitEnd waits until all agencies have finished, which they are told by
-// closing finish.
+// awaitEnd waits until all agencies have finished, after finish was closed.
 func (c *crowd) awaitEnd() {
 	c.t.Helper()
 	c.await("all agencies to finish", func() bool {
@@ -173,7 +172,7 @@ func (a *sender) run() {
 	}
 }
 
-// note changes what others look at.
+// note makes a change and wakes the waiters.
 func (a *sender) note(change func()) {
 	a.crowd.mu.Lock()
 	defer a.crowd.mu.Unlock()
@@ -181,11 +180,11 @@ func (a *sender) note(change func()) {
 	a.crowd.moved.Broadcast()
 }
 
-// judgeRefusal fails the test if an agency must not hear that.
+// judgeRefusal fails the test if an agency must not get that error.
 func (a *sender) judgeRefusal(err error) {
 	switch {
 	case errors.Is(err, errDied), errors.Is(err, lottery.ErrUnavailable), errors.Is(err, lottery.Fenced):
-	case errors.Is(err, lottery.Gap): // behind one that was refused at once
+	case errors.Is(err, lottery.Gap): // after a batch that was refused at once
 	case errors.Is(err, lottery.Incomplete): // likewise
 	default:
 		a.crowd.t.Errorf("agency %d: %v", a.agency, err)
@@ -222,7 +221,7 @@ func (a *sender) end() int {
 	return math.MaxInt
 }
 
-// resume says RESUME, and compares the answer with what the agency knows.
+// resume resumes, and compares the answer with what the agency knows.
 func (a *sender) resume(l *life) (stored int, writer lottery.Writer, err error) {
 	var bets, digest uint64
 	err = l.wait(func(done func(error)) (err error) {
@@ -293,14 +292,14 @@ func (a *sender) send(l *life, writer lottery.Writer, next, end int) error {
 			return failure
 		}
 	}
-	// Now and then it leaves with answers on their way, as one that is killed.
+	// Now and then it leaves with answers in flight, as if it were killed.
 	if a.rng.IntN(3) > 0 {
 		take(0)
 	}
 	return failure
 }
 
-// make has at least n bets made.
+// make makes bets until there are n.
 func (a *sender) make(n int) {
 	if n <= len(a.bets) {
 		return
@@ -315,8 +314,7 @@ func (a *sender) make(n int) {
 	}
 }
 
-// wait calls what tells of its end by a callback, and waits for it, or for the
-// central's death.
+// wait calls call and waits for its callback, or for the central's death.
 func (l *life) wait(call func(done func(error)) error) error {
 	told := make(chan error, 1)
 	if err := call(func(err error) { told <- err }); err != nil {
@@ -327,7 +325,7 @@ func (l *life) wait(call func(done func(error)) error) error {
 
 func (l *life) answer(told chan error) error {
 	select {
-	case <-l.died: // whatever it says now reaches nobody
+	case <-l.died: // a later answer would reach nobody
 		return errDied
 	default:
 	}
@@ -356,7 +354,7 @@ func (c *crowd) check() verdict {
 	return sum
 }
 
-// checkWinners checks that centrals know the draw, and the same winners.
+// checkWinners checks that the centrals know the draw, and the same winners.
 func (c *crowd) checkWinners(centrals ...*lottery.Contest) {
 	c.t.Helper()
 	timeout := time.After(stuckTime)

@@ -10,9 +10,9 @@ import (
 	"loteria/lottery/natsledger"
 )
 
-// TestReadAtAStaleLeader begins to read a contest at a server that is cut off, and
-// still takes itself for the leader: the others have elected another one, and
-// have bets that it lacks. When it is back, its part must not look like the whole
+// TestReadAtAStaleLeader begins to read a contest at a server that is cut off and
+// still believes that it leads: the others have elected another leader, and have
+// bets that it lacks. When it is back, its part must not pass for the whole
 // contest.
 func TestReadAtAStaleLeader(t *testing.T) {
 	rng := natstest.Rand(t)

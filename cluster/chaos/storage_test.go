@@ -17,11 +17,11 @@ import (
 	"loteria/lottery/natsledger"
 )
 
-// patience is that of the ledgers: short, so that agencies see RETRY too.
+// patience is the ledgers': short, so that agencies see RETRY too.
 const patience = 3 * time.Second
 
-// storage is a contest in NATS, on which centrals of this process stand; or in
-// memory, to try these tests themselves.
+// storage is a contest in NATS with centrals in this process; or in memory, to
+// try these tests themselves.
 type storage struct {
 	t        *testing.T
 	cluster  *natstest.Cluster
@@ -44,7 +44,7 @@ func (s *slot) now() *life {
 	return s.life
 }
 
-// life is a central from one death to the next.
+// life is a central between two deaths.
 type life struct {
 	contest *lottery.Contest
 	stream  string
@@ -52,7 +52,7 @@ type life struct {
 	died    chan struct{}
 }
 
-// begin opens so many centrals.
+// begin opens the centrals.
 func (s *storage) begin(centrals int) *storage {
 	s.t.Helper()
 	s.t.Cleanup(s.close)
@@ -97,8 +97,8 @@ func (s *storage) open(central int) *life {
 	return &life{contest: contest, stream: ledger.Stream(), access: access, died: make(chan struct{})}
 }
 
-// die has a central vanish: not a byte more leaves it or reaches it, and nobody
-// hears of what it still believes.
+// die makes a central vanish: no byte leaves or reaches it any more, and its
+// later answers are dropped.
 func (s *storage) die(central int) {
 	l := s.centrals[central].now()
 	if l.access != nil {
@@ -108,7 +108,7 @@ func (s *storage) die(central int) {
 	s.dead = append(s.dead, l)
 }
 
-// revive has a central come back that has died.
+// revive brings back a central that has died.
 func (s *storage) revive(central int) {
 	s.t.Helper()
 	l := s.open(central)
@@ -118,7 +118,7 @@ func (s *storage) revive(central int) {
 	slot.life = l
 }
 
-// close lets go of all centrals. The dead ones cannot reach the servers, so that
+// close closes all centrals. The dead ones cannot reach the servers, so that
 // their ledgers give up after a while.
 func (s *storage) close() {
 	var closing sync.WaitGroup
@@ -141,7 +141,7 @@ func (s *storage) close() {
 	closing.Wait()
 }
 
-// rows reads the rows of each agency that are stored: of agency i+1.
+// rows reads the stored rows of each agency; rows[i] is of agency i+1.
 func (s *storage) rows() [][]string {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), stuckTime)
@@ -166,7 +166,7 @@ func (s *storage) rows() [][]string {
 	return rows
 }
 
-// lines cuts rows as they are in bets.csv.
+// lines splits rows as they are in bets.csv.
 func lines(rows string) []string {
 	if rows == "" {
 		return nil
@@ -174,9 +174,9 @@ func lines(rows string) []string {
 	return strings.Split(strings.TrimSuffix(rows, "\r\n"), "\r\n")
 }
 
-// checkStream reads the stream as it is, past the ledger: it is whole, the draw
-// and each ending are noted once, and the payloads of an agency's messages are
-// its rows.
+// checkStream reads the stream itself, without the ledger: it is whole, has the
+// draw and each ending once, and the payloads of an agency's messages are its
+// rows.
 func checkStream(t *testing.T, cluster *natstest.Cluster, stream string, rows [][]string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), stuckTime)

@@ -5,14 +5,14 @@ import (
 	"testing"
 )
 
-// verdict counts what must not be, of the bets of a contest.
+// verdict counts the violations among the bets of a contest.
 type verdict struct {
 	stored, acked int
 
 	lost     int // acknowledged, and not stored
 	doubled  int // stored again
-	disorder int // stored, and not where the agency's file has it
-	foreign  int // stored, and of nobody's file
+	disorder int // stored, but not in the file's order
+	foreign  int // stored, but in no file
 }
 
 func (v *verdict) add(w verdict) {
@@ -31,8 +31,8 @@ func (v verdict) String() string {
 		v.stored, v.acked, v.lost, v.doubled, v.disorder, v.foreign)
 }
 
-// judge compares an agency's rows that are stored with those of its file, all
-// different, of which the first acked are acknowledged.
+// judge compares an agency's stored rows with those of its file, all different,
+// of which the first acked are acknowledged.
 func judge(stored, file []string, acked int) verdict {
 	v := verdict{stored: len(stored), acked: acked}
 	place := make(map[string]int, len(file))

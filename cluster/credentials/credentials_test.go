@@ -15,8 +15,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// startServer runs a server on a configuration file as deploy/nats/cluster.conf
-// is, with free ports, a folder of its own and no others.
+// startServer runs a server on a configuration file like deploy/nats/cluster.conf,
+// with free ports, a folder of its own and no other servers.
 func startServer(t *testing.T, credentials string) *server.Server {
 	t.Helper()
 	opts := composeOptions(t, credentials)
@@ -78,7 +78,7 @@ func makeCredentials(t *testing.T) (folder string) {
 	return folder
 }
 
-// A central may do what it has to, and nothing of what takes bets away.
+// A central may do what it needs, and nothing that removes bets.
 func TestWhatACentralMay(t *testing.T) {
 	folder := makeCredentials(t)
 	s := startServer(t, folder)
@@ -139,7 +139,7 @@ func TestWhatACentralMay(t *testing.T) {
 			return err
 		},
 	} {
-		// Who is refused gets no answer.
+		// A refused request gets no answer.
 		short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 		if err := try(short); err == nil {
 			t.Errorf("a central may %s", what)
@@ -158,7 +158,7 @@ func TestWhatACentralMay(t *testing.T) {
 	}
 }
 
-// What the servers of Compose and those without credentials have in common.
+// The servers of Compose and those without credentials agree otherwise.
 func TestConfigurationsAgree(t *testing.T) {
 	compose := composeOptions(t, makeCredentials(t))
 	for name, value := range map[string]string{

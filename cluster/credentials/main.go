@@ -1,21 +1,21 @@
-// Command credentials makes what three NATS servers and their users know each
-// other by: keys, and the claims that are signed with them
+// Command credentials makes the keys of three NATS servers and their users, and
+// the claims that are signed with them
 // (https://docs.nats.io/running-a-nats-service/configuration/securing_nats/auth_intro/jwt).
-// It is for who has no such keys yet and no use for NATS' own tool nsc; what it
-// writes is nothing that nsc would not.
+// It is for operators who have no such keys yet and do not use NATS' own tool nsc,
+// which can write the same.
 //
 //	credentials --out folder --routes nats-1:6222,nats-2:6222,nats-3:6222
 //
-// In the folder there are then
+// It writes to the folder
 //
 //	nats/accounts.conf      for the servers: the account, nothing secret
 //	nats/routes.conf        for the servers: where they are, and the password among them
 //	central/central.creds   for the centrals: see Denied
-//	operator/operator.creds for who exports, backs up and moves: all of the account
-//	operator/system.creds   for who looks after the servers themselves
-//	operator/*.nk           the keys that sign; with them further users can be made
+//	operator/operator.creds for exports, backups and moves: all of the account
+//	operator/system.creds   for the administration of the servers
+//	operator/*.nk           the signing keys, which can make further users
 //
-// Where all of it is, nothing is done; where some of it is, it fails.
+// If all these files exist, it does nothing; if only some do, it fails.
 package main
 
 import (

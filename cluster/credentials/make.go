@@ -13,9 +13,9 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// Denied is what a central must not publish: with it, it would take away what
-// is stored, or change what holds of a stream. The settings deny_delete and
-// deny_purge of a stream do not stop all of that.
+// Denied are the subjects that a central must not publish to: they delete what
+// is stored, or change a stream. The settings deny_delete and deny_purge of a
+// stream do not stop all of that.
 var Denied = []string{
 	"$JS.API.STREAM.DELETE.>",
 	"$JS.API.STREAM.UPDATE.>",
@@ -25,10 +25,10 @@ var Denied = []string{
 	"$JS.API.STREAM.PEER.REMOVE.>",
 }
 
-// accountName is that of the account which has the streams of all contests.
+// accountName names the account that has the streams of all contests.
 const accountName = "LOTERIA"
 
-// provide makes everything below a folder. made is false where all of it is.
+// provide makes all files below a folder. made is false if they all exist.
 func provide(folder string, routes []string) (made bool, err error) {
 	files, err := create(routes)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 
 const root = "../.."
 
-// What is committed is drawn from three servers, and what was exported is what
-// the agencies' files have.
+// The committed data is drawn from three servers, and the export is what the
+// agencies' files have.
 func TestClusterWithTheCommittedData(t *testing.T) {
 	bin := t.TempDir()
 	build(t, root, bin, "./cmd/server", "./cmd/run")
@@ -23,7 +23,7 @@ func TestClusterWithTheCommittedData(t *testing.T) {
 	}
 	run := exec.Command(filepath.Join(bin, "demo"), "--bin", bin, "--data", filepath.Join(top, ".data"),
 		"--config", filepath.Join(top, "deploy", "nats", "nats.conf"))
-	run.Dir = t.TempDir() // what it writes goes with the test
+	run.Dir = t.TempDir() // its output goes with the test
 	var said, failed bytes.Buffer
 	run.Stdout, run.Stderr = &said, &failed
 	err = run.Run()
@@ -42,7 +42,7 @@ func TestClusterWithTheCommittedData(t *testing.T) {
 	}
 	// Both centrals had agencies.
 	for _, name := range []string{"central-1.log", "central-2.log"} {
-		logs, _ := filepath.Glob(filepath.Join(run.Dir, "run", "*", name)) // the pattern is right
+		logs, _ := filepath.Glob(filepath.Join(run.Dir, "run", "*", name)) // the pattern is valid
 		if len(logs) != 1 {
 			t.Fatalf("there are the logs %q", logs)
 		}

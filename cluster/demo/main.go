@@ -1,8 +1,8 @@
-// Command demo is what "make cluster" runs: a whole lottery, by "make run"'s
-// program, with three NATS servers that keep the bets of two centrals. What was
-// stored is compared with the agencies' files in the end.
+// Command demo is what "make cluster" runs: a whole lottery, by the program of
+// "make run", with three NATS servers that keep the bets of two centrals. In the
+// end the stored bets are compared with the agencies' files.
 //
-// Everything but the agencies' logs stays in a folder of its own under run/.
+// Everything except the agencies' logs stays in a new folder under run/.
 package main
 
 import (
@@ -29,7 +29,7 @@ const (
 	exportName = "export.csv" // what a central's --export writes, in the demo's folder
 
 	startLimit = time.Minute      // for a central to listen
-	endLimit   = 10 * time.Minute // for what is asked and exported after the draw
+	endLimit   = 10 * time.Minute // for the queries and the export after the draw
 	grace      = 10 * time.Second // between SIGTERM and SIGKILL
 )
 
@@ -55,7 +55,7 @@ func main() {
 	err := d.run(signals)
 	var ended *exec.ExitError
 	switch {
-	case errors.As(err, &ended): // of the run, which has said why
+	case errors.As(err, &ended): // from run, which has said why
 		os.Exit(ended.ExitCode())
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "cluster: failed: %v\n", err)
@@ -67,10 +67,10 @@ func main() {
 	}
 }
 
-// say tells what somebody did, as the run does.
+// say prints what somebody did, as run does.
 func say(who, what string) { fmt.Printf("%-9s  %s\n", who, what) }
 
-// run goes through the lottery. An *exec.ExitError is of the run's program.
+// run runs the lottery. An *exec.ExitError is from the program run.
 func (d *demo) run(signals <-chan os.Signal) (err error) {
 	d.folder = filepath.Join("run", time.Now().Format("cluster-2006-01-02T15-04-05.000"))
 	if err := os.MkdirAll(d.folder, 0o755); err != nil {
@@ -89,7 +89,7 @@ func (d *demo) run(signals <-chan os.Signal) (err error) {
 	if d.servers, err = servers.Start(context.Background(), nats, d.config, d.folder); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.servers.Close()) }() // last: a central that stops has something to store
+	defer func() { err = errors.Join(err, d.servers.Close()) }() // last: stopping centrals still store
 	for i := range servers.Count {
 		say(fmt.Sprintf("nats %d", i+1), "ready")
 	}
@@ -103,7 +103,7 @@ func (d *demo) run(signals <-chan os.Signal) (err error) {
 
 	ctx, cancel := context.WithTimeout(context.Background(), endLimit)
 	defer cancel()
-	go func() { // what is left to do is given up
+	go func() { // a signal cancels the rest
 		<-signals
 		cancel()
 	}()
@@ -124,7 +124,7 @@ func (d *demo) run(signals <-chan os.Signal) (err error) {
 	return err
 }
 
-// ledger says which ledger is meant, to a central.
+// ledger returns a central's flags for the ledger.
 func (d *demo) ledger() []string {
 	return []string{"--ledger", strings.Join(d.servers.URLs(), ","), "--contest", contest, "--expected-agencies", fmt.Sprint(d.agencies)}
 }
@@ -155,7 +155,7 @@ func (d *demo) play(signals <-chan os.Signal) error {
 	}
 	run := exec.Command(filepath.Join(d.bin, "run"), "--data", d.data, "--agencies", fmt.Sprint(d.agencies), "--central", strings.Join(addresses, ","))
 	run.Stdout, run.Stderr = os.Stdout, os.Stderr
-	run.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // or a Ctrl-C would come twice
+	run.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // or it would get a Ctrl-C twice
 	if err := run.Start(); err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (d *demo) play(signals <-chan os.Signal) error {
 	for {
 		select {
 		case s := <-signals:
-			_ = run.Process.Signal(s) // an error is that it has just ended
+			_ = run.Process.Signal(s) // fails if it has just ended
 		case err := <-ended:
 			return err
 		}

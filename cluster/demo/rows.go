@@ -19,8 +19,8 @@ import (
 // agency.
 const betFields = 6
 
-// readRows yields the rows of a CSV file as any reader of CSV would see them,
-// and not by the code that wrote them. A row holds until the next one.
+// readRows yields the rows of a CSV file, read with encoding/csv and not with the
+// code that wrote them. A row is valid until the next one.
 func readRows(from io.Reader, fields int) iter.Seq2[[]string, error] {
 	return func(yield func([]string, error) bool) {
 		r := csv.NewReader(from)
@@ -51,7 +51,7 @@ func openRows(folder string, agency int) (*rowReader, error) {
 	if err == nil {
 		return newRowReader(name, file, file), nil
 	}
-	archives, _ := filepath.Glob(filepath.Join(folder, "*.zip")) // the pattern is right
+	archives, _ := filepath.Glob(filepath.Join(folder, "*.zip")) // the pattern is valid
 	for _, path := range archives {
 		archive, zipErr := zip.OpenReader(path)
 		if zipErr != nil {
@@ -75,8 +75,8 @@ func newRowReader(name string, rows io.Reader, file io.Closer) *rowReader {
 	return r
 }
 
-// next returns the next row as a ledger has it, with the number as an integer,
-// or nil at the end.
+// next returns the next row as in a ledger, with the number as an integer, or
+// nil at the end.
 func (r *rowReader) next() ([]string, error) {
 	row, err, more := r.pull()
 	if !more {
@@ -93,14 +93,14 @@ func (r *rowReader) next() ([]string, error) {
 	return row, nil
 }
 
-// Close lets go of the file.
+// Close closes the file.
 func (r *rowReader) Close() error {
 	r.stop()
 	return r.file.Close()
 }
 
-// compareFiles compares an export with the files of the agencies: each one's
-// rows, all of them, once, in their order. It returns how many there are.
+// compareFiles checks that an export has all rows of each agency's file, once
+// and in order. It returns the number of rows.
 func compareFiles(export, data string, agencies int) (n int, err error) {
 	files := make(map[string]*rowReader)
 	for id := 1; id <= agencies; id++ {

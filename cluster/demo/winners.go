@@ -12,8 +12,7 @@ import (
 	"loteria/internal/process"
 )
 
-// askAll asks every central for every agency's winners: each has to tell the
-// same.
+// askAll asks every central for every agency's winners: all must agree.
 func (d *demo) askAll(ctx context.Context) error {
 	for id := 1; id <= d.agencies; id++ {
 		var first []string // told by the first central

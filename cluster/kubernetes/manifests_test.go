@@ -1,5 +1,5 @@
 // Package kubernetes tests the files of deploy/kubernetes with the types of
-// Kubernetes' own API: a field that it does not know is an error.
+// Kubernetes' own API: an unknown field is an error.
 package kubernetes
 
 import (
@@ -73,7 +73,7 @@ func read(t *testing.T, name string) []runtime.Object {
 	return objects
 }
 
-// find returns the only object of a type, or of this name.
+// find returns the only object of a type that matches.
 func find[T runtime.Object](t *testing.T, objects []runtime.Object, match func(T) bool) T {
 	t.Helper()
 	var found []T
@@ -111,7 +111,7 @@ func TestUnknownFieldsAreErrors(t *testing.T) {
 	}
 }
 
-// pods are the templates of all that runs.
+// pods returns the templates of all pods.
 func pods(t *testing.T) map[string]corev1.PodTemplateSpec {
 	return map[string]corev1.PodTemplateSpec{
 		"central": find[*appsv1.Deployment](t, read(t, "central.yaml"), nil).Spec.Template,
@@ -136,7 +136,7 @@ func TestPodsAreConfined(t *testing.T) {
 				t.Errorf("%s: %s is not there", name, mount.MountPath)
 				continue
 			}
-			// What can be written is the pod's own, and has a bound.
+			// A writable volume is the pod's own, and bounded.
 			if own := pod.Spec.Volumes[i].EmptyDir; !mount.ReadOnly && (own == nil || own.SizeLimit == nil) {
 				t.Errorf("%s: %s can be written", name, mount.MountPath)
 			}
@@ -207,7 +207,7 @@ func TestCentralIsWatchedAndFound(t *testing.T) {
 	}
 }
 
-// What the manifests set is what the programs read.
+// The programs read every setting of the manifests.
 func TestSettingsAreThePrograms(t *testing.T) {
 	config := find[*corev1.ConfigMap](t, read(t, "central.yaml"), nil)
 	all := pods(t)
@@ -236,9 +236,9 @@ func names(pod corev1.PodTemplateSpec) (names []string) {
 	return names
 }
 
-// values is what is used of the chart's values, as its major version 1 names
-// them (https://github.com/nats-io/k8s, helm/charts/nats/values.yaml). What is
-// merged into Kubernetes' objects has their types.
+// values is the part of the chart's values that is used, as named by its major
+// version 1 (https://github.com/nats-io/k8s, helm/charts/nats/values.yaml). What
+// is merged into Kubernetes' objects has their types.
 type values struct {
 	Config struct {
 		Cluster struct {

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Access is one client's own way to the servers, through proxies before those
-// that all clients share: what is done to it happens to this client alone.
+// Access is one client's own path to the servers, through proxies in front of
+// those that all clients share: its faults affect this client alone.
 type Access struct{ proxies []*proxy }
 
-// NewAccess returns a way to all servers, which ends with the test.
+// NewAccess returns a path to all servers, which ends with the test.
 func (c *Cluster) NewAccess() *Access {
 	c.t.Helper()
 	a := new(Access)
@@ -32,7 +32,7 @@ func (a *Access) Addresses() []string {
 	return addresses
 }
 
-// URL returns the addresses as one text, as commands take it.
+// URL returns the addresses as one URL, as commands take it.
 func (a *Access) URL() string { return "nats://" + strings.Join(a.Addresses(), ",") }
 
 // Cut closes the client's connections, and refuses new ones until healed.
@@ -48,12 +48,12 @@ func (a *Access) Drop() {
 // Stall stops the bytes in both directions, but leaves the connections open.
 func (a *Access) Stall() (resume func()) { return each(a.proxies, (*proxy).stall) }
 
-// Mute has the servers get all that the client sends, and the client nothing
-// of what they answer, until its connections are closed.
+// Mute passes on what the client sends, and drops what the servers answer, until
+// drop closes its connections.
 func (a *Access) Mute() (drop func()) { return each(a.proxies, (*proxy).mute) }
 
-// CopyLogs keeps the logs of servers that are processes, in a folder that stays
-// when the test has ended, and returns its path.
+// CopyLogs copies the logs of servers that are processes to a folder that
+// outlives the test, and returns its path.
 func (c *Cluster) CopyLogs() string {
 	folder, err := os.MkdirTemp("", "nats-logs-")
 	if err != nil {

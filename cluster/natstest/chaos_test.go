@@ -7,7 +7,7 @@ import (
 	"loteria/cluster/natstest"
 )
 
-// chaos skips what takes long: elections alone take some 5 s each.
+// chaos skips long tests: elections alone take some 5 s each.
 func chaos(t *testing.T) {
 	t.Helper()
 	if os.Getenv("CHAOS") == "" {
@@ -78,8 +78,8 @@ func TestEverythingIsKilledAtOnce(t *testing.T) {
 	})
 }
 
-// A leader that is cut off takes nothing, the others go on, and no server
-// finds a way around the cut, not even with the help of one that has restarted.
+// A leader that is cut off accepts nothing, the others continue, and no server
+// finds a way around the cut, not even through one that has restarted.
 func TestTheLeaderIsIsolated(t *testing.T) {
 	for name, cut := range map[string]func(*natstest.Cluster, int) func(){
 		"cut": (*natstest.Cluster).Isolate, "stalled": (*natstest.Cluster).StallRoutes,

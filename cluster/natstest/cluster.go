@@ -13,8 +13,8 @@ const (
 	operator     = "operator"
 	operatorPass = "operator-of-tests"
 
-	// deadAddress is what servers tell of themselves to other servers. Nothing
-	// listens there, so that no server finds a way past the proxies.
+	// deadAddress is what servers advertise to other servers. Nothing listens
+	// there, so that no server finds a way past the proxies.
 	deadAddress = "127.0.0.1:1"
 )
 
@@ -23,24 +23,24 @@ const (
 type Cluster struct {
 	t       testing.TB
 	servers []*node
-	clients []*proxy   // one before each server
+	clients []*proxy   // one in front of each server
 	routes  [][]*proxy // from the first to the second; nil from one to itself
 }
 
-// backend is a server that runs in one way or the other. Its calls are made
-// one at a time.
+// backend runs a server, in this process or in its own. It is called by one
+// goroutine at a time.
 type backend interface {
-	// start returns when the server takes connections, with its addresses.
+	// start returns the server's addresses when it accepts connections.
 	start() (addresses, error)
 	stop() error
 	kill() error
-	// pause and resume return false if the server cannot be stopped alone, so
-	// that its connections have to be stalled.
+	// pause returns false if the server itself cannot be stopped, so that its
+	// connections must be stalled.
 	pause() (bool, error)
 	resume() error
 }
 
-// addresses are where a running server listens, as host:port.
+// addresses are a running server's, as host:port.
 type addresses struct{ client, cluster, monitor string }
 
 type state int
@@ -59,7 +59,7 @@ type node struct {
 
 	mu       sync.Mutex // held while the server starts and stops
 	unstall  func()     // ends the stalls of a pause; nil without them
-	seen     sync.Mutex // guards what is below
+	seen     sync.Mutex // guards the fields below
 	state    state
 	at       addresses
 	isolated int
@@ -81,7 +81,7 @@ func (n *node) look() (state, addresses, int) {
 func build(t testing.TB, n int, make1 func(c *Cluster, i int) backend) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
-	t.TempDir() // its removal has to come after close
+	t.TempDir() // its removal must come after close
 	t.Cleanup(c.close)
 	for i := range n {
 		c.servers = append(c.servers, &node{name: fmt.Sprintf("nats-%d", i), dir: t.TempDir()})
@@ -93,8 +93,8 @@ func build(t testing.TB, n int, make1 func(c *Cluster, i int) backend) *Cluster 
 			}
 		}
 	}
-	// The first election comes at once. If it finds no route it is repeated
-	// after some 5 s: so the routes wait until all servers are there.
+	// The first election is at once. If it finds no route, the next is some
+	// 5 s later: so the routes are stalled until all servers run.
 	var flow []func()
 	for i := range n {
 		flow = append(flow, each(c.routes[i], (*proxy).stall))
@@ -131,11 +131,11 @@ func (c *Cluster) newProxy() *proxy {
 // Size returns the number of servers.
 func (c *Cluster) Size() int { return len(c.servers) }
 
-// Name returns the server's name, as stream infos have it.
+// Name returns the server's name, as in stream infos.
 func (c *Cluster) Name(i int) string { return c.servers[i].name }
 
-// URLs returns where clients connect: one address for each server, which stay
-// the same over restarts.
+// URLs returns the clients' URLs, one for each server. They stay the same over
+// restarts.
 func (c *Cluster) URLs() []string { return c.urls("") }
 
 // OperatorURLs are URLs for a user that may delete and change streams.
@@ -161,7 +161,7 @@ func (c *Cluster) Stop(i int) {
 	c.end(i, "stop", func(n *node) error { return n.stop() })
 }
 
-// Kill ends a server without a word to anyone. A paused one can be killed too.
+// Kill ends a server abruptly. A paused one can be killed too.
 func (c *Cluster) Kill(i int) {
 	c.t.Helper()
 	c.end(i, "kill", func(n *node) error {
@@ -189,7 +189,7 @@ func (c *Cluster) end(i int, how string, end func(*node) error) {
 	}
 }
 
-// Restart starts a server that is down, and returns when it takes connections.
+// Restart starts a server that is down, and returns when it accepts connections.
 // It may not know a leader by then: WaitReady and WaitCurrent wait for that.
 func (c *Cluster) Restart(i int) {
 	c.t.Helper()
@@ -214,7 +214,7 @@ func (c *Cluster) start(i int) error {
 	return nil
 }
 
-// point leads the proxies to where the server is now.
+// point directs the proxies to the server.
 func (c *Cluster) point(i int, at addresses) {
 	c.clients[i].point(at.client)
 	for from := range c.servers {
@@ -244,7 +244,7 @@ func (c *Cluster) Wipe(i int) {
 	}
 }
 
-// close ends everything. Servers are killed: nobody needs their folders now.
+// close ends everything. Servers are killed: their folders are not needed.
 func (c *Cluster) close() {
 	var ends sync.WaitGroup
 	for i, n := range c.servers {

@@ -9,7 +9,7 @@ func (c *Cluster) Isolate(i int) (heal func()) {
 }
 
 // StallRoutes stops the bytes between a server and the other servers, but
-// leaves the connections open: the servers have to notice by themselves.
+// leaves the connections open: the servers must notice by themselves.
 func (c *Cluster) StallRoutes(i int) (resume func()) {
 	return c.apart(i, (*proxy).stall)
 }
@@ -34,14 +34,14 @@ func (n *node) count(by int) {
 // refuses new ones until healed.
 func (c *Cluster) CutClients(i int) (heal func()) { return c.clients[i].cut() }
 
-// CutAllClients does this for all servers.
+// CutAllClients is CutClients for all servers.
 func (c *Cluster) CutAllClients() (heal func()) { return each(c.clients, (*proxy).cut) }
 
 // DropClients closes all connections of clients to a server once. They may
 // come back at once.
 func (c *Cluster) DropClients(i int) { c.clients[i].drop() }
 
-// DropAllClients does this for all servers.
+// DropAllClients is DropClients for all servers.
 func (c *Cluster) DropAllClients() {
 	for _, p := range c.clients {
 		p.drop()
@@ -52,12 +52,12 @@ func (c *Cluster) DropAllClients() {
 // directions, but leaves the connections open.
 func (c *Cluster) StallClients(i int) (resume func()) { return c.clients[i].stall() }
 
-// StallAllClients does this for all servers.
+// StallAllClients is StallClients for all servers.
 func (c *Cluster) StallAllClients() (resume func()) { return each(c.clients, (*proxy).stall) }
 
-// Pause stops a server, which keeps its connections, until resumed: SIGSTOP
+// Pause suspends a server, which keeps its connections, until resumed: SIGSTOP
 // and SIGCONT for a process. In this process its connections are stalled
-// instead, and its clocks go on. A server that is killed meanwhile needs no
+// instead, and its clocks run on. A server that is killed meanwhile needs no
 // resume.
 func (c *Cluster) Pause(i int) (resume func()) {
 	c.t.Helper()
@@ -94,7 +94,7 @@ func (c *Cluster) Pause(i int) (resume func()) {
 	})
 }
 
-// silence cuts a server off from everybody.
+// silence cuts a server off completely.
 func (c *Cluster) silence(i int) (end func()) {
 	return each(append(c.routesOf(i), c.clients[i]), (*proxy).cut)
 }

@@ -30,7 +30,7 @@ func (c *Cluster) Blocks(i int, stream string) []string {
 	return blocks
 }
 
-// blockNumber returns 12 of …/12.blk.
+// blockNumber returns 12 for …/12.blk.
 func blockNumber(path string) int {
 	n, _ := strconv.Atoi(strings.TrimSuffix(filepath.Base(path), ".blk"))
 	return n

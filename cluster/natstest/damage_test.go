@@ -11,7 +11,7 @@ import (
 	"loteria/cluster/natstest"
 )
 
-// NATS says nothing of damage: a server that leads with a damaged block lacks
+// NATS does not report damage: a server that leads with a damaged block lacks
 // messages that the others have, and its counts do not show it.
 func TestAFlippedByteIsAHole(t *testing.T) {
 	eachKind(t, func(t *testing.T, c *natstest.Cluster) {
@@ -44,8 +44,8 @@ func TestAFlippedByteIsAHole(t *testing.T) {
 	})
 }
 
-// A block that is cut short while the server is down is a hole too, but one
-// that the server counts.
+// A block that is truncated while the server is down is a hole too, but one that
+// the server counts.
 func TestATruncatedBlock(t *testing.T) {
 	eachKind(t, func(t *testing.T, c *natstest.Cluster) {
 		js := connect(t, c.URLs()...)
@@ -71,7 +71,7 @@ func TestATruncatedBlock(t *testing.T) {
 	})
 }
 
-// holes returns how many of the messages up to the last the leader has not.
+// holes returns how many messages up to the last one the leader lacks.
 func holes(t *testing.T, js jetstream.JetStream, last uint64) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

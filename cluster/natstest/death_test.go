@@ -17,7 +17,7 @@ import (
 
 const asChild = "NATSTEST_CHILD"
 
-// A test that is killed takes its servers along, also one that is stopped.
+// A killed test takes its servers along, even a paused server.
 func TestServersDieWithTheTest(t *testing.T) {
 	if os.Getenv(asChild) != "" {
 		c := natstest.StartProcesses(t)
@@ -66,8 +66,7 @@ func TestServersDieWithTheTest(t *testing.T) {
 	}
 }
 
-// alive returns whether a process runs. A dead one that nobody has waited for
-// does not.
+// alive returns whether a process runs. A zombie does not.
 func alive(id int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", id))
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {

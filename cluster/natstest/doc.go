@@ -25,33 +25,33 @@
 // All clients share these proxies. NewAccess gives a client proxies of its own,
 // so that it can be cut from NATS alone.
 //
-// Each of them returns a function that ends it, which may be called twice. They
-// add up: what is cut twice passes nothing until both are healed.
+// All but the Drops return a function that ends them, and may be called twice.
+// They add up: what is cut twice passes nothing until both are healed.
 //
 // # What happens to a server
 //
 //   - Stop is orderly: SIGTERM, or Shutdown. The server hands its leadership over.
 //   - Kill is SIGKILL, or in process: first no byte leaves any more, then the
-//     server is shut down and its index files are put back to what they were,
-//     so that it has to recover from its blocks as after a kill.
-//   - Pause is SIGSTOP, or in process: no byte passes, but its clocks go on.
+//     server is shut down and its index files are restored, so that it must
+//     recover from its blocks as after a kill.
+//   - Pause is SIGSTOP, or in process: no byte passes, but its clocks run on.
 //   - Restart starts a server that is down; Wipe empties its folder before that.
 //   - StoreDir, Blocks, FlipByte: to damage what a server has stored. Stop it
-//     before: one that was killed reads its log again, and repairs what is
-//     still in it.
+//     first: one that was killed replays its log, and repairs what is still
+//     in it.
 //
 // # What a test waits for
 //
 //   - WaitReady: there is a meta leader that knows every running server.
-//   - StreamLeader: who leads a stream. MoveLeader makes a server the leader
+//   - StreamLeader: the leader of a stream. MoveLeader makes a server the leader
 //     when it has all of the stream; the others may be down.
 //   - WaitCurrent: every replica of a stream has all of it, and runs.
 //
 // WaitReady, MoveLeader and WaitCurrent fail the test after a minute;
-// StreamLeader returns -1 when its context ends. They ask past the clients'
-// proxies, so a cut of the clients does not matter to them.
+// StreamLeader returns -1 when its context ends. They bypass the clients'
+// proxies, so a cut of the clients does not affect them.
 //
-// # Chance
+// # Random tests
 //
 // Rand is the source of a random test. CHAOS_SEED in the environment repeats it.
 //
@@ -62,6 +62,6 @@
 //
 // Servers are numbered from 0, and server i is named Name(i). A method that
 // cannot do what it is asked for fails the test (FailNow): call it from the
-// test's goroutine. All methods may be called while clients are at work. What Start
-// has started is gone when the test has ended.
+// test's goroutine. All methods may be called while clients are at work. The
+// servers end with the test.
 package natstest

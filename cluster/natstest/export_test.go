@@ -6,7 +6,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// Routes returns how many routes a server has to others.
+// Routes returns the number of a server's routes to others.
 func Routes(c *Cluster, i int) int {
 	c.t.Helper()
 	var z server.Routez

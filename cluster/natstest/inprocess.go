@@ -67,7 +67,7 @@ type inProcess struct {
 }
 
 func (b *inProcess) start() (addresses, error) {
-	options := b.options // a server writes into what it is given
+	options := b.options // a server changes its options
 	options.Routes = nil
 	for _, r := range b.options.Routes {
 		u := *r
@@ -97,9 +97,8 @@ func (b *inProcess) stop() error {
 	return nil
 }
 
-// kill is called when the server is cut off from everybody. A shutdown writes
-// the index of each stream, which a killed server has no time for: the files
-// are put back.
+// kill is called while the server is cut off. A shutdown writes the index of each
+// stream, which a killed server does not: the files are restored.
 func (b *inProcess) kill() error {
 	before, err := indexes(b.options.StoreDir)
 	if err != nil {

@@ -28,7 +28,7 @@ const (
 // StartProcesses runs three processes of the real nats-server, as go.mod pins
 // it, with the configuration of deploy/nats/nats.conf, and returns when they
 // have a meta leader. They end with the test, also when the test is killed.
-// The end of a server's log is in the error when it does not start.
+// If a server does not start, the error has the end of its log.
 func StartProcesses(t testing.TB) *Cluster {
 	t.Helper()
 	files := program()
@@ -76,7 +76,7 @@ func goCommand(arguments ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// environment is what nats.conf asks for.
+// environment returns the variables that nats.conf uses.
 func (c *Cluster) environment(i int) []string {
 	var routes []string
 	for _, p := range c.routes[i] {
@@ -103,7 +103,7 @@ func (c *Cluster) environment(i int) []string {
 // process is a server in a process of its own.
 type process struct {
 	program, config string
-	ports           string // the folder in which it says its ports
+	ports           string // folder of the file with its ports
 	log             string
 	environment     []string
 
@@ -123,9 +123,9 @@ func (b *process) start() (addresses, error) {
 	return at, nil
 }
 
-// run starts the process from a thread that stays until it has ended: the
-// signal at the parent's death is sent when that thread ends (prctl(2),
-// PR_SET_PDEATHSIG). Its group is its own, so that a Ctrl-C comes from the test.
+// run starts the process from a thread that lives until the process has ended:
+// the parent-death signal is sent when that thread ends (prctl(2),
+// PR_SET_PDEATHSIG). A process group of its own keeps Ctrl-C from it.
 func (b *process) run() error {
 	log, err := os.OpenFile(b.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 const (
 	dialTime   = 2 * time.Second
-	bufferSize = 64 << 10 // bytes that a proxy holds of each direction of a connection
+	bufferSize = 64 << 10 // bytes for each direction of a connection
 )
 
 // proxy passes TCP connections on to a target that may change. It can refuse
@@ -84,7 +84,7 @@ func (p *proxy) abortAll() {
 }
 
 // stall passes no byte until the returned function is called. New connections
-// are taken, and wait too.
+// are accepted, and wait too.
 func (p *proxy) stall() func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,7 +101,7 @@ func (p *proxy) stall() func() {
 }
 
 // mute lets bytes pass to the target, and drops what comes back, until the
-// returned function is called. That closes all connections, which lack bytes.
+// returned function closes all connections, as they have lost bytes.
 func (p *proxy) mute() func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -120,7 +120,7 @@ func (p *proxy) muted() bool {
 	return p.mutes > 0
 }
 
-// pass waits until nothing stalls, and returns false if the link ends before.
+// pass waits until nothing stalls, and returns false if the link ends first.
 func (p *proxy) pass(l *link) bool {
 	for {
 		p.mu.Lock()
@@ -156,7 +156,7 @@ func (p *proxy) accept() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // a connection that was gone already, or no descriptor: the next may come
+		if err != nil { // it was gone already, or no descriptor is free: the next may work
 			time.Sleep(time.Millisecond)
 			continue
 		}
@@ -215,8 +215,8 @@ func (p *proxy) serve(near *net.TCPConn) {
 	there.Wait()
 }
 
-// copy passes bytes from one side to the other until the end of the one, except
-// those that are to be dropped. An error ends the link.
+// copy copies bytes from one side to the other until EOF, except while dropped
+// returns true. An error ends the link.
 func (p *proxy) copy(l *link, to, from *net.TCPConn, dropped func() bool) {
 	buffer := make([]byte, bufferSize)
 	for {
@@ -241,8 +241,8 @@ func (p *proxy) copy(l *link, to, from *net.TCPConn, dropped func() bool) {
 	}
 }
 
-// reset closes a connection as a host that has gone does it: what is still
-// queued is dropped.
+// reset closes a connection as a host that is gone would: queued bytes are
+// dropped.
 func reset(conn *net.TCPConn) {
 	conn.SetLinger(0)
 	conn.Close()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// echo runs a server that says back what it hears, and a proxy in front of it.
+// echo runs an echo server, and a proxy in front of it.
 func echo(t *testing.T) *proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -46,7 +46,7 @@ func dial(t *testing.T, p *proxy) net.Conn {
 	return conn
 }
 
-// refuses returns whether a new connection is closed before anything is heard.
+// refuses returns whether a new connection is closed before it gets any byte.
 func refuses(t *testing.T, p *proxy) bool {
 	t.Helper()
 	conn, err := net.Dial("tcp", p.address())

@@ -27,7 +27,7 @@ func TestOneServerKeepsItsStreamOverARestart(t *testing.T) {
 	c.Kill(0)
 	c.Restart(0)
 	publishMany(t, js, 30, 40)
-	resume() // too late, and means nothing to the server that runs now
+	resume() // too late: no effect on the server that runs now
 	publishMany(t, js, 40, 50)
 	whole(t, js, 50)
 }
@@ -116,7 +116,7 @@ func TestClientsCutOffFromNATS(t *testing.T) {
 	}
 }
 
-// What is broken when a test ends must not keep it from ending, nor outlast it.
+// Faults at the end of a test must not keep it from ending, nor outlast it.
 func TestTheEndOfABrokenCluster(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds() {

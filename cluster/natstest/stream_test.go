@@ -14,7 +14,7 @@ import (
 
 const (
 	stream   = "BETS"
-	patience = 60 * time.Second       // for what has to come
+	patience = 60 * time.Second       // for what must come
 	attempt  = time.Second            // for one publish
 	moment   = 300 * time.Millisecond // for what must not be acknowledged
 )
@@ -27,8 +27,8 @@ func patient(t *testing.T) context.Context {
 
 func connect(t *testing.T, urls ...string) jetstream.JetStream {
 	t.Helper()
-	// The server that it is connected to may be one that a test pauses: it leaves
-	// that for another one.
+	// When a test pauses the server that it is connected to, it switches to
+	// another one.
 	conn, err := nats.Connect(strings.Join(urls, ","), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond),
 		nats.ReconnectBufSize(-1), nats.RetryOnFailedConnect(true), nats.PingInterval(time.Second), nats.MaxPingsOutstanding(2),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // errors are expected
@@ -70,7 +70,7 @@ func publishOnce(ctx context.Context, js jetstream.JetStream, body string) error
 	return err
 }
 
-// publish says a message until it is acknowledged: it may stand twice then.
+// publish sends a message until it is acknowledged: it may be stored twice.
 func publish(t *testing.T, js jetstream.JetStream, body string) {
 	t.Helper()
 	ctx := patient(t)
@@ -133,8 +133,8 @@ func refused(t *testing.T, js jetstream.JetStream) {
 	}
 }
 
-// whole checks that the leader has as many messages or more, without a hole:
-// one that was not acknowledged may stand nevertheless.
+// whole checks that the leader has at least that many messages, without a hole:
+// an unacknowledged one may be stored nevertheless.
 func whole(t *testing.T, js jetstream.JetStream, least uint64) {
 	t.Helper()
 	s := stored(t, js)

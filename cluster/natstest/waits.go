@@ -18,7 +18,7 @@ import (
 const (
 	waitTime  = 60 * time.Second       // for what a cluster does by itself
 	askTime   = 2 * time.Second        // for one question to one server
-	infoTime  = 500 * time.Millisecond // for a stream's info, which nobody answers without a leader
+	infoTime  = 500 * time.Millisecond // for a stream's info, which only a leader answers
 	askAgain  = 25 * time.Millisecond  // between two questions
 	maxAnswer = 4 << 20                // bytes of an answer from a monitoring port
 )
@@ -63,8 +63,8 @@ func (c *Cluster) ready(ctx context.Context) error {
 	return errors.Join(errors.New("no meta leader"), last)
 }
 
-// monitor asks a server's monitoring port, and reads the answer into what is
-// given (https://docs.nats.io/running-a-nats-service/nats_admin/monitoring).
+// monitor asks a server's monitoring port, and decodes the answer
+// (https://docs.nats.io/running-a-nats-service/nats_admin/monitoring).
 func (c *Cluster) monitor(ctx context.Context, i int, path string, into any) error {
 	_, at, _ := c.servers[i].look()
 	ctx, cancel := context.WithTimeout(ctx, askTime)
@@ -93,7 +93,7 @@ func (c *Cluster) monitor(ctx context.Context, i int, path string, into any) err
 }
 
 // StreamLeader waits until the stream has a leader, and returns its number; -1
-// if the context ends before. It asks servers that are not isolated.
+// if the context ends first. It asks servers that are not isolated.
 func (c *Cluster) StreamLeader(ctx context.Context, stream string) int {
 	leader := -1
 	poll(ctx, func(ctx context.Context) error {
@@ -150,7 +150,7 @@ func (c *Cluster) WaitCurrent(stream string) {
 		if want := info.Config.Replicas; len(replicas) != want {
 			return fmt.Errorf("%d replicas, want %d", len(replicas), want)
 		}
-		// For 2 s the leader takes a server that has died for current.
+		// For 2 s the leader still reports a dead server as current.
 		for _, i := range replicas {
 			if err := c.hasAll(ctx, i, stream, leader, info.State.LastSeq); err != nil {
 				return err
@@ -160,7 +160,7 @@ func (c *Cluster) WaitCurrent(stream string) {
 	})
 }
 
-// hasAll asks a server itself how far it is with a stream.
+// hasAll asks a server itself whether it has all of a stream.
 func (c *Cluster) hasAll(ctx context.Context, i int, stream string, leader int, last uint64) error {
 	if i < 0 || !c.Running(i) {
 		return errors.New("a replica's server does not run")
@@ -191,8 +191,8 @@ func (c *Cluster) hasAll(ctx context.Context, i int, stream string, leader int, 
 }
 
 // MoveLeader makes a server the leader of a stream, once it has all of it: a
-// leader that hands over to one that has not leaves the stream without a leader
-// until the next election, each time.
+// handover to one that has not leaves the stream without a leader until the next
+// election.
 func (c *Cluster) MoveLeader(stream string, to int) {
 	c.t.Helper()
 	request := fmt.Appendf(nil, `{"placement":{"preferred":%q}}`, c.Name(to))
@@ -229,7 +229,7 @@ func (c *Cluster) MoveLeader(stream string, to int) {
 	})
 }
 
-// streamInfo asks the servers that can be reached, one after the other.
+// streamInfo asks the reachable servers, one after the other.
 func (c *Cluster) streamInfo(ctx context.Context, stream string) (*jetstream.StreamInfo, error) {
 	last := errors.New("no server runs")
 	for _, i := range c.reachable() {
@@ -302,7 +302,7 @@ func (c *Cluster) wait(what string, try func(context.Context) error) {
 }
 
 // poll tries until there is no error, or returns the last one when the context
-// ends. NATS tells nobody of these events, so it has to be asked.
+// ends. NATS does not announce these events, so it must be asked.
 func poll(ctx context.Context, try func(context.Context) error) error {
 	ticker := time.NewTicker(askAgain)
 	defer ticker.Stop()

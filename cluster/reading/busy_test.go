@@ -13,8 +13,8 @@ import (
 	"loteria/lottery/natsledger"
 )
 
-// What is read while somebody writes is the contest as it was at some time
-// since the reading began.
+// A read during writes returns the contest as it was at some time since the read
+// began.
 func TestReadWhileSomebodyWrites(t *testing.T) {
 	c := natstest.Start(t, 1)
 	w := newWriter(t, c, 10)
@@ -86,7 +86,7 @@ func TestReadWhileServersDie(t *testing.T) {
 	if err != nil || export.String() != w.export.String() || len(report.Damaged) > 0 {
 		t.Errorf("%d bytes, want %d; damaged %v, %v", export.Len(), w.export.Len(), report.Damaged, err)
 	}
-	// Without a quorum nobody knows whether that is all.
+	// Without a quorum it is unknown whether that is all.
 	c.Kill((leader + 1) % 3)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*attempt)
 	defer cancel()
@@ -108,7 +108,7 @@ func TestNoSuchContest(t *testing.T) {
 	}
 }
 
-// A server that is down keeps nobody from knowing of the other two copies.
+// While one server is down, the other two copies are still checked.
 func TestCheckWithoutAServer(t *testing.T) {
 	t.Parallel()
 	c := natstest.Start(t, 3)
@@ -130,7 +130,7 @@ func TestCheckWithoutAServer(t *testing.T) {
 	}
 }
 
-// Connections that break lose messages on their way, which is no damage.
+// Broken connections lose messages in flight, which is no damage.
 func TestReadOverBrokenConnections(t *testing.T) {
 	c := natstest.Start(t, 1)
 	w := newWriter(t, c, 10)
@@ -149,8 +149,8 @@ func TestReadOverBrokenConnections(t *testing.T) {
 	}
 }
 
-// Without a quorum a check ends by itself, and says what is missing. The server
-// that is left answers questions about the stream for a while.
+// Without a quorum a check ends by itself, and says what is missing. The remaining
+// server answers questions about the stream for a while.
 func TestCheckWithoutQuorum(t *testing.T) {
 	t.Parallel()
 	c := natstest.Start(t, 3)

@@ -14,17 +14,17 @@ import (
 	"loteria/lottery/natsledger"
 )
 
-// What damage of one server's files does, and what finds it. The server is made
-// the leader afterwards, which is the worst case.
+// The effects of damage to one server's files, and what finds it. The server is
+// made the leader afterwards, which is the worst case.
 func TestDamagedCopy(t *testing.T) {
 	type damage struct {
 		name  string
-		kill  bool // rather than an orderly stop, after which an index is there
+		kill  bool // rather than an orderly stop, which leaves an index
 		do    func(t *testing.T, blocks []string)
-		chaos bool // too long for each day
-		// What is found, beside what everybody finds:
+		chaos bool // long: only with CHAOS
+		// What is found, beyond what all cases find:
 		counts bool // the leader's own counts show it
-		mended bool // the servers have put the copy right by themselves
+		mended bool // the servers have repaired the copy
 	}
 	flip := func(block int, where int64) func(*testing.T, []string) {
 		return func(t *testing.T, blocks []string) {
@@ -77,7 +77,7 @@ func TestDamagedCopy(t *testing.T) {
 			c := natstest.Start(t, 3)
 			w := newWriter(t, c, 10)
 			conf := config(t, c, 10)
-			for range 5 { // more than a block, which has 8 MB
+			for range 5 { // more than a block of 8 MB
 				for agency := 1; agency <= 8; agency++ {
 					w.bets(agency, 5000)
 				}

@@ -89,7 +89,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// What no central writes is found where it stands.
+// Contents that no central writes are found, with their place.
 func TestDamagedContents(t *testing.T) {
 	header := func(name, value string) func(*nats.Msg) {
 		return func(m *nats.Msg) { m.Header[name] = []string{value} }

@@ -33,8 +33,8 @@ func patient(t testing.TB) context.Context {
 	return ctx
 }
 
-// writer writes a contest as centrals do, and what they do not. It knows the
-// format of the messages by itself, from docs and not from the code under test.
+// writer writes a contest as centrals do, and also what they do not. It makes the
+// messages by docs, not with the code under test.
 type writer struct {
 	t        testing.TB
 	js       jetstream.JetStream
@@ -100,7 +100,7 @@ func (w *writer) again(what string, try func(context.Context) error) {
 }
 
 // rows returns n bets of an agency, from its bet number first on. Every 100th
-// has won.
+// wins.
 func rows(agency, first, n int) (text string, winners []string) {
 	var b strings.Builder
 	for i := first; i < first+n; i++ {
@@ -135,7 +135,7 @@ func (w *writer) link(agency int, kind, text string, bets int, winners []string)
 	return m
 }
 
-// publish stores a message, once, and returns its sequence number.
+// publish stores a message once, and returns its sequence number.
 func (w *writer) publish(m *nats.Msg) (sequence uint64) {
 	w.t.Helper()
 	w.again("publish on "+m.Subject, func(ctx context.Context) error {
@@ -153,7 +153,7 @@ func (w *writer) publish(m *nats.Msg) (sequence uint64) {
 	return sequence
 }
 
-// find looks whether a message was stored although nobody said so.
+// find looks for a message that was stored without an acknowledgement.
 func (w *writer) find(ctx context.Context, m *nats.Msg) (uint64, error) {
 	s, err := w.js.Stream(ctx, stream)
 	if err != nil {
@@ -185,7 +185,7 @@ func (w *writer) claim(agency int) {
 	w.agencies[agency-1].last = w.publish(w.link(agency, "claim", "", 0, nil))
 }
 
-// end ends an agency's betting, without an atomic batch: it reads the same.
+// end ends an agency's betting, without an atomic batch: readers see no difference.
 func (w *writer) end(agency int, how string) {
 	w.t.Helper()
 	closed := w.link(agency, "closed", "", 0, nil)
@@ -208,7 +208,7 @@ func (w *writer) setDeadline(text string) {
 		"Nats-Expected-Last-Subject-Sequence": {strconv.FormatUint(w.deadline, 10)}}})
 }
 
-// body is the draw of what was written.
+// body returns the draw's payload for what was written.
 func (w *writer) body() []byte {
 	digest := xxhash.New()
 	var bets uint64

@@ -47,7 +47,7 @@ func TestActaOfCentrals(t *testing.T) {
 		t.Errorf("--check says %s", said)
 	}
 
-	// The rows that NATS has are those of the acta, also in a folder of their own.
+	// The rows in NATS are those of the acta, also in another folder.
 	proof := t.TempDir()
 	do(t, 0, at(0, "--export", filepath.Join(proof, "bets.csv"))...)
 	write := func(path, content string) {
@@ -61,7 +61,7 @@ func TestActaOfCentrals(t *testing.T) {
 		t.Errorf("--verify says %s", said)
 	}
 
-	// One that is lost is made again; one that is another's is not served.
+	// A lost acta is made again; that of another contest is not served.
 	if err := os.Remove(path(0)); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestActaOfCentrals(t *testing.T) {
 	}
 }
 
-// Two centrals that share a folder, too, have one acta there.
+// Two centrals that share a folder have one acta there.
 func TestActaOfCentralsInOneFolder(t *testing.T) {
 	folder := t.TempDir()
 	args := with(on(natstest.Start(t, 1)), "--expected-agencies", "1", "--storage-dir", folder)

@@ -14,7 +14,7 @@ import (
 )
 
 // ctl operates the central that has its socket below a folder, and returns the exit
-// code and what is said.
+// code and the output.
 func ctl(t *testing.T, storage string, args []string, words ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var said, problems bytes.Buffer
@@ -27,8 +27,8 @@ func ctl(t *testing.T, storage string, args []string, words ...string) (code int
 	return cmd.ProcessState.ExitCode(), said.String(), problems.String()
 }
 
-// Two centrals of one contest are operated each through its own folder, and what is
-// done at one holds at the other.
+// Two centrals of one contest are each operated through their own folder, and an
+// action at one takes effect at the other.
 func TestCtl(t *testing.T) {
 	c := natstest.Start(t, 3)
 	args := with(on(c), "--expected-agencies", "3")
@@ -50,7 +50,7 @@ func TestCtl(t *testing.T) {
 			t.Fatalf("ctl %q: exit code %d, %s, expected %d and %q", words, got, text, code, says)
 		}
 	}
-	// A third one shares the folder, and a fourth one the name with it, which goes on
+	// A third one shares the folder, and a fourth one also its name: that one runs
 	// without a socket.
 	third := begin(t, with(args, "--storage-dir", folders[0], "--central", "c")...)
 	third.listens()
@@ -110,7 +110,7 @@ func TestCtl(t *testing.T) {
 	}
 }
 
-// awaitCtl waits until something is so.
+// awaitCtl waits until is returns true.
 func awaitCtl(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !is(); {
@@ -120,7 +120,7 @@ func awaitCtl(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// A central that waits for its servers tells so, and cannot be operated yet.
+// A central that waits for its servers says so, and cannot be operated yet.
 func TestCtlBeforeNATS(t *testing.T) {
 	folder := t.TempDir()
 	args := []string{"--ledger", "nats://127.0.0.1:1", "--contest", "x"}

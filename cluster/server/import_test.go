@@ -20,8 +20,8 @@ import (
 	"loteria/lottery/natsledger"
 )
 
-// writeFolder makes a contest of three agencies, whose bets stand among each
-// other; the third has none.
+// writeFolder makes a contest of three agencies, whose bets are interleaved; the
+// third has none.
 func writeFolder(t *testing.T, bets int, drawn bool) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -83,7 +83,7 @@ func checkWinners(t *testing.T, rows []byte, args []string) {
 	}
 }
 
-// A contest goes from a folder into a stream and back, and is the same.
+// A contest goes from a folder into a stream and back unchanged.
 func TestImportAndBack(t *testing.T) {
 	c := natstest.Start(t, 3)
 	for name, test := range map[string]struct {
@@ -138,7 +138,7 @@ func TestImportAndBack(t *testing.T) {
 			if test.bets == 0 {
 				delete(states[0], "ledger_bytes")
 			}
-			// The times are those of the import, and come back as NATS has them.
+			// The times are those of the import, as NATS has them.
 			for _, name := range []string{"opened", "closed", "drawn"} {
 				if _, isThere := states[1][name]; isThere != (name == "opened" || test.drawn) {
 					t.Errorf("%s is %v", name, states[1][name])
@@ -153,7 +153,7 @@ func TestImportAndBack(t *testing.T) {
 	}
 }
 
-// A contest that is used, by a bet or by other terms, is not imported to.
+// Nothing is imported into a contest that has a bet or other terms.
 func TestImportIntoAUsedStream(t *testing.T) {
 	c := natstest.Start(t, 1)
 	source := writeFolder(t, 100, true)
@@ -190,8 +190,8 @@ func TestImportIntoAUsedStream(t *testing.T) {
 	do(t, 0, with(unused, "--import", source)...) // a central was there, and no agency
 }
 
-// An import that is killed leaves a stream to which none is made again, so that
-// nothing is in it twice.
+// A killed import leaves a stream that takes no other import, so that nothing is
+// in it twice.
 func TestImportIsKilled(t *testing.T) {
 	c := natstest.Start(t, 1)
 	source, args := writeFolder(t, 200_000, false), on(c)

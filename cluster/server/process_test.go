@@ -23,7 +23,7 @@ import (
 // patience bounds every wait of these tests; none of them needs it.
 const patience = time.Minute
 
-// programs has the server, of the module whose dependencies it has.
+// programs builds the server, in its own module.
 var programs = gobuild.New("../..", "./cmd/server")
 
 func TestMain(m *testing.M) {
@@ -33,13 +33,13 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// program is the path of the server's.
+// program returns the path of the server.
 func program(t *testing.T) string {
 	t.Helper()
 	return filepath.Join(programs.Folder(t), "server")
 }
 
-// process is a server that runs.
+// process is a running server.
 type process struct {
 	t      *testing.T
 	cmd    *exec.Cmd
@@ -125,15 +125,15 @@ func (p *process) count(text string) (n int) {
 	return n
 }
 
-// listens waits until the central takes connections, and returns where.
+// listens waits until the central accepts connections, and returns its address.
 func (p *process) listens() (address string) {
 	p.t.Helper()
 	_, address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
 	return address
 }
 
-// do runs the server to its end, which has to have an exit code, and returns what it
-// has said on stdout and stderr.
+// do runs the server to its end, expects the exit code, and returns its stdout and
+// stderr.
 func do(t *testing.T, code int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	p := begin(t, args...)

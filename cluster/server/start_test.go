@@ -20,7 +20,7 @@ import (
 
 var contests atomic.Int32
 
-// on returns the flags of a central of a contest that nobody else has.
+// on returns the flags of a central for a new contest.
 func on(c *natstest.Cluster) []string {
 	return []string{
 		"--ledger", strings.Join(c.URLs(), ","), "--contest", fmt.Sprintf("c%d", contests.Add(1)),
@@ -36,7 +36,7 @@ var (
 	told   = &codec.Winners{Documents: []string{"30904465"}}
 )
 
-// A contest has its terms from the central that begins it.
+// A contest gets its terms from the central that begins it.
 func TestOtherTerms(t *testing.T) {
 	args := on(natstest.Start(t, 1))
 	p := begin(t, with(args, "--expected-agencies", "2")...)
@@ -58,8 +58,8 @@ func TestOtherTerms(t *testing.T) {
 	p.stop()
 }
 
-// A central that starts before its servers waits for them, and is there
-// meanwhile for those who look; a stop ends that at once.
+// A central that starts before its servers waits for them, and its admin port
+// answers meanwhile; a stop ends that at once.
 func TestStartBeforeNATS(t *testing.T) {
 	c := natstest.Start(t, 1)
 	args := with(on(c), "--expected-agencies", "1", "--admin", "127.0.0.1:0")
@@ -93,8 +93,8 @@ func TestStartBeforeNATS(t *testing.T) {
 	p.stop()
 }
 
-// It says why it waits: otherwise an operator looks for the fault at the wrong
-// end.
+// It says why it waits: otherwise an operator looks for the fault in the wrong
+// place.
 func TestSaysWhyItWaits(t *testing.T) {
 	for name, test := range map[string]struct {
 		args  []string
@@ -110,7 +110,7 @@ func TestSaysWhyItWaits(t *testing.T) {
 			for line := ""; !strings.Contains(line, test.wants); {
 				line = p.await("action: open_contest | result: in_progress")
 				if !strings.Contains(line, "error: ") {
-					continue // the first try goes on
+					continue // the first attempt goes on
 				}
 				if !strings.Contains(line, test.wants) {
 					t.Fatalf("it says %q, expected %q in it", line, test.wants)
@@ -124,7 +124,7 @@ func TestSaysWhyItWaits(t *testing.T) {
 	}
 }
 
-// get returns the code and the body of an answer.
+// get returns the status and the body of a response.
 func get(t *testing.T, url string) string {
 	t.Helper()
 	defer http.DefaultClient.CloseIdleConnections()
@@ -140,7 +140,7 @@ func get(t *testing.T, url string) string {
 	return fmt.Sprintf("%d %s", response.StatusCode, body)
 }
 
-// Without servers, what is done once fails at once.
+// Without servers, a command that runs once fails at once.
 func TestNoNATS(t *testing.T) {
 	const nobody = "nats://127.0.0.1:1"
 	folder := t.TempDir()
@@ -158,7 +158,7 @@ func TestNoNATS(t *testing.T) {
 	}
 }
 
-// Who is not let in is told so, once, at once, and without any secret.
+// A central that is not let in says so, once, at once, and without any secret.
 func TestNotLetIn(t *testing.T) {
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: "u", Password: "s3cr3t", NoSigs: true, NoLog: true})
 	if err != nil {
@@ -197,15 +197,15 @@ func TestNotLetIn(t *testing.T) {
 	}
 }
 
-// Two centrals of one contest both end the betting at its deadline, whichever was
-// given it, and each announces the one draw once; a restart does not announce it
-// again.
+// Two centrals of one contest both end the betting at its deadline, whichever of
+// them got it, and each announces the one draw once; a restart does not announce
+// it again.
 func TestTwoCentralsDraw(t *testing.T) {
 	args := with(on(natstest.Start(t, 1)), "--expected-agencies", "2")
 	b := begin(t, with(args, "--central", "B")...)
 	atB := b.listens()
 	exchange(t, atB, []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
-	// Should A be late, its deadline has passed, and draws at once.
+	// If A is late, its deadline has passed and it draws at once.
 	deadline := time.Now().Add(3 * time.Second).UTC().Format(time.RFC3339Nano)
 	a := begin(t, with(args, "--central", "A", "--draw-deadline", deadline)...)
 	atA := a.listens()

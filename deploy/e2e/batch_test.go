@@ -42,7 +42,7 @@ func TestFewAgencies(t *testing.T) {
 			l.checkLottery(files, usual.batchMaxAmount, test.winners)
 			l.checkStored(l.contest(), files)
 
-			// At DEBUG the central names every bet of a batch.
+			// At DEBUG the central logs every bet of a batch.
 			central := l.logs("server")
 			for _, rows := range files {
 				for _, r := range rows {
@@ -54,7 +54,7 @@ func TestFewAgencies(t *testing.T) {
 	}
 }
 
-// Every batch but the last is full, and nothing is missing.
+// Every batch except the last is full, and nothing is missing.
 func TestBatchSizes(t *testing.T) {
 	for _, test := range []struct{ maxAmount, bets int }{
 		{64, 16}, {99, 21}, {10, 64}, {10, 20}, {1, 3},
@@ -75,8 +75,7 @@ func TestBatchSizes(t *testing.T) {
 	}
 }
 
-// checkLottery compares the log lines of a whole lottery in mode batch with
-// what they have to be.
+// checkLottery checks the log lines of a whole lottery in mode batch.
 func (l *lab) checkLottery(files [][]row, maxAmount int, winners []int) {
 	l.Helper()
 	var batches []int
@@ -110,7 +109,7 @@ func (l *lab) checkLottery(files [][]row, maxAmount int, winners []int) {
 	}
 }
 
-// checkAgency does it for one agency, and returns the sizes of its batches.
+// checkAgency checks one agency's, and returns the sizes of its batches.
 func (l *lab) checkAgency(agency, bets, maxAmount, winners int) (batches []int) {
 	l.Helper()
 	name := client(agency)

@@ -13,18 +13,18 @@ import (
 const (
 	clusterFile    = "deploy/cluster.yaml"
 	clusterProject = "loteria-cluster"
-	clusterPause   = "50ms" // between two batches, so that there is a middle
+	clusterPause   = "50ms" // between two batches, so that sending takes a while
 )
 
-// composeCluster runs docker compose on the file of the cluster, with ports of
-// this machine that nobody has.
+// composeCluster runs docker compose on the file of the cluster, with free ports
+// of this machine.
 func (l *lab) composeCluster(args ...string) string {
 	l.Helper()
 	return l.runWith([]string{"ADMIN_PORT_1=0", "ADMIN_PORT_2=0", "LOOP_PERIOD=" + clusterPause},
 		"docker", append([]string{"compose", "-f", clusterFile}, args...)...)
 }
 
-// newClusterLab is a lab that destroys the cluster at its end.
+// newClusterLab returns a lab that destroys the cluster at its end.
 func newClusterLab(t *testing.T) *lab {
 	l := newLab(t)
 	t.Cleanup(func() { l.composeCluster("down", "--volumes", "--remove-orphans", "--timeout", "5") })
@@ -36,8 +36,8 @@ func newClusterLab(t *testing.T) *lab {
 	return l
 }
 
-// In the middle of sending a server and a central are killed and stay away: the
-// lottery ends with what it would have ended with.
+// In the middle of sending a server and a central are killed and stay down: the
+// result of the lottery is the same.
 func TestClusterLosesAServerAndACentral(t *testing.T) {
 	l := newClusterLab(t)
 	files := committedRows(t)
@@ -61,7 +61,7 @@ func TestClusterLosesAServerAndACentral(t *testing.T) {
 	l.checkLine("central-2", l.logs("central-2"), 1, "action: sorteo | result: success")
 	l.checkExport(files)
 
-	// The central that was away tells the same.
+	// The central that was down gives the same answers.
 	l.docker("start", "nats-1", "central-1")
 	for i := range files {
 		answer := l.composeCluster("run", "--rm", "--no-deps", "-T", "-e", "CLI_MODE=winners", "-e", "CLI_SERVER_ADDRESS=central-1:12345",
@@ -73,7 +73,7 @@ func TestClusterLosesAServerAndACentral(t *testing.T) {
 	l.checkConfined()
 }
 
-// checkExport compares what the centrals export with the agencies' files.
+// checkExport compares the centrals' export with the agencies' files.
 func (l *lab) checkExport(files [][]row) {
 	l.Helper()
 	text := l.composeCluster("run", "--rm", "--no-deps", "-T", "central-2", "--export", "-")
@@ -84,7 +84,7 @@ func (l *lab) checkExport(files [][]row) {
 	l.checkBets(bets, files)
 }
 
-// checkConfined looks at what the containers may do.
+// checkConfined checks what the containers may do.
 func (l *lab) checkConfined() {
 	l.Helper()
 	names := strings.Fields(l.composeCluster("ps", "--all", "--format", "{{.Name}}"))
@@ -96,7 +96,7 @@ func (l *lab) checkConfined() {
 		if limits != "65532:65532 [ALL] true" {
 			l.Errorf("%s may do %s", name, limits)
 		}
-		// No secret is in what everybody who may look at containers sees.
+		// docker inspect shows no secret.
 		environment := l.docker("inspect", "--format", "{{.Config.Env}} {{.Args}}", name)
 		if slices.ContainsFunc([]string{"PASSWORD", "SEED", "BEGIN"}, func(secret string) bool { return strings.Contains(environment, secret) }) {
 			l.Errorf("%s shows a secret: %s", name, environment)

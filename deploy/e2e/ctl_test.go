@@ -13,8 +13,8 @@ import (
 	"loteria/lottery"
 )
 
-// ctl has the central in the container do something, and returns the exit code and
-// what is said.
+// ctl runs server ctl in the central's container, and returns the exit code and
+// the output.
 func (l *lab) ctl(words ...string) (code int, stdout, stderr string) {
 	l.Helper()
 	var said, problems bytes.Buffer
@@ -57,8 +57,8 @@ func (l *lab) status() (s status) {
 	return s
 }
 
-// An agency never comes. It is ended without a restart of the central, the others
-// get their winners, and the central is stopped by its socket, too.
+// An agency never connects. It is ended without a restart of the central, the
+// others get their winners, and the central is also stopped by its socket.
 func TestCtl(t *testing.T) {
 	l, files := newSmallLottery(t)
 	present, absent := files[:2], len(files)

@@ -17,7 +17,7 @@ import (
 	"loteria/docs/markdown"
 )
 
-// exchanges are the commands that a document shows with what they print.
+// exchanges returns the commands that a document shows with their output.
 func exchanges(t *testing.T, name string) []markdown.Exchange {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(pristine, name))
@@ -31,8 +31,7 @@ func exchanges(t *testing.T, name string) []markdown.Exchange {
 	return all
 }
 
-// The commands of the exercises, one after the other as README has them, say what
-// README says that they do.
+// The commands of the exercises, in the order of README, print what README shows.
 func TestExercises(t *testing.T) {
 	l := newLab(t)
 	for _, e := range exchanges(t, "README.md") {
@@ -41,7 +40,7 @@ func TestExercises(t *testing.T) {
 }
 
 // The same for the page with their details, and for the backup of the operators'
-// page. They speak of the committed lottery, when it is over.
+// page. They are about the committed lottery, after its end.
 func TestDetailsOfTheExercises(t *testing.T) {
 	l := newLab(t)
 	l.up()
@@ -70,20 +69,20 @@ func TestDetailsOfTheExercises(t *testing.T) {
 	}
 }
 
-// nameOfAContest is one that the generator has made of the time.
+// nameOfAContest matches a name that the generator makes from the time.
 var nameOfAContest = regexp.MustCompile(`sorteo-\d{8}-\d{6}-\d{5}`)
 
 // pattern matches a line that a document shows, in which … is anything, and the
 // name of a contest any other. The spaces with which Compose aligns the names of
-// containers depend on which there are.
+// containers vary.
 func pattern(line string) *regexp.Regexp {
 	p := regexp.QuoteMeta(nameOfAContest.ReplaceAllString(line, "…"))
 	p = regexp.MustCompile(` +\\\|`).ReplaceAllString(p, ` +\|`)
 	return regexp.MustCompile(strings.ReplaceAll(p, "…", ".*"))
 }
 
-// converse runs a command as it stands until it has printed every line that the
-// document shows, in any order. One that reads logs is asked again, for as long as
+// converse runs a command as written until it has printed every line that the
+// document shows, in any order. One that reads logs is repeated, for as long as
 // patience lasts: a container may not have logged its line yet.
 func (l *lab) converse(e markdown.Exchange) {
 	l.Helper()
@@ -98,8 +97,8 @@ func (l *lab) converse(e markdown.Exchange) {
 	}
 }
 
-// say runs a command once. One that goes on is interrupted when it has printed all
-// that is awaited, as by Ctrl-C; one that ends has to succeed, if nothing is missing.
+// say runs a command once. One that does not end by itself is interrupted, as by
+// Ctrl-C, when all lines are there; one that ends must succeed if none is missing.
 func (l *lab) say(e markdown.Exchange) (printed string, missing []string) {
 	l.Helper()
 	c := l.command([]string{"COMPOSE_ANSI=never"}, "sh", "-c", e.Text)
@@ -141,7 +140,7 @@ func goesOn(command string) bool {
 	return strings.HasSuffix(command, "compose up") || strings.HasSuffix(command, "logs -f")
 }
 
-// end is the last lines of an output.
+// end returns the last bytes of an output.
 func end(output string) string {
 	const most = 4000
 	return output[max(0, len(output)-most):]

@@ -46,8 +46,8 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// A change in the central's code leaves the agency's image as it is, and of the
-// central's what is below the code.
+// A change in the central's code leaves the agency's image as it is, and in the
+// central's the layers below the code.
 func TestRebuildLeavesWhatHasNotChanged(t *testing.T) {
 	l := newLab(t)
 	build := func(name string, options ...string) string {
@@ -72,8 +72,8 @@ func TestRebuildLeavesWhatHasNotChanged(t *testing.T) {
 	l.docker("rmi", strings.TrimSpace(serverAfter))
 }
 
-// A check of health that fails makes nobody unhealthy who is still starting:
-// here the check looks for port 0, on which nobody can listen.
+// A failed health check makes no container unhealthy that is still starting: here
+// the check looks for port 0, on which nothing can listen.
 func TestHealthOfALongStart(t *testing.T) {
 	l := newLab(t)
 	const name = "server"
@@ -87,7 +87,7 @@ func TestHealthOfALongStart(t *testing.T) {
 		}
 	}
 	var retries int
-	checks := map[string]bool{} // by when they began
+	checks := map[string]bool{} // by their start time
 	for deadline := time.Now().Add(time.Minute); len(checks) <= retries+1; time.Sleep(glance) {
 		if time.Now().After(deadline) {
 			t.Fatalf("after a minute only %d checks were made", len(checks))
@@ -113,7 +113,7 @@ func TestHealthOfALongStart(t *testing.T) {
 	}
 }
 
-// A folder of the host is the central's once it was given to it, as README says.
+// The central can use a folder of the host with the owner that README says.
 func TestFolderOfTheHost(t *testing.T) {
 	l := newLab(t)
 	bets := filepath.Join(l.dir, "bets")
@@ -133,7 +133,7 @@ func TestFolderOfTheHost(t *testing.T) {
 	}
 }
 
-// Local time is that of TZ, though the images have no files of time zones.
+// Local time is that of TZ, though the images have no time zone files.
 func TestTimeZone(t *testing.T) {
 	const ahead = 14 * time.Hour // of UTC, all year round
 	for name, test := range map[string]struct {

@@ -5,7 +5,7 @@ package e2e
 import "testing"
 
 // The central and an agency are killed, and everything is taken down, in the
-// middle of sending: the lottery goes on each time and ends with each bet once.
+// middle of sending: the lottery continues each time, and has each bet once.
 func TestKilledContainersGoOn(t *testing.T) {
 	l := newLab(t)
 	files := l.provide(4000, 4000, 4000) // for half a minute

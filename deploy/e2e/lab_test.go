@@ -21,11 +21,11 @@ import (
 
 const (
 	composeName = "docker-compose-dev.yaml"
-	// patience is for anything that is waited for; it only ends what hangs.
+	// patience bounds every wait; it only ends what hangs.
 	patience = 8 * time.Minute
 )
 
-// lab is a copy of the project's tree with the containers that a test starts
+// lab is a copy of the project's tree, and the containers that a test starts
 // from it.
 type lab struct {
 	*testing.T
@@ -41,7 +41,7 @@ func newLab(t *testing.T) *lab {
 	if err := copyTree(l.dir, pristine); err != nil {
 		t.Fatal(err)
 	}
-	// The last is the first to run.
+	// They run in reverse order.
 	t.Cleanup(l.destroy)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -52,10 +52,10 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
-// command is a program that runs in the lab's folder, for as long as patience
-// lasts, with more environment than the test has itself.
+// command returns a command in the lab's folder, bounded by patience, with more
+// environment than the test's.
 func (l *lab) command(environment []string, name string, args ...string) *exec.Cmd {
-	// Not the test's own context: that has ended when it cleans up.
+	// Not the test's own context, which has ended during its cleanup.
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	l.Cleanup(cancel)
 	c := exec.CommandContext(ctx, name, args...)
@@ -64,7 +64,7 @@ func (l *lab) command(environment []string, name string, args ...string) *exec.C
 	return c
 }
 
-// isSetting reports a variable that would change what the project's files say.
+// isSetting reports whether a variable would override the project's files.
 func isSetting(variable string) bool {
 	name, _, _ := strings.Cut(variable, "=")
 	switch name {
@@ -74,7 +74,7 @@ func isSetting(variable string) bool {
 	return strings.HasPrefix(name, "COMPOSE_")
 }
 
-// run runs a program and returns its standard output. It has to succeed.
+// run runs a program, which must succeed, and returns its standard output.
 func (l *lab) run(name string, args ...string) string {
 	l.Helper()
 	return l.runWith(nil, name, args...)
@@ -102,7 +102,7 @@ func (l *lab) compose(args ...string) string {
 	return l.docker(append([]string{"compose", "-f", composeName}, args...)...)
 }
 
-// generate writes the lab's Compose file anew.
+// generate rewrites the lab's Compose file.
 func (l *lab) generate(agencies int, environment ...string) {
 	l.Helper()
 	l.runWith(environment, "bash", "generar-compose.sh", composeName, strconv.Itoa(agencies))
@@ -117,7 +117,7 @@ func (l *lab) write(name, content string) {
 	}
 }
 
-// serverConfig and clientConfig are the files as others write them: just the
+// serverConfig and clientConfig are the files as others write them: only the
 // keys of the contract.
 type serverConfig struct {
 	port, backlog int
@@ -146,13 +146,13 @@ func (l *lab) configureClient(c clientConfig) {
 		c.address, c.amount, c.period, c.level, c.batchMaxAmount))
 }
 
-// usual is a client's configuration for what a test does not care about.
+// usual is a client's default configuration in tests.
 var usual = clientConfig{address: "server:12345", amount: 5, period: "0s", level: "DEBUG", batchMaxAmount: 10}
 
 // usualCentral logs everything.
 var usualCentral = serverConfig{port: 12345, backlog: 128, level: "DEBUG"}
 
-// provide replaces the data by one file per number, with so many bets.
+// provide replaces the data by one file per number, with that many bets.
 func (l *lab) provide(bets ...int) (files [][]row) {
 	l.Helper()
 	if err := os.RemoveAll(filepath.Join(l.dir, ".data", "datasets.zip")); err != nil {
@@ -179,7 +179,7 @@ func (l *lab) down() {
 	l.compose("down")
 }
 
-// destroy removes all that the project started, whatever file it was from.
+// destroy removes everything of the project, whatever file it was started from.
 func (l *lab) destroy() {
 	l.docker("compose", "-f", composeName, "down", "--volumes", "--remove-orphans", "--timeout", "5")
 }
@@ -212,7 +212,7 @@ func (l *lab) running(container string) bool {
 	return strings.TrimSpace(l.docker("inspect", "--format", "{{.State.Running}}", container)) == "true"
 }
 
-// containers are those of the project, running or not.
+// containers returns those of the project, running or not.
 func (l *lab) containers() []string {
 	l.Helper()
 	return strings.Fields(l.docker("ps", "--all", "--filter", "label=com.docker.compose.project="+project,
@@ -221,7 +221,7 @@ func (l *lab) containers() []string {
 
 func client(agency int) string { return "client" + strconv.Itoa(agency) }
 
-// stored reads the bets of a contest out of the central's container.
+// stored reads the bets of a contest from the central's container.
 func (l *lab) stored(contest string) [][]string {
 	l.Helper()
 	var archive, stderr bytes.Buffer
@@ -245,7 +245,7 @@ func (l *lab) stored(contest string) [][]string {
 	return rows
 }
 
-// contest is the name that the lab's Compose file has.
+// contest returns the contest's name in the lab's Compose file.
 func (l *lab) contest() string {
 	l.Helper()
 	content, err := os.ReadFile(filepath.Join(l.dir, composeName))

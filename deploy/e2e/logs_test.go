@@ -12,9 +12,8 @@ import (
 	"strings"
 )
 
-// shape is what every log line looks like. No value holds a bar, and a line has
-// no colour codes: [^|] stands for what is printed, so control characters are
-// excluded too.
+// shape is the shape of every log line. No value has a bar or a control
+// character, which also excludes colour codes.
 var shape = regexp.MustCompile(
 	`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?:DEBUG   |INFO    |WARNING |ERROR   |CRITICAL) ` +
 		`action: (\w+) \| result: (success|fail|in_progress)((?: \| \w+: [^|\x00-\x1f\x7f]*)*)$`)
@@ -54,7 +53,7 @@ func (l *lab) logs(container string) (all log) {
 	return all
 }
 
-// of are the lines of an action with a result.
+// of returns the lines of an action with a result.
 func (all log) of(action, result string) (some log) {
 	for _, l := range all {
 		if l.action == action && l.result == result {
@@ -64,7 +63,7 @@ func (all log) of(action, result string) (some log) {
 	return some
 }
 
-// index is the first line's of an action, or -1.
+// index returns the index of an action's first line, or -1.
 func (all log) index(action string) int {
 	for i, l := range all {
 		if l.action == action {
@@ -83,7 +82,7 @@ func (all log) sum(key string) (total int) {
 	return total
 }
 
-// ending is the part of a line behind its time and level.
+// ending returns the part of a line after its time and level.
 func (l line) ending() string {
 	if _, rest, found := strings.Cut(l.text, "action: "); found {
 		return "action: " + rest
@@ -91,7 +90,7 @@ func (l line) ending() string {
 	return l.text
 }
 
-// checkLine reports when a log has not just so many lines that end like this.
+// checkLine checks that a log has that many lines with this ending.
 func (l *lab) checkLine(container string, all log, times int, ending string) {
 	l.Helper()
 	n := 0
@@ -138,8 +137,8 @@ func (l *lab) printLogs() {
 	}
 }
 
-// await returns when the container has logged so many lines of an action with a
-// result. It is an error when it ends before.
+// await returns when the container has logged that many lines of an action with a
+// result. It fails the test if the container ends first.
 func (l *lab) await(container, action, result string, times int) {
 	l.Helper()
 	seen := 0
@@ -152,7 +151,7 @@ func (l *lab) await(container, action, result string, times int) {
 }
 
 // follow returns when a docker command prints a line for which enough reports
-// true. It is an error when the command ends before.
+// true. It fails the test if the command ends first.
 func (l *lab) follow(args []string, enough func(text string) bool) {
 	l.Helper()
 	ctx, cancel := context.WithTimeout(l.Context(), patience)

@@ -1,9 +1,9 @@
 //go:build e2e
 
 // Package e2e tests the system as others see it: containers, files, commands
-// and log lines, on a real Docker engine. It has the project's own names
+// and log lines, on a real Docker engine. It uses the project's own names
 // (project tp0, containers server, client1 and so on), so its tests run one
-// after the other, and not beside a lottery of somebody else.
+// after the other, and not beside another lottery.
 package e2e
 
 import (
@@ -30,8 +30,8 @@ const (
 	buildTimeout = 10 * time.Minute
 )
 
-// pristine is a copy of the tree, made before the first test: no test sees a
-// change that is made meanwhile, and none changes the checkout.
+// pristine is a copy of the tree, made before the first test: no test sees later
+// changes, and none changes the checkout.
 var pristine string
 
 func TestMain(m *testing.M) {
@@ -66,8 +66,8 @@ func testMain(m *testing.M) (code int, err error) {
 
 var ownNames = regexp.MustCompile(`(?m)^(server|client\d+|` + network + `|` + volume + `|(nats|central|agency)-\d|` + clusterProject + `_\w.*)$`)
 
-// lookForOthers returns an error when there is no engine, and when there is
-// something under the project's names that these tests would destroy.
+// lookForOthers returns an error if there is no engine, or if something under the
+// project's names exists that these tests would destroy.
 func lookForOthers() error {
 	for what, args := range map[string][]string{
 		"containers": {"ps", "--all", "--format", "{{.Names}}"},

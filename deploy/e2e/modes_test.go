@@ -66,7 +66,7 @@ func TestBet(t *testing.T) {
 			sent[0].values["dni"], sent[0].values["numero"]))
 		l.checkLine(name, all, 1, fmt.Sprintf("action: loop_finished | result: success | client_id: %d", agency))
 		won := 0
-		if agency == 1 { // its bet is on the number that wins
+		if agency == 1 { // its bet is on the winning number
 			won = 1
 		}
 		l.checkLine(name, all, 1, fmt.Sprintf("action: consulta_ganadores | result: success | cant_ganadores: %d", won))
@@ -80,7 +80,7 @@ func TestBet(t *testing.T) {
 	}
 }
 
-// Whatever the environment holds when the file is written is what is bet.
+// The bet is the environment's when the file is written, whatever it holds.
 func TestBetOfTheEnvironment(t *testing.T) {
 	const messages = 3
 	name := `María "la Ñata" O'Neil \ $HOME ${HOME} # : {x}`

@@ -23,12 +23,12 @@ const (
 	observabilityName = "deploy/observability.yaml"
 	figures           = project + "_prometheus" // the volume
 	prometheusImage   = "loteria-e2e-prometheus"
-	// glance is between two looks at what only a look can tell.
+	// glance is the interval of polling.
 	glance = 200 * time.Millisecond
 )
 
-// observed is the environment of the merged files: an image that is here, and
-// ports of this machine that nobody has.
+// observed is the environment of the merged files: a local image, and free ports
+// of this machine.
 var observed = []string{"PROMETHEUS_IMAGE=" + prometheusImage, "ADMIN_PORT=0", "PROMETHEUS_PORT=0", "GRAFANA_PORT=0"}
 
 // composeObserved runs docker compose on the lab's file and the one beside it.
@@ -92,8 +92,8 @@ func TestObservabilityFileMerges(t *testing.T) {
 func TestPrometheusSeesTheCentral(t *testing.T) {
 	l := newLab(t)
 	l.makePrometheusImage()
-	// Its log is not in the shape of ours: it goes before the others are looked
-	// at.
+	// Its log does not have our shape: it is removed before the others are
+	// checked.
 	t.Cleanup(l.forgetPrometheus)
 
 	l.provide(300, 200)
@@ -125,8 +125,8 @@ func TestPrometheusSeesTheCentral(t *testing.T) {
 	}
 }
 
-// makePrometheusImage makes an image of the Prometheus of this machine: no test
-// needs a registry.
+// makePrometheusImage makes an image of this machine's Prometheus: no test needs
+// a registry.
 func (l *lab) makePrometheusImage() {
 	l.Helper()
 	program, err := exec.LookPath("prometheus")
@@ -165,7 +165,7 @@ func (l *lab) makePrometheusImage() {
 	if err != nil {
 		l.Fatal(err)
 	}
-	// As in the image of the project: the figures belong to who is not root.
+	// As in the official image: the data does not belong to root.
 	dockerfile := fmt.Sprintf("FROM %s\nCOPY . /opt/\nRUN mkdir /prometheus && chown 65534:65534 /prometheus\nUSER 65534:65534\nENTRYPOINT %s\n",
 		busybox, entrypoint)
 	if err := os.WriteFile(filepath.Join(folder, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
@@ -175,7 +175,7 @@ func (l *lab) makePrometheusImage() {
 	l.Cleanup(func() { l.docker("rmi", "--force", prometheusImage) })
 }
 
-// forgetPrometheus removes its container and its figures.
+// forgetPrometheus removes its container and its data.
 func (l *lab) forgetPrometheus() {
 	if l.Failed() {
 		output, _ := l.command(observed, "docker", "compose", "-f", composeName, "-f", observabilityName,
@@ -211,7 +211,7 @@ func (l *lab) ask(path string, data any) bool {
 	return true
 }
 
-// query returns the series that an expression has now.
+// query returns the current series of an expression.
 func (l *lab) query(expr string) []sample {
 	l.Helper()
 	var data struct{ Result []sample }
@@ -221,8 +221,7 @@ func (l *lab) query(expr string) []sample {
 	return data.Result
 }
 
-// awaitResult returns when an expression has one series with this value.
-// Nothing tells when, so it is looked at again and again.
+// awaitResult polls until an expression has one series with this value.
 func (l *lab) awaitResult(expr string, want float64) {
 	l.Helper()
 	var last []sample
@@ -240,7 +239,7 @@ func (l *lab) awaitResult(expr string, want float64) {
 }
 
 // checkRules waits until Prometheus has evaluated its rules, and reports alerts
-// of the file that it does not have, or cannot evaluate.
+// of the file that it lacks or cannot evaluate.
 func (l *lab) checkRules() {
 	l.Helper()
 	content, err := os.ReadFile(filepath.Join(l.dir, "deploy/prometheus/alerts.yml"))
@@ -269,8 +268,8 @@ func (l *lab) checkRules() {
 	}
 }
 
-// ruleHealth is what Prometheus says of each of its rules: unknown, until it has
-// evaluated it, then ok or what is wrong.
+// ruleHealth returns the health of each rule in Prometheus: unknown until it is
+// evaluated, then ok or what is wrong.
 func (l *lab) ruleHealth() map[string]string {
 	l.Helper()
 	var loaded struct {

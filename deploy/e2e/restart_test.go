@@ -14,7 +14,7 @@ var (
 	smallWinners = []int{1, 2, 0}
 )
 
-// play runs the small lottery of the lab's Compose file, and checks how it ends.
+// play runs the small lottery of the lab's Compose file, and checks its end.
 func (l *lab) play(files [][]row) {
 	l.Helper()
 	l.up()
@@ -59,7 +59,7 @@ func TestFinishedLotteryStaysFinished(t *testing.T) {
 	}
 }
 
-// A lottery that nobody has finished goes on where it was.
+// An unfinished lottery continues where it was.
 func TestUnfinishedLotteryGoesOn(t *testing.T) {
 	l, files := newSmallLottery(t)
 	l.up("server", "client1")
@@ -90,8 +90,7 @@ func TestStoppedAgencyGoesOn(t *testing.T) {
 	l.checkStored(l.contest(), files)
 }
 
-// What dies is started again by the engine, and the lottery ends with each bet
-// once.
+// The engine restarts what dies, and the lottery ends with each bet once.
 func TestWhatDiesIsStartedAgain(t *testing.T) {
 	l := newLab(t)
 	files := l.provide(400, 400)
@@ -114,8 +113,8 @@ func TestWhatDiesIsStartedAgain(t *testing.T) {
 	}
 }
 
-// die kills the container's process, and not the container, which the engine
-// would take for a stop that somebody wants.
+// die kills the container's process, not the container: the engine would take
+// that for an intended stop.
 func (l *lab) die(name string) {
 	l.Helper()
 	pid := strings.TrimSpace(l.docker("inspect", "--format", "{{.State.Pid}}", name))
@@ -133,10 +132,10 @@ func TestNewFileIsANewLottery(t *testing.T) {
 		t.Fatalf("both files are of the contest %s", first)
 	}
 	l.play(files)
-	l.checkStored(first, files) // which nobody has touched
+	l.checkStored(first, files) // untouched
 }
 
-// The make targets, and what is left after them: nothing.
+// The make targets leave nothing behind.
 func TestMakeTargets(t *testing.T) {
 	l, files := newSmallLottery(t)
 	for range 2 { // the same file twice
@@ -178,7 +177,7 @@ func TestMakeLogs(t *testing.T) {
 	}
 	for lines.Scan() {
 	}
-	if err := follow.Wait(); err != nil { // it ends when nobody is left to log
+	if err := follow.Wait(); err != nil { // it ends when no container is left to log
 		t.Error(err)
 	}
 }

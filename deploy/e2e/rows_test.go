@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// winning is the number that wins.
+// winning is the winning number.
 const winning = 7574
 
 // row is a line of an agency's file: first name, last name, document,
@@ -22,7 +22,7 @@ type row [5]string
 
 func (r row) document() string { return r[2] }
 
-// stored is the row as bets.csv has it: the agency in front, and the number as
+// stored returns the row as in bets.csv: the agency in front, and the number as
 // an integer.
 func (r row) stored(agency int) []string {
 	number, err := strconv.Atoi(r[4])
@@ -32,8 +32,8 @@ func (r row) stored(agency int) []string {
 	return []string{strconv.Itoa(agency), r[0], r[1], r[2], r[3], strconv.Itoa(number)}
 }
 
-// makeRows invents an agency's bets, of which so many win as winners says. Some
-// names need quotes in CSV.
+// makeRows invents an agency's bets, of which winners(agency) win. Some names need
+// quotes in CSV.
 func makeRows(agency, amount int) []row {
 	rows := make([]row, amount)
 	for i := range rows {
@@ -49,11 +49,11 @@ func makeRows(agency, amount int) []row {
 	return rows
 }
 
-// winners is how many bets of an invented file win, if it has so many.
+// winners returns how many bets of an invented file win, if it has that many.
 func winners(agency int) int { return agency % 3 }
 
-// formatRows writes an agency's file, lines ending in CR LF, but the last line
-// of those with an odd number of rows not at all.
+// formatRows returns an agency's file, with lines ending in CR LF. With an odd
+// number of rows, the last line has no ending.
 func formatRows(rows []row) string {
 	var text strings.Builder
 	w := csv.NewWriter(&text)
@@ -70,7 +70,7 @@ func formatRows(rows []row) string {
 	return text.String()
 }
 
-// committedRows are the bets of the five agencies that the project ships.
+// committedRows returns the bets of the five agencies that the project ships.
 func committedRows(t *testing.T) (files [][]row) {
 	t.Helper()
 	archive, err := zip.OpenReader(filepath.Join(pristine, ".data", "datasets.zip"))
@@ -96,14 +96,14 @@ func committedRows(t *testing.T) (files [][]row) {
 	return files
 }
 
-// checkStored compares what the central has stored with the agencies' files:
-// each agency's bets, all of them, once, in their order.
+// checkStored checks that the central has stored all bets of the agencies' files,
+// once and in order.
 func (l *lab) checkStored(contest string, files [][]row) {
 	l.Helper()
 	l.checkBets(l.stored(contest), files)
 }
 
-// checkBets does it for bets in the form of bets.csv.
+// checkBets is checkStored for bets as in bets.csv.
 func (l *lab) checkBets(bets [][]string, files [][]row) {
 	l.Helper()
 	stored := make(map[string][][]string)

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// soon is well inside the grace period, which is 10 seconds.
+// soon is well within the grace period of 10 seconds.
 const soon = 5 * time.Second
 
-// moments are in the middle of what can be stopped. begin returns the agencies
-// that are then busy.
+// moments are in the middle of what can be stopped. begin returns the busy
+// agencies.
 var moments = []struct {
 	name  string
 	begin func(*lab) []string
@@ -35,7 +35,7 @@ var moments = []struct {
 		return l.busy("batch_processed", 3)
 	}},
 	{"batches without a pause", func(l *lab) []string {
-		l.provide(200_000, 200_000) // so many that no machine is done before it is stopped
+		l.provide(200_000, 200_000) // too many for any machine to finish first
 		config := usual
 		config.batchMaxAmount = 1
 		l.configureClient(config)
@@ -54,7 +54,7 @@ var moments = []struct {
 	}},
 }
 
-// busy waits until both agencies have done something so many times.
+// busy waits until both agencies have done something that many times.
 func (l *lab) busy(action string, times int) []string {
 	l.Helper()
 	both := []string{"client1", "client2"}
@@ -89,10 +89,10 @@ func TestStopTheCentral(t *testing.T) {
 			moment.begin(l)
 			l.stop("docker", "stop", "server")
 			l.checkCentralClosed()
-			if moment.name != "echo" { // whose connections are short, there may be none at the moment
+			if moment.name != "echo" { // its connections are short: there may be none now
 				l.checkLogged("server", "close_connection")
 			}
-			// The agencies have lost it, and still stop when they are told to.
+			// The agencies have lost it, and still stop when told to.
 			l.stop("docker", "compose", "-f", composeName, "stop")
 		})
 	}
@@ -113,7 +113,7 @@ func TestStopAll(t *testing.T) {
 	}
 }
 
-// stop runs a command that stops containers. It has to be done soon.
+// stop runs a command that stops containers. It must end soon.
 func (l *lab) stop(name string, args ...string) {
 	l.Helper()
 	begun := time.Now()
@@ -123,8 +123,8 @@ func (l *lab) stop(name string, args ...string) {
 	}
 }
 
-// checkAgencyClosed looks at an agency that was stopped: its exit code, and
-// that it has logged what it closed.
+// checkAgencyClosed checks an agency that was stopped: its exit code, and that it
+// has logged what it closed.
 func (l *lab) checkAgencyClosed(name, moment string) {
 	l.Helper()
 	if code := l.exitCode(name); code != 0 {
@@ -147,8 +147,8 @@ func (l *lab) checkAgencyClosed(name, moment string) {
 	}
 }
 
-// checkNot reports when a log has lines of an action: what was stopped in the
-// middle is not to pass for done.
+// checkNot reports an action in a log: what was stopped in the middle must not
+// pass for done.
 func (l *lab) checkNot(container string, all log, action string) {
 	l.Helper()
 	if all.index(action) >= 0 {
@@ -156,7 +156,7 @@ func (l *lab) checkNot(container string, all log, action string) {
 	}
 }
 
-// checkCentralClosed does it for the central.
+// checkCentralClosed checks the central likewise.
 func (l *lab) checkCentralClosed() {
 	l.Helper()
 	if code := l.exitCode("server"); code != 0 {

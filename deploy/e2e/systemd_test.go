@@ -19,8 +19,8 @@ const (
 // host is a container in which systemd runs, with the project's tree at /src.
 type host struct{ *lab }
 
-// TestSystemd installs the central as the operators' page says, on a system of
-// its own, and runs a lottery in the service's sandbox.
+// TestSystemd installs the central as the operators' page says, on a fresh system,
+// and runs a lottery in the service's sandbox.
 func TestSystemd(t *testing.T) {
 	l := newLab(t)
 	l.run("make", "build")
@@ -44,7 +44,7 @@ func TestSystemd(t *testing.T) {
 		strings.Contains(log, "result: fail") {
 		t.Errorf("the journal has\n%s", log)
 	}
-	// Bets stay, and nobody else reads them.
+	// Bets stay, and no other user reads them.
 	if kept := h.sh("wc -l </var/lib/loteria/bets.csv; stat --format '%U %a' /var/lib/loteria"); kept != "78697\nloteria 700\n" {
 		t.Errorf("after the stop there are %q, expected are 78,697 bets in a folder of the service alone", kept)
 	}
@@ -57,16 +57,15 @@ func TestSystemd(t *testing.T) {
 
 	h.overTLS()
 
-	// What no start makes better is not started again.
+	// A failure that no restart would fix is not restarted.
 	h.sh("echo EXPECTED_AGENCIES=0 >>/etc/loteria/loteria.env; ! systemctl restart loteria")
 	if ended := h.show("ActiveState", "ExecMainStatus"); ended != "failed 2" {
 		t.Errorf("with a bad configuration the service is %s", ended)
 	}
 }
 
-// overTLS has the service take another lottery, on its port of TLS alone: in its
-// sandbox it reads the certificates that the file of its settings has it given, and
-// reads them again.
+// overTLS runs another lottery on the service's TLS port alone: in its sandbox it
+// reads the certificates named in its settings file, and reads them again.
 func (h host) overTLS() {
 	h.Helper()
 	h.run("go", "run", "./cmd/certs", "--central-name", "127.0.0.1")
@@ -88,8 +87,8 @@ func (h host) overTLS() {
 	h.sh("sed -i -E '/^(TLS_|SERVER_PORT=|CONTEST=)/d' /etc/loteria/loteria.env")
 }
 
-// commentedCommands are those with which the file of the service's settings has
-// certificates put in their place.
+// commentedCommands returns the commands in the service's settings file that
+// install the certificates.
 func (h host) commentedCommands() string {
 	h.Helper()
 	content, err := os.ReadFile(filepath.Join(root, "deploy", "systemd", "loteria.env"))
@@ -108,8 +107,8 @@ func (h host) commentedCommands() string {
 	return strings.Join(commands, "\n")
 }
 
-// bootSystemd runs systemd in a container. Where no container can have one, the
-// test is skipped.
+// bootSystemd runs systemd in a container. The test is skipped where that is
+// impossible.
 func (l *lab) bootSystemd() host {
 	l.Helper()
 	l.Cleanup(func() { l.docker("rm", "--force", systemdContainer); l.docker("rmi", "--force", systemdImage) })
@@ -133,7 +132,7 @@ func (l *lab) bootSystemd() host {
 	h := host{l}
 	var state []byte
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(glance) {
-		// It exits with 1 as long as it is not running.
+		// It exits with 1 while the state is not running.
 		state, _ = h.inside("systemctl is-system-running").CombinedOutput()
 		if text := strings.TrimSpace(string(state)); text == "running" || text == "degraded" {
 			return h
@@ -144,7 +143,7 @@ func (l *lab) bootSystemd() host {
 	}
 }
 
-// installCommands are those of the operators' page.
+// installCommands returns those of the operators' page.
 func (h host) installCommands() string {
 	h.Helper()
 	page, err := os.ReadFile(filepath.Join(root, "docs", "operators.md")) // pages are not part of a lab
@@ -163,12 +162,12 @@ func (h host) installCommands() string {
 	return strings.Join(commands, "\n")
 }
 
-// inside is a script that runs in the container, from the project's root.
+// inside returns a script to run in the container, from the project's root.
 func (h host) inside(script string) *exec.Cmd {
 	return h.command(nil, "docker", "exec", "--workdir", "/src", systemdContainer, "bash", "-ec", script)
 }
 
-// sh runs a script in the container. It has to succeed.
+// sh runs a script in the container. It must succeed.
 func (h host) sh(script string) string {
 	h.Helper()
 	output, err := h.inside(script).CombinedOutput()

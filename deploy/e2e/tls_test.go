@@ -16,8 +16,8 @@ func (l *lab) composeTLS(args ...string) string {
 	return l.docker(append([]string{"compose", "-f", composeName, "-f", "deploy/tls.yaml"}, args...)...)
 }
 
-// Five agencies over TLS, as the head of deploy/tls.yaml has it. Others get
-// nothing, also who has been one of them.
+// Five agencies over TLS, as at the head of deploy/tls.yaml. Others get nothing,
+// nor does one whose certificate is revoked.
 func TestTLS(t *testing.T) {
 	l := newLab(t)
 	files := committedRows(t)
@@ -36,7 +36,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("the central listens on %v, want 12346 with TLS alone", listens)
 	}
 
-	// Without a certificate: on the port that is there, and on the one that is not.
+	// Without a certificate: on the port for TLS, and on the one that is off.
 	for address, says := range map[string]string{
 		"server:12346": "the central server:12346 speaks TLS there, and this agency does not",
 		"server:12345": "the central server:12345 cannot be reached, given up after 1 attempts",
@@ -77,7 +77,7 @@ func (l *lab) refused(says string, settings ...string) {
 	}
 }
 
-// winners fails the test unless agency 1 is told of so many.
+// winners fails the test unless agency 1 is told of n winners.
 func (l *lab) winners(n int) {
 	l.Helper()
 	if output, err := l.askAs1(); err != nil || !strings.Contains(output, fmt.Sprintf("cant_ganadores: %d\n", n)) {

@@ -60,7 +60,7 @@ func TestEchoScriptAgainstNobody(t *testing.T) {
 	t.Run("no network", func(t *testing.T) { newLab(t).validate(failed) })
 }
 
-// newNetwork is a lab with the project's network and nobody on it.
+// newNetwork returns a lab with the project's network and nothing on it.
 func newNetwork(t *testing.T) *lab {
 	l := newLab(t)
 	l.docker("network", "create", "--subnet", "172.25.125.0/24", network)
@@ -68,8 +68,8 @@ func newNetwork(t *testing.T) *lab {
 	return l
 }
 
-// foreign starts an echo server, or what pretends to be one, that is not ours.
-// It runs a shell program for each connection.
+// foreign starts an echo server that is not ours, or what pretends to be one. It
+// runs a shell program for each connection.
 func (l *lab) foreign(program string) {
 	l.Helper()
 	begun := time.Now()
@@ -77,13 +77,13 @@ func (l *lab) foreign(program string) {
 		"--health-interval", "500ms", "--health-cmd", "grep -q ':3039 .* 0A ' /proc/net/tcp /proc/net/tcp6", // 12345 listens
 		busybox, "sh", "-c", `while true; do nc -l -p 12345 -e sh -c "$0"; done`, program)
 	l.Cleanup(func() { l.docker("rm", "--force", "server") })
-	// What was before this command began is told too, so nothing is missed.
+	// Events from before this command are shown too, so nothing is missed.
 	l.follow([]string{"events", "--since", begun.Format(time.RFC3339Nano),
 		"--filter", "container=" + strings.TrimSpace(id), "--filter", "event=health_status"},
 		func(text string) bool { return strings.Contains(text, "health_status: healthy") })
 }
 
-// shells are the POSIX shells that are here.
+// shells returns the installed POSIX shells.
 func shells() (found []string) {
 	for _, shell := range []string{"sh", "dash", "busybox sh"} {
 		if _, err := exec.LookPath(strings.Fields(shell)[0]); err == nil {

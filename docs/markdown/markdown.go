@@ -1,5 +1,5 @@
-// Package markdown reads the project's documents, so that tests can hold what
-// they say against what there is. It knows as much of Markdown as they use.
+// Package markdown reads the project's documents, so that tests can check what
+// they say. It knows as much of Markdown as they use.
 package markdown
 
 import (
@@ -10,7 +10,7 @@ import (
 
 // Document is a Markdown file.
 type Document struct {
-	Name   string // as in the places that are told
+	Name   string // as in Command.Where
 	Lines  []string
 	Blocks []Block
 }
@@ -21,7 +21,7 @@ type Block struct {
 	Lines []string
 }
 
-// Parse reads a document. Name is what it is called in the places that are told.
+// Parse reads a document. The name is that in Command.Where.
 func Parse(name, content string) Document {
 	d := Document{Name: name, Lines: strings.Split(strings.TrimSuffix(content, "\n"), "\n")}
 	blank := func(i int) bool { return strings.TrimSpace(d.Lines[i]) == "" }
@@ -50,8 +50,8 @@ func Parse(name, content string) Document {
 
 func isIndented(line string) bool { return strings.HasPrefix(line, "    ") }
 
-// Paragraph is text with the ends of its lines taken away, so that what goes
-// over one of them is whole. A row of a table is one, and so is an item of a list.
+// Paragraph is text with its lines joined. A row of a table is one, and so is an
+// item of a list.
 type Paragraph struct {
 	Line int // of its first line, from 1
 	Text string
@@ -59,7 +59,7 @@ type Paragraph struct {
 
 var beginsParagraph = regexp.MustCompile(`^(?:\||[-*] |\d+\. |#+ )`)
 
-// Paragraphs are what is not in a block of code.
+// Paragraphs returns the text outside code blocks.
 func (d Document) Paragraphs() (all []Paragraph) {
 	code := map[int]bool{}
 	for _, b := range d.Blocks {
@@ -84,14 +84,14 @@ func (d Document) Paragraphs() (all []Paragraph) {
 	return all
 }
 
-// Command is a command of a document, as it stands there, without its comment.
+// Command is a command of a document, as written, without its comment.
 type Command struct {
 	Text  string
 	Where string // name:line
 }
 
-// programs are the words that a command begins with. In a sentence only what has
-// more than that is one: elsewhere a program is named, not told to be run.
+// programs matches the first word of a command. A command has more than that:
+// the word alone only names the program.
 var programs = regexp.MustCompile(`^(?:\./)?(?:bin/)?(?:make|go|gofmt|docker|git|bash|sh|server|client|certs|goals|peers|deploy/[a-z-]+\.sh|` +
 	`systemctl|systemd-sysusers|journalctl|install|sudo|nohup|cp|mv|rm|mkdir|touch|echo|for|cd|cat|chmod|chown|diff|truncate|sha256sum|` +
 	`curl|ssh|openssl|nats|kubectl|helm|promtool|python3?|iconv|tr)$`)
@@ -102,7 +102,7 @@ var (
 	logged     = regexp.MustCompile(`action: \w+ \| result: `)
 )
 
-// IsCommand reports whether a line or a span of code tells to run something.
+// IsCommand reports whether a line or a code span is a command.
 func IsCommand(text string) bool {
 	if logged.MatchString(text) {
 		return false
@@ -115,10 +115,10 @@ func IsCommand(text string) bool {
 	return (more || set) && programs.MatchString(word)
 }
 
-// loop matches one that is whole.
+// loop matches a complete loop.
 var loop = regexp.MustCompile(`^for .* done\b`)
 
-// withoutComment is a line without what is said about it.
+// withoutComment returns a line without its comment.
 func withoutComment(line string) string {
 	quote := byte(0)
 	for i := range len(line) {
@@ -136,16 +136,16 @@ func withoutComment(line string) string {
 	return strings.TrimRight(line, " ")
 }
 
-// IsCommands reports whether each line of a block is a command. One with prompts
-// also has output.
+// IsCommands reports whether a block is commands only, without prompts and
+// output.
 func (b Block) IsCommands() bool {
 	return !b.IsSession() && IsCommand(strings.TrimSpace(b.Lines[0]))
 }
 
 const prompt = "$ "
 
-// IsSession reports whether a block has lines behind a prompt, which are
-// commands, and what they print.
+// IsSession reports whether a block is commands after prompts, and what they
+// print.
 func (b Block) IsSession() bool {
 	return strings.HasPrefix(strings.TrimSpace(b.Lines[0]), prompt)
 }
@@ -153,7 +153,7 @@ func (b Block) IsSession() bool {
 // IsLog reports whether a block is lines of a log.
 func (b Block) IsLog() bool { return logged.MatchString(b.Lines[0]) }
 
-// Commands are those in blocks, and in spans of code of the text.
+// Commands returns those in blocks, and in code spans of the text.
 func (d Document) Commands() (all []Command) {
 	add := func(text string, line int) {
 		all = append(all, Command{withoutComment(text), fmt.Sprintf("%s:%d", d.Name, line)})
@@ -185,13 +185,13 @@ func (d Document) Commands() (all []Command) {
 	return all
 }
 
-// Exchange is a command behind a prompt, and the lines below it that it prints.
+// Exchange is a command after a prompt, and the lines below it that it prints.
 type Exchange struct {
 	Command
 	Prints []string
 }
 
-// Exchanges are those of a document, in their order.
+// Exchanges returns those of a document, in order.
 func (d Document) Exchanges() (all []Exchange) {
 	for _, b := range d.Blocks {
 		if !b.IsSession() {

@@ -72,7 +72,7 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
-// A command may have several lines, and # inside of quotes begins no comment.
+// A command may have several lines, and # within quotes begins no comment.
 func TestCommandsOfSeveralLines(t *testing.T) {
 	var got []string
 	for _, c := range Parse("p", "    make \\\n      a   # what\n    echo 'b # c' \"# d\"  # e\n    for i in 1 2; do\n      sh $i &\n    done; wait\n    cp a b\n").Commands() {

@@ -1,5 +1,5 @@
-// Package accept gives each connection of a listener a goroutine: what the
-// servers that are compared with the central have in common.
+// Package accept gives each connection of a listener a goroutine. The servers
+// that are compared with the central share it.
 package accept
 
 import (

@@ -2,12 +2,12 @@ package goroutines
 
 import "sync"
 
-// progress counts what of a connection's has become durable, in the order in
-// which it was handed over. A failure is for good.
+// progress counts a connection's batches that have become durable, in the order
+// in which they were handed over. A failure is final.
 type progress struct {
 	mu      sync.Mutex
 	changed sync.Cond
-	waited  bool // somebody waits for a change
+	waited  bool // await waits for a change
 	done    int
 	err     error
 }
@@ -18,7 +18,7 @@ func newProgress() *progress {
 	return p
 }
 
-// add is called with what has become of the next one.
+// add is called with the outcome of the next batch.
 func (p *progress) add(err error) {
 	p.mu.Lock()
 	p.done++
@@ -33,8 +33,8 @@ func (p *progress) add(err error) {
 	}
 }
 
-// await returns how many are durable when it is at least n, or why it will never
-// be.
+// await waits until n batches have an outcome. It returns how many have, and the
+// first failure.
 func (p *progress) await(n int) (done int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	// window is how many requests of one connection may wait for their answer.
-	// Beyond it the reader stops, and TCP has the agency stop.
+	// window is how many requests of a connection may wait for their answer.
+	// When it is full the reader stops: back-pressure, through TCP.
 	window = 1024
 	// readSize is how much is read at a time, in bytes: several full frames.
 	readSize = 64 << 10
 )
 
-// answer is what a request is answered.
+// answer is the answer to a request.
 type answer struct {
-	after   int           // first so many of the connection's have to be durable
-	message codec.Message // unless it is winners that are asked for
+	after   int           // how many of the connection's batches must be durable first
+	message codec.Message // unless it is a query for winners
 	query   int           // the agency whose winners are asked for, or 0
 	bets    int           // of a BET or BATCH
 	single  bool          // it is a BET
@@ -34,19 +34,19 @@ type reader struct {
 	contest *lottery.Contest
 	answers chan<- answer
 	durable *progress
-	stored  int            // what was handed over to be stored
+	stored  int            // batches handed over to be stored
 	agency  int            // the first one named, or 0
-	writer  lottery.Writer // what its last RESUME has made it, or 0
+	writer  lottery.Writer // from its last RESUME, or 0
 
-	// Scratch, used again for each request.
+	// Scratch, reused for each request.
 	batch lottery.Batch
 	raw   lottery.RawBet
 	bets  codec.BatchReader
 }
 
 // read returns when the connection ends, or when its peer breaks the protocol.
-// A peer that says nothing more is told apart from one that is gone by TCP's
-// keep-alive, which package net turns on.
+// TCP's keep-alive, which package net turns on, tells a silent peer from one
+// that is gone.
 func (r *reader) read(conn net.Conn) {
 	var decoder codec.Decoder
 	buffer := make([]byte, readSize)
@@ -110,12 +110,12 @@ func (r *reader) handle(frame codec.Frame) error {
 }
 
 // storeBatch judges and admits the bets of a BATCH. An error says that it broke
-// the protocol, and then none was admitted.
+// the protocol; then none is admitted.
 func (r *reader) storeBatch(payload []byte) error {
 	if err := r.bets.Reset(payload); err != nil {
 		return err
 	}
-	var document, number string // of the first bet; copies, for they outlive the payload
+	var document, number string // of the first bet; copies, as they outlive the payload
 	var refused error
 	r.batch.Reset()
 	for i := range r.bets.Len() {
@@ -150,7 +150,7 @@ func (r *reader) add(raw *lottery.RawBet) error {
 	return r.batch.Add(raw)
 }
 
-// store admits the batch, unless a bet of it is at fault. The writer answers
+// store admits the batch, unless a bet of it is refused. The writer answers
 // when it is durable.
 func (r *reader) store(document, number string, single bool, refused error) {
 	bets := r.bets.Len()
@@ -168,7 +168,7 @@ func (r *reader) store(document, number string, single bool, refused error) {
 	r.answers <- answer{after: r.stored, message: &codec.Success{Document: document, Number: number}, bets: bets, single: single}
 }
 
-// offending puts the bet at fault into a refusal that is about its agency.
+// offending adds the bet to a refusal of its agency.
 func offending(err error, raw *lottery.RawBet) error {
 	var r *lottery.Refusal
 	if errors.As(err, &r) {
@@ -223,8 +223,8 @@ func (r *reader) resume(resume *codec.Resume) {
 	r.answers <- answer{message: &point}
 }
 
-// await calls what tells of its end by a callback, and waits for it. That blocks
-// the reader, not the writer.
+// await calls f and waits for its callback. That blocks the reader, not the
+// writer.
 func await(f func(done func(error)) error) error {
 	ended := make(chan error, 1)
 	if err := f(func(err error) { ended <- err }); err != nil {
@@ -233,8 +233,8 @@ func await(f func(done func(error)) error) error {
 	return <-ended
 }
 
-// speaksFor returns the agency of that name, which must be the one that the
-// connection named first. The error is a *lottery.Refusal.
+// speaksFor returns the agency of that name, which must be the first that the
+// connection named. The error is a *lottery.Refusal.
 func (r *reader) speaksFor(name string) (int, error) {
 	agency, err := lottery.ParseAgency(name)
 	if err != nil {

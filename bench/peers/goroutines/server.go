@@ -3,8 +3,8 @@
 // package net. One takes requests and admits their bets, the other awaits the
 // disk and answers in order, so that a connection's window is used.
 //
-// It is what the reactor is compared with, and leaves out what an agency that
-// behaves does not need: limits per address and in total, echo, and a log.
+// The reactor is compared with it. It leaves out what a well-behaved agency does
+// not need: limits per address and in total, echo, and any log but of requests.
 package goroutines
 
 import (
@@ -22,7 +22,7 @@ type Server struct {
 	journal *logline.Journal
 }
 
-// New returns a Server for the contest, which stays the caller's.
+// New returns a Server for the contest, which the caller closes.
 func New(contest *lottery.Contest, journal *logline.Journal) *Server {
 	s := &Server{contest: contest, journal: journal}
 	s.Loop = accept.New(s.handle)

@@ -28,11 +28,11 @@ type writer struct {
 }
 
 // write answers until the reader has ended. All answers that are ready at the
-// same time leave with one write.
+// same time go out with one write.
 func (w *writer) write(answers <-chan answer) {
 	for a := range answers {
 		if a.after > w.known {
-			w.flush() // what is ready does not wait for the disk
+			w.flush() // ready answers do not wait for the disk
 			var err error
 			if w.known, err = w.durable.await(a.after); err != nil {
 				a.message, a.action, a.refused = refusal(err), "apuesta_recibida", err
@@ -51,7 +51,7 @@ func (w *writer) write(answers <-chan answer) {
 	}
 }
 
-// log renders the line about an answer; it is written before that is sent.
+// log renders an answer's log line, which is written before the answer is sent.
 func (w *writer) log(a *answer) {
 	stored, _ := a.message.(*codec.Success)
 	switch {
@@ -86,8 +86,8 @@ func (w *writer) tellWinners(agency int) {
 	}
 }
 
-// append appends an answer's frame. It can only be too long by a document or
-// number that is no valid one; the answer then goes without them.
+// append appends an answer's frame. Only an invalid document or number can make
+// it too long; it then goes without them.
 func (w *writer) append(m codec.Message) {
 	frames, err := codec.AppendFrame(w.frames, m)
 	if e, ok := m.(*codec.Error); ok && err != nil {

@@ -1,4 +1,4 @@
-// Package jetstream has NATS JetStream take the bets: a stream on disk, whose
+// Package jetstream stores the bets in NATS JetStream: a stream on disk, whose
 // server syncs each message before it acknowledges it
 // (https://docs.nats.io/running-a-nats-service/configuration#jetstream,
 // sync_interval: always).
@@ -64,7 +64,7 @@ func makeStream(url string) error {
 	return err
 }
 
-// URL returns where clients connect.
+// URL returns the URL for clients.
 func (s *Server) URL() string { return s.server.ClientURL() }
 
 // Stop ends the server.

@@ -1,6 +1,6 @@
-// Package postgres has a PostgreSQL table take the bets: one COPY per batch,
+// Package postgres stores the bets in a PostgreSQL table: one COPY per batch,
 // each a transaction of its own, with the server's defaults (fsync and
-// synchronous_commit on). Of Debian, it is the package postgresql.
+// synchronous_commit on). Debian's package is postgresql.
 package postgres
 
 import (
@@ -22,12 +22,12 @@ import (
 
 const (
 	maxConnections = 100
-	maxFlying      = 4096 // batches of a connection that are sent and not asked for
+	maxFlying      = 4096 // batches of a connection that are stored but not yet received
 	table          = `CREATE TABLE bets (agency int, first_name text, last_name text, document text, birthdate date, number int)`
 )
 
-// Path returns the folder of the newest server's programs, or an error when
-// there is none, or none that could work in the folder.
+// Path returns the folder of the newest server's programs. It fails when there
+// is none, or when it cannot run in the folder.
 func Path(folder string) (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres") // where Debian has them
 	if err == nil && len(found) == 0 {
@@ -49,8 +49,8 @@ func Path(folder string) (string, error) {
 	return path, nil
 }
 
-// Start makes a database in the folder, runs its server, and returns how to
-// connect.
+// Start makes a database in the folder, runs its server, and returns the
+// connection string.
 func Start(ctx context.Context, path, folder string) (s *process.Server, url string, err error) {
 	attributes, err := ordinaryUser()
 	if err != nil {
@@ -80,8 +80,8 @@ func Start(ctx context.Context, path, folder string) (s *process.Server, url str
 	return s, url, nil
 }
 
-// ordinaryUser returns who is to run the server when this user is root, for
-// whom PostgreSQL does not run, or nil.
+// ordinaryUser returns the user to run the server as if this one is root, which
+// PostgreSQL refuses; nil otherwise.
 func ordinaryUser() (*syscall.SysProcAttr, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -155,5 +155,5 @@ func (c *conn) Receive() (int, error) {
 // Close implements generator.Conn.
 func (c *conn) Close() error {
 	c.cancel()
-	return c.conn.PgConn().Conn().Close() // at once, whoever uses it
+	return c.conn.PgConn().Conn().Close() // at once, even while in use
 }

@@ -1,7 +1,7 @@
-// Package redis has a Redis stream take the bets: one XADD per batch, and a
+// Package redis stores the bets in a Redis stream: one XADD per batch, and a
 // server that syncs its append-only file before it answers
 // (https://redis.io/docs/latest/operate/oss_and_stack/management/persistence,
-// appendfsync always). Of Debian, it is the package redis-server.
+// appendfsync always). Debian's package is redis-server.
 package redis
 
 import (
@@ -24,7 +24,7 @@ func Path() (string, error) { return exec.LookPath("redis-server") }
 // socket that it listens on.
 func Start(ctx context.Context, path, folder string) (s *process.Server, socket string, err error) {
 	socket = filepath.Join(folder, "redis.sock")
-	// No name is needed within the folder, and no port of the machine.
+	// Only a socket in the folder: no port of the machine.
 	cmd := exec.CommandContext(ctx, path, "--port", "0", "--unixsocket", socket, "--dir", folder,
 		"--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no")
 	cmd.Dir = folder

@@ -1,7 +1,7 @@
-// Package simple is the least that can be called a central, as it is written
-// for an exercise: a goroutine per connection, one lock for everything, and for
-// each batch the file is opened, appended to and closed. Nothing is synced, so
-// what it acknowledges a crash of the machine may take.
+// Package simple is a minimal central, as one writes it for an exercise: a
+// goroutine per connection, one lock for everything, and for each batch the file
+// is opened, appended to and closed. Nothing is synced, so a crash of the machine
+// may lose acknowledged bets.
 package simple
 
 import (
@@ -29,7 +29,7 @@ type Server struct {
 	agencies int
 	drawn    chan struct{} // closed when all agencies have finished
 
-	mu       sync.Mutex // of the file, too
+	mu       sync.Mutex // also guards the file
 	path     string
 	finished map[int]bool
 }

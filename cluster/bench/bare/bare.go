@@ -1,5 +1,5 @@
 // Package bare publishes bets into a contest's stream as a central would, and
-// does nothing else: it shows what JetStream itself gives with such messages.
+// does nothing else: it shows what JetStream itself can do with such messages.
 package bare
 
 import (
@@ -20,18 +20,18 @@ import (
 )
 
 const (
-	// What JetStream answers while it has not done with the message before, which
-	// it may have acknowledged; and how long until it is asked again.
+	// JetStream's error while it still processes the previous message, which it
+	// may have acknowledged; and the pause before the next attempt.
 	codeInProcess  = 10164
 	inProcessPause = 2 * time.Millisecond
 
 	maxRows  = 256 << 10 // bytes of rows of one message
 	ackTime  = 30 * time.Second
-	maxQueue = 4096 // batches of a connection that wait for their acknowledgement
+	maxQueue = 4096 // batches of a connection that wait to be published
 )
 
-// Publisher is a generator.Target. Its connections are agencies, each of which
-// has one message in flight: what it is handed meanwhile is the next one.
+// Publisher is a generator.Target. Its connections are agencies, each with at
+// most one message in flight: batches sent meanwhile go into the next one.
 type Publisher struct {
 	conn   *nats.Conn
 	stream string
@@ -48,8 +48,8 @@ type link struct {
 	digest *xxhash.Digest
 }
 
-// New connects to the servers that keep the stream, which a central's ledger has made and
-// nobody else writes to.
+// New connects to the servers that keep the stream. A central's ledger must have
+// made it, and nothing else may write to it.
 func New(urls []string, stream string) (*Publisher, error) {
 	conn, err := nats.Connect(strings.Join(urls, ","))
 	if err != nil {
@@ -66,7 +66,7 @@ func New(urls []string, stream string) (*Publisher, error) {
 // Close ends the connection to the servers.
 func (p *Publisher) Close() { p.conn.Close() }
 
-// chain is one agency's, and its generator.Conn.
+// chain is the messages of an agency, and its generator.Conn.
 type chain struct {
 	last      *nats.Msg // that was published
 	publisher *Publisher
@@ -77,8 +77,8 @@ type chain struct {
 	mu     sync.Mutex
 	link   link
 	queue  []*generator.Batch // not published yet
-	flight int                // batches of the message that is published, or 0
-	sent   uint64             // messages, which number the ids
+	flight int                // batches of the message in flight, or 0
+	sent   uint64             // messages; part of their ids
 	left   bool
 
 	done chan int // batches that are acknowledged
@@ -86,7 +86,7 @@ type chain struct {
 	end  chan struct{}
 }
 
-// Dial implements generator.Target. An agency has one connection, once.
+// Dial implements generator.Target. Each agency can be dialed once.
 func (p *Publisher) Dial(_ context.Context, agency int) (generator.Conn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,8 +117,8 @@ func (c *chain) Send(batches []*generator.Batch) error {
 	return c.publish()
 }
 
-// publish sends all that waits as one message, as far as it holds it. The caller
-// holds the lock.
+// publish sends as much of the queue as fits one message. The caller holds the
+// lock.
 func (c *chain) publish() error {
 	size, bets := 0, 0
 	for ; c.flight < len(c.queue); c.flight++ {
@@ -148,7 +148,7 @@ func (c *chain) publish() error {
 	return c.publisher.conn.PublishMsg(msg)
 }
 
-// message has the headers that natsledger's have, and is as long.
+// message returns a message with natsledger's headers and length.
 func (c *chain) message(rows []byte, bets int, winners []string) *nats.Msg {
 	state, _ := c.link.digest.MarshalBinary() // never fails
 	msg := &nats.Msg{Subject: c.subject, Reply: c.reply, Data: rows, Header: nats.Header{
@@ -167,8 +167,8 @@ func (c *chain) message(rows []byte, bets int, winners []string) *nats.Msg {
 	return msg
 }
 
-// acknowledged takes in the servers' answer to a message, and publishes the
-// next one of that agency. Any error is for good: nothing fails here.
+// acknowledged handles the servers' reply to a message, and publishes the
+// agency's next one. Every error is final: none is expected here.
 func (p *Publisher) acknowledged(reply *nats.Msg) {
 	p.mu.Lock()
 	c := p.chains[strings.TrimPrefix(reply.Subject, p.inbox+".")]

@@ -14,8 +14,8 @@ import (
 	"loteria/lottery/natsledger"
 )
 
-// What the bare publisher stores has to pass for a central's: else it would be
-// measured with other messages. A window makes fewer messages than batches.
+// What the bare publisher stores must pass for a central's: else the measured
+// messages would differ. With a window there are fewer messages than batches.
 func TestStoresWhatACentralWould(t *testing.T) {
 	t.Parallel()
 	const agencies, batches, size = 3, 120, 100
@@ -54,8 +54,8 @@ func TestStoresWhatACentralWould(t *testing.T) {
 	}
 }
 
-// A message of somebody else's on an agency's subject makes the next one fail:
-// so it is compared, as a central's is.
+// A foreign message on an agency's subject makes the next one fail: so the
+// expected sequence is checked, as for a central.
 func TestIsCompared(t *testing.T) {
 	t.Parallel()
 	c := natstest.Start(t, 1)

@@ -1,5 +1,5 @@
-// Package servers runs three processes of the real nats-server to be measured:
-// unlike those of package natstest, nothing is between them and their clients.
+// Package servers runs three processes of the real nats-server to be measured.
+// Unlike package natstest, it puts no proxies between them and their clients.
 package servers
 
 import (
@@ -34,11 +34,11 @@ const (
 	askTime  = 2 * time.Second  // for one question
 	askAgain = 50 * time.Millisecond
 
-	maxReason = 1 << 10 // bytes of an error's text
+	maxReason = 1 << 10 // bytes of an error text
 )
 
-// Servers are three NATS servers with JetStream, configured as
-// deploy/nats/nats.conf has it: they sync always.
+// Servers are three NATS servers with JetStream, configured by
+// deploy/nats/nats.conf: they sync always.
 type Servers struct {
 	ctx             context.Context
 	program, config string
@@ -51,12 +51,12 @@ type node struct {
 	name                     string
 	folder                   string
 	client, cluster, monitor string          // host:port
-	process                  *process.Server // nil when it is down
+	process                  *process.Server // nil when down
 }
 
 // Start starts the servers, with the program and the configuration at these
-// paths, and returns when they are ready for streams. All they store is in the
-// folder, which has to be empty. They are killed when ctx is done.
+// paths, and returns when they are ready for streams. They store everything in
+// the folder, which must be empty. They are killed when ctx is done.
 func Start(ctx context.Context, program, config, folder string) (*Servers, error) {
 	s := &Servers{ctx: ctx, program: program, config: config}
 	ports, err := freeAddresses(3 * Count)
@@ -76,14 +76,14 @@ func Start(ctx context.Context, program, config, folder string) (*Servers, error
 	return s, nil
 }
 
-// freeAddresses returns so many addresses that nobody listens at.
+// freeAddresses returns n addresses on which nothing listens.
 func freeAddresses(n int) (addresses []string, err error) {
 	for range n {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}
-		defer listener.Close() // after the last one has its own
+		defer listener.Close() // not before the last one is found
 		addresses = append(addresses, listener.Addr().String())
 	}
 	return addresses, nil
@@ -109,7 +109,7 @@ func (s *Servers) start() (err error) {
 	})
 }
 
-// URLs returns where clients connect: a central's user needs no name.
+// URLs returns the servers' URLs for a central, whose user needs no name.
 func (s *Servers) URLs() (urls []string) {
 	for i := range s.nodes {
 		urls = append(urls, "nats://"+s.nodes[i].client)
@@ -125,7 +125,7 @@ func (s *Servers) Addresses() (addresses []string) {
 	return addresses
 }
 
-// Restart starts a server that is down, and returns when it takes connections.
+// Restart starts a server that is down, and returns when it accepts connections.
 func (s *Servers) Restart(i int) (err error) {
 	n := &s.nodes[i]
 	var routes []string
@@ -155,14 +155,14 @@ func (s *Servers) Restart(i int) (err error) {
 	return err
 }
 
-// Kill ends a server without a word to anyone.
+// Kill ends a server with SIGKILL.
 func (s *Servers) Kill(i int) error {
 	p := s.nodes[i].process
 	s.nodes[i].process = nil
 	return p.Kill()
 }
 
-// Stop ends a server by SIGTERM, and returns when it has ended.
+// Stop ends a server with SIGTERM, and returns when it has ended.
 func (s *Servers) Stop(i int) error {
 	p := s.nodes[i].process
 	s.nodes[i].process = nil
@@ -263,7 +263,7 @@ func (s *Servers) healthy(ctx context.Context, i int) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		why, _ := io.ReadAll(io.LimitReader(response.Body, maxReason)) // as far as it comes
+		why, _ := io.ReadAll(io.LimitReader(response.Body, maxReason)) // or a part of it
 		return fmt.Errorf("%s is not healthy: %s %s", s.nodes[i].name, response.Status, why)
 	}
 	return nil
@@ -280,7 +280,7 @@ func (s *Servers) Delete(stream string) error {
 	})
 }
 
-// wait tries until there is no error, or for waitTime.
+// wait tries until there is no error, for at most waitTime.
 func (s *Servers) wait(what string, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(s.ctx, waitTime)
 	defer cancel()
