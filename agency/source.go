@@ -66,8 +66,7 @@ func newSource(path string) (source, error) {
 
 const afterChange = "wait until it is copied whole, and start the agency again"
 
-// unchanged returns an error when the file is not what it was when it was
-// found.
+// unchanged returns an error when the file has changed since it was found.
 func (s source) unchanged() error {
 	switch now, err := newSource(s.path); {
 	case err != nil:
@@ -110,7 +109,7 @@ func (g *guarded) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := g.ReadCloser.Read(b)
-	// After the reading: what was read is then of the file as it was.
+	// After the read, so that what was read is of the unchanged file.
 	if changed := g.source.unchanged(); changed != nil {
 		return 0, changed
 	}
