@@ -570,8 +570,8 @@ func TestAcceptForTLSFails(t *testing.T) {
 	}
 }
 
-// A failed handshake whose peer reads why still counts as in progress, and makes
-// room for a new one, or at a stop.
+// A failed handshake whose peer reads why still counts as in progress, and ends to
+// make room for a new one, or at a stop.
 func TestFailedHandshakesMakeRoom(t *testing.T) {
 	h := newHandshakes(&TLS{MaxHandshakes: 1})
 	h.grace = 0

@@ -313,7 +313,7 @@ func TestListenFails(t *testing.T) {
 	}
 }
 
-// undrawn is a lottery before its draw, with no other methods.
+// undrawn is a lottery before its draw; nothing else is asked of it.
 type undrawn struct{ Lottery }
 
 func (undrawn) Drawn() <-chan struct{} { return nil }

@@ -71,8 +71,7 @@ func TestAnswersAfterTheEndOfFile(t *testing.T) {
 	}
 }
 
-// Bets on their way to disk when the peer closes its side are answered when they are
-// durable.
+// Bets on their way to disk at the end of file are answered when durable.
 func TestEndOfFileWhileBetsGoToDisk(t *testing.T) {
 	withLoops(t, func(t *testing.T, configure func(*Config)) {
 		leavesNothing(t, func(t *testing.T) {

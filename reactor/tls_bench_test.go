@@ -8,9 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkTransports has five agencies send batches of 100 bets, with a window of
-// that many that wait for their answer, without and with TLS. One operation is one
-// batch.
+// BenchmarkTransports has five agencies send batches of 100 bets, with the window of
+// batches in flight, without and with TLS. One operation is one batch.
 func BenchmarkTransports(b *testing.B) {
 	const agencies, size = 5, 100
 	for _, window := range []int{1, 32} {
