@@ -206,8 +206,8 @@ type fake struct {
 	// onBatch is called before a batch is stored. What it returns is sent
 	// instead of an answer, if it is not nil; hangUp closes the connection.
 	onBatch func(n int) (answer []byte, hangUp bool)
-	// afterBatch is called before a stored batch is answered, and reports
-	// whether the connection is to be closed instead.
+	// afterBatch is called before a stored batch is answered, and reports whether the
+	// connection must be closed instead.
 	afterBatch func(n int) bool
 
 	mu       sync.Mutex

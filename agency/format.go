@@ -71,7 +71,7 @@ func nulFormat(head string) string {
 	half := len(head) / 2
 	many := func(n int) bool { return half > 0 && n > half/2 }
 	switch {
-	case many(zeros[0]) && many(zeros[1]) && head[0] != 0: // some rows, and nothing behind them
+	case many(zeros[0]) && many(zeros[1]) && head[0] != 0: // some rows, and then only zero bytes
 		return ""
 	case many(zeros[0]) && many(zeros[1]):
 		return "has zero bytes instead of text: it is damaged or not yet copied; copy it again"

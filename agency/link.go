@@ -168,8 +168,8 @@ func (l *link) abort() {
 	_ = conn.Close()
 }
 
-// close closes the connection, which nobody else uses any more. Over TLS it may
-// take five seconds with a central that reads nothing.
+// close closes the connection, which no other goroutine uses any more. Over TLS it
+// may take five seconds with a central that reads nothing.
 func (l *link) close() {
 	l.unhook()
 	_ = l.conn.Close() // what was to be sent was acknowledged, or is given up
@@ -199,9 +199,9 @@ func (l *link) lost(err error) error {
 	return &lostError{l.address, err}
 }
 
-// receive returns the next frame. Its payload is valid until the next call.
-// While it does not come, the log now and then says what is waited for. The
-// error is that of lost, or says how the central broke the protocol.
+// receive returns the next frame. Its payload is valid until the next call. Until it
+// comes, the log now and then says what the agency waits for. The error is that of
+// lost, or says how the central broke the protocol.
 func (l *link) receive(forWhat wait) (codec.Frame, error) {
 	reminder := l.agency.remind.start(forWhat)
 	for {

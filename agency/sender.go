@@ -24,7 +24,7 @@ type sender struct {
 	period   time.Duration
 
 	pending chan span     // batches that wait for their answer, in order; closed at the end
-	quit    chan struct{} // closed when nobody takes from pending any more
+	quit    chan struct{} // closed when no more is taken from pending
 
 	batch  codec.Batch
 	bet    codec.Bet

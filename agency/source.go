@@ -42,7 +42,7 @@ func findSource(folder string, agency int) (source, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return s, err
 	}
-	// Whoever made the link did not mean the zip beside it.
+	// A broken link does not stand for the zip beside it.
 	if target, err := os.Readlink(plain); err == nil {
 		return source{}, fmt.Errorf("%s is a link to %s, which does not exist: put the file there, or take the link away", plain, target)
 	}

@@ -22,7 +22,7 @@ type Lottery interface {
 	Finish(agency int, from lottery.Writer, said lottery.Tally, done func(error)) error
 	// Winners returns the agency's winners once the draw is done.
 	Winners(agency int) (documents []string, drawn bool, err error)
-	// Phase tells whether a draw is on its way.
+	// Phase tells whether a draw is in progress.
 	Phase() lottery.Phase
 	// Agencies returns how many are expected.
 	Agencies() int

@@ -39,7 +39,7 @@ type job struct {
 	replies  []byte
 	sealed   []byte        // of its shortcut
 	success  codec.Success // scratch
-	complete bool          // the loop's: the replies are there
+	complete bool          // the loop's: the replies are ready
 }
 
 // outcome is what became of one request.

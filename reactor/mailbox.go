@@ -20,7 +20,7 @@ type mailbox struct {
 	loop  gnet.EventLoop // nil before the first connection, and when it is closed
 	tasks []task
 	spare []task // the loop's, empty
-	woken bool   // the loop has been told that there are some
+	woken bool   // the loop has been told that there are tasks
 }
 
 // task is a job that is complete, or something else to do.

@@ -14,7 +14,7 @@ type behind struct {
 	stream      []byte // of whole frames
 	frames      int
 	bytes       int   // of payload
-	closeReason error // why the connection is to be closed after those, or nil
+	closeReason error // why the connection must be closed after those, or nil
 }
 
 // ask parks a query for the winners of the agency. That costs others nothing, so

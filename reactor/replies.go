@@ -26,7 +26,7 @@ func (s *session) completed(j *job) {
 // flush writes the replies that are next, as far as they are ready.
 func (s *session) flush() {
 	if s.flushing {
-		return // the connection was closed by a write
+		return // a write has closed the connection
 	}
 	s.flushing = true
 	s.claim()
@@ -111,7 +111,7 @@ func (s *session) endOutput() {
 		s.close()
 	default:
 		s.sayEnd()
-		_ = unix.Shutdown(s.conn.Fd(), unix.SHUT_WR) // it may be gone already, which is as good
+		_ = unix.Shutdown(s.conn.Fd(), unix.SHUT_WR) // the peer may be gone already, which does no harm
 	}
 }
 

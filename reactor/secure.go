@@ -74,7 +74,7 @@ func (s *session) identifyAgain() {
 
 // receiveSealed takes what has come in over TLS.
 func (s *session) receiveSealed(data []byte) {
-	if s.state == draining { // nobody looks at it
+	if s.state == draining { // it is not decrypted
 		s.ignore(len(data))
 		return
 	}

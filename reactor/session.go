@@ -48,8 +48,8 @@ type session struct {
 	losses  losses         // bets that were not taken after all, since the loop last looked
 	resumed uint64         // number of the job of its last RESUME: losses before it count no more
 
-	lastSeen time.Time // when something came in last
-	since    time.Time // when the first byte of what is not complete came in
+	lastSeen time.Time // when something last came in
+	since    time.Time // when the first byte of an incomplete frame or line came in
 
 	flushing   bool      // flush is at work
 	inputEnded bool      // the peer has closed its side, and is still to get replies
@@ -63,7 +63,7 @@ type session struct {
 	written   int       // bytes, to the socket by the loop; over TLS, as they are sealed
 	taken     int       // of these, by the peer when last looked at
 	lastTaken time.Time // when the peer took something last, or began to wait
-	answered  time.Time // when something was written last
+	answered  time.Time // when something was last written
 }
 
 // maxIgnored is how many bytes are thrown away before the connection is closed.

@@ -40,7 +40,7 @@ type shard struct {
 	resume   codec.Resume
 	replies  []byte
 	opened   []byte // what came in over TLS
-	sealed   []byte // what is to go out over TLS, see takeSealed
+	sealed   []byte // what goes out over TLS, see takeSealed
 }
 
 func newShard(s *Server) *shard {
