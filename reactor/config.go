@@ -60,10 +60,9 @@ type Config struct {
 	WindowBytes    int // bytes of payload in them
 	MaxUnread      int // bytes of answers that a peer may leave unread; winners are not buffered
 	// MaxWaiting is how many bytes of requests may wait for their answer in the whole
-	// server, not counting one frame that each connection may always have. Beyond it
-	// the answer is RETRY, and beyond twice as many the connection is then closed. It
-	// also bounds the unread answers; beyond it a peer with the most of them is
-	// disconnected.
+	// server; one frame of each connection is always taken. Beyond it the answer is
+	// RETRY, and beyond twice as many the connection is then closed. It also bounds the
+	// unread answers; beyond it one of the peers that leave most is disconnected.
 	MaxWaiting int
 
 	MaxLine int // bytes of an echo connection's line, without its line break

@@ -14,7 +14,7 @@ import (
 // never waits: it reads what the loop has read, and they send what is written.
 //
 // After a temporary error, a tls.Conn goes on where it was (Conn.Read and
-// readRecordOrCCS in crypto/tls), so one tells it that there is no more.
+// readRecordOrCCS in crypto/tls), so such an error tells it that there is no more.
 type transport struct {
 	conn    net.Conn   // nil after the handshake
 	pause   *handshake // notes when it waits for the peer, likewise
