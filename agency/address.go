@@ -42,7 +42,7 @@ func (r *rotation) address() string { return r.addresses[r.next] }
 
 func (r *rotation) advance() { r.next = (r.next + 1) % len(r.addresses) }
 
-// drop takes an address out, and reports false when there would be none left.
+// drop removes an address, if it is there and not the last, and reports whether it did.
 func (r *rotation) drop(address string) bool {
 	i := slices.Index(r.addresses, address)
 	if len(r.addresses) == 1 || i < 0 {

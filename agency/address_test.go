@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// An address that is taken out leaves the others in their turn.
+// A dropped address leaves the others in their turn.
 func TestDropAddress(t *testing.T) {
 	for name, test := range map[string]struct {
 		next    int

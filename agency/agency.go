@@ -33,8 +33,8 @@ type agency struct {
 
 	rotation rotation
 	central  central
-	closings map[string]int // on RESUME, by address, of a central of which nothing else is known
-	acked    uint64         // bets of which the central has said that it stored them
+	closings map[string]int // connections closed on RESUME, by address, while central is unknown
+	acked    uint64         // bets that the central has acknowledged
 	losses   int            // connections in a row that were lost without progress
 	retries  int            // RETRY in a row
 	told     int            // winners that config.Winners knows
@@ -184,8 +184,7 @@ func (a *agency) step(e *zerolog.Event, action, result string) *zerolog.Event {
 	return step(e, action, result).Int("client_id", a.config.ID)
 }
 
-// logClosing logs that something was closed. On a stop, everything that is
-// closed is told.
+// logClosing logs that something was closed, on a stop at level INFO.
 func (a *agency) logClosing(ctx context.Context, action string) *zerolog.Event {
 	e := a.log.Debug()
 	if ctx.Err() != nil {

@@ -39,8 +39,8 @@ func writeFile(t *testing.T, content string) (folder string) {
 	return folder
 }
 
-// batchConfig is that of agency 1, with these rows in its file, and with
-// pauses that cost a test no time.
+// batchConfig is the configuration of agency 1, with these rows in its file and
+// short pauses.
 func batchConfig(t *testing.T, address string, rows []string) Config {
 	t.Helper()
 	content := ""
@@ -104,8 +104,8 @@ func runAgency(t *testing.T, config Config) (*record, error) {
 	return log, err
 }
 
-// wantFailure fails the test unless the run ended with an error that says all
-// this, and with one line that says so.
+// wantFailure fails the test unless the run ended with an error that says all this,
+// and one line for it.
 func wantFailure(t *testing.T, log *record, err error, action string, says ...string) {
 	t.Helper()
 	if err == nil {
@@ -128,8 +128,8 @@ func wantFailure(t *testing.T, log *record, err error, action string, says ...st
 	}
 }
 
-// Every kind of central gets every bet once, in full batches but for the last,
-// one after the other, and the log says so.
+// Every kind of central gets every bet once, in full batches except the last, one
+// after the other, and the log says so.
 func TestBatches(t *testing.T) {
 	tests := []struct {
 		name        string
@@ -181,7 +181,7 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-// The lines of the contract, all of them and in order.
+// The log has all lines of the contract, in order.
 func TestBatchLog(t *testing.T) {
 	central := &fake{knowsResume: true, winners: [][]byte{winnersFrame(tWinners, "30904465")}}
 	log, err := runAgency(t, batchConfig(t, central.start(t), sampleRows(13)))
@@ -198,8 +198,8 @@ func TestBatchLog(t *testing.T) {
 	)
 }
 
-// A frame with the longest names ends at 8,192 bytes, long before the batch
-// has as many bets as it may, and not a bet earlier than it has to.
+// A frame with the longest names ends at 8,192 bytes, long before the batch has as
+// many bets as it may, and not a bet earlier than it must.
 func TestFrameLimit(t *testing.T) {
 	for _, knowsResume := range []bool{true, false} {
 		for _, length := range []int{255, 254, 40, 3} {
@@ -218,7 +218,7 @@ func TestFrameLimit(t *testing.T) {
 				central.wantStored(rows)
 				bet := 4 + 12 + 1 + 2*length + 10 + 10 + 4
 				for i, b := range central.batches {
-					// That none is over 8,192 is checked where frames are read.
+					// A frame over 8,192 bytes fails where it is read.
 					if i < len(central.batches)-1 && b.frameSize+bet <= 8192 {
 						t.Errorf("frame %d has %d bytes, another bet of %d would fit", i, b.frameSize, bet)
 					}
@@ -228,8 +228,8 @@ func TestFrameLimit(t *testing.T) {
 	}
 }
 
-// Pitfall 1: the last row without a line break is a row, whichever line breaks
-// the others have.
+// Pitfall 1: a last row without a line break is a row, whichever line breaks the
+// others have.
 func TestFileForms(t *testing.T) {
 	rows := sampleRows(3)
 	quoted := ""
@@ -337,8 +337,8 @@ func TestInvalidRow(t *testing.T) {
 	}
 }
 
-// Of very many invalid rows not every one gets a line; all are counted, and
-// once, although the file is read again after a lost connection.
+// Not every one of very many invalid rows is logged; all are counted, and only once,
+// although the file is read again after a lost connection.
 func TestSkipManyInvalidRows(t *testing.T) {
 	good := sampleRows(50)
 	var rows []string

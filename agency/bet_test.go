@@ -14,7 +14,7 @@ import (
 // storedBet is the row of betConfig's bet as the central keeps it.
 const storedBet = "Santiago Lionel,Lorca,030904465,1999-03-17,7"
 
-// A bet goes out in BET frames, as it was written, as often as was asked for.
+// A bet is sent in BET frames, as it was written, as often as configured.
 func TestBet(t *testing.T) {
 	for _, knowsResume := range []bool{true, false} {
 		for _, amount := range []int{0, 1, 4} {

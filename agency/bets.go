@@ -43,7 +43,7 @@ func (c *counted) next() (*entry, error) {
 	return e, err
 }
 
-// take takes bets off, so many in all. The error is io.EOF when there are less.
+// take takes bets, up to count in all. The error is io.EOF when there are fewer.
 func (c *counted) take(count uint64) error {
 	for c.count < count {
 		if _, err := c.next(); err != nil {
@@ -55,8 +55,8 @@ func (c *counted) take(count uint64) error {
 
 func (c *counted) digest() uint64 { return c.rows.Sum64() }
 
-// fileBets are the valid bets of an agency's file. Rows that are none are left
-// out and noted.
+// fileBets are the valid bets of an agency's file. Other rows are left out and
+// noted.
 type fileBets struct {
 	agency  *agency
 	ctx     context.Context // of the run, for the log line on closing
@@ -101,8 +101,8 @@ func (f *fileBets) next() (*entry, error) {
 	}
 }
 
-// note notes that the row is no valid bet. The error is one of a file in which
-// no row can be one.
+// note notes that the row is not a valid bet. It fails if no row of such a file can
+// be one.
 func (f *fileBets) note(reason error) error {
 	if f.invalid.count == 0 {
 		if found := fileFormat(f.rows.head); found != "" {
@@ -121,7 +121,7 @@ func (f *fileBets) close() {
 	f.agency.logClosing(f.ctx, "close_file").Str("file", f.source.String()).Send()
 }
 
-// repeated are so many copies of one bet.
+// repeated are copies of one bet.
 type repeated struct {
 	entry entry
 	left  int

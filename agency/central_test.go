@@ -16,8 +16,8 @@ import (
 // testLimit is when a test that waits for something gives up.
 const testLimit = 20 * time.Second
 
-// What the wire has, written out by hand: these tests stand for centrals that
-// do not share a line with this repository.
+// The wire format, written out by hand: these tests stand for centrals that share no
+// code with this repository.
 const (
 	tBet, tBatch, tSuccess, tError, tFinished, tQuery = 1, 2, 3, 4, 5, 6
 	tWinners, tRetry, tResume, tPoint, tPart          = 7, 8, 9, 10, 11
@@ -83,7 +83,7 @@ func (p *peer) frame() (kind byte, payload []byte, ok bool) {
 	return header[4], body[:size], true
 }
 
-// expect reads a frame that has to be of the kind.
+// expect reads a frame, which must be of the kind.
 func (p *peer) expect(kind byte) (payload []byte, ok bool) {
 	got, payload, ok := p.frame()
 	if ok && got != kind {
@@ -206,8 +206,8 @@ type fake struct {
 	// onBatch is called before a batch is stored. What it returns is sent
 	// instead of an answer, if it is not nil; hangUp closes the connection.
 	onBatch func(n int) (answer []byte, hangUp bool)
-	// afterBatch is called before a stored batch is answered, and reports
-	// whether the connection is to be closed instead.
+	// afterBatch is called before a stored batch is answered, and reports whether the
+	// connection must be closed instead.
 	afterBatch func(n int) bool
 
 	mu       sync.Mutex

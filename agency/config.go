@@ -21,9 +21,8 @@ const (
 	ModeWinners Mode = "winners" // sends nothing and asks for its winners
 )
 
-// DefaultConnectLimit is a Config.ConnectLimit that lets a central be away for
-// three minutes at least, and between six and seven usually: long enough to be
-// restarted, or for its machine to be.
+// DefaultConnectLimit is a Config.ConnectLimit that lets a central be away for at
+// least three minutes, usually six to seven: enough to restart it, or its machine.
 const DefaultConnectLimit = 200
 
 // MaxWindow bounds Config.Window: more batches in flight than this hold memory
@@ -31,19 +30,18 @@ const DefaultConnectLimit = 200
 const MaxWindow = 4096
 
 // Config says who an agency is and what it does. Nothing is assumed: every field
-// that the mode uses has to be set. The command has the defaults.
+// that the mode uses must be set. The command has the defaults.
 type Config struct {
 	ID int // the agency's number, 1 and up
-	// Address is where the central is, host:port, or several of them with
-	// commas in between: the next one is called when one does not answer, or
-	// loses connections. They all have to lead to the same lottery.
+	// Address is where the central is, host:port, or several of them separated by
+	// commas: the next one is called when one does not answer, or loses connections.
+	// They must all lead to the same lottery.
 	Address string
 	Mode    Mode
-	// TLS, if there is one, returns what the agency proves itself with, and knows the
-	// central by: it is asked for each connection, and its error ends the run. Without
-	// a server name in it, the host of the address is the central's. Nil is a
-	// connection without TLS. Over TLS, at least 1.3, no central is taken for an
-	// existing one.
+	// TLS, if set, returns the configuration by which the agency and the central prove
+	// who they are. It is called for each connection, and its error ends the run.
+	// Without a server name in it, the host of the address is used. Nil means no TLS.
+	// Over TLS, at least 1.3, no central is taken for an existing one.
 	TLS      func() (*tls.Config, error)
 	TLSFiles TLSFiles // that errors name
 
@@ -62,25 +60,24 @@ type Config struct {
 	// Window is how many batches may wait for their answer, 1 to MaxWindow.
 	// An existing central always gets one at a time (ModeBatch).
 	Window int
-	// SkipInvalid has rows that are no valid bet reported and left out.
-	// Otherwise they end the run before anything is sent (ModeBatch).
+	// SkipInvalid reports rows that are not valid bets and leaves them out. Otherwise
+	// they end the run before anything is sent (ModeBatch).
 	SkipInvalid bool
-	// AllowEmpty has a file without a bet finished with none. Otherwise it
-	// ends the run: most such files are of another format, or not yet copied
-	// (ModeBatch).
+	// AllowEmpty accepts a file without a bet. Otherwise it ends the run: most such
+	// files are of another format, or not yet copied (ModeBatch).
 	AllowEmpty bool
 
-	// RequireResume has a central that does not answer RESUME count as one
-	// that is out of order. Otherwise it is taken for an existing central, and
-	// gets everything from the first bet on. Something in between that closes
-	// connections by itself can make a new central look like one.
+	// RequireResume makes a central that does not answer RESUME count as out of order.
+	// Otherwise it is taken for an existing central, and gets everything from the first
+	// bet on. A proxy that closes connections by itself can make a new central look
+	// like one.
 	RequireResume bool
 
 	// Bet is what ModeBet sends. Its Agency is not used.
 	Bet lottery.RawBet
 
-	// RetryPeriod is the pause before what was answered RETRY is asked again,
-	// and RetryLimit how often that is done before it is given up.
+	// RetryPeriod is the pause before a request that was answered RETRY is sent again,
+	// and RetryLimit how often that is done before the run fails.
 	RetryPeriod time.Duration
 	RetryLimit  int
 	// ConnectLimit is how often in a row the central is called, at all of its
@@ -90,23 +87,21 @@ type Config struct {
 	ConnectLimit   int
 	ConnectTimeout time.Duration
 
-	// Total, if there is one, is told how many bets there are in all, before
-	// the first is sent (not in ModeEcho).
+	// Total, if set, is told how many bets there are in all, before the first is sent
+	// (not in ModeEcho).
 	Total func(bets uint64)
-	// Progress, if there is one, is told how far the run is, in the place of
-	// the log lines about each answer (not in ModeEcho, which stores nothing):
-	// with the bets that the central has, first as soon as that is known, and
-	// then with each answer. The number only falls when the central has lost
-	// bets; all says that it has reached the last bet. Calls come one after the
-	// other, and sending waits for them. LogAnswers has the log lines written
-	// all the same.
+	// Progress, if set, is told how far the run is, instead of the log lines about each
+	// answer (not in ModeEcho, which stores nothing): with the bets that the central
+	// has, first as soon as that is known, and then with each answer. The number only
+	// falls when the central has lost bets; all says that it has reached the last bet.
+	// Calls come one after the other, and sending waits for them. LogAnswers keeps the
+	// log lines all the same.
 	Progress   func(stored uint64, all bool)
 	LogAnswers bool
-	// Winners, if there is one, is told the winners' documents, in the place
-	// of their log lines at level DEBUG: each winner once, in the central's
-	// order, in parts as they come. Without it they are only counted, so that
-	// a list without end costs no memory. The texts are the central's, which
-	// may have written anything.
+	// Winners, if set, is told the winners' documents, instead of their log lines at
+	// level DEBUG: each winner once, in the central's order, in parts as they come.
+	// Without it they are only counted, so that an endless list costs no memory. The
+	// texts are the central's, and may hold anything.
 	Winners func(documents []string)
 }
 
@@ -205,8 +200,7 @@ func variable(raw lottery.RawBet, err error) string {
 	return "APELLIDO"
 }
 
-// positionSize is what a batch without a position has less than
-// codec.EmptyBatchSize, in bytes.
+// positionSize is what a position adds to the size of a batch, in bytes.
 const positionSize = 8
 
 // emptyBatchSize returns the size in bytes of the frame of a batch without

@@ -13,8 +13,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// A central that cannot be reached is called as often as was asked for, each
-// time with a line, and then given up.
+// A central that cannot be reached is called as often as configured, each time with
+// a line, and then given up.
 func TestUnreachable(t *testing.T) {
 	for name, address := range map[string]string{
 		"refused":      refusing(t),
@@ -66,7 +66,7 @@ func TestCentralStartsLate(t *testing.T) {
 	log.wantNoFail(t)
 }
 
-// least returns the shortest time that so many pauses can take.
+// least returns the shortest time that the pauses can take.
 func (b backoff) least(pauses int) (sum time.Duration) {
 	for failures := 1; failures <= pauses; failures++ {
 		sum += b.middle(failures) / 2
@@ -74,8 +74,7 @@ func (b backoff) least(pauses int) (sum time.Duration) {
 	return sum
 }
 
-// The default allows for a central that is started again, with pauses as short
-// as they may be.
+// The default allows for a restart of the central even with the shortest pauses.
 func TestDefaultConnectLimit(t *testing.T) {
 	const away = 3 * time.Minute
 	if least := newAgency(Config{}, zerolog.Nop()).backoff.least(DefaultConnectLimit - 1); least < away {
@@ -112,7 +111,7 @@ func TestParseAddresses(t *testing.T) {
 	}
 }
 
-// Where one address does not answer, the next one does, in every mode. Each that
+// When one address does not answer, the next one is called, in every mode. Each that
 // does not is named.
 func TestNextAddress(t *testing.T) {
 	for mode, config := range map[Mode]Config{
@@ -163,8 +162,8 @@ func TestNextAddress(t *testing.T) {
 	})
 }
 
-// An address that takes connections and loses them is left for the next one. It
-// is not taken for an existing central, which needs its closings at one address.
+// An address that accepts connections and loses them is left for the next one. It is
+// not taken for an existing central, which needs its closings at one address.
 func TestNextAddressAfterLosses(t *testing.T) {
 	for name, speaks := range map[string]bool{"no room": false, "closes on RESUME": true} {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,7 @@ type betting struct {
 	name   string // of where the bets come from, for errors
 	total  uint64 // bets in all
 	open   func() (bets, error)
-	verify func(sent *counted) error // before FINISHED, that these were the bets
+	verify func(sent *counted) error // checks, before FINISHED, that these were the bets
 	single bool                      // in a BET frame each, not in batches
 	amount int                       // bets in a batch, at most
 	window int                       // batches that may wait for their answer
@@ -82,7 +82,7 @@ func (a *agency) sendAll(l *link, b *betting, bets *counted) (total uint64, err 
 	return a.transfer(l, b, bets, stored)
 }
 
-// finish says FINISHED, with how many bets there were and which.
+// finish sends FINISHED, with the number of bets and their digest.
 func (a *agency) finish(l *link, sent *counted) error {
 	answer, err := l.ask(&codec.Finished{
 		Agency:    strconv.Itoa(a.config.ID),
@@ -101,8 +101,8 @@ func (a *agency) finish(l *link, sent *counted) error {
 	return nil
 }
 
-// tryAgain decides what follows on an error of a conversation: it returns nil
-// when the next one may begin, or the error that ends the run.
+// tryAgain decides what follows an error of a conversation: it returns nil when the
+// next one may begin, or the error that ends the run.
 func (a *agency) tryAgain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -130,10 +130,9 @@ func (a *agency) tryAgain(ctx context.Context, err error) error {
 	return a.waitAfterLoss(ctx, err)
 }
 
-// waitAfterLoss waits before the next connection, unless too many were lost
-// since the last bet got through. The second in a row, and every further one,
-// is followed by one to the next address: this one takes connections and serves
-// nobody.
+// waitAfterLoss waits before the next connection, unless too many were lost since
+// the last bet got through. After the second in a row, and every further one, the
+// next address is called: this one accepts connections and serves none.
 func (a *agency) waitAfterLoss(ctx context.Context, err error) error {
 	addresses := len(a.rotation.addresses)
 	limit := (a.config.ConnectLimit+1)*addresses - 1
@@ -148,9 +147,9 @@ func (a *agency) waitAfterLoss(ctx context.Context, err error) error {
 	return sleep(ctx, a.backoff.pause((a.losses-1)/addresses+1))
 }
 
-// waitForRetry waits before something is asked again, unless that was done too
-// often. After the second RETRY in a row, and every further one, the next address
-// is asked: this central may be cut off from its ledger.
+// waitForRetry waits before a request is sent again, unless that was done too often.
+// After the second RETRY in a row, and every further one, the next address is asked:
+// this central may be cut off from its ledger.
 func (a *agency) waitForRetry(ctx context.Context, action string, retry *retryError) error {
 	if a.retries++; a.retries > a.config.RetryLimit {
 		return failed(action, fmt.Errorf("given up after %d attempts: %w", a.retries, retry))
@@ -163,7 +162,7 @@ func (a *agency) waitForRetry(ctx context.Context, action string, retry *retryEr
 	return sleep(ctx, a.config.RetryPeriod)
 }
 
-// progress notes that the central has so many bets.
+// progress notes how many bets the central has.
 func (a *agency) progress(stored uint64) {
 	if stored > a.acked {
 		a.acked, a.losses, a.retries = stored, 0, 0
@@ -171,7 +170,7 @@ func (a *agency) progress(stored uint64) {
 	a.tellProgress()
 }
 
-// tellProgress tells whoever watches how far the run is.
+// tellProgress tells config.Progress how far the run is.
 func (a *agency) tellProgress() {
 	if a.config.Progress != nil {
 		a.config.Progress(a.acked, a.complete)

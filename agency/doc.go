@@ -2,13 +2,12 @@
 // sends them, says that it has finished, and waits for its winners. It knows
 // nothing of the ledger or of how a central is built.
 //
-// The way of a bet through the package is
+// A bet takes this way through the package:
 //
 //	source → rows → fileBets (judged) → sender (batches, frames) → link → central
 //	                                     collect (answers, in order)    ←
 //
-// A central that answers RESUME is sent positions, with several batches in
-// flight, and a lost connection is taken up where it was. An existing central,
-// which closes the connection on RESUME, gets one batch at a time without
-// positions, as agencies always did.
+// A central that answers RESUME is sent positions, with several batches in flight,
+// and a lost connection is resumed. An existing central, which closes the connection
+// on RESUME, gets one batch at a time without positions, as agencies always did.
 package agency

@@ -56,7 +56,7 @@ func TestExistingCentralIsNotWanted(t *testing.T) {
 	}
 }
 
-// Some have an ERROR without a code for what they do not know.
+// Some answer unknown types with an ERROR without a code.
 func TestExistingCentralWithError(t *testing.T) {
 	for name, refusal := range map[string][]byte{
 		"no code":      frame(tError, text(""), text("")),
@@ -93,8 +93,8 @@ func TestExistingCentralInLockStep(t *testing.T) {
 			case !ok || kind == tResume:
 				return
 			case kind == tBatch:
-				// Whatever the agency sends ahead arrives before this answer
-				// does; it would be a second frame in one read.
+				// What the agency sent ahead would arrive before this answer does, as a second
+				// frame in one read.
 				more := make([]byte, 1)
 				_ = p.SetReadDeadline(soon())
 				if n, _ := p.Read(more); n > 0 {
@@ -160,7 +160,7 @@ func TestExistingCentralLost(t *testing.T) {
 	}
 }
 
-// RETRY to a batch: nothing was stored, it comes again.
+// A batch that is answered RETRY was not stored, and is sent again.
 func TestRetriedBatch(t *testing.T) {
 	for _, knowsResume := range []bool{true, false} {
 		t.Run(fmt.Sprint(knowsResume), func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestRetriedBatch(t *testing.T) {
 			}
 			rows := sampleRows(45)
 			config := batchConfig(t, central.start(t), rows)
-			config.Window = 1 // or the batches behind it would be asked to wait too
+			config.Window = 1 // or the batches after it would be answered RETRY, too
 			log, err := runAgency(t, config)
 			if err != nil {
 				t.Fatal(err)
@@ -251,8 +251,8 @@ func TestRefusedBatch(t *testing.T) {
 	}
 }
 
-// A central that takes no bets now, as one that is cut off from its ledger, is
-// asked twice in a row; then the next address may do better.
+// A central that takes no bets now, like one cut off from its ledger, is asked twice
+// in a row; then the next address is.
 func TestRetryElsewhere(t *testing.T) {
 	never, central := &fake{knowsResume: true}, &fake{knowsResume: true}
 	never.onBatch = func(int) ([]byte, bool) { return retry, false }

@@ -12,7 +12,7 @@ import (
 // ErrStopped is what Run returns when its context ended before its work did.
 var ErrStopped = errors.New("the agency was stopped before it was done")
 
-// failure is what ends a run: an error, and the step of the log that it ended.
+// failure is what ends a run: an error, and the log action that failed.
 type failure struct {
 	action  string
 	details func(*zerolog.Event) // more for the log line, or nil
@@ -37,17 +37,17 @@ func (e *lostError) Error() string {
 }
 func (e *lostError) Unwrap() error { return e.err }
 
-// isLost reports whether the agency has to connect again: the connection was
-// lost, another one is the agency's writer now, or the central can store
-// nothing any more and ends, which is to be started again.
+// isLost reports whether the agency must connect again: the connection was lost,
+// another one is the agency's writer now, or the central can store no more and ends,
+// to be restarted.
 func isLost(err error) bool {
 	var lost *lostError
 	return errors.As(err, &lost) || errors.Is(err, lottery.Fenced) || errors.Is(err, lottery.Storage)
 }
 
-// LateError says that the central takes nothing more of the agency, which has
-// finished or was declared missing, or comes after the draw. The agency has
-// asked for its winners all the same.
+// LateError says that the central takes nothing more from the agency, which has
+// finished or was declared missing, or comes after the draw. The agency has asked
+// for its winners all the same.
 type LateError struct {
 	Refusal error // why the central takes nothing more
 	Winners int   // how many there are
@@ -100,7 +100,7 @@ func (e *refusedError) Error() string {
 	return text
 }
 
-// meanings are of codes that say nothing to whoever starts an agency.
+// meanings are of codes that say nothing to an agency's operator.
 var meanings = map[lottery.Code]string{
 	lottery.Fenced:         "another process speaks for this agency",
 	lottery.OtherBets:      "it has stored other bets of this agency",

@@ -10,8 +10,8 @@ import (
 	"loteria/lottery"
 )
 
-// What an agency's file is, and what is wrong with a row, is only looked for
-// when a row was found to be no valid bet: nothing here makes a file invalid.
+// The format of a file, and what is wrong with a row, are only looked for when a row
+// is not a valid bet: nothing here makes a file invalid.
 
 const saveAsUTF8 = `expected UTF-8 with commas: save it as "CSV UTF-8"`
 
@@ -35,8 +35,8 @@ var separators = []struct{ separator, name string }{
 	{"|", "vertical bars"},
 }
 
-// fileFormat says what a file is of which a row is no valid bet, and what to
-// do, when it is of a format in which no row can be one. head is its beginning.
+// fileFormat returns the format of a file in which no row can be a valid bet, and
+// what to do, or "". head is the beginning of the file.
 func fileFormat(head string) string {
 	for _, s := range signatures {
 		if strings.HasPrefix(head, s.prefix) {
@@ -58,8 +58,8 @@ func fileFormat(head string) string {
 	return ""
 }
 
-// nulFormat tells UTF-16 without a byte order mark by the zero bytes that
-// every second byte of Latin text is.
+// nulFormat tells UTF-16 without a byte order mark by its zero bytes: every second
+// one of Latin text.
 func nulFormat(head string) string {
 	head = head[:min(len(head), maxRow)]
 	var zeros [2]int
@@ -71,7 +71,7 @@ func nulFormat(head string) string {
 	half := len(head) / 2
 	many := func(n int) bool { return half > 0 && n > half/2 }
 	switch {
-	case many(zeros[0]) && many(zeros[1]) && head[0] != 0: // some rows, and nothing behind them
+	case many(zeros[0]) && many(zeros[1]) && head[0] != 0: // some rows, and then only zero bytes
 		return ""
 	case many(zeros[0]) && many(zeros[1]):
 		return "has zero bytes instead of text: it is damaged or not yet copied; copy it again"
@@ -83,8 +83,8 @@ func nulFormat(head string) string {
 	return ""
 }
 
-// separatedBy tells whether every line of the file's beginning has its fields
-// separated so, and none by commas.
+// separatedBy reports whether every line of head has its fields separated by the
+// separator, and not by commas.
 func separatedBy(head, separator string) bool {
 	if len(head) >= readSize {
 		head = head[:strings.LastIndexByte(head, '\n')+1] // the last line may go on
@@ -103,8 +103,8 @@ func separatedBy(head, separator string) bool {
 	return found
 }
 
-// explain adds to the reason why a row is no valid bet what has most likely
-// happened to it, and what to do.
+// explain adds to the reason why a row is not a valid bet the likely cause, and what
+// to do.
 func explain(r *row, reason error) error {
 	hint := ""
 	var refusal *lottery.Refusal
@@ -181,11 +181,11 @@ func explainName(name string) string {
 	return ""
 }
 
-// In Windows-1252, bytes 0x80 to 0x9F; those behind them are as in Unicode.
+// In Windows-1252, bytes 0x80 to 0x9F; higher ones are as in Unicode.
 var windows1252 = []rune("€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ")
 
-// codePage850 has the letters of Spanish in DOS whose bytes are no letters in
-// Windows-1252.
+// codePage850 has the letters of Spanish in DOS. Bytes that are letters in
+// Windows-1252 are not looked up.
 var codePage850 = map[byte]rune{
 	0x81: 'ü', 0x82: 'é', 0x90: 'É', 0xa0: 'á', 0xa1: 'í', 0xa2: 'ó', 0xa3: 'ú', 0xa4: 'ñ', 0xa5: 'Ñ', 0xb5: 'Á', 0xd6: 'Í', 0xe0: 'Ó', 0xe9: 'Ú',
 }
@@ -193,8 +193,8 @@ var codePage850 = map[byte]rune{
 // maxContext is how many letters before a byte are shown.
 const maxContext = 20
 
-// explainBytes is for a name that is not UTF-8: it tells which letter another
-// encoding has for the first byte that is not.
+// explainBytes is for a name that is not UTF-8: it names the letter that its first
+// invalid byte is in another encoding.
 func explainBytes(name string) string {
 	at := 0
 	for at < len(name) {
@@ -222,7 +222,7 @@ func explainBytes(name string) string {
 	return fmt.Sprintf("its byte 0x%02X is %q in %s, as in %q: %s", b, letter, encoding, string(before)+string(letter), saveAsUTF8)
 }
 
-// explainNumber is for a document or number; example is one as it should be.
+// explainNumber is for a document or number; example is a valid one.
 func explainNumber(text, example string) string {
 	bare := strings.Map(func(r rune) rune {
 		if r == '.' || r == ',' || r == '-' || unicode.IsSpace(r) {
@@ -251,7 +251,7 @@ func dropExponent(r rune) rune {
 	return r
 }
 
-// explainDate tells how a birthdate is written that is not YYYY-MM-DD.
+// explainDate says what is wrong with a birthdate that is not YYYY-MM-DD.
 func explainDate(text string) string {
 	trimmed := strings.TrimSpace(text)
 	date, _, hasTime := strings.Cut(strings.Replace(trimmed, "T", " ", 1), " ")

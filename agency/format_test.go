@@ -24,7 +24,7 @@ func inUTF16(order binary.AppendByteOrder, text string) string {
 	return string(b)
 }
 
-// inLatin1 is Windows-1252 for the letters of Spanish.
+// inLatin1 encodes the letters of Spanish in Windows-1252.
 func inLatin1(text string) string {
 	var b []byte
 	for _, r := range text {
@@ -33,8 +33,8 @@ func inLatin1(text string) string {
 	return string(b)
 }
 
-// A file of another format is named, with what to do, whatever the agency
-// leaves out, and nothing is sent.
+// The error for a file of another format names it and says what to do, whatever the
+// agency leaves out, and nothing is sent.
 func TestFileFormats(t *testing.T) {
 	rows := sampleRows(2000) // more than is looked at
 	crlf := strings.Join(rows, "\r\n") + "\r\n"
@@ -80,7 +80,7 @@ func TestFileFormats(t *testing.T) {
 	}
 }
 
-// What has most likely happened to a row is said, with its line.
+// The error for a row says what has most likely happened to it, and its line.
 func TestRowHints(t *testing.T) {
 	good := sampleRows(3)
 	latin1 := inLatin1("María,Núñez,12345678,2000-01-02,7574")
@@ -152,7 +152,7 @@ func TestSpacesInNames(t *testing.T) {
 	central.wantStored(rows)
 }
 
-// The first ten rows that are invalid are told, and how many there are.
+// The first ten invalid rows are logged, and how many there are.
 func TestManyInvalidRows(t *testing.T) {
 	for invalid, says := range map[int]string{
 		1:  "line 4: ",
@@ -188,7 +188,7 @@ func TestManyInvalidRows(t *testing.T) {
 	}
 }
 
-// With nothing to send nothing is finished, unless that was asked for.
+// Without bets there is no FINISHED, unless AllowEmpty is set.
 func TestNothingToSend(t *testing.T) {
 	invalid := "Ana,Paz,1,2001-02-29,5\nBeto,Gil,1,2001-02-28,10000\n"
 	tests := []struct {
@@ -228,8 +228,8 @@ func TestNothingToSend(t *testing.T) {
 	}
 }
 
-// Whatever the bytes, nothing panics, what is said fits a log line, and a file
-// that another reader of CSV finds to be of valid bets is taken as it is.
+// Whatever the bytes, nothing panics, errors fit a log line, and a file in which
+// another CSV reader finds only valid bets is accepted.
 func FuzzFile(f *testing.F) {
 	text := strings.Join(sampleRows(3), "\r\n") + "\r\n"
 	for _, seed := range []string{
@@ -265,7 +265,7 @@ func FuzzFile(f *testing.F) {
 	})
 }
 
-// validBets counts the bets of a file, and tells whether it is of nothing else.
+// validBets counts the bets of a file, and reports whether it has nothing else.
 func validBets(content []byte) (count uint64, valid bool) {
 	content = bytes.TrimPrefix(content, []byte(byteOrderMark))
 	if bytes.Contains(content, []byte(byteOrderMark)) {

@@ -30,7 +30,7 @@ func TestLate(t *testing.T) {
 			refuses byte
 			answer  []byte // to the query
 			says    string
-			fails   []string // the actions of the lines that say so
+			fails   []string // the actions of the lines with result fail
 		}{
 			"a batch":                  {tBatch, winners, "are known: 2", []string{batchProcessed}},
 			"FINISHED":                 {tFinished, winners, "are known: 2", []string{"finished"}},
@@ -81,7 +81,7 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// Who only asks for the winners needs no file, and sends nothing else.
+// An agency that only asks for the winners needs no file, and sends nothing else.
 func TestModeWinners(t *testing.T) {
 	central := &fake{winners: [][]byte{winnersFrame(tWinners, "30904465")}}
 	config := Config{ID: 1, Address: central.start(t), Mode: ModeWinners, ConnectTimeout: testLimit}
@@ -96,8 +96,8 @@ func TestModeWinners(t *testing.T) {
 	}
 }
 
-// A central that can store nothing any more ends, and is started again: the
-// agency comes back, whatever it had asked.
+// A central that can store no more ends, and is restarted: the agency comes back,
+// whatever it had asked.
 func TestStorage(t *testing.T) {
 	for kind, name := range map[byte]string{tResume: "RESUME", tBatch: "BATCH", tFinished: "FINISHED", tQuery: "WINNERS_QUERY"} {
 		t.Run(name, func(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// writeTimeout bounds one write. A central takes frames while it answers
-	// others, so one that takes none for so long is gone or stuck.
+	// writeTimeout bounds one write. A central takes frames while it answers others, so
+	// one that takes none for that long is gone or stuck.
 	writeTimeout = time.Minute
 	// lastWords is how long answers are still read after a write has failed:
 	// the central may have said why it closed the connection.
@@ -30,8 +30,8 @@ const (
 // else bounds the wait for an answer.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
 
-// link is a connection to the central. When the context that it was made with
-// ends, it is closed under whoever reads or writes.
+// link is a connection to the central. When its context ends, it is closed, even
+// during a read or write.
 type link struct {
 	agency  *agency
 	ctx     context.Context
@@ -46,7 +46,7 @@ type link struct {
 	heard   bool   // something was decoded
 }
 
-// unanswered is a call that no connection came of.
+// unanswered is a call that made no connection.
 type unanswered struct {
 	address string
 	err     error
@@ -73,10 +73,9 @@ func (a *agency) connect(ctx context.Context) (*link, error) {
 	}
 }
 
-// callAll calls each address once, beginning with the one that answered last,
-// and returns the first connection, or the calls that were all unanswered. The
-// error is that of ctx, or final. An address that is unfit is left while there
-// are others.
+// callAll calls each address once, beginning with the one that answered last, and
+// returns the first connection, or the calls that were all unanswered. The error is
+// that of ctx, or final. An unfit address is left while there are others.
 func (a *agency) callAll(ctx context.Context, round int) (l *link, failures []unanswered, err error) {
 	for left := len(a.rotation.addresses) - 1; left >= 0; left-- {
 		address := a.rotation.address()
@@ -95,8 +94,8 @@ func (a *agency) callAll(ctx context.Context, round int) (l *link, failures []un
 			return nil, nil, err
 		}
 		failures = append(failures, unanswered{address, err})
-		// Who cannot be reached now is no existing central that closes
-		// connections on RESUME, but one that starts and stops.
+		// A central that cannot be reached now is not an existing one that closes
+		// connections on RESUME, but one that starts or stops.
 		delete(a.closings, address)
 		a.rotation.advance()
 		if left > 0 {
@@ -106,8 +105,8 @@ func (a *agency) callAll(ctx context.Context, round int) (l *link, failures []un
 	return nil, failures, nil
 }
 
-// call connects to an address, over TLS where that is wanted. The error is a
-// *failure when no other call can do better.
+// call connects to an address, over TLS if configured. The error is a *failure when
+// no other call can do better.
 func (a *agency) call(ctx context.Context, address string) (net.Conn, error) {
 	var config *tls.Config
 	if a.config.TLS != nil {
@@ -136,8 +135,7 @@ func (a *agency) logUnanswered(call unanswered, round int, how func(*zerolog.Eve
 		Func(how).Str("reason", call.err.Error()).Send()
 }
 
-// unreachable says, after so many rounds, why no address has answered in the
-// last one.
+// unreachable says why no address has answered in the last of the rounds.
 func unreachable(last []unanswered, rounds int) error {
 	if len(last) == 1 {
 		return fmt.Errorf("the central %s cannot be reached, given up after %d attempts: %w", last[0].address, rounds, last[0].err)
@@ -161,7 +159,7 @@ func (a *agency) newLink(ctx context.Context, address string, conn net.Conn) *li
 	}
 }
 
-// abort ends the connection under whoever writes to it, without a word.
+// abort closes the connection, even during a write, without a close_notify.
 func (l *link) abort() {
 	conn := l.conn
 	if secured, ok := conn.(*tls.Conn); ok {
@@ -170,16 +168,16 @@ func (l *link) abort() {
 	_ = conn.Close()
 }
 
-// close closes the connection, which nobody else uses any more. Over TLS it may
-// take five seconds with a central that reads nothing.
+// close closes the connection, which no other goroutine uses any more. Over TLS it
+// may take five seconds with a central that reads nothing.
 func (l *link) close() {
 	l.unhook()
 	_ = l.conn.Close() // what was to be sent was acknowledged, or is given up
 	l.agency.logClosing(l.ctx, "close_connection").Str("server_address", l.address).Send()
 }
 
-// send writes whole frames. The error is that of lost. After it nothing can be
-// written any more: over TLS a write that is cut off spoils those behind it.
+// send writes whole frames. The error is that of lost. After an error nothing more
+// can be written: over TLS an interrupted write spoils later ones.
 func (l *link) send(frames []byte) error {
 	err := l.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err == nil {
@@ -192,8 +190,8 @@ func (l *link) send(frames []byte) error {
 }
 
 // lost returns the error for a connection that err has ended: a *lostError, or a
-// *failure when the central has refused it for good. Once it has answered it has
-// taken the agency for what it is: what comes then is an accident.
+// *failure when the central has refused it for good. Once it has answered, it has
+// accepted the agency: a later error is an accident.
 func (l *link) lost(err error) error {
 	if unfit := l.agency.unfit(l.address, err); unfit != nil && !l.heard {
 		return unfit
@@ -201,9 +199,9 @@ func (l *link) lost(err error) error {
 	return &lostError{l.address, err}
 }
 
-// receive returns the next frame. Its payload is valid until the next call.
-// While it does not come, the log now and then says what is waited for. The
-// error is that of lost, or says how the central broke the protocol.
+// receive returns the next frame. Its payload is valid until the next call. Until it
+// comes, the log now and then says what the agency waits for. The error is that of
+// lost, or says how the central broke the protocol.
 func (l *link) receive(forWhat wait) (codec.Frame, error) {
 	reminder := l.agency.remind.start(forWhat)
 	for {
@@ -281,8 +279,8 @@ func (l *link) listen(d time.Duration) bool {
 	return err == nil || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// decline returns the error for an answer that does not say yes to a request:
-// a *refusedError, a *retryError, or that it is no answer to it at all.
+// decline returns the error for an answer that does not grant a request: a
+// *refusedError, a *retryError, or that it does not fit the request.
 func decline(request string, answer codec.Frame) error {
 	switch answer.Type {
 	case codec.TypeError:

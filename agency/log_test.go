@@ -57,7 +57,7 @@ func (r *record) all() []string {
 	return append([]string(nil), r.lines...)
 }
 
-// with returns the lines that begin so.
+// with returns the lines with the prefix.
 func (r *record) with(prefix string) []string {
 	var found []string
 	for _, line := range r.all() {
@@ -68,20 +68,20 @@ func (r *record) with(prefix string) []string {
 	return found
 }
 
-// level returns the level of a line that there is.
+// level returns the level of an existing line.
 func (r *record) level(line string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.levels[slices.Index(r.lines, line)]
 }
 
-// await waits until a line begins so.
+// await waits until a line has the prefix.
 func (r *record) await(t *testing.T, prefix string) {
 	t.Helper()
 	r.awaitCount(t, prefix, 1)
 }
 
-// awaitCount waits until so many lines begin so.
+// awaitCount waits until that many lines have the prefix.
 func (r *record) awaitCount(t *testing.T, prefix string, lines int) {
 	t.Helper()
 	limit := time.After(testLimit)

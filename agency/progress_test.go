@@ -12,13 +12,13 @@ import (
 
 // told is what a run's observers were told.
 type told struct {
-	stored  []uint64 // without those that only said the same again
+	stored  []uint64 // without repetitions
 	all     []uint64 // when that was all
 	winners []string
 }
 
-// watch has the run observed. Calls must not be concurrent, which the race
-// detector sees to.
+// watch observes the run. Calls must not be concurrent, which the race detector
+// checks.
 func (w *told) watch(config *Config) {
 	config.Progress = func(stored uint64, all bool) {
 		if n := len(w.stored); n == 0 || w.stored[n-1] != stored {
@@ -84,7 +84,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// Lines that say what went wrong with an answer stay.
+// Lines about a failed answer are kept.
 func TestProgressOfFailure(t *testing.T) {
 	central := &fake{knowsResume: true}
 	central.onBatch = func(n int) ([]byte, bool) {

@@ -17,13 +17,13 @@ type reminder struct {
 	forWhat    wait
 }
 
-// wait is what is waited for.
+// wait says what the agency waits for.
 type wait struct {
 	action string // of the log's lines
 	what   string
 }
 
-// start returns a reminder of what is waited for from now on.
+// start returns a reminder for a wait that begins now.
 func (r reminder) start(forWhat wait) reminder {
 	r.forWhat, r.since = forWhat, time.Now()
 	r.due = r.since.Add(r.first)

@@ -10,14 +10,14 @@ import (
 	"loteria/codec"
 )
 
-// A connection that is closed on RESUME may be an existing central's answer, or
-// a central that died, stops, or has no room just then. To take one for the
-// other would store bets twice. So an existing central is only believed to be
-// one when it has closed resumeClosings connections on RESUME at one address,
-// has not been out of reach there in between, and each connection but the first
-// had been open and quiet for quietTime before. Once a central has answered
-// RESUME, it is never taken for an existing one; nor is one that is called over
-// TLS, which existing centrals do not speak.
+// A connection that is closed on RESUME may be an existing central's answer, or a
+// central that died, stops, or has no room just then. To take one for the other
+// would store bets twice. So a central is only taken for an existing one when it has
+// closed resumeClosings connections on RESUME at one address, has not been out of
+// reach there in between, and each connection except the first had been open and
+// quiet for quietTime before. Once a central has answered RESUME, it is never taken
+// for an existing one; nor is one that is called over TLS, which existing centrals
+// do not speak.
 const (
 	resumeClosings = 3
 	quietTime      = 200 * time.Millisecond
@@ -30,9 +30,9 @@ var (
 		"batch.requireResume keeps the agency from taking it for one", resumeClosings)
 )
 
-// resume asks how many bets the central has, and takes as many off bets, which
-// have to be the same. It returns how many these are. The error is errNoResume
-// when this connection has shown that the central is an existing one.
+// resume asks how many bets the central has, takes that many off bets, which must be
+// the same, and returns their number. The error is errNoResume when this connection
+// has shown that the central is an existing one.
 func (a *agency) resume(l *link, b *betting, bets *counted) (uint64, error) {
 	if a.closings[l.address] > 0 && !l.listen(a.quiet) {
 		return 0, l.lost(errNoRoom)
@@ -82,11 +82,11 @@ func (a *agency) resume(l *link, b *betting, bets *counted) (uint64, error) {
 	return point.Count, nil
 }
 
-// mayBeExisting reports whether nothing speaks against an existing central.
+// mayBeExisting reports whether the central may be an existing one.
 func (a *agency) mayBeExisting() bool { return a.central == unknown && a.config.TLS == nil }
 
-// lostBets takes in that the central has fewer bets than it has acknowledged in
-// this run.
+// lostBets notes that the central has fewer bets than it has acknowledged in this
+// run.
 func (a *agency) lostBets(stored uint64) {
 	a.step(a.log.Warn(), "resume", "in_progress").Uint64("stored", stored).Uint64("acknowledged", a.acked).
 		Str("reason", "the central has lost bets that it had acknowledged: it was restored from a copy, "+
@@ -94,7 +94,7 @@ func (a *agency) lostBets(stored uint64) {
 	a.acked, a.complete = stored, false
 }
 
-// workAsBefore makes this the agency of a central that does not know RESUME.
+// workAsBefore goes on as for a central that does not know RESUME.
 func (a *agency) workAsBefore() {
 	a.central, a.losses = legacy, 0
 	a.tellProgress()
@@ -103,7 +103,7 @@ func (a *agency) workAsBefore() {
 			"and who starts it again sends all bets again; where a central is meant that knows RESUME, use --require-resume").Send()
 }
 
-// match takes as many bets off as the central has, and compares.
+// match takes as many bets as the central has, and compares their digest.
 func match(name string, bets *counted, point codec.ResumePoint) error {
 	err := bets.take(point.Count)
 	switch {

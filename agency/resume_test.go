@@ -25,8 +25,8 @@ func (f *fake) withStored(rows []string) *fake {
 	return f
 }
 
-// An agency that is started again sends what is missing, and nothing twice,
-// wherever the last run ended; pitfall 7: FINISHED again is no harm.
+// An agency that is started again sends what is missing, and nothing twice, wherever
+// the last run ended; pitfall 7: a repeated FINISHED does no harm.
 func TestStartedAgain(t *testing.T) {
 	rows := sampleRows(25)
 	for _, stored := range []int{0, 1, 9, 10, 11, 24, 25} {
@@ -78,8 +78,7 @@ func TestOtherBets(t *testing.T) {
 	}
 }
 
-// A bet stored before the rules were what they are, or an invalid row among
-// those that are skipped, is still found.
+// An invalid row ends the run even if the central has stored the bets around it.
 func TestInvalidRowAmongStored(t *testing.T) {
 	rows := sampleRows(25)
 	central := (&fake{knowsResume: true}).withStored(rows[:20])
@@ -136,8 +135,7 @@ func TestLostConnections(t *testing.T) {
 	}
 }
 
-// Connections that are lost without a bet getting through are not followed by
-// others for ever.
+// Connections that are lost without a bet getting through are not replaced for ever.
 func TestLostWithoutProgress(t *testing.T) {
 	central := (&fake{knowsResume: true}).withStored(nil)
 	central.onBatch = func(int) ([]byte, bool) { return nil, true }
@@ -148,7 +146,7 @@ func TestLostWithoutProgress(t *testing.T) {
 	}
 }
 
-// A central that is lost on FINISHED hears it again.
+// A central that is lost on FINISHED is sent it again.
 func TestLostOnFinished(t *testing.T) {
 	central := &fake{t: t, knowsResume: true, winners: [][]byte{winnersFrame(tWinners)}}
 	var finishes atomic.Int32
@@ -222,7 +220,7 @@ func TestNotAnExistingCentral(t *testing.T) {
 	}
 }
 
-// RETRY to RESUME, or said before anything was asked, is waited for.
+// A RETRY to RESUME, or one before any request, makes the agency wait.
 func TestRetriedResume(t *testing.T) {
 	rows := sampleRows(5)
 	central := &fake{t: t, knowsResume: true, winners: [][]byte{winnersFrame(tWinners)}}
@@ -247,7 +245,7 @@ func TestRetriedResume(t *testing.T) {
 	log.wantNoFail(t)
 }
 
-// No more batches are in flight than the window allows, and as many.
+// As many batches are in flight as the window allows, and no more.
 func TestWindow(t *testing.T) {
 	for _, window := range []int{1, 2, 5} {
 		t.Run(fmt.Sprint(window), func(t *testing.T) {
@@ -294,8 +292,8 @@ func TestWindow(t *testing.T) {
 }
 
 // A central that writes each answer before it reads on, and whose answers and
-// requests together fill the buffers of both sides, does not lock up with an
-// agency that reads while it writes.
+// requests together fill the buffers of both sides, does not deadlock with an agency
+// that reads while it writes.
 func TestFullBuffersBothWays(t *testing.T) {
 	const frames, betsInFrame = 3000, 14 // 24 MB, more than two sockets hold
 	name := strings.Repeat("a", lottery.MaxName)
@@ -327,8 +325,7 @@ func TestFullBuffersBothWays(t *testing.T) {
 	}
 }
 
-// Answers that do not fit the request end the run with an error that says what
-// came.
+// Answers that do not fit the request end the run with an error that names them.
 func TestWrongAnswers(t *testing.T) {
 	const badSuccess = "lengths do not add up"
 	noDelimiter := frame(tSuccess, text("1"), text("1"))
@@ -380,7 +377,7 @@ func TestWrongAnswers(t *testing.T) {
 	}
 }
 
-// An answer that acknowledges another batch is none.
+// An answer that acknowledges another batch is a failure.
 func TestAnswerToAnotherBatch(t *testing.T) {
 	central := &fake{knowsResume: true}
 	central.onBatch = func(n int) ([]byte, bool) {
@@ -394,7 +391,7 @@ func TestAnswerToAnotherBatch(t *testing.T) {
 	central.wantUnfinished()
 }
 
-// FINISHED that is refused is a failure with its code.
+// A refused FINISHED is a failure with its code.
 func TestRefusedFinished(t *testing.T) {
 	address := serve(t, func(_ int, p *peer) {
 		p.expect(tResume)
@@ -407,7 +404,7 @@ func TestRefusedFinished(t *testing.T) {
 	wantFailure(t, log, err, "finished", "refused FINISHED: "+string(lottery.Incomplete))
 }
 
-// A central that has lost bets is told them again, with a warning.
+// A central that has lost bets is sent them again, with a warning.
 func TestCentralHasLostBets(t *testing.T) {
 	rows := sampleRows(45)
 	for name, test := range map[string]struct {
@@ -470,8 +467,8 @@ func TestCentralHasLostBets(t *testing.T) {
 	}
 }
 
-// A central that comes back with other bets is sent nothing, and the warning of
-// one that has lost some is not for it.
+// A central that comes back with other bets is sent nothing, and the log does not
+// warn of lost bets.
 func TestCentralHasOtherBetsNow(t *testing.T) {
 	central := &fake{knowsResume: true}
 	central.onBatch = func(n int) ([]byte, bool) {
@@ -492,7 +489,7 @@ func TestCentralHasOtherBetsNow(t *testing.T) {
 }
 
 // A central that has answered RESUME once is no existing one, however often it
-// closes connections on it then.
+// closes connections on RESUME later.
 func TestNeverAgainTakenForExisting(t *testing.T) {
 	rows := sampleRows(25)
 	central := &fake{t: t, knowsResume: true, winners: [][]byte{winnersFrame(tWinners)}}
@@ -511,7 +508,7 @@ func TestNeverAgainTakenForExisting(t *testing.T) {
 	central.wantStored(rows[:10])
 }
 
-// To take a central for an existing one is a warning that says what it costs.
+// Taking a central for an existing one logs a warning that says what it costs.
 func TestFallbackIsSaid(t *testing.T) {
 	central := &fake{}
 	log, err := runAgency(t, batchConfig(t, central.start(t), sampleRows(5)))
@@ -568,7 +565,7 @@ func TestClosingsAroundARestart(t *testing.T) {
 	}
 }
 
-// Whoever is waited for is named in the log, now and then.
+// The log now and then names what the agency waits for.
 func TestWaitingIsSaid(t *testing.T) {
 	for kind, want := range map[byte]string{
 		tResume:   "action: resume | result: in_progress | client_id: 1 | server_address: %s | waiting_for: the answer to RESUME | since: 2",
@@ -616,10 +613,10 @@ func TestWaitingIsSaid(t *testing.T) {
 
 var never time.Time
 
-// soon is when a read gives up that is expected to find nothing.
+// soon is the deadline of a read that is expected to find nothing.
 func soon() time.Time { return time.Now().Add(50 * time.Millisecond) }
 
-// Who is fenced connects again and says RESUME, and goes on from there: with the
+// A fenced agency connects again, sends RESUME, and goes on from there: with the
 // same bets it finishes, with others it stops.
 func TestFenced(t *testing.T) {
 	rows, others := sampleRows(25), []string{"Ana,Paz,1,2000-01-01,1"}
@@ -679,7 +676,7 @@ func TestFenced(t *testing.T) {
 	}
 }
 
-// FINISHED that is answered other_bets says what that means.
+// The error for a FINISHED that is answered other_bets says what that means.
 func TestFinishedWithOtherBets(t *testing.T) {
 	address := serve(t, func(_ int, p *peer) {
 		p.expect(tResume)

@@ -12,9 +12,9 @@ const (
 
 	// readSize is how much of a file is read at a time, in bytes.
 	readSize = 64 << 10
-	// maxRow is the longest row, in bytes, that is looked at. The longest
-	// valid bet is a quarter of it; a quote that is not closed is noticed
-	// after so many bytes and costs no more than its line.
+	// maxRow is the longest row, in bytes, that is looked at. The longest valid bet is
+	// a quarter of it; a quote that is not closed is noticed after as many bytes and
+	// costs no more than its line.
 	maxRow = 4096
 
 	byteOrderMark = "\uFEFF"
@@ -40,18 +40,17 @@ const (
 	middleEnd  badRow = "a Ctrl-Z (0x1A), which ended files in DOS, in the middle of the file: take it out"
 )
 
-// unclosedQuote is for the quote at an index of a row that begins on this line.
+// unclosedQuote is the error for the quote at an index of a row that begins on the line.
 func unclosedQuote(text string, at, line int) badRow {
 	begin, _, _ := strings.Cut(text[at+1:], "\n")
 	return badRow(fmt.Sprintf("the quote before %.20q in line %d is not closed", begin, line+strings.Count(text[:at], "\n")))
 }
 
-// rows cuts a file into rows, in constant memory. It reads CSV as RFC 4180 has
-// it and Python's csv module writes it: lines end in LF or CR LF, the last one
-// may lack its end, and a field in quotes may hold commas, doubled quotes and
-// line breaks. A byte order mark at the beginning is skipped, and so are a
-// Ctrl-Z at the end and lines of nothing but spaces, tabs and commas, which is
-// what spreadsheets leave of empty cells.
+// rows cuts a file into rows, in constant memory. It reads CSV as RFC 4180 has it
+// and Python's csv module writes it: lines end in LF or CR LF, the last one may lack
+// its end, and a field in quotes may hold commas, doubled quotes and line breaks. A
+// byte order mark at the beginning is skipped, and so are a Ctrl-Z at the end and
+// lines of only spaces, tabs and commas, which spreadsheets write for empty cells.
 //
 // It reads into text, a block at a time: the fields are parts of it, so a row
 // without doubled quotes costs no memory of its own.
@@ -133,7 +132,7 @@ func (rs *rows) cutDOSEnd(r *row) error {
 	return err
 }
 
-// isBlank tells whether a row is of nothing but spaces, tabs and commas.
+// isBlank reports whether a row has only spaces, tabs and commas.
 func isBlank(text string) bool {
 	return text == "" || strings.IndexByte(", \t", text[0]) >= 0 && strings.Trim(text, ", \t\r\n") == ""
 }
@@ -175,7 +174,7 @@ func (rs *rows) dropLine() error {
 	}
 }
 
-// fill reads another block behind the text, of which less than a row is left.
+// fill appends another block to the text, of which less than a row is left.
 func (rs *rows) fill() error {
 	size := copy(rs.buffer, rs.text)
 	for size < len(rs.buffer) && !rs.ended {
@@ -269,8 +268,8 @@ func (r *row) cutQuoted(text string, ended bool) (int, error) {
 		case strings.HasPrefix(rest, "\r\n"):
 			at += 2
 		case strings.IndexByte(text[quote:at], '\n') >= 0:
-			// What closes it is most likely the next quote that opens. Only
-			// the first line is lost then.
+			// The quote that closes it was most likely meant to open another field. Only the
+			// first line is lost then.
 			return endOfLine(text, 0, ended), unclosedQuote(text, quote, r.line)
 		default:
 			return endOfLine(text, at, ended), afterQuote
@@ -295,8 +294,8 @@ func closingQuote(text string, start int) (end int, doubled bool) {
 	}
 }
 
-// endOfLine returns the index behind the line in which at is, or 0 when text
-// does not hold its end.
+// endOfLine returns the index after the line that holds at, or 0 when text does not
+// hold its end.
 func endOfLine(text string, at int, ended bool) int {
 	if i := strings.IndexByte(text[at:], '\n'); i >= 0 {
 		return at + i + 1

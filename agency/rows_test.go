@@ -13,7 +13,7 @@ import (
 	"testing/iotest"
 )
 
-// readRows writes rows and errors down, one text for each.
+// readRows returns rows and errors, one text for each.
 func readRows(source io.Reader) (all []string, err error) {
 	rows := newRows(source)
 	var r row
@@ -112,8 +112,8 @@ func numbered(first, count int, text string) (all []string) {
 	return all
 }
 
-// Wherever the blocks end that a file is read in, the rows are the same, and
-// those that another reader of CSV finds.
+// Wherever the blocks of a file end, the rows are the same, and those that another
+// CSV reader finds.
 func TestRowsAcrossBlocks(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	pieces := []string{"a", "ñ", ",", `"`, "\n", "\r\n", " ", "xyz"}

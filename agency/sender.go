@@ -24,7 +24,7 @@ type sender struct {
 	period   time.Duration
 
 	pending chan span     // batches that wait for their answer, in order; closed at the end
-	quit    chan struct{} // closed when nobody takes from pending any more
+	quit    chan struct{} // closed when no more is taken from pending
 
 	batch  codec.Batch
 	bet    codec.Bet
@@ -32,7 +32,7 @@ type sender struct {
 	isHeld bool
 
 	frames  []byte // gathered, not yet written
-	waiting int    // how many these are
+	waiting int    // how many frames
 }
 
 func (a *agency) newSender(l *link, b *betting, bets bets, stored uint64) *sender {
@@ -86,8 +86,8 @@ func (s *sender) run() error {
 	}
 }
 
-// fill makes the next batch: as many bets as are allowed and fit one frame.
-// The error is io.EOF when there are no more behind it, or that of the bets.
+// fill makes the next batch: as many bets as are allowed and fit one frame. The
+// error is io.EOF when there are no more after it, or that of the bets.
 func (s *sender) fill() error {
 	s.batch.RawBets = s.batch.RawBets[:0]
 	size := emptyBatchSize(s.batch.HasPosition)
@@ -110,8 +110,8 @@ func (s *sender) fill() error {
 	return nil
 }
 
-// pause waits for loop.period. It reports false when there is nobody left to
-// send for. A stop is an error: returning nil would say that all is sent.
+// pause waits for loop.period. It reports false when quit is closed. A stop is an
+// error: returning nil would say that all is sent.
 func (s *sender) pause() (ok bool, err error) {
 	timer := time.NewTimer(s.period)
 	defer timer.Stop()
@@ -125,9 +125,8 @@ func (s *sender) pause() (ok bool, err error) {
 	}
 }
 
-// admit waits for a place in the window, with everything written that others
-// could be answered for. It reports false when there is nobody left to send
-// for.
+// admit waits for a place in the window, after a flush, so that answers can make
+// one. It reports false when quit is closed.
 func (s *sender) admit() (ok bool, err error) {
 	next := span{
 		position: s.position,
@@ -151,9 +150,8 @@ func (s *sender) admit() (ok bool, err error) {
 	}
 }
 
-// write adds the batch's frame to those that are to be written. Half a window
-// is written at once, so that the central has work while the other half is
-// made.
+// write adds the batch's frame to those gathered. Half a window is written at once,
+// so that the central has work while the other half is made.
 func (s *sender) write() (err error) {
 	s.batch.Position = s.position
 	var m codec.Message = &s.batch

@@ -42,7 +42,7 @@ func findSource(folder string, agency int) (source, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return s, err
 	}
-	// Whoever made the link did not mean the zip beside it.
+	// A broken link does not stand for the zip beside it.
 	if target, err := os.Readlink(plain); err == nil {
 		return source{}, fmt.Errorf("%s is a link to %s, which does not exist: put the file there, or take the link away", plain, target)
 	}
@@ -66,8 +66,7 @@ func newSource(path string) (source, error) {
 
 const afterChange = "wait until it is copied whole, and start the agency again"
 
-// unchanged returns an error when the file is not what it was when it was
-// found.
+// unchanged returns an error when the file has changed since it was found.
 func (s source) unchanged() error {
 	switch now, err := newSource(s.path); {
 	case err != nil:
@@ -110,7 +109,7 @@ func (g *guarded) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := g.ReadCloser.Read(b)
-	// After the reading: what was read is then of the file as it was.
+	// After the read, so that what was read is of the unchanged file.
 	if changed := g.source.unchanged(); changed != nil {
 		return 0, changed
 	}

@@ -43,8 +43,8 @@ func TestStop(t *testing.T) {
 	type phase struct {
 		name    string
 		closing string // what is closed at least
-		// start returns the configuration, and what waits until the agency is
-		// where it is to be stopped.
+		// start returns the configuration, and a function that waits until the agency is
+		// where it must be stopped.
 		start func(t *testing.T) (Config, func(*record))
 	}
 	phases := []phase{
@@ -118,7 +118,7 @@ func TestStop(t *testing.T) {
 			return config, func(*record) { <-reached }
 		}})
 	}
-	_ = refusing(t) // has the runtime open what it needs for sockets
+	_ = refusing(t) // lets the runtime open what it needs for sockets
 	before := descriptors(t)
 	for _, phase := range phases {
 		t.Run(phase.name, func(t *testing.T) {
@@ -157,9 +157,9 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// A stop in the pause between two batches is not the end of the bets: nothing
-// is said to be complete, and the central hears no FINISHED (pitfall 8). What
-// is raced here are the end of the pause and that of the connection.
+// A stop in the pause between two batches is not the end of the bets: the log says
+// nothing of complete, and the central gets no FINISHED (pitfall 8). The end of the
+// pause races with that of the connection.
 func TestStopInAPauseCompletesNothing(t *testing.T) {
 	for range 50 {
 		central := &fake{knowsResume: true}
@@ -182,7 +182,7 @@ func TestStopInAPauseCompletesNothing(t *testing.T) {
 	}
 }
 
-// refusing returns an address where nobody listens.
+// refusing returns an address that refuses connections.
 func refusing(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

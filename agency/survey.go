@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// survey is what the first reading of an agency's file has found out: which
-// bets it is going to send.
+// survey is the result of the first reading of an agency's file: which bets will be
+// sent.
 type survey struct {
 	source source // to be read again
 	bets   uint64
 	digest uint64 // as in counted
 }
 
-// survey reads the whole file before the first bet is sent, and reports what
-// is wrong with it. Who sends while reading has sent thousands of bets before
-// it notices that the file is damaged, and those can never be taken back.
+// survey reads the whole file before the first bet is sent, and reports what is
+// wrong with it. Otherwise thousands of bets would be sent before damage to the file
+// is noticed, and they can never be taken back.
 func (a *agency) survey(ctx context.Context, s source) (survey, error) {
 	file, err := a.openFile(ctx, s)
 	if err != nil {
@@ -26,7 +26,7 @@ func (a *agency) survey(ctx context.Context, s source) (survey, error) {
 	defer file.close()
 	var keep keeper
 	if s.entry != "" && s.unpacked <= maxKept {
-		// Package zip reads no more of an entry than it is said to have.
+		// Package zip reads no more of an entry than its declared size.
 		keep = keeper{file.rows.source, make([]byte, 0, s.unpacked)}
 		file.rows.source = &keep
 	}
@@ -66,19 +66,18 @@ func (a *agency) survey(ctx context.Context, s source) (survey, error) {
 	return survey{}, failed("read_file", fmt.Errorf("%w; nothing was sent", err))
 }
 
-// A file that was written a moment ago may be one that is still being copied:
-// it counts as whole when nothing was written for settleTime, more than what the
-// coarsest file system (FAT, 2 s) rounds times to. It is looked at every
-// settlePoll.
+// A file that was written a moment ago may still be being copied: it counts as
+// complete when nothing was written for settleTime, which is more than the coarsest
+// file times (FAT, 2 s). It is checked every settlePoll.
 const (
 	settleTime = 2500 * time.Millisecond
 	settlePoll = 50 * time.Millisecond
 )
 
-// awaitSettled waits until the file was not written for a while, and fails when
-// it is.
+// awaitSettled waits until the file was not written for a while, and fails if it
+// changes.
 func (a *agency) awaitSettled(ctx context.Context, s source) error {
-	// At most so long, too, where the clock of the file is ahead.
+	// Never longer, even where the clock of the file is ahead.
 	wait := min(a.settle-time.Since(s.modified), a.settle)
 	if wait <= 0 {
 		return nil
@@ -131,7 +130,7 @@ func (e *RowError) Error() string { return fmt.Sprintf("%s: line %d: %v", e.File
 // Unwrap returns the reason.
 func (e *RowError) Unwrap() error { return e.Err }
 
-// maxReported bounds how many invalid rows are reported each; the others are
+// maxReported bounds how many invalid rows are reported one by one; others are
 // counted.
 const maxReported = 10
 

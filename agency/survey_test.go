@@ -17,7 +17,7 @@ import (
 )
 
 // countBets counts the bets of an agency's file, as a run with this configuration
-// does it.
+// does.
 func countBets(ctx context.Context, config Config) (uint64, error) {
 	source, err := findSource(config.DataDir, config.ID)
 	if err != nil {
@@ -111,8 +111,8 @@ func TestCountBetsFails(t *testing.T) {
 	}
 }
 
-// A file that changes after the agency has begun to read it stops it, whenever
-// that is and however small the change: it has not finished then.
+// A change of the file after the agency has begun to read it, however late or small,
+// ends the run without FINISHED.
 func TestFileChanges(t *testing.T) {
 	rows := sampleRows(3000) // several blocks
 	content := strings.Join(rows, "\n") + "\n"
@@ -332,8 +332,7 @@ func TestStoppedInSurvey(t *testing.T) {
 	central.wantUncalled()
 }
 
-// An entry that has more bytes than the zip says is no way to make the agency
-// keep them.
+// An entry with more bytes than the zip declares does not make the agency keep them.
 func TestZipSaysLess(t *testing.T) {
 	content := strings.Join(sampleRows(3000), "\n")
 	archive := zipOf(t, "agency-1.csv", content)
@@ -348,8 +347,8 @@ func TestZipSaysLess(t *testing.T) {
 	wantFailure(t, log, err, "read_file", "agency-1.csv in ")
 }
 
-// What the first reading costs, of as many bets as the largest agency of the
-// project's data has.
+// BenchmarkSurvey reads as many bets as the largest agency of the project's data
+// has.
 func BenchmarkSurvey(b *testing.B) {
 	content := strings.Join(sampleRows(26_936), "\r\n")
 	for name, write := range map[string]func(folder string) error{

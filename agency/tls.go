@@ -11,16 +11,15 @@ import (
 	"loteria/codec"
 )
 
-// TLSFiles are where what Config.TLS returns comes from. Errors name them; either
-// may be empty.
+// TLSFiles are the files behind Config.TLS. Errors name them; either may be empty.
 type TLSFiles struct {
-	Authorities string // of those who issue the central's certificate
+	Authorities string // that issue the central's certificate
 	Certificate string // the agency's
 }
 
-// unfitError says that an address is of no use to this agency, however often it
-// is called: who answers there is not the central, or speaks TLS where the
-// agency does not, or the other way round, or refuses the agency's certificate.
+// unfitError says that an address is useless to this agency, however often it is
+// called: the server there is not the central, speaks TLS where the agency does not,
+// or the other way round, or refuses the agency's certificate.
 type unfitError struct {
 	address string
 	text    string // what is wrong and what to do, without the address
@@ -38,8 +37,7 @@ func (e *unfitError) Unwrap() error { return e.err }
 
 func isUnfit(err error) bool { return errors.As(err, new(*unfitError)) }
 
-// leave reports whether the error is of an address that there are others for,
-// and leaves it for them.
+// leave drops an unfit address if there are others, and reports whether it did.
 func (a *agency) leave(err error) bool {
 	unfit := (*unfitError)(nil)
 	if !errors.As(err, &unfit) || !a.rotation.drop(unfit.address) {
@@ -61,8 +59,8 @@ func (a *agency) secure(ctx context.Context, address string, conn net.Conn, conf
 		config.ServerName, _, _ = net.SplitHostPort(address)
 	}
 	if own := config.Certificates; config.GetClientCertificate == nil && len(own) > 0 {
-		// Otherwise one that is not by an authority which the central names is not
-		// shown at all, and the central can only say that there was none.
+		// Otherwise one whose authority the central does not name is not sent at all, and
+		// the central can only say that there was none.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &own[0], nil }
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.config.ConnectTimeout)
@@ -90,7 +88,7 @@ func (a *agency) unfit(address string, err error) error {
 	if text == "" {
 		text = a.distrusted(err)
 	}
-	// Only what comes first has the connection in its error; rubbish later is an accident.
+	// Only the first record has the connection in its error; garbage later is an accident.
 	header := tls.RecordHeaderError{}
 	if text == "" && (errors.As(err, &header) && header.Conn != nil || errors.Is(err, errEchoed)) {
 		text = "speaks no TLS: call its TLS port, or leave out --tls-ca, --tls-cert and --tls-key"
@@ -156,8 +154,8 @@ func (a *agency) distrusted(err error) string {
 	return ""
 }
 
-// alertIn returns the alert of the peer that err is, or 0. Package tls keeps its
-// number to itself, but not its text.
+// alertIn returns the peer's alert in err, or 0. Package tls exports its text, but
+// not its number.
 func alertIn(err error) tls.AlertError {
 	remote := (*net.OpError)(nil)
 	if !errors.As(err, &remote) || remote.Op != "remote error" {
@@ -171,26 +169,24 @@ func alertIn(err error) tls.AlertError {
 	return 0
 }
 
-// errEchoed is why there is no handshake with a central that takes it for a line
-// of the echo.
+// errEchoed is why a handshake fails with a central that takes it for an echo line.
 var errEchoed = errors.New("it sends back what it gets")
 
-// What a server says first is a record with a ServerHello (RFC 8446, 4 and 5.1).
+// A server's first record holds a ServerHello (RFC 8446, 4 and 5.1).
 const (
-	helloAt     = 5 // behind the record's header
+	helloAt     = 5 // after the record's header
 	clientHello = 1
 )
 
 // helloConn is a connection on which a central without TLS may send back what it
-// gets: the first line of it, and never all, so that the handshake would have to
-// wait for its time to pass.
+// gets: only the first line of it, so that the handshake would wait for its timeout.
 type helloConn struct {
 	net.Conn
 	begin []byte // of what was read, up to the type of the first message
 }
 
-// Read implements net.Conn. The error is errEchoed when what comes is not said by
-// a server.
+// Read implements net.Conn. The error is errEchoed when what comes is a client's
+// hello.
 func (c *helloConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if missing := helloAt + 1 - len(c.begin); missing > 0 && n > 0 {
@@ -210,20 +206,20 @@ func named(file, setting string) string {
 	return file + " (" + setting + ")"
 }
 
-// Types of the records with which TLS begins to answer (RFC 8446, 5.1). A frame
-// that begins so would have more than 300 MB.
+// Types of the first record of a TLS answer (RFC 8446, 5.1). A frame that begins so
+// would have more than 300 MB.
 const (
 	recordAlert     = 0x15
 	recordHandshake = 0x16
 )
 
-// errSpeaksTLS is for a central on whose TLS port an agency without TLS calls.
+// errSpeaksTLS is for an agency without TLS that calls a central's TLS port.
 func errSpeaksTLS(address string) error {
 	return failed("connect", &unfitError{address: address,
 		text: "speaks TLS there, and this agency does not: give it --tls-ca, --tls-cert and --tls-key, or call the port without TLS"})
 }
 
-// demandsTLS reports whether an answer says, without TLS, that there is to be TLS.
+// demandsTLS reports whether an answer without TLS says that TLS is required.
 func demandsTLS(answer codec.Frame) bool {
 	var refusal codec.Error
 	return answer.Type == codec.TypeError && refusal.Decode(answer.Payload) == nil && refusal.Code == codec.TLSRequired

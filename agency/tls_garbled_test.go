@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// garbled turns a bit of the version in the next record's header, once, when it is
-// told to. Records come one at a time.
+// garbled flips a bit of the version in the next record's header, once, when told
+// to. Records come one at a time.
 type garbled struct {
 	net.Conn
 	next atomic.Bool
@@ -24,7 +24,7 @@ func (g *garbled) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Read says of what is damaged what a fake takes for an agency that has left.
+// Read reports damage as an error that a fake takes for an agency that has left.
 func (d *damaged) Read(b []byte) (int, error) {
 	n, err := d.Conn.Read(b)
 	if errors.As(err, new(tls.RecordHeaderError)) {
@@ -35,9 +35,8 @@ func (d *damaged) Read(b []byte) (int, error) {
 
 type damaged struct{ *tls.Conn }
 
-// A central that says of a record in the middle of a connection that it is of
-// another version of TLS has not refused the agency: what was sent was damaged on
-// its way. It is sent again.
+// A central that finds another TLS version in a record in the middle of a connection
+// has not refused the agency: the data was damaged on its way, and is sent again.
 func TestAlertInTheMiddle(t *testing.T) {
 	i := newIssuer(t)
 	config := i.central()

@@ -116,8 +116,8 @@ func (f *fake) startTLS(t *testing.T, config func(n int) *tls.Config) *tlsCentra
 	return serveTLS(t, config, f.handle)
 }
 
-// wantFinal fails the test unless the run ended with a connection that nobody
-// should repeat: one line that says so, after one call.
+// wantFinal fails the test unless the run ended with a final connection error: one
+// line that says so, after one call.
 func (c *tlsCentral) wantFinal(t *testing.T, log *record, err error, says ...string) {
 	t.Helper()
 	wantFailure(t, log, err, "connect", append(says, "the central "+c.address)...)
@@ -132,7 +132,7 @@ func (c *tlsCentral) wantFinal(t *testing.T, log *record, err error, says ...str
 	}
 }
 
-// Over TLS everything is as without it.
+// Over TLS everything works as without it.
 func TestOverTLS(t *testing.T) {
 	i := newIssuer(t)
 	rows := sampleRows(503)
@@ -189,7 +189,7 @@ func TestShownCertificate(t *testing.T) {
 	}
 }
 
-// A central that is not that of the lottery gets no bet, and is called once.
+// A central that is not of this lottery gets no bet, and is called once.
 func TestCentralThatIsNotTrusted(t *testing.T) {
 	i, other := newIssuer(t), newIssuer(t)
 	central := func(i *issuer, times [2]time.Time, names ...string) tls.Certificate {
@@ -216,8 +216,8 @@ func TestCentralThatIsNotTrusted(t *testing.T) {
 	}
 }
 
-// In TLS 1.3 a central refuses the agency's certificate when the agency has done
-// its part: what is read first says so, or what is read after a write that failed.
+// In TLS 1.3 a central refuses the agency's certificate after the agency's
+// handshake: the first read says so, or the one after a failed write.
 func TestCertificateThatIsRefused(t *testing.T) {
 	i, other := newIssuer(t), newIssuer(t)
 	agency := func(i *issuer, times [2]time.Time) []tls.Certificate {
@@ -253,7 +253,7 @@ func TestCertificateThatIsRefused(t *testing.T) {
 	}
 }
 
-// Who answers without TLS, or with another one than 1.3, is not called again.
+// A central that answers without TLS, or not in 1.3, is not called again.
 func TestCentralWithoutTLS(t *testing.T) {
 	i := newIssuer(t)
 	old := i.central()
@@ -292,8 +292,8 @@ func TestCentralWithoutTLS(t *testing.T) {
 
 func echoByte(p *peer) bool { n, _ := io.CopyN(p, p, 1); return n == 1 }
 
-// An agency without TLS that calls a TLS port says so, in whatever way that
-// answers, and does not take it for an existing central.
+// An agency without TLS that calls a TLS port says so, however that answers, and
+// does not take it for an existing central.
 func TestCentralWithTLSOnly(t *testing.T) {
 	for mode, config := range map[Mode]Config{
 		ModeBatch:   batchConfig(t, "", sampleRows(3)),
@@ -308,7 +308,7 @@ func TestCentralWithTLSOnly(t *testing.T) {
 			"a frame":            {frame(tError, text(""), text(""), text("tls_required"))},
 		} {
 			if mode == ModeEcho && name == "a frame" {
-				continue // a line is answered with none
+				continue // an echo has no answer with a frame
 			}
 			t.Run(string(mode)+" "+name, func(t *testing.T) {
 				c := &tlsCentral{}
@@ -329,8 +329,8 @@ func TestCentralWithTLSOnly(t *testing.T) {
 	}
 }
 
-// What ends a handshake, or the connection after it, while a central starts,
-// stops or is full, passes: it is called again, and gets everything.
+// Errors of a handshake, or just after it, while a central starts, stops or is full
+// are temporary: it is called again, and gets everything.
 func TestHandshakeThatPasses(t *testing.T) {
 	i := newIssuer(t)
 	good := i.central()
@@ -383,8 +383,8 @@ func TestHandshakeThatPasses(t *testing.T) {
 	}
 }
 
-// A central that says nothing in a handshake is given up after the time of a
-// call, and called again.
+// A handshake in which a central says nothing ends after the timeout of a call, and
+// the central is called again.
 func TestHandshakeThatStalls(t *testing.T) {
 	i := newIssuer(t)
 	central := &fake{t: t, knowsResume: true}
@@ -456,7 +456,7 @@ func (f *fake) once(n int) bool {
 	return true
 }
 
-// A certificate that is revoked while the agency waits for the draw: the central
+// When its certificate is revoked while the agency waits for the draw, the central
 // closes the connection and refuses the next one, which ends the run.
 func TestRevokedWhileConnected(t *testing.T) {
 	i := newIssuer(t)
@@ -479,8 +479,8 @@ func TestRevokedWhileConnected(t *testing.T) {
 	}
 }
 
-// Addresses that are of no use are left for those that are, whatever is wrong
-// there, and not called again.
+// Unfit addresses are left for fit ones, whatever is wrong there, and not called
+// again.
 func TestUnfitAddresses(t *testing.T) {
 	i, other := newIssuer(t), newIssuer(t)
 	plain := serve(t, func(_ int, p *peer) { p.send(frame(tError, text(""), text(""), text("too_long"))); p.gone() })
@@ -560,7 +560,7 @@ func TestNoExistingCentralOverTLS(t *testing.T) {
 	}
 }
 
-// pacer is a connection whose writes end in pieces, each after somebody says so.
+// pacer is a connection whose writes go out in pieces, with a call of next before each.
 type pacer struct {
 	net.Conn
 	next func()
@@ -646,7 +646,7 @@ func TestStopOverTLS(t *testing.T) {
 	}
 }
 
-// What cannot be read ends the run before anybody is called.
+// An unreadable certificate ends the run before the central is called.
 func TestUnreadableCertificate(t *testing.T) {
 	central := &fake{}
 	config := batchConfig(t, central.start(t), sampleRows(3))
@@ -656,14 +656,14 @@ func TestUnreadableCertificate(t *testing.T) {
 	central.wantUncalled()
 }
 
-// Lines have no port over TLS.
+// There is no echo over TLS.
 func TestNoEchoOverTLS(t *testing.T) {
 	config := newIssuer(t).agency(echoConfig("127.0.0.1:1", 1))
 	log, err := runAgency(t, config)
 	wantFailure(t, log, err, "config", "mode: echo goes only without TLS")
 }
 
-// The alerts have the texts by which they are known.
+// The alerts have the texts by which alertIn recognizes them.
 func TestAlertTexts(t *testing.T) {
 	for alert := tls.AlertError(0); alert < 255; alert++ {
 		got := alertIn(fmt.Errorf("read: %w", &net.OpError{Op: "remote error", Err: alert}))

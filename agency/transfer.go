@@ -23,12 +23,12 @@ func (s span) String() string {
 	return first + "-" + strconv.FormatUint(s.position+uint64(s.bets), 10)
 }
 
-// transfer sends what is left of bets, of which the central has stored so
-// many, and waits for all answers. It returns how many bets there are in all.
+// transfer sends what is left of bets after the stored ones, and waits for all
+// answers. It returns how many bets there are in all.
 //
-// One goroutine writes and this one reads, so that neither waits for the
-// other's peer: a central that cannot get rid of its answers may stop reading.
-// On an error of bets, the full batches before it are still sent and answered.
+// One goroutine writes and this one reads, so that neither waits for the other: a
+// central whose answers are not read may stop reading. On an error of bets, the full
+// batches before it are still sent and answered.
 func (a *agency) transfer(l *link, b *betting, bets bets, stored uint64) (total uint64, err error) {
 	s := a.newSender(l, b, bets, stored)
 	sent := make(chan error, 1)
@@ -39,9 +39,9 @@ func (a *agency) transfer(l *link, b *betting, bets bets, stored uint64) (total 
 		close(s.quit)
 		l.abort()
 	}
-	// What is wrong with the bets counts for more than a connection that was
-	// lost at the same time: the next one would end there too. That writing
-	// has failed says nothing, where what was read says why.
+	// An error of the bets counts for more than a connection that was lost at the same
+	// time: the next one would end there too. A failed write says nothing when the read
+	// says why.
 	if sendErr := <-sent; err == nil || isLost(err) && sendErr != nil && !isLost(sendErr) {
 		err = sendErr
 	}
@@ -92,8 +92,8 @@ func (a *agency) declined(b *betting, batch span, answer codec.Frame) error {
 	return f
 }
 
-// unlessWatched is the log line about an answer, or nothing where the run is
-// watched, unless both are wanted.
+// unlessWatched returns log, or a no-op where Progress is set, unless both are
+// wanted.
 func (a *agency) unlessWatched(log func(span)) func(span) {
 	if a.config.Progress != nil && !a.config.LogAnswers {
 		return func(span) {}

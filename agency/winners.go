@@ -15,8 +15,8 @@ const askWinners = "consulta_ganadores"
 // are known. The central parks the query until the draw; an existing one
 // answers RETRY, and is asked again.
 //
-// After a RETRY the connection is closed: a central that does not park queries
-// may be one that serves one connection at a time, and has others to listen to.
+// After a RETRY the connection is closed: a central that does not park queries may
+// serve one connection at a time, and has others to serve.
 func (a *agency) awaitWinners(ctx context.Context, l *link) (winners int, err error) {
 	a.losses, a.retries = 0, 0
 	for {
@@ -79,12 +79,12 @@ func (a *agency) askWinners(l *link) (winners int, err error) {
 	}
 }
 
-// takeWinners tells the next part of the list, and returns how many winners
-// there are with it; so many came before it. They are not kept, so that a list
-// without end costs no memory.
+// takeWinners tells the next part of the list, which comes after before winners, and
+// returns how many there are with it. They are not kept, so that an endless list
+// costs no memory.
 //
-// A list that was cut off begins anew when it is asked for again: who is in it
-// twice is told once.
+// A list that was cut off begins anew when it is asked for again, but each winner is
+// told once.
 func (a *agency) takeWinners(before int, documents []string) (winners int) {
 	winners = before + len(documents)
 	if a.config.Winners == nil {

@@ -101,7 +101,7 @@ func TestParkedQueryLost(t *testing.T) {
 	}
 }
 
-// A central that is gone for good while the query is parked is not called for
+// A central that goes away for good while the query is parked is not called for
 // ever.
 func TestCentralGoneBeforeDraw(t *testing.T) {
 	address := serve(t, func(n int, p *peer) {

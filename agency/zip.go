@@ -68,8 +68,8 @@ func findZipped(folder, name string) (source, error) {
 	return found, nil
 }
 
-// findEntry finds the entry of the zip that has the name, in whatever folder.
-// It remains without one when there is none.
+// findEntry finds the entry of the zip that has the name, in whatever folder. If
+// there is none, s.entry stays empty.
 func (s *source) findEntry(name string) error {
 	r, err := zip.OpenReader(s.path)
 	if err != nil {
@@ -106,7 +106,7 @@ func severalEntries(archive, name string, found []*zip.File) error {
 	return entryError(text + "; take the others out of the zip")
 }
 
-// Bits and methods of a zip, from PKWARE's APPNOTE, 4.4.4 and 4.4.5.
+// encryptedFlag is a general purpose bit of a zip (PKWARE's APPNOTE, 4.4.4).
 const encryptedFlag = 1
 
 // checkEntry returns an error for an entry that cannot be read.
@@ -158,8 +158,8 @@ func (z zipped) Read(b []byte) (int, error) {
 
 func (z zipped) Close() error { return errors.Join(z.ReadCloser.Close(), z.archive.Close()) }
 
-// maxKept is how many bytes an entry has at most that is kept between its two
-// readings: to unpack it costs as much as to read its rows.
+// maxKept is the largest entry, in bytes, that is kept between its two readings:
+// unpacking it costs as much as reading its rows.
 const maxKept = 4 << 20
 
 // keeper is a reader of an entry that keeps what it has read.

@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	keepAlive = time.Minute // until a silent peer is asked whether it lives
+	keepAlive = time.Minute // until a silent peer is probed
 
-	// An accept that fails is tried again after a while, which doubles. After so
-	// many failures in a row that are not for want of descriptors or memory, it is
-	// on a new listener: connections that wait on the old one are lost.
+	// A failed accept is retried after a pause that doubles. After acceptsToListen
+	// failures in a row, unless for want of descriptors or memory, the next is on a new
+	// listener: connections pending on the old one are lost.
 	minAcceptPause  = 5 * time.Millisecond
 	maxAcceptPause  = time.Second
 	acceptsToListen = 8
@@ -47,9 +47,9 @@ func listen(address string, backlog int) (net.Listener, error) {
 	return listener, nil
 }
 
-// acceptor accepts connections. gnet's own listener is not used: it stops its
-// engine at an error of accept(2) that it does not know, has no backlog, and
-// listens where another process of the same user does already.
+// acceptor accepts connections. gnet's own listener is not used: it stops its engine
+// on an unknown error of accept(2), has no backlog option, and listens on a port on
+// which another process of the same user already does.
 type acceptor struct {
 	listen func() (net.Listener, error) // again, on the same port
 	take   func(net.Conn)
@@ -87,8 +87,8 @@ func (a *acceptor) accept() (net.Conn, error) {
 	return listener.Accept()
 }
 
-// pause waits before the next try, and reports false when there is none. An
-// accept that fails is nobody's end: descriptors or memory come back.
+// pause waits before the next try, and reports false once the acceptor is closed. A
+// failed accept ends nothing: descriptors and memory come back.
 func (a *acceptor) pause(failures int, err error) bool {
 	if a.isClosed() {
 		return false
@@ -112,8 +112,8 @@ func isOneOf(err error, targets ...error) bool {
 	return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
 }
 
-// listenAgain has another listener in place of one that does not accept any
-// more. Without one, the next accept fails, and it is tried again.
+// listenAgain replaces a listener that no longer accepts. If it cannot, the next
+// accept fails, which leads to another try.
 func (a *acceptor) listenAgain() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// failing is a listener whose first accepts fail.
+// failingListener is a listener whose first accepts fail.
 type failingListener struct {
 	net.Listener
 	failures atomic.Int32 // that are still to come
@@ -30,10 +30,10 @@ func (l *failingListener) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// listeners are what a central listens on: the first fails as the test says.
+// listeners are the listeners of a central: the first fails as the test says.
 type listeners struct {
 	first   failingListener
-	refused atomic.Int32 // how often no further listener is to be had
+	refused atomic.Int32 // how often a further listener is refused
 	further atomic.Int32 // how often one was asked for
 }
 
@@ -50,7 +50,7 @@ func (l *listeners) listen(address string, backlog int) (net.Listener, error) {
 	return &l.first, err
 }
 
-// fail returns listeners of which the first fails so often.
+// fail returns listeners of which the first fails that often.
 func fail(failures int, err error) *listeners {
 	l := &listeners{}
 	l.first.failures.Store(int32(failures))
@@ -86,7 +86,7 @@ func TestAcceptFails(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			c := startOn(t, 1, nil, nil, test.listeners.listen)
-			// Whoever waits on a listener that is closed is reset.
+			// Connections that wait on a closed listener are reset.
 			c.await("it listens again", func() bool { return test.listeners.further.Load() >= test.further })
 			c.expectEcho("hola\n")
 			c.ask(resumeFrame(1), pointFrame())
@@ -111,7 +111,7 @@ func TestAcceptFails(t *testing.T) {
 	}
 }
 
-// When there is no further listener either, that is tried again.
+// When a further listener is refused, too, the central tries again.
 func TestListenAgainFails(t *testing.T) {
 	l := fail(forGood, unix.EINVAL)
 	l.refused.Store(2)
@@ -153,8 +153,8 @@ func TestStopWhileAcceptFails(t *testing.T) {
 	}
 }
 
-// listenVariable tells a process of the test binary where to listen, and that it
-// is to say what became of that.
+// listenVariable tells a process of the test binary where to listen, and to report
+// the outcome.
 const listenVariable = "REACTOR_TEST_LISTEN"
 
 func listenInProcess(address string) {
@@ -200,8 +200,7 @@ func TestNobodyElseListensThere(t *testing.T) {
 	c.expectEcho("hola\n")
 }
 
-// Where there is IPv6, a central that listens on all addresses does so on those
-// of both kinds.
+// With IPv6, a central that listens on all addresses does so on both kinds.
 func TestBothKindsOfAddresses(t *testing.T) {
 	for _, address := range []string{":0", "0.0.0.0:0", "[::]:0"} {
 		t.Run(address, func(t *testing.T) {

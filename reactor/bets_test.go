@@ -13,7 +13,7 @@ const (
 	losing  = "1234"
 )
 
-// rawBetOf returns a valid raw bet, for agencies and documents that are.
+// rawBetOf returns a raw bet, valid if agency and document are.
 func rawBetOf(agency int, document, number string) lottery.RawBet {
 	return lottery.RawBet{
 		Agency:    strconv.Itoa(agency),

@@ -2,17 +2,17 @@ package reactor
 
 import "testing"
 
-// hang is a lottery of which the first calls of one kind do not end until the
-// gate is opened. How many is what the test puts into tickets.
+// hang is a lottery of which the first calls of one kind, as many as there are
+// tickets, do not end until the gate is opened.
 type hang struct {
 	*gate
 	tickets chan struct{}
 	lottery *hooked
 	request []byte // of agency 3, makes such a call
-	after   []byte // its answer when the draw was done meanwhile
+	after   []byte // its answer if the draw was done meanwhile
 }
 
-// pass has f called, when the gate is open if it is one of the calls to hang.
+// pass calls f, or lets the gate do so if it is one of the calls to hang.
 func (h *hang) pass(f func()) {
 	select {
 	case <-h.tickets:
@@ -40,7 +40,7 @@ func hangs() map[string]*hang {
 		{callFinish, finishedFrame(3), okFrame},
 		{callResume, resumeFrame(3), pointFrame()},
 	} {
-		// It is admitted at once, or not at all: only its end can be late.
+		// It is admitted at once, or not at all: only its completion can be late.
 		ends := new(hooked)
 		h := &hang{gate: newGate(), tickets: make(chan struct{}, 64), lottery: ends, request: c.request, after: c.after}
 		all[c.call] = h
@@ -142,8 +142,8 @@ func TestEventLoopsWhileManyCallsHang(t *testing.T) {
 	}
 }
 
-// Pitfalls 4 and 5: a client that says nothing, and one that says half of
-// something, cost nobody the loop.
+// Pitfalls 4 and 5: a client that sends nothing, and one that sends half a frame, do
+// not block the loop.
 func TestPitfalls4And5SilentClientsAndHalfFrames(t *testing.T) {
 	c := start(t, 1, func(config *Config) { config.Loops = 1 }, nil)
 	raw := rawBetOf(1, "30904465", winning)

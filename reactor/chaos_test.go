@@ -14,8 +14,8 @@ import (
 	"loteria/lottery"
 )
 
-// lateLottery is a lottery whose calls all begin and end late, on a goroutine of
-// its own, in their order.
+// lateLottery is a lottery whose calls all begin and end late, in order, on a
+// goroutine of its own.
 type lateLottery struct {
 	mu      sync.Mutex
 	waiting []func()
@@ -62,8 +62,8 @@ func (l *lateLottery) hooked() *hooked {
 	}
 }
 
-// visit is one connection that does as it likes. It calls said when it has said
-// all, and returns what is wrong with the answers, if it has read them.
+// visit is one connection that does as it likes. It calls said when it has sent all,
+// and returns what is wrong with the answers, if it has read them.
 func visit(c *central, random *rand.Rand, agency int, said func()) error {
 	p := c.dial()
 	defer p.Close()
@@ -117,8 +117,7 @@ func visit(c *central, random *rand.Rand, agency int, said func()) error {
 	return inOrder(answers)
 }
 
-// inOrder looks whether answers are whole frames, and those of bets in their
-// order.
+// inOrder checks that answers are whole frames, and those of bets in order.
 func inOrder(answers []byte) error {
 	var decoder codec.Decoder
 	last := -1
@@ -144,7 +143,7 @@ func inOrder(answers []byte) error {
 	return nil
 }
 
-// finishFenced ends the betting of an agency for which several have said RESUME.
+// finishFenced ends the betting of an agency for which several peers have sent RESUME.
 func finishFenced(t *testing.T, l Lottery, agency int) {
 	ended := make(chan error, 1)
 	tell := func(err error) { ended <- err }
@@ -168,8 +167,8 @@ func finishFenced(t *testing.T, l Lottery, agency int) {
 	}
 }
 
-// Many connections of all kinds on several loops, with a lottery that is late
-// and bounds that are reached. Nothing is left of them.
+// Many connections of all kinds on several loops, with a late lottery and bounds
+// that are reached, leave nothing behind.
 func TestChaos(t *testing.T) {
 	const agencies, visitors = 5, 150
 	leavesNothing(t, func(t *testing.T) {

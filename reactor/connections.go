@@ -11,11 +11,11 @@ import (
 	"loteria/codec"
 )
 
-// maxEnrolling bounds the connections that are accepted and wait for their
-// loop to take them.
+// maxEnrolling bounds the accepted connections that wait for their loop to take
+// them.
 const maxEnrolling = 64
 
-// connectionLimits counts who has come in.
+// connectionLimits counts the open connections.
 type connectionLimits struct {
 	mu        sync.Mutex
 	open      int
@@ -49,8 +49,8 @@ func (d *connectionLimits) leave(peer string) {
 	}
 }
 
-// origin is what counts as one address: with IPv6 whoever has any address has a
-// network of 64 bits of them (RFC 4291, 2.5.4).
+// origin returns what counts as one address: in IPv6 the network of 64 bits, since a
+// host may use all of it (RFC 4291, 2.5.4).
 func origin(peer string) string {
 	address, err := netip.ParseAddr(peer)
 	if err != nil {
@@ -69,7 +69,7 @@ func (d *connectionLimits) count() int {
 	return d.open
 }
 
-// take lets a connection in and gives it to the loop that has the fewest.
+// take admits a connection and hands it to the loop that has the fewest.
 func (s *Server) take(conn net.Conn) {
 	peer := peerOf(conn)
 	if reason := s.limits.enter(peer, &s.config); reason != nil {
@@ -86,8 +86,8 @@ func (s *Server) take(conn net.Conn) {
 	}()
 }
 
-// leastLoaded returns the loop that has the fewest connections, and has one more
-// from now on.
+// leastLoaded returns the loop that has the fewest connections, and counts one more
+// for it.
 func (s *Server) leastLoaded() *shard {
 	shard := s.shards[0]
 	for _, other := range s.shards[1:] {

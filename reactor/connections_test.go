@@ -22,7 +22,7 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
-// Whoever has a network of addresses has the connections of one.
+// A network of addresses has the connections of one.
 func TestDoorsCountNetworks(t *testing.T) {
 	d := connectionLimits{addresses: map[string]int{}}
 	config := &Config{MaxConnections: 100, MaxPerAddress: 2}

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// debts is who has left replies unread, and how many bytes. Only connections
-// whose socket is full are in it, so loops seldom need the lock.
+// debts records which peers left replies unread, and how many bytes. Only
+// connections whose socket is full are in it, so loops seldom need the lock.
 type debts struct {
 	mu    sync.Mutex
 	owed  map[*session]int
@@ -40,8 +40,8 @@ func (d *debts) set(s *session, bytes int) {
 	d.owed[s] = bytes
 }
 
-// pick takes out a debtor who is to be cut off because all owe more than most,
-// or returns nil. Nobody owes twice as much as the one it picks.
+// pick removes a debtor to be cut off when all together owe more than most, or
+// returns nil. No other owes twice as much as the one it picks.
 func (d *debts) pick(most int) *session {
 	d.mu.Lock()
 	defer d.mu.Unlock()

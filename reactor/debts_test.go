@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// When all leave too much unread, a peer that has left most is cut off, on
-// whichever loop it is, and not the one that happens to be answered.
+// When all peers leave too much unread, one that has left most is cut off, on
+// whichever loop, and not the one that happens to be answered.
 func TestWhoOwesMostIsCut(t *testing.T) {
 	withLoops(t, func(t *testing.T, configure func(*Config)) {
 		c := start(t, 1, func(config *Config) {
@@ -24,7 +24,7 @@ func TestWhoOwesMostIsCut(t *testing.T) {
 			p.send(bytes.Repeat(f, n))
 			c.awaitThat(sessions[i], "it is answered", func() bool { return len(sessions[i].unread) > (n-10)*len(refused) })
 		}
-		for rest := c.config.MaxWaiting - c.Stats().UnreadBytes; rest > 0; rest -= 1000 { // of others, each of whom owes little
+		for rest := c.config.MaxWaiting - c.Stats().UnreadBytes; rest > 0; rest -= 1000 { // of others, each of which owes little
 			c.debts.set(new(session), min(rest, 1000))
 		}
 		little.send(bytes.Repeat(f, few))
@@ -39,7 +39,7 @@ func TestWhoOwesMostIsCut(t *testing.T) {
 	})
 }
 
-// Whatever sessions come to owe, the sum is right, and nobody owes twice as much
+// Whatever sessions come to owe, the sum is right, and no other owes twice as much
 // as the one that is picked.
 func TestDebts(t *testing.T) {
 	var d debts

@@ -17,8 +17,8 @@ func descriptors(t testing.TB) int {
 	return len(entries)
 }
 
-// leavesNothing runs a test that, when it is cleaned up, must leave no
-// descriptor and no goroutine.
+// leavesNothing runs a test that must leave no descriptor and no goroutine after its
+// cleanup.
 func leavesNothing(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	// What the process opens once, for good.

@@ -143,8 +143,8 @@ func TestPitfall7FinishedRepeated(t *testing.T) {
 	c.log.only(t, "sorteo", "success")
 }
 
-// Pitfall 2: no winners are none, and not "no draw yet" nor one without a
-// name; a query before the draw has no answer, not an empty one.
+// Pitfall 2: no winners means none, not "no draw yet" or one without a name; a query
+// before the draw has no answer, not an empty one.
 func TestPitfall2NoWinners(t *testing.T) {
 	c := start(t, 2, nil, nil)
 	raw := rawBetOf(1, "1", losing)
@@ -162,8 +162,8 @@ func TestPitfall2NoWinners(t *testing.T) {
 	c.ask(queryFrame(2), none)
 }
 
-// Pitfall 10: an agency is the one that it names itself, from wherever and
-// however often it connects.
+// Pitfall 10: an agency is known by its name, from wherever and however often it
+// connects.
 func TestPitfall10AgencyIsKnownByItsName(t *testing.T) {
 	c := start(t, 2, nil, nil)
 	one, two := losers(1, 4), losers(2, 4)
@@ -182,7 +182,7 @@ func TestPitfall10AgencyIsKnownByItsName(t *testing.T) {
 	again.send(batchAt(0, one[:3]...), batchAt(3, one[3:]...), totalFrame(1, 4), queryFrame(1))
 	again.expect(successFrame(one[0]), successFrame(one[3]), okFrame)
 
-	beside := c.dial() // a second one of an agency that has one already
+	beside := c.dial() // a second one of the same agency
 	beside.send(resumeFrame(2), batchAt(2, two[2]))
 	beside.expect(pointFrame(two[:2]...), successFrame(two[2]))
 	second.send(batchAt(3, two[3:]...), totalFrame(2, 4))
@@ -232,9 +232,8 @@ func TestDrawWhileStopping(t *testing.T) {
 	c.log.only(t, "sorteo", "success")
 }
 
-// A draw that is there when the server is made is logged once, unless it was
-// announced before; where several centrals share a contest, it may come at any
-// time.
+// A draw that was done when the server is made is logged once, unless it was
+// announced before; where several centrals share a contest, it may come at any time.
 func TestDrawBeforeTheStart(t *testing.T) {
 	for announced, lines := range map[bool]int{false: 1, true: 0} {
 		c := start(t, 1, func(config *Config) { config.Announced = announced }, func(l Lottery) Lottery {
@@ -252,8 +251,8 @@ func TestDrawBeforeTheStart(t *testing.T) {
 	}
 }
 
-// A draw that was announced before the start and is told later, as a shared
-// ledger does, gets no line either.
+// A draw that was announced before the start and is told later, as by a shared
+// ledger, is not logged either.
 func TestDrawThatWasAnnouncedIsToldLater(t *testing.T) {
 	c := start(t, 1, func(config *Config) { config.Announced = true }, nil)
 	p := c.dial()
@@ -297,10 +296,10 @@ func TestDrawBeforeRun(t *testing.T) {
 }
 
 // A loop that has handed bets to the lottery logs them before the draw, however
-// late it comes to it.
+// late.
 func TestDrawIsLoggedAfterTheBetsOfABusyLoop(t *testing.T) {
 	centrals, admitted := make(chan *central, 1), make(chan struct{})
-	h := &hooked{stored: func() { // the loop stands still where it has admitted the bet
+	h := &hooked{stored: func() { // the loop stops where it has admitted the bet
 		close(admitted)
 		c := <-centrals
 		<-c.contest.Drawn()

@@ -35,7 +35,7 @@ func TestPitfall9NothingIsToldBeforeItIsDurable(t *testing.T) {
 	}
 }
 
-// Whatever is answered can be read in bets.csv at once.
+// Acknowledged bets can be read in bets.csv at once.
 func TestAnsweredBetsAreInTheFile(t *testing.T) {
 	c := start(t, 1, nil, nil)
 	p := c.dial()
@@ -51,8 +51,8 @@ func TestAnsweredBetsAreInTheFile(t *testing.T) {
 	}
 }
 
-// A bet whose row does not get to the disk is refused, and so are those that
-// came with it.
+// A bet whose row does not reach the disk is refused, and so are those that came
+// with it.
 func TestDiskFailsWhileWaited(t *testing.T) {
 	c := start(t, 1, nil, (&hooked{done: func(_ string, _ int, _ error, tell func(error)) { tell(errDisk) }}).wrap)
 	p, raw, bad := c.dial(), rawBetOf(1, "1", losing), rawBetOf(1, "2", "x")

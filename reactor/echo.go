@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// quietTime is for how long an echo connection says nothing before what it has
-// sent is its line, without a line break. It is kept to about a second.
+// quietTime is how long an echo connection is silent before what it has sent counts
+// as its line, without a line break. It is accurate to about a second.
 const quietTime = time.Second
 
-// receiveLine gathers an echo connection's line. When it is whole, it goes
+// receiveLine gathers an echo connection's line. When it is complete, it is sent
 // back and the connection is closed.
 func (s *session) receiveLine(data []byte) {
 	limit := s.shard.server.config.MaxLine

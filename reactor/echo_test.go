@@ -88,8 +88,7 @@ func TestEchoWithoutALineBreak(t *testing.T) {
 	}
 }
 
-// Who sends a word, and waits, gets it back when it has said nothing more for
-// about a second.
+// A peer that sends a word gets it back after about a second of silence.
 func TestEchoOfAWordWithoutALineBreak(t *testing.T) {
 	t.Parallel()
 	for what, pieces := range map[string][]string{
@@ -111,7 +110,7 @@ func TestEchoOfAWordWithoutALineBreak(t *testing.T) {
 	}
 }
 
-// A line that grows is not at its end, however long it takes.
+// A line that still grows has not ended, however long it takes.
 func TestEchoOfALineThatGrowsSlowly(t *testing.T) {
 	c := start(t, 1, nil, noLottery(t))
 	p := c.dial()
@@ -156,7 +155,7 @@ func TestEchoOfALineThatIsTooLong(t *testing.T) {
 	}
 }
 
-// A peer that is gone with a reset has sent no line.
+// A peer that resets its connection has sent no line.
 func TestEchoOfAPeerThatIsGone(t *testing.T) {
 	c := start(t, 1, nil, noLottery(t))
 	p := c.dial()

@@ -17,8 +17,8 @@ var (
 	retryFrame     = frame(&codec.Retry{Reason: lottery.ErrUnavailable.Error()})
 )
 
-// Whatever call of the lottery fails, at once or later, the answer says in which
-// way, and so do the log and the observer; the connection lives on.
+// Whatever call of the lottery fails, at once or later, the answer, the log and the
+// observer say how; the connection lives on.
 func TestTheLotteryFails(t *testing.T) {
 	raw := rawBetOf(1, "1", losing)
 	for _, call := range []struct {
@@ -65,7 +65,7 @@ func TestTheLotteryFails(t *testing.T) {
 	}
 }
 
-// failFrom has all batches fail from one on, as a ledger does.
+// failFrom makes all batches after the n-th fail, as a ledger does.
 func failFrom(n int32, err error) *hooked {
 	var batches atomic.Int32
 	return &hooked{done: func(call string, _ int, _ error, tell func(error)) {
@@ -107,7 +107,7 @@ func TestSomeOfAJobFails(t *testing.T) {
 	}
 }
 
-// unready is a lottery that takes no bets while it is told so.
+// unready is a lottery that takes no bets while an error is stored in it.
 type unready struct {
 	atomic.Pointer[error]
 }
@@ -121,9 +121,9 @@ func (u *unready) wrap(l Lottery) Lottery {
 	}}).wrap(l)
 }
 
-// After a bet that was answered RETRY or fenced, no further bet that its
-// connection has sent is taken, and no FINISHED: a bet is not overtaken. That
-// ends with the next RESUME, or when all is answered.
+// After a bet that was answered RETRY or fenced, no later bet of its connection is
+// taken, and no FINISHED: a bet is not overtaken. That ends with the next RESUME, or
+// when all is answered.
 func TestNothingOvertakesABetThatWasNotTaken(t *testing.T) {
 	rawBets := losers(1, 4)
 	fenced := errorFrame(lottery.Fenced, noRawBet)
@@ -169,7 +169,7 @@ func TestNothingOvertakesABetThatWasNotTaken(t *testing.T) {
 	}
 }
 
-// The same holds for a bet that there was no room for.
+// The same holds for a bet for which there was no room.
 func TestNothingOvertakesABetWithoutRoom(t *testing.T) {
 	rawBets := losers(1, 40)
 	small := rawBetOf(1, "7", losing)
@@ -221,8 +221,8 @@ func TestAFailureForManyConnections(t *testing.T) {
 	}
 }
 
-// A lottery may be done with what it was asked before the loop has come to the
-// end of what it has read, or even of the call.
+// A lottery may complete a request before the loop has finished what it has read, or
+// even the call.
 func TestTheLotteryIsFasterThanTheLoop(t *testing.T) {
 	told := make(chan struct{}, 16)
 	early := &hooked{
@@ -257,7 +257,7 @@ func TestTheLotteryIsFasterThanTheLoop(t *testing.T) {
 	})
 }
 
-// nth has one batch fail with the error, which is told when tell says so.
+// nth makes the n-th batch fail with err; when decides when that is told.
 func nth(n int32, err error, when func(tell func())) *hooked {
 	var batches atomic.Int32
 	return &hooked{done: func(call string, _ int, stored error, tell func(error)) {
@@ -269,7 +269,7 @@ func nth(n int32, err error, when func(tell func())) *hooked {
 	}}
 }
 
-// What came with one read is answered each for itself, also when a RESUME comes
+// Requests of one read are answered each for itself, also when a RESUME comes
 // between a batch that fails and one that is stored.
 func TestAResumeBetweenBatches(t *testing.T) {
 	rawBets := losers(1, 2)

@@ -5,8 +5,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// gnetLog brings what gnet has to say into the program's log. Its notices of
-// a normal life are for debugging.
+// gnetLog writes gnet's messages to the program's log, its informational ones at
+// level DEBUG.
 type gnetLog struct{ log zerolog.Logger }
 
 var _ logging.Logger = gnetLog{}
@@ -25,5 +25,5 @@ func (g gnetLog) Errorf(format string, args ...any) {
 	g.log.Error().Str("action", "gnet").Str("result", "fail").Msgf(format, args...)
 }
 
-// Fatalf does not end the process: what is accepted is to be stored first.
+// Fatalf does not end the process: what was accepted must be stored first.
 func (g gnetLog) Fatalf(format string, args ...any) { g.Errorf(format, args...) }

@@ -17,17 +17,16 @@ import (
 	"loteria/codec"
 )
 
-// A handshake waits for its peer, so it has a goroutine of its own, which ends
-// with it. Handshakes are few at a time, and only some of them may compute, in
-// turns: a storm of them leaves processors to the event loops, and turns to those
-// of other addresses.
+// A handshake waits for its peer, so it has a goroutine of its own, which ends with
+// it. Their number is bounded, and only some of them may compute, in turns: a storm
+// of them leaves processors to the event loops, and turns to other addresses.
 
 const (
-	// handshakeGrace is for how long in all the server waits for a peer before that
-	// is closed to make room for another: an honest one needs a round trip. What the
-	// server itself takes does not count.
+	// handshakeGrace is how long in all the server waits for a peer before it may be
+	// closed to make room for another: an honest peer needs a round trip. The server's
+	// own time does not count.
 	handshakeGrace = 250 * time.Millisecond
-	// handshakePause is between looks whether there is room for one more.
+	// handshakePause is the time between two checks for room.
 	handshakePause = 10 * time.Millisecond
 )
 
@@ -68,20 +67,19 @@ func newHandshakes(config *TLS) *handshakes {
 type handshake struct {
 	set    *handshakes
 	conn   net.Conn
-	from   string // whose turn to compute it is: see origin
+	from   string // of its peer, for its turns: see origin
 	begun  time.Time
 	since  atomic.Int64 // when it began to wait for its peer, in nanoseconds after begun; 0 while it does not
 	waited atomic.Int64 // nanoseconds, before that
 
 	// Under the lock of its set.
-	done  bool  // and the connection goes on
+	done  bool  // with success: the connection stays open
 	cause error // why the server has closed it
 }
 
-// begin adds a handshake. When there are too many, the one is closed that has
-// taken longest of those that wait for their peer and have had their grace. Until
-// there is one, whoever accepts waits, and so do peers in the backlog. It returns
-// nil at a stop.
+// begin adds a handshake. When there are too many, it closes the oldest that waits
+// for its peer and has had its grace. Until there is one, the acceptor waits, and so
+// do peers in the backlog. It returns nil at a stop.
 func (h *handshakes) begin(conn net.Conn) *handshake {
 	one := &handshake{set: h, conn: conn, from: origin(peerOf(conn)), begun: time.Now()}
 	for !h.add(one) {
@@ -128,7 +126,7 @@ func (h *handshakes) count() int {
 }
 
 // close ends all handshakes, and lets none begin. Connections whose handshake is
-// done go on. Their goroutines end soon; see running.
+// done stay open. The goroutines end soon; see running.
 func (h *handshakes) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -147,9 +145,9 @@ func (one *handshake) cut(cause error) {
 	}
 }
 
-// finish says how the handshake has ended, and returns that, or why the server has
-// closed the connection all the same. One that has failed is still among those in
-// progress, while its peer reads why.
+// finish notes how the handshake has ended, and returns err, or why the server had
+// closed the connection. A failed one still counts as in progress while its peer
+// reads why.
 func (one *handshake) finish(err error) error {
 	one.set.mu.Lock()
 	defer one.set.mu.Unlock()
@@ -181,8 +179,8 @@ func (one *handshake) leave() {
 	}
 }
 
-// work lets the handshake compute, when there is a processor for it; rest says
-// that it waits for its peer.
+// work waits for a processor on which the handshake may compute; rest gives it back,
+// to wait for the peer.
 func (one *handshake) work() {
 	if since := one.since.Swap(0); since != 0 {
 		one.waited.Add(int64(time.Since(one.begun)) - since)
@@ -205,8 +203,8 @@ func (one *handshake) mayBeCut() bool {
 	return since != 0 && one.waited.Load()+int64(time.Since(one.begun))-since >= int64(one.set.grace)
 }
 
-// takeSecured lets in a connection whose peer is to prove who it is. It counts
-// from here on.
+// takeSecured admits a connection whose peer must prove who it is. It counts from
+// here on.
 func (s *Server) takeSecured(conn net.Conn) {
 	peer := peerOf(conn)
 	if reason := s.limits.enter(peer, &s.config); reason != nil {
@@ -254,12 +252,11 @@ func (s *Server) shakeHands(one *handshake) (*secure, error) {
 	return secure, one.finish(err)
 }
 
-// derived is a configuration made of one that was given.
+// derived is a configuration and the one it was made from.
 type derived struct{ source, config *tls.Config }
 
-// tlsConfig returns the configuration of a connection that begins. Whoever is
-// nobody fails the handshake, and so is told by an alert that it was the
-// certificate.
+// tlsConfig returns the configuration of a new connection. A peer that is no agency
+// fails the handshake, so that an alert tells it that it was the certificate.
 func (s *Server) tlsConfig() *tls.Config {
 	source := s.config.TLS.Config()
 	if last := s.derived.Load(); last != nil && last.source == source {
@@ -280,8 +277,8 @@ func (s *Server) tlsConfig() *tls.Config {
 }
 
 // reportHandshake counts and logs a handshake that has failed. A peer that closes
-// before it has said anything is nothing to report: that is how a load balancer
-// looks whether the port is open.
+// before it has sent anything is no failure: load balancers check so whether the
+// port is open.
 func (s *Server) reportHandshake(peer string, t *transport, err error) {
 	if err == errStopping || t.read == 0 && isOneOf(err, io.EOF, unix.ECONNRESET) {
 		s.config.Log.Debug().Str("action", "close_connection").Str("result", "success").Str("ip", peer).
@@ -327,13 +324,13 @@ func startOfPlain(err error) (start []byte, isPlain bool) {
 	return header.RecordHeader[:], true
 }
 
-// isFrame reports whether what a peer begins with may be a frame: that begins
-// with 0, or its length would be refused.
+// isFrame reports whether a peer's first bytes may be a frame's: a frame begins with
+// 0, or its length would be refused.
 func isFrame(start []byte) bool { return start[0] == 0 }
 
-// linger gives the peer a moment to read why the handshake has failed: closing
-// with unread bytes in the socket would reset the connection, see replies.go. A
-// peer that waits for its answer as if there were no TLS gets one.
+// linger gives the peer a moment to read why the handshake has failed: closing with
+// unread bytes in the socket would reset the connection, see replies.go. A peer that
+// has sent a frame without TLS gets an ERROR.
 func (one *handshake) linger(err error) {
 	conn, ok := one.conn.(*net.TCPConn)
 	if !ok || isOneOf(err, os.ErrDeadlineExceeded, io.EOF, io.ErrUnexpectedEOF) {

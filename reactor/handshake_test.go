@@ -94,7 +94,7 @@ func TestAgencyOverTLS(t *testing.T) {
 	})
 }
 
-// Whose the certificate is, the connection speaks for, and nobody else.
+// A connection speaks only for the agency of its certificate.
 func TestCertificateOfAnotherAgency(t *testing.T) {
 	c, _ := startTLS(t, 2, nil)
 	for what, request := range map[string][]byte{
@@ -184,8 +184,8 @@ func TestCentralIsNotTrusted(t *testing.T) {
 	}
 }
 
-// Who is revoked while connected is closed when it is asked again, and others are
-// not. Its next connection is refused.
+// An agency revoked while connected is closed when it is identified again, and
+// others are not. Its next connection is refused.
 func TestRevokedWhileConnected(t *testing.T) {
 	withLoops(t, func(t *testing.T, configure func(*Config)) {
 		const agencies = 8
@@ -220,7 +220,7 @@ func TestRevokedWhileConnected(t *testing.T) {
 	})
 }
 
-// Who is revoked between its handshake and its loop is asked by the loop.
+// An agency revoked between its handshake and its loop is identified by the loop.
 func TestRevokedBehindTheHandshake(t *testing.T) {
 	asked := make(chan struct{}, 1)
 	c, _ := startTLS(t, 1, func(config *Config) {
@@ -240,8 +240,8 @@ func TestRevokedBehindTheHandshake(t *testing.T) {
 	c.expectIdle()
 }
 
-// Certificates are renewed while agencies are connected: those go on, and who
-// comes is shown the new one.
+// Certificates are renewed while agencies are connected: those go on, and new ones
+// are shown the new certificate.
 func TestRenewedWhileConnected(t *testing.T) {
 	c, credentials := startTLS(t, 2, nil)
 	old := c.dialAgency(1)
@@ -263,7 +263,7 @@ func TestRenewedWhileConnected(t *testing.T) {
 	}
 }
 
-// A peer that speaks no TLS is closed, and an agency is told what is wrong.
+// A peer that speaks no TLS is disconnected, and an agency is told what is wrong.
 func TestNoTLS(t *testing.T) {
 	for what, test := range map[string]struct {
 		sent, answer []byte
@@ -313,7 +313,7 @@ func TestOldTLS(t *testing.T) {
 	}
 }
 
-// Looking whether the port is open is no failure.
+// A probe whether the port is open is no failure.
 func TestConnectAndClose(t *testing.T) {
 	c, _ := startTLS(t, 1, nil)
 	for _, end := range []func(*peer){(*peer).reset, func(p *peer) { p.Close() }} {
@@ -336,8 +336,8 @@ type recording struct {
 func (r *recording) Write(p []byte) (int, error) { return r.written.Write(p) }
 func (r *recording) Read([]byte) (int, error)    { return 0, io.EOF }
 
-// A peer that stalls at any byte of the handshake has its time, and then is
-// closed. The end of file there is an end, too.
+// A peer that stalls at any byte of the handshake is closed after its timeout. An
+// end of file there is an end, too.
 func TestHandshakeStallsAtAnyByte(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
 		c, _ := startTLS(t, 1, func(config *Config) { config.TLS.HandshakeTimeout = 50 * time.Millisecond })
@@ -346,7 +346,7 @@ func TestHandshakeStallsAtAnyByte(t *testing.T) {
 			t.Fatal("there is a handshake without a central")
 		}
 		hello := r.written.Bytes()
-		hello = hello[:recordHeader+int(hello[3])<<8+int(hello[4])] // without the alert behind it
+		hello = hello[:recordHeader+int(hello[3])<<8+int(hello[4])] // without the alert after it
 		step := max(len(hello)/150, 1)
 		failed := 0
 		var peers []*peer
@@ -373,8 +373,8 @@ func TestHandshakeStallsAtAnyByte(t *testing.T) {
 	})
 }
 
-// Thousands of stalled handshakes neither hold up who is connected nor keep out
-// who comes.
+// Thousands of stalled handshakes neither hold up connected agencies nor keep out
+// new ones.
 func TestStalledHandshakes(t *testing.T) {
 	stalled, agencies := 5000, 5
 	if testing.Short() {
@@ -492,7 +492,7 @@ func TestHandshakesCountAsConnections(t *testing.T) {
 	again.expect(pointFrame())
 }
 
-// A stop closes handshakes in progress, and answers what is on its way.
+// A stop closes handshakes in progress, and answers what is in flight.
 func TestStopDuringHandshakes(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
 		g := newGate()
@@ -557,7 +557,7 @@ func TestPorts(t *testing.T) {
 	})
 }
 
-// Accepting for TLS that fails is tried again like any other.
+// A failed accept for TLS is tried again like any other.
 func TestAcceptForTLSFails(t *testing.T) {
 	l := fail(2, os.ErrPermission)
 	credentials := newCredentials(t)
@@ -570,8 +570,8 @@ func TestAcceptForTLSFails(t *testing.T) {
 	}
 }
 
-// A peer that reads why its handshake has failed has its place among those in
-// progress, and loses it to one that comes, or at a stop.
+// A failed handshake whose peer reads why still counts as in progress, and ends to
+// make room for a new one, or at a stop.
 func TestFailedHandshakesMakeRoom(t *testing.T) {
 	h := newHandshakes(&TLS{MaxHandshakes: 1})
 	h.grace = 0
@@ -596,9 +596,9 @@ func TestFailedHandshakesMakeRoom(t *testing.T) {
 	}
 }
 
-// Whoever sends more certificates than anybody has is not listened to: to verify
-// the signatures of a hundred takes a tenth of a second, and those of an agency
-// are kept with its connection.
+// A peer that sends more certificates than any agency has is refused: to verify the
+// signatures of a hundred takes a tenth of a second, and an agency's are kept with
+// its connection.
 func TestTooManyCertificates(t *testing.T) {
 	c, _ := startTLS(t, 1, nil)
 	with := func(more int) *tls.Config {
@@ -615,7 +615,7 @@ func TestTooManyCertificates(t *testing.T) {
 	}
 }
 
-// What has come in time is of no use when there was no processor for it in time.
+// A handshake that came in time but got no processor in time is late.
 func TestHandshakeIsLateOnAProcessor(t *testing.T) {
 	h := newHandshakes(&TLS{MaxHandshakes: 1, HandshakeTimeout: time.Hour})
 	conn, peer := net.Pipe()

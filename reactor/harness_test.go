@@ -72,7 +72,7 @@ func start(t testing.TB, agencies int, configure func(*Config), wrap func(Lotter
 	return startOn(t, agencies, configure, wrap, listen)
 }
 
-// startOn is start with listeners of the test's.
+// startOn is start with the test's own listeners.
 func startOn(t testing.TB, agencies int, configure func(*Config), wrap func(Lottery) Lottery,
 	listen func(address string, backlog int) (net.Listener, error),
 ) *central {
@@ -126,7 +126,7 @@ func startOn(t testing.TB, agencies int, configure func(*Config), wrap func(Lott
 		return err
 	})
 	t.Cleanup(func() {
-		// What a stop by the test gives is for the test to judge.
+		// The result of a stop by the test is for the test to judge.
 		if again := stopped.Load(); stop() != nil && !again {
 			t.Errorf("stop: %v", stop())
 		}
@@ -143,7 +143,7 @@ func startOn(t testing.TB, agencies int, configure func(*Config), wrap func(Lott
 	return &central{Server: server, t: t, folder: folder, contest: contest, closeContest: closeContest, log: log, stop: stop}
 }
 
-// rows returns what stands in bets.csv.
+// rows returns the content of bets.csv.
 func (c *central) rows() string {
 	c.t.Helper()
 	content, err := os.ReadFile(filepath.Join(c.folder, csvledger.LedgerFile))

@@ -15,17 +15,17 @@ const (
 	callFinish = "Finish"
 )
 
-// hooked is a lottery in which a test has a say. The event loops call the hooks,
-// which therefore must not wait, except to show what becomes of it.
+// hooked is a lottery with hooks for a test. The event loops call them, so they must
+// not wait, except to show what becomes of it.
 type hooked struct {
 	Lottery
 	// refuse may return an error, which the call then returns.
 	refuse func(call string, agency int) error
-	// begin has do make a FINISHED's call, now or later.
+	// begin lets do make a FINISHED's call, now or later.
 	begin func(call string, agency int, do func())
 	// stored is called, on the loop, when a batch is admitted.
 	stored func()
-	// done has tell called with what the callback is told, now or later.
+	// done calls tell with what the callback is told, now or later.
 	done func(call string, agency int, err error, tell func(error))
 }
 
@@ -49,8 +49,7 @@ func (h *hooked) tell(call string, agency int, err error, tell func(error)) {
 	h.done(call, agency, err, tell)
 }
 
-// call makes a call that can be begun later: an error that it returns then is
-// told by the callback.
+// call makes a call that may begin later: its error is then told by the callback.
 func (h *hooked) call(call string, agency int, do func() error, tell func(error)) error {
 	if err := h.refused(call, agency); err != nil {
 		return err
@@ -96,8 +95,8 @@ func (h *hooked) Finish(agency int, from lottery.Writer, said lottery.Tally, don
 	}, done)
 }
 
-// gate holds up what comes until the test opens it, which it must, or the
-// central could not stop.
+// gate holds up what comes until the test opens it. The test must, or the central
+// could not stop.
 type gate struct {
 	came   chan struct{} // one for each
 	opened chan struct{}
@@ -108,7 +107,7 @@ type gate struct {
 
 func newGate() *gate { return &gate{came: make(chan struct{}, 4096), opened: make(chan struct{})} }
 
-// hold has f called when the gate is open, after those that came before.
+// hold lets f be called when the gate is open, after those that came before.
 func (g *gate) hold(f func()) {
 	g.came <- struct{}{}
 	g.mu.Lock()
@@ -142,8 +141,8 @@ func (g *gate) open() {
 	g.held = nil
 }
 
-// slowDisk is a lottery that tells nobody that bets are durable before the gate
-// is open.
+// slowDisk is a lottery that does not tell that bets are durable before the gate is
+// open.
 func (g *gate) slowDisk() *hooked {
 	return &hooked{done: func(call string, _ int, err error, tell func(error)) {
 		if call == callStore {

@@ -51,7 +51,7 @@ func TestPitfall11MalformedBetInABatch(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			c := start(t, 1, func(config *Config) { config.Loops = 1 }, nil)
 			p := c.dial()
-			for range 3 { // the one loop lives on
+			for range 3 { // the only loop lives on
 				p.send(batchFrame(rawBets[0], rawBets[1], bad, rawBets[2], rawBets[3]))
 				p.expect(errorFrame(codeOf(judge(bad)), bad))
 			}
@@ -105,7 +105,7 @@ func hostileStream(random *rand.Rand) []byte {
 			stream[random.IntN(len(stream))] ^= 1 << random.IntN(8)
 		}
 		stream[0] = 0
-	case 2: // what is known to be broken
+	case 2: // known broken frames
 		var all [][]byte
 		for _, r := range refusals() {
 			if r.closes {
@@ -151,8 +151,8 @@ func TestRandomBytesBesideHonestAgencies(t *testing.T) {
 	c.log.only(t, "sorteo", "success")
 }
 
-// A peer that is gone while its batch goes to disk: the batch is stored all
-// the same, and nothing is kept of the session.
+// A peer leaves while its batch goes to disk: the batch is stored all the same, and
+// nothing is kept of the session.
 func TestPeerLeavesWhileItsBatchIsStored(t *testing.T) {
 	for how, hangUp := range map[string]func(*peer){
 		"closed": func(p *peer) { p.Close() },

@@ -11,12 +11,11 @@ import (
 	"loteria/lottery"
 )
 
-// job is the unit of answering: what became of requests that came with one
-// read. It is complete when all of it is durable or refused.
+// job is the unit of answering: the outcomes of requests that came with one read. It
+// is complete when all of them are durable or refused.
 //
-// A job belongs to its loop until that has released it, and from then on to
-// whoever completes it: the last of those that it waits for. Then it belongs to
-// the loop again.
+// A job belongs to its loop until the loop releases it, then to the goroutine with
+// the last completion that it waits for, and then to the loop again.
 type job struct {
 	session  *session
 	outcomes []outcome
@@ -26,10 +25,10 @@ type job struct {
 	bytes    int                   // likewise
 	query    int                   // the agency whose winners are asked for: then there is no outcome
 	closing  bool                  // close the connection after the replies
-	waiting  atomic.Int32          // for so many completions, one of them the loop's
-	admitted int                   // batches, whose end the lottery tells to done
-	done     func(error)           // its own method stored
-	failed   atomic.Int32          // how many of the admitted ones are not stored: the last
+	waiting  atomic.Int32          // completions still to come, one of them the loop's
+	admitted int                   // batches, whose outcome the lottery tells done
+	done     func(error)           // the job's method stored
+	failed   atomic.Int32          // admitted batches that were not stored: the last ones
 	failure  atomic.Pointer[error] // why
 
 	number    uint64 // of its session's jobs
@@ -40,7 +39,7 @@ type job struct {
 	replies  []byte
 	sealed   []byte        // of its shortcut
 	success  codec.Success // scratch
-	complete bool          // the loop's: the replies are there
+	complete bool          // the loop's: the replies are ready
 }
 
 // outcome is what became of one request.
@@ -50,8 +49,8 @@ type outcome struct {
 	bets        int        // of a BET or BATCH
 	newBets     int        // of these, not known to the contest before
 	bytes       int        // of its payload
-	first, last int        // its bets that are known by name: refs[first:last]
-	err         error      // it was refused
+	first, last int        // its bets whose texts are kept: refs[first:last]
+	err         error      // why it was refused, or nil
 	answer      *answer    // of a RESUME or FINISHED
 }
 
@@ -64,7 +63,7 @@ type answer struct {
 // betRef is the place of a bet's document and number in a job's texts.
 type betRef struct {
 	start            uint32
-	document, number uint16 // their lengths: both are of one frame
+	document, number uint16 // their lengths, which a frame bounds
 }
 
 func (r betRef) in(texts string) (document, number string) {
@@ -89,8 +88,8 @@ func newJob(s *session) *job {
 	return j
 }
 
-// drop ends the job. Nobody may use it any more; it is kept for another one,
-// unless it was a query.
+// drop ends the job. It must not be used after that: it is recycled, unless it was a
+// query.
 func (j *job) drop() {
 	if !j.uncounted {
 		j.uncount()
@@ -112,7 +111,7 @@ func (j *job) drop() {
 	jobs.Put(j)
 }
 
-// uncount gives back what session and server hold for the job, before its replies
+// uncount takes the job out of the counts of session and server, before its replies
 // are written: the peer may send more at once.
 func (j *job) uncount() {
 	j.uncounted = true
@@ -122,13 +121,13 @@ func (j *job) uncount() {
 	}
 }
 
-// note keeps a bet's document and number, which are gone with the request.
+// note copies a bet's document and number, which last only as long as the request.
 func (j *job) note(document, number string) {
 	j.refs = append(j.refs, betRef{uint32(len(j.texts)), uint16(len(document)), uint16(len(number))})
 	j.texts = append(append(j.texts, document...), number...)
 }
 
-// wait has the job wait for one more completion; unwait takes that back.
+// wait makes the job wait for one more completion; unwait takes that back.
 func (j *job) wait()   { j.waiting.Add(1) }
 func (j *job) unwait() { j.waiting.Add(-1) }
 
@@ -192,7 +191,7 @@ func (j *job) report(s *Server, log *zerolog.Logger) {
 		case codec.TypeBet, codec.TypeBatch:
 			j.reportBets(s, o, texts)
 		case codec.TypeFinished:
-			if !s.finished[o.agency-1].Swap(true) { // said again and again it must not fill the log
+			if !s.finished[o.agency-1].Swap(true) { // repeated, it must not fill the log
 				log.Info().Str("action", actions[o.kind]).Str("result", "success").Int("agency", o.agency).Send()
 			}
 			j.reply(&codec.Success{Finished: true})
@@ -221,14 +220,14 @@ func (j *job) reportBets(s *Server, o *outcome, texts string) {
 	j.reply(&j.success)
 }
 
-// The log's names for what a request asks for.
+// actions are the log's names for requests.
 var actions = map[codec.Type]string{
 	codec.TypeBet:          "apuesta_recibida",
 	codec.TypeBatch:        "apuesta_recibida",
 	codec.TypeFinished:     "agencia_finalizada",
 	codec.TypeResume:       "resume",
 	codec.TypeWinnersQuery: "consulta_ganadores",
-	0:                      "receive_frame", // it is no request, or was not looked at
+	0:                      "receive_frame", // no request, or one that was not looked at
 }
 
 func (j *job) refused(s *Server, o *outcome) {
@@ -255,14 +254,14 @@ type retryLater string
 
 func (r retryLater) Error() string { return string(r) }
 
-// errBusy refuses a request for want of memory. It is not logged: whoever sends
+// errBusy refuses a request for want of memory. It is not logged: a peer that sends
 // too much would fill the log, too.
 var errBusy error = retryLater("the central is busy")
 
 func retry(format string, args ...any) error { return retryLater(fmt.Sprintf(format, args...)) }
 
-// refusal returns the code of err, and what a peer is told of it. Whatever else
-// goes wrong behind the lottery's rules is a failure to store.
+// refusal returns the code of err, and the reply that says so. Any error that is not
+// of the rules is a failure to store.
 func refusal(err error) (lottery.Code, codec.Message) {
 	var later retryLater
 	switch {
@@ -281,8 +280,8 @@ func refusal(err error) (lottery.Code, codec.Message) {
 }
 
 // appendReply appends a reply's frame. Its parts come from frames that were
-// accepted, so it can only be too long by a document or number that is no
-// valid one; the reply then goes without them.
+// accepted, so only an invalid document or number can make it too long; the reply
+// then goes without them.
 func appendReply(dst []byte, m codec.Message) []byte {
 	dst, err := codec.AppendFrame(dst, m)
 	if e, ok := m.(*codec.Error); ok && err != nil {

@@ -7,7 +7,7 @@ import (
 )
 
 // A peer that goes on sending while the server stops, or after it has broken the
-// protocol, gets its last answer, and the end after it, no reset.
+// protocol, gets its last answer and the end of file, and no reset.
 func TestLastAnswerOfAPeerThatGoesOnSending(t *testing.T) {
 	for _, stops := range []bool{true, false} {
 		name := map[bool]string{true: "a stop", false: "a broken frame"}[stops]
@@ -29,7 +29,7 @@ func TestLastAnswerOfAPeerThatGoesOnSending(t *testing.T) {
 				}
 				sending := make(chan struct{})
 				defer func() { <-sending }()
-				go func() { // until the end is there
+				go func() { // until the end of file
 					defer close(sending)
 					for !p.hasEnded() {
 						if _, err := p.Write(make([]byte, 100)); err != nil {
@@ -52,7 +52,7 @@ func TestLastAnswerOfAPeerThatGoesOnSending(t *testing.T) {
 	}
 }
 
-// hasEnded reports whether the end of file is there, behind nothing unread.
+// hasEnded reports whether the end of file has come, with nothing unread before it.
 func (p *peer) hasEnded() bool {
 	raw, err := p.SyscallConn()
 	if err != nil {
@@ -65,8 +65,8 @@ func (p *peer) hasEnded() bool {
 	return err != nil || n == 0
 }
 
-// A stop does not wait for peers that have nothing to read any more, and for
-// those that do not close their side no longer than it may.
+// A stop does not wait for peers that have nothing more to read, and for those that
+// do not close their side no longer than it may.
 func TestStopWaitsForNoSilence(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
 		c := start(t, 1, nil, nil)

@@ -165,8 +165,8 @@ func won(t *testing.T, winners int) func(Lottery) Lottery {
 	}
 }
 
-// fillsUp has the peer and its session take little into their sockets: the system
-// would take megabytes.
+// fillsUp makes the sockets of the peer and its session small: the system would take
+// megabytes.
 func (c *central) fillsUp(p *peer) *session {
 	c.t.Helper()
 	_ = p.SetReadBuffer(4 << 10)
@@ -196,8 +196,8 @@ func TestMaxUnread(t *testing.T) {
 	c.expectIdle()
 }
 
-// A connection that was told its last answer is closed soon, though its peer
-// does not close.
+// A connection that got its last answer is closed soon, even if its peer does not
+// close.
 func TestLingeringEnds(t *testing.T) {
 	t.Parallel()
 	c := start(t, 1, nil, nil)

@@ -33,7 +33,7 @@ func (b *logBuffer) String() string {
 	return b.text.String()
 }
 
-// slowDown has f called before each line is written.
+// slowDown lets f be called before each line is written.
 func (b *logBuffer) slowDown(f func(line []byte)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

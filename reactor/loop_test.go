@@ -23,7 +23,7 @@ func (c *central) onLoops(f func(*shard)) {
 	}
 }
 
-// await looks until it is so.
+// await waits until so reports true.
 func (c *central) await(what string, so func() bool) {
 	c.t.Helper()
 	for deadline := time.Now().Add(patience); !so(); runtime.Gosched() {
@@ -33,7 +33,7 @@ func (c *central) await(what string, so func() bool) {
 	}
 }
 
-// awaitThat looks at a session until it is so.
+// awaitThat is await on the session's loop.
 func (c *central) awaitThat(s *session, what string, so func() bool) {
 	c.t.Helper()
 	c.await(what, func() (ok bool) {
@@ -75,7 +75,7 @@ func (c *central) awaitParked(n int) {
 	})
 }
 
-// session returns the peer's session, which is its loop's.
+// session returns the peer's session, which belongs to its loop.
 func (c *central) session(p *peer) (found *session) {
 	c.t.Helper()
 	c.await("the peer has a session", func() bool {
@@ -108,7 +108,7 @@ func (c *central) awaitFrames(p *peer, n int) {
 	c.awaitThat(s, "the frames were read", func() bool { return s.frames.get() == n })
 }
 
-// expectIdle says that nothing is kept of the connections there were.
+// expectIdle expects that nothing is kept of past connections.
 func (c *central) expectIdle() {
 	c.t.Helper()
 	if n := c.sum(func(sh *shard) int { return len(sh.sessions) + len(sh.parked) }); n != 0 {

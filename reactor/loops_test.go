@@ -28,7 +28,7 @@ func (c *central) onEach() []int {
 	return n
 }
 
-// dialMany connects so often at once.
+// dialMany connects n times at once.
 func (c *central) dialMany(n int) []*peer {
 	c.t.Helper()
 	peers := make([]*peer, n)
@@ -66,7 +66,7 @@ func TestConnectionsAreSpread(t *testing.T) {
 func TestLimitsHoldAcrossLoops(t *testing.T) {
 	for what, test := range map[string]struct {
 		configure func(*Config)
-		from      []string // who connects
+		from      []string // the peers
 		refused   int
 	}{
 		"connections": {func(config *Config) { config.MaxConnections = 7 }, []string{"127.0.0.1", "127.0.0.2"}, 13},
@@ -114,8 +114,8 @@ func TestDrawIsToldOnAllLoops(t *testing.T) {
 	c.awaitParked(0)
 }
 
-// A loop that is busy holds up its own connections, also those that are still to
-// come to it, and no other loop's.
+// A busy loop holds up its own connections, also those that it has yet to take, and
+// no other loop's.
 func TestOneLoopIsBusy(t *testing.T) {
 	c := start(t, 1, nil, nil)
 	first, second := c.dial(), c.dial()
@@ -196,8 +196,8 @@ func TestStopWhileConnectionsComeIn(t *testing.T) {
 	})
 }
 
-// An agency's answers come in order whichever loops its connections have, and
-// what many of them send at the same time is stored whole.
+// An agency's answers come in order on whichever loops its connections are, and what
+// many of them send at once is stored whole.
 func TestOneAgencyOnAllLoops(t *testing.T) {
 	const connections, each = 12, 30
 	c := start(t, 1, func(config *Config) { config.Loops = 4 }, nil)

@@ -7,20 +7,20 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// mailbox is the one way by which others hand something to an event loop. What
-// is put in comes out in that order. gnet's own queues do not promise it: once
-// 1,024 tasks wait, one of lower priority goes to another queue, and stays there
-// while later ones pass it.
+// mailbox is the only way to hand something to an event loop from outside. Tasks
+// come out in the order in which they were put in. gnet's own queues do not promise
+// it: once 1,024 tasks wait, one of lower priority goes to another queue, where
+// later ones pass it.
 //
-// It is bounded by what is put in: a job for each read that has no answer yet,
-// which windows and Config.MaxWaiting bound, a call for each connection whose
-// socket was full, and a few others.
+// Its size is bounded by what is put in: a job for each read that has no answer yet,
+// which windows and Config.MaxWaiting bound, a call for each connection whose socket
+// was full, and a few others.
 type mailbox struct {
 	mu    sync.Mutex
 	loop  gnet.EventLoop // nil before the first connection, and when it is closed
 	tasks []task
 	spare []task // the loop's, empty
-	woken bool   // the loop has been told that there are some
+	woken bool   // the loop has been told that there are tasks
 }
 
 // task is a job that is complete, or something else to do.
@@ -29,8 +29,8 @@ type task struct {
 	do  func()
 }
 
-// leave is put of a task that can wait until the loop is awake: at the latest
-// the next sweep wakes it.
+// leave is put for a task that can wait until the loop wakes, for the next sweep at
+// the latest.
 func (m *mailbox) leave(l task) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -39,8 +39,8 @@ func (m *mailbox) leave(l task) {
 	}
 }
 
-// put hands a task to the loop, which is woken when it was not. It reports
-// false when the loop has no connection yet, or takes no tasks any more.
+// put hands a task to the loop, and wakes it if necessary. It reports false when the
+// loop has no connection yet, or no longer takes tasks.
 func (m *mailbox) put(l task) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -57,7 +57,7 @@ func (m *mailbox) put(l task) bool {
 	return m.loop.Execute(context.Background(), m) == nil
 }
 
-// do has f done by the loop, and returns a channel that is closed then.
+// do runs f on the loop. The channel is closed after that, or at once if put fails.
 func (m *mailbox) do(f func()) <-chan struct{} {
 	done := make(chan struct{})
 	if !m.put(task{do: func() { f(); close(done) }}) {
@@ -72,7 +72,7 @@ func (m *mailbox) Run(context.Context) error {
 	return nil
 }
 
-// empty does what the tasks say, in their order. Only the loop calls it.
+// empty does the tasks, in their order. Only the loop calls it.
 func (m *mailbox) empty() {
 	m.mu.Lock()
 	tasks := m.tasks
@@ -95,14 +95,14 @@ func (m *mailbox) empty() {
 // maxSpareTasks bounds the room that is kept for the next tasks.
 const maxSpareTasks = 4096
 
-// open has tasks taken, for the loop.
+// open lets tasks in, for the loop.
 func (m *mailbox) open(loop gnet.EventLoop) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.loop = loop
 }
 
-// close has nothing more put in.
+// close lets no more tasks in.
 func (m *mailbox) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

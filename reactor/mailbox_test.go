@@ -16,9 +16,8 @@ func (f loopTask) Run(context.Context) error {
 	return nil
 }
 
-// blockLoop has the loop wait among its tasks until the returned function is
-// called. It returns when the loop does, or with now false when it has yet to
-// come there.
+// blockLoop lets the loop wait among its tasks until the returned function is
+// called. If now, it returns only when the loop waits.
 func blockLoop(t *testing.T, loop gnet.EventLoop, now bool) (blocked chan struct{}, release func()) {
 	t.Helper()
 	blocked, released := make(chan struct{}), make(chan struct{})
@@ -39,9 +38,9 @@ func execute(t *testing.T, loop gnet.EventLoop, f func()) {
 	}
 }
 
-// From 1,024 waiting tasks on, gnet puts one of low priority into a second
-// queue, which is looked at when the first one is empty; one that comes when the
-// first has room again passes it. What is put into a mailbox keeps its order.
+// From 1,024 waiting tasks on, gnet puts one of low priority into a second queue,
+// which is served when the first one is empty; one that comes when the first has
+// room again overtakes it. What is put into a mailbox keeps its order.
 func TestMailboxKeepsTheOrder(t *testing.T) {
 	const threshold = 1024 // netpoll.MaxPollEventsCap
 	first, second := newGate(), newGate()
@@ -83,8 +82,7 @@ func TestMailboxKeepsTheOrder(t *testing.T) {
 	})
 }
 
-// What an event loop is woken for does not wait for the next read, and what is
-// read does not overtake what was put in before.
+// After its loop has ended, a mailbox takes no tasks.
 func TestMailboxAfterTheEnd(t *testing.T) {
 	c := start(t, 1, nil, nil)
 	c.expectEcho("hola\n")

@@ -7,8 +7,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// lasting are the goroutines of a pool that gnet brings, which live as long as
-// the process.
+// lasting are the goroutines of gnet's pool, which live as long as the process.
 var lasting = []goleak.Option{
 	goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
 	goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),

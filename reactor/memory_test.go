@@ -8,14 +8,14 @@ import (
 	"loteria/codec"
 )
 
-// decoderRoom returns how many bytes a session's decoder has taken.
+// decoderRoom returns how many bytes a session's decoder has allocated.
 func (c *central) decoderRoom(s *session) (room int) {
 	c.t.Helper()
 	c.onLoop(s.shard, func() { room = reflect.ValueOf(s.decoder).FieldByName("partial").Cap() })
 	return room
 }
 
-// What the header of a frame announces costs nothing before it has come.
+// A payload that a header announces costs nothing before it has come.
 func TestAHeaderCostsWhatHasCome(t *testing.T) {
 	c := start(t, 1, nil, nil)
 	p := c.dial()
@@ -32,8 +32,8 @@ func TestAHeaderCostsWhatHasCome(t *testing.T) {
 	}
 }
 
-// What a connection needed for a long frame is given back when it is idle, or
-// says nothing that is listened to.
+// A connection's memory for a long frame is given back when it is idle, or when what
+// it sends is ignored.
 func TestAnIdleDecoderHoldsNothing(t *testing.T) {
 	c := start(t, 1, nil, nil)
 	idle, behindQuery := c.dial(), c.dial()
@@ -81,8 +81,8 @@ func TestEmptyFramesAreCounted(t *testing.T) {
 	c.await("nothing waits", func() bool { return c.Stats().WaitingBytes == 0 })
 }
 
-// A query that is parked keeps none of the buffers that jobs use again, and
-// costs nobody else's requests their place.
+// A parked query keeps none of the buffers that jobs reuse, and takes no room from
+// other requests.
 func TestParkedQueriesHoldNothing(t *testing.T) {
 	const queries = 50
 	c := start(t, 2, func(config *Config) { config.MaxWaiting = jobCost + 10*(frameCost+20) }, nil)
@@ -106,8 +106,8 @@ func TestParkedQueriesHoldNothing(t *testing.T) {
 	p.expectBytes(bytes.Repeat(pointFrame(), 10))
 }
 
-// A thousand small frames behind a query are kept: they take what they have in
-// bytes. More than maxBehind bytes are not.
+// A thousand small frames behind a query are kept: they only cost their bytes. More
+// than maxBehind bytes are not.
 func TestManyFramesBehindAParkedQuery(t *testing.T) {
 	const frames = 1000
 	c := start(t, 1, nil, nil)
@@ -141,11 +141,11 @@ func TestTooMuchBehindAllParkedQueries(t *testing.T) {
 	if cut := c.Stats().CutConnections; cut != 1 {
 		t.Errorf("%d connections were cut, expected 1", cut)
 	}
-	c.ask(finishedFrame(1), okFrame) // who has nothing behind a query is not concerned
+	c.ask(finishedFrame(1), okFrame) // others are not concerned
 	staying.expect(winnersFrame(), pointFrame())
 }
 
-// However much waits, a connection of which nothing does gets one frame in.
+// However much waits, a connection with nothing waiting gets one frame in.
 func TestOneFrameGetsInAlways(t *testing.T) {
 	c := start(t, 1, nil, nil)
 	others := c.config.MaxWaiting
@@ -181,7 +181,7 @@ func TestRefusalsForWantOfRoomAreBounded(t *testing.T) {
 	}
 }
 
-// What replies have needed once is not kept for ever.
+// The memory of a large reply is not kept for ever.
 func TestLargeRepliesAreNotKept(t *testing.T) {
 	c := start(t, 1, func(config *Config) { config.Loops = 1 }, nil)
 	p, long := c.dial(), document(string(bytes.Repeat([]byte("1"), 8000)))

@@ -2,9 +2,9 @@ package reactor
 
 import "loteria/lottery"
 
-// Observer is told what becomes of what agencies ask for. Its methods are
-// called by many goroutines at once and must return at once. Told is called by
-// the event loop, so it must not even wait for a lock.
+// Observer is told the outcomes of agencies' requests. Its methods are called by
+// many goroutines at once and must return at once. WinnersSent is called by the
+// event loop, so it must not even wait for a lock.
 type Observer interface {
 	// Stored says that a BET or BATCH of the agency is durable: how many of
 	// its bets are new to the contest, and how many bytes of payload it had.
@@ -15,8 +15,7 @@ type Observer interface {
 	WinnersSent(agency int)
 }
 
-// Refused is a request that was not granted. There is nothing in it of what a
-// bet says.
+// Refused is a request that was not granted. It holds nothing of a bet's contents.
 type Refused struct {
 	Action string       // of the log line about it
 	Agency int          // that the connection speaks for; 0 when it has named none
@@ -28,7 +27,7 @@ type Refused struct {
 // Retry stands in a Refused for the answer RETRY, which has no code.
 const Retry lottery.Code = "retry"
 
-// nobody observes nothing, and writes nothing down.
+// nobody is an Observer and a Journal that do nothing.
 type nobody struct{}
 
 func (nobody) Stored(int, int, int) {}

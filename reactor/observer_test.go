@@ -22,7 +22,7 @@ type notes struct {
 	heard
 }
 
-// all is what was heard so far.
+// all returns what was heard so far.
 func (n *notes) all() heard {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -47,8 +47,7 @@ func (n *notes) WinnersSent(agency int) {
 	n.told = append(n.told, agency)
 }
 
-// observed runs a central whose observer takes notes. It also begins with
-// whatever configure changes.
+// observed runs a central whose observer takes notes.
 func observed(t *testing.T, agencies int, configure func(*Config), wrap func(Lottery) Lottery) (*central, *notes) {
 	t.Helper()
 	n := &notes{}
@@ -79,7 +78,7 @@ func TestObserverHearsOfBets(t *testing.T) {
 	}
 }
 
-// Nothing is said of a batch before it is durable.
+// The observer is told of a batch only when it is durable.
 func TestObserverHearsOfWhatIsDurable(t *testing.T) {
 	g := newGate()
 	c, n := observed(t, 1, nil, g.slowDisk().wrap)
@@ -166,13 +165,13 @@ func TestObserverHearsWhoIsTold(t *testing.T) {
 	c.ask(finishedFrame(2), okFrame)
 	early.expect(winnersFrame("7"))
 	c.ask(queryFrame(1), winnersFrame())
-	c.onLoops(func(*shard) {}) // the answer goes before the observer hears of it
+	c.onLoops(func(*shard) {}) // the answer is sent before the observer hears of it
 	if told := n.all().told; !slices.Equal(told, []int{2, 1}) {
 		t.Errorf("told are %v, expected 2 and 1", told)
 	}
 }
 
-// Stats agree with what is there, and go back to nothing.
+// Stats agree with what there is, and go back to zero.
 func TestStats(t *testing.T) {
 	g := newGate()
 	c, _ := observed(t, 2, func(config *Config) { config.MaxConnections = 3 }, g.slowDisk().wrap)
@@ -222,8 +221,8 @@ func TestStats(t *testing.T) {
 	c.expectIdle()
 }
 
-// Whoever completes a job must not look at the agency that the next one names;
-// that is for the race detector.
+// The goroutine that completes a job must not look at the agency that the next one
+// names; the race detector checks it.
 func TestObserverBesideAPipeline(t *testing.T) {
 	c, n := observed(t, 1, nil, nil)
 	p := c.dial()
@@ -247,7 +246,7 @@ func TestObserverBesideAPipeline(t *testing.T) {
 	}
 }
 
-// Who has gone when its winners are there was not told of them.
+// An agency that has left before the draw was not told its winners.
 func TestObserverHearsNotOfWhoHasGone(t *testing.T) {
 	g := newGate()
 	c, n := observed(t, 1, nil, (&hooked{begin: func(_ string, _ int, do func()) { g.hold(do) }}).wrap)

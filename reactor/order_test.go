@@ -114,7 +114,7 @@ func TestLastAnswerComesLast(t *testing.T) {
 	})
 }
 
-// conversation is random frames of one agency with their answers, up to its
+// conversation returns random frames of one agency with their answers, up to its
 // FINISHED and its query.
 func conversation(random *rand.Rand, agency, frames int) (request, answer []byte) {
 	var stored []lottery.RawBet
@@ -235,8 +235,8 @@ func (p *peer) converse(random *rand.Rand, agency, frames int) error {
 	return <-sent
 }
 
-// A shard's scratch and the pooled jobs are used again; nothing of one
-// connection may show in another's answers or rows.
+// A shard's scratch and the pooled jobs are reused; nothing of one connection may
+// show in another's answers or rows.
 func TestConnectionsDoNotMix(t *testing.T) {
 	const agencies, each = 6, 40
 	c := start(t, agencies, func(config *Config) { config.Loops = 2 }, nil)

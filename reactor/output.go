@@ -8,22 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The loop writes to a socket itself: gnet keeps what the socket does not take,
-// but tells nobody when that is gone, and throws it away at the end of file.
+// The loop writes to a socket itself: gnet buffers what the socket does not take,
+// but does not tell when that is written, and discards it at the end of file.
 
 const (
 	// maxPart is how many bytes of an agency's winners are written at once, so
 	// that no peer keeps the loop from the others.
 	maxPart = 256 << 10
-	// stallTime is how long a peer may take nothing of what it is to get. Whoever
-	// takes something now and then gets all of it.
+	// stallTime is how long a peer may take nothing of its replies. A peer that takes
+	// something now and then gets all of them.
 	stallTime = 30 * time.Second
 )
 
-// outlet is the socket of a connection: gnet's, or what remains of it.
+// outlet is the socket of a connection: a gnet.Conn or a tail.
 type outlet interface{ Fd() int }
 
-// owes reports whether the peer is still to take something.
+// owes reports whether something is still to be written.
 func (s *session) owes() bool { return len(s.unread) > 0 || s.telling }
 
 // write writes replies, and keeps what the socket does not take. When it fails,
@@ -36,7 +36,7 @@ func (s *session) write(replies []byte) {
 	s.output(s.seal(replies))
 }
 
-// output is write of what goes over the wire.
+// output is write for bytes as they go over the wire.
 func (s *session) output(wire []byte) {
 	if s.state == closed || len(wire) == 0 {
 		return
@@ -72,7 +72,7 @@ func (s *session) put(p []byte) int {
 	return n
 }
 
-// awaitRoom has hasRoom called when the socket takes something again.
+// awaitRoom lets hasRoom be called when the socket takes bytes again.
 func (s *session) awaitRoom() {
 	if s.waiting || s.state == closed {
 		return
@@ -83,7 +83,7 @@ func (s *session) awaitRoom() {
 	}
 }
 
-// hasRoom goes on with what the peer is still to get.
+// hasRoom continues with what is still to be written.
 func (s *session) hasRoom() {
 	if s.waiting = false; s.state == closed {
 		return
@@ -109,7 +109,7 @@ func (s *session) hasRoom() {
 
 // tell writes the reply to the query that is next, in parts, and reports whether
 // that is done. If not, the rest follows when the peer has taken what is written.
-// The reply is the server's, so a slow peer costs no memory.
+// The reply is shared, so a slow peer costs no memory.
 func (s *session) tell(j *job) (done bool) {
 	if !s.telling {
 		s.telling, j.replies = true, s.shard.server.winners(j.query)
@@ -129,12 +129,12 @@ func (s *session) tell(j *job) (done bool) {
 	return true
 }
 
-// checkTaken cuts a peer off that takes nothing.
+// checkTaken cuts off a peer that takes nothing.
 func (s *session) checkTaken(now time.Time) {
 	if !s.owes() || !s.waiting {
 		return
 	}
-	// What the socket has taken is not what the peer has.
+	// What the socket has taken, the peer may not have.
 	left, err := unix.IoctlGetInt(s.conn.Fd(), unix.SIOCOUTQ)
 	if taken := s.written - left; err == nil && taken != s.taken {
 		s.taken, s.lastTaken = taken, now

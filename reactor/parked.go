@@ -2,25 +2,25 @@ package reactor
 
 import "loteria/codec"
 
-// Frames behind a query that is parked wait for as long as the slowest agency
-// needs. For one connection, and for all, few are kept, in bytes.
+// Frames behind a parked query wait for as long as the slowest agency needs, so
+// their bytes are bounded, for one connection and for all.
 const (
 	maxBehind    = 2 * codec.MaxPayload
 	maxAllBehind = 64 << 20
 )
 
-// behind is what came after a query that is parked.
+// behind is what came after a parked query.
 type behind struct {
 	stream      []byte // of whole frames
 	frames      int
 	bytes       int   // of payload
-	closeReason error // why the connection is to be closed after those, or nil
+	closeReason error // why the connection must be closed after those, or nil
 }
 
-// ask has the connection wait for the winners of its agency. That costs others
-// nothing, so only its own window counts it.
+// ask parks a query for the winners of the agency. That costs others nothing, so
+// only its own window counts it.
 func (s *session) ask(agency int) {
-	s.jobs = append(s.jobs, &job{session: s, query: agency, frames: 1, number: s.count}) // no kept one, with its buffers
+	s.jobs = append(s.jobs, &job{session: s, query: agency, frames: 1, number: s.count}) // not from the pool: it needs no buffers
 	s.short.opened(s.count)
 	s.count++
 	s.account(1, 0)
@@ -33,7 +33,7 @@ func (s *session) ask(agency int) {
 	s.shard.parked[s] = struct{}{}
 }
 
-// keepBehind keeps a frame that came after a query that is parked.
+// keepBehind keeps a frame that came after a parked query.
 func (s *session) keepBehind(frame codec.Frame) {
 	server, b := s.shard.server, &s.behind
 	before := cap(b.stream)
@@ -69,7 +69,7 @@ func (s *session) endQuery() {
 	s.flush()
 }
 
-// unpark does what the frames behind a query ask for, now that it is answered.
+// unpark handles the frames behind a query, now that it is answered.
 func (s *session) unpark() {
 	behind, end, since := s.behind, s.state, s.since
 	s.releaseParked()

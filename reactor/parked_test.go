@@ -139,7 +139,7 @@ func (p *peer) expectWinners(want []string) {
 	}
 }
 
-// Pitfall 14: the descriptors of queries are given back, whoever closes.
+// Pitfall 14: the descriptors of queries are given back, whichever side closes.
 func TestPitfall14ThousandQueries(t *testing.T) {
 	const queries = 1000
 	c := start(t, 2, nil, nil)
@@ -188,8 +188,8 @@ func TestPitfall14ThousandQueries(t *testing.T) {
 	c.expectIdle()
 }
 
-// What waits behind a parked query is little: it waits for as long as the
-// slowest agency needs. The peer is told, and others go on.
+// Little may wait behind a parked query: it waits as long as the slowest agency
+// needs. The peer is told, and others go on.
 func TestTooMuchBehindAParkedQuery(t *testing.T) {
 	batch := bytes.Repeat([]byte("x"), codec.MaxPayload-100)
 	filler := frame(&codec.Retry{Reason: string(batch)}) // no request, but it is not looked at

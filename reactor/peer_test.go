@@ -49,7 +49,7 @@ func (p *peer) Write(b []byte) (int, error) {
 	return p.TCPConn.Write(b)
 }
 
-// CloseWrite is an end of file, over TLS by its own means alone.
+// CloseWrite sends an end of file, or over TLS only a close_notify.
 func (p *peer) CloseWrite() error {
 	if p.secure != nil {
 		return p.secure.CloseWrite()
@@ -64,7 +64,7 @@ func (p *peer) Close() error {
 	return p.TCPConn.Close()
 }
 
-// WriteTo implements io.WriterTo, which the connection does, too, without TLS.
+// WriteTo implements io.WriterTo, in place of the connection's own, which knows no TLS.
 func (p *peer) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{p}) }
 
 func (c *central) dialTo(address string, dialer net.Dialer) *peer {
@@ -118,7 +118,7 @@ func (p *peer) expectEnd() {
 	}
 }
 
-// ask sends the frames on a connection of their own and compares the answers.
+// ask sends the frames on a new connection and compares the answers.
 func (c *central) ask(request []byte, want ...[]byte) {
 	c.t.Helper()
 	p := c.dial()
@@ -137,8 +137,8 @@ func (c *central) finish(agency int) {
 	p.Close()
 }
 
-// expectNothing says that nothing was received so far that was not read.
-// Whoever asks orders this after what might have been sent.
+// expectNothing expects that nothing unread was received so far. The caller orders
+// this after what might have been sent.
 func (p *peer) expectNothing() {
 	p.t.Helper()
 	raw, err := p.SyscallConn()
@@ -177,7 +177,7 @@ func (p *peer) expectEcho(line string) {
 	p.Close()
 }
 
-// expectBytes reads as many bytes and compares them.
+// expectBytes reads as many bytes as wanted and compares them.
 func (p *peer) expectBytes(want []byte) {
 	p.t.Helper()
 	if err := p.match(want); err != nil {
@@ -195,7 +195,7 @@ func (p *peer) match(want []byte) error {
 	return same(got, want)
 }
 
-// same compares what was received.
+// same returns an error unless got equals want.
 func same(got, want []byte) error {
 	if bytes.Equal(got, want) {
 		return nil

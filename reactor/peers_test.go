@@ -2,8 +2,8 @@ package reactor
 
 import "testing"
 
-// The frames of an agency as there are many, byte by byte: it knows neither
-// positions nor totals, and opens a connection for each message.
+// The frames of an existing agency, byte by byte: it knows neither positions nor
+// totals, and opens a connection for each message.
 const (
 	oldBet = "\x00\x00\x00\x29" + "\x01" + // length, BET
 		"\x00\x01" + "1" +

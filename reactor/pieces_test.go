@@ -7,7 +7,7 @@ import (
 	"loteria/lottery"
 )
 
-// script is frames of one agency that leave nothing out, with their answers.
+// script returns frames of one agency, from RESUME to FINISHED, with their answers.
 func script(agency int) (frames, answers [][]byte) {
 	rawBets := losers(agency, 3)
 	bad := rawBetOf(agency, "77", "10000")
@@ -28,8 +28,8 @@ func script(agency int) (frames, answers [][]byte) {
 		}
 }
 
-// wholeFrames returns how many of the frames are whole in the first n bytes,
-// and how many bytes follow them.
+// wholeFrames returns how many of the frames the first n bytes hold whole, and how
+// many bytes follow them.
 func wholeFrames(frames [][]byte, n int) (whole, rest int) {
 	for _, f := range frames {
 		if n < len(f) {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writePoller tells sessions when their sockets take something again, which gnet
-// does not tell. It waits for those sockets only that were full.
+// writePoller tells sessions when their sockets take bytes again, which gnet does
+// not. It waits only for sockets that were full.
 type writePoller struct {
 	mu      sync.Mutex
 	epoll   *os.File         // nil when it is closed
@@ -25,7 +25,7 @@ func (r *writePoller) open() error {
 	return nil
 }
 
-// close ends run. Nobody is told anything any more.
+// close ends run. No session is told anything after it.
 func (r *writePoller) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -33,7 +33,7 @@ func (r *writePoller) close() {
 	r.epoll = nil
 }
 
-// control is epoll_ctl(2). The caller holds the lock, and it is open.
+// control is epoll_ctl(2). The caller holds the lock, and epoll is open.
 func (r *writePoller) control(operation, fd int) error {
 	raw, err := r.epoll.SyscallConn()
 	if err != nil {
@@ -46,7 +46,7 @@ func (r *writePoller) control(operation, fd int) error {
 	return os.NewSyscallError("epoll_ctl", err)
 }
 
-// await has the session told, once, when the socket takes something.
+// await lets the session be told, once, when the socket takes bytes.
 func (r *writePoller) await(fd int, s *session) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -60,8 +60,7 @@ func (r *writePoller) await(fd int, s *session) error {
 	return err
 }
 
-// forget has the session not told any more. It has to be called before the
-// descriptor is closed or copied.
+// forget undoes await. It must be called before the descriptor is closed or copied.
 func (r *writePoller) forget(fd int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -18,7 +18,7 @@ type refusedCase struct {
 	what string
 
 	before func(c *central) // what else has happened; stores nothing
-	fails  string           // the call that does, if one does
+	fails  string           // the lottery's call that fails, if any
 
 	bound  bool // the connection speaks for agency 1 already
 	frame  []byte
@@ -56,7 +56,7 @@ func badBets(code lottery.Code, rawBets ...lottery.RawBet) []refusedCase {
 	return rows
 }
 
-// broken are the rows of what ends a connection.
+// broken are the rows of frames that end a connection.
 func broken(code lottery.Code, what string, frames ...string) []refusedCase {
 	var rows []refusedCase
 	for _, f := range frames {
@@ -76,7 +76,7 @@ func finish(agencies ...int) func(*central) {
 	}
 }
 
-// resumed has agency 1 resume on a connection that is gone since.
+// resumed lets agency 1 resume on a connection that is closed then.
 func resumed(c *central) { c.ask(resumeFrame(1), pointFrame()) }
 
 var errDisk = errors.New("the disk is gone")
@@ -118,7 +118,7 @@ func refusals() []refusedCase {
 
 	add(badBets(lottery.BadName, firstName(""), lastName(""), firstName("a\tb"), lastName("a\x7f"),
 		firstName("\u0085"), lastName(strings.Repeat("ñ", 128)), firstName("Jos\xe9"), lastName("\xc0\x80"))...)
-	// What is repeated to the agency is UTF-8 all the same.
+	// The text in the reply is UTF-8 all the same.
 	add(refusedCase{code: lottery.BadDocument, what: "not UTF-8", frame: betFrame(document("1\xe9")), raw: document("1\uFFFD")})
 	add(badBets(lottery.BadDocument, document(""), document("12345678901"), document("12.345"), document("١٢٣"))...)
 	add(badBets(lottery.BadBirthdate, birthdate(""), birthdate("2023-02-29"), birthdate("1999-3-17"), birthdate("17/03/1999"))...)
@@ -169,12 +169,12 @@ func refusals() []refusedCase {
 	return rows
 }
 
-// padded returns the frame of a bet whose document makes the payload of that
-// size, which codec would not make.
+// padded returns the frame of a bet whose document gives the payload that size,
+// which codec would refuse.
 func padded(size int) []byte {
 	f := betFrame(lottery.RawBet{Agency: "1", FirstName: "a", LastName: "b"})
 	missing := size - (len(f) - 6)
-	document := 5 + 3 + 3 + 3 // where its length stands
+	document := 5 + 3 + 3 + 3 // the place of its length
 	f = bytes.Join([][]byte{f[:document+2], bytes.Repeat([]byte("1"), missing), f[document+2:]}, nil)
 	binary.BigEndian.PutUint32(f, uint32(size))
 	binary.BigEndian.PutUint16(f[document:], uint16(missing))
@@ -209,13 +209,13 @@ func testRefusal(t *testing.T, r *refusedCase) {
 	}
 
 	p := c.dial()
-	if r.bound || r.frame[0] != 0 { // or else it would be no agency's connection
+	if r.bound || r.frame[0] != 0 { // or else it would be an echo connection
 		p.send(resumeFrame(1))
 		p.expect(pointFrame())
 	}
 	want := errorFrame(r.code, r.raw)
 	if r.closes {
-		// What follows is no command any more, and does not cost the answer.
+		// What follows is ignored, and does not cost the answer.
 		p.send(r.frame, finishedFrame(1), betFrame(rawBetOf(1, "1", losing)), bytes.Repeat([]byte("x"), 256<<10))
 		p.expect(want)
 		p.expectEnd()
@@ -246,7 +246,7 @@ func testRefusal(t *testing.T, r *refusedCase) {
 	}
 }
 
-// FINISHED said again is answered, and logged once: it costs nothing to say.
+// A repeated FINISHED is answered, but logged only once: it costs nothing to send.
 func TestRepeatedFinishedIsLoggedOnce(t *testing.T) {
 	c := start(t, 2, nil, nil)
 	for range 3 {

@@ -16,17 +16,17 @@ const (
 	stopLinger = time.Second     // likewise, of all connections together at a stop
 )
 
-// completed takes a job back whose replies are there.
+// completed takes back a job whose replies are ready.
 func (s *session) completed(j *job) {
 	j.complete = true
 	s.flush()
 	s.closeIfStopping()
 }
 
-// flush writes the replies that are next, as far as they are there.
+// flush writes the replies that are next, as far as they are ready.
 func (s *session) flush() {
 	if s.flushing {
-		return // the connection was closed by a write
+		return // a write has closed the connection
 	}
 	s.flushing = true
 	s.claim()
@@ -76,7 +76,7 @@ func (s *session) flush() {
 	}
 }
 
-// next returns the first job, if its replies are there or nobody waits for them.
+// next returns the first job, if its replies are ready or nobody waits for them.
 func (s *session) next() *job {
 	if len(s.jobs) == 0 {
 		return nil
@@ -102,8 +102,8 @@ func (s *session) linger() {
 	s.endOutput()
 }
 
-// endOutput shows the peer of a conversation that has ended an end of file, once
-// everything is written. One that has closed its side needs nothing more.
+// endOutput half-closes the connection of a conversation that has ended, once
+// everything is written, or closes it if the peer has closed its side.
 func (s *session) endOutput() {
 	switch {
 	case len(s.jobs) > 0 || s.owes():
@@ -111,7 +111,7 @@ func (s *session) endOutput() {
 		s.close()
 	default:
 		s.sayEnd()
-		_ = unix.Shutdown(s.conn.Fd(), unix.SHUT_WR) // it may be gone already, which is as good
+		_ = unix.Shutdown(s.conn.Fd(), unix.SHUT_WR) // the peer may be gone already, which does no harm
 	}
 }
 

@@ -10,12 +10,12 @@ import (
 	"loteria/lottery"
 )
 
-// What follows does what a request asks for, on its loop: it is judged there
-// and admitted, which waits for nothing. Handing it to another goroutine costs
-// more than the work, and what would wait for one would pile up in memory.
+// Requests are judged and admitted on their loop, which waits for nothing. Handing
+// them to other goroutines would cost more than the work, and those that wait for
+// one would pile up in memory.
 
-// handle does what one request asks for and notes the outcome in the job that
-// is open. An error says that it broke the protocol.
+// handle does what one request asks for and notes the outcome in the open job. An
+// error says that the request broke the protocol.
 func (s *session) handle(kind codec.Type, payload []byte) error {
 	sh := s.shard
 	switch kind {
@@ -74,7 +74,7 @@ func (s *session) storeBatch(payload []byte) error {
 			return err
 		}
 		if o.err != nil {
-			continue // what follows a bad bet has still to be in form
+			continue // what follows a bad bet must still be well-formed
 		}
 		if o.err = s.add(&sh.raw); o.err == nil && (i == 0 || eachBet) {
 			j.note(sh.raw.Document, sh.raw.Number)
@@ -107,8 +107,8 @@ func (s *session) add(raw *lottery.RawBet) error {
 	return err
 }
 
-// keepTexts has a refusal keep the texts of the raw bet at fault, which are gone
-// with the request.
+// keepTexts copies into a refusal the texts of the raw bet at fault, which last only
+// as long as the request.
 func keepTexts(err error, raw *lottery.RawBet) {
 	var r *lottery.Refusal
 	if errors.As(err, &r) {
@@ -117,7 +117,7 @@ func keepTexts(err error, raw *lottery.RawBet) {
 	}
 }
 
-// store has the lottery admit the batch, unless a bet of it is at fault.
+// store gives the batch to the lottery, unless a bet of it is at fault.
 func (s *session) store(o outcome) {
 	j := s.openJob()
 	o.last, o.agency = len(j.refs), s.agency
@@ -137,22 +137,22 @@ func (s *session) store(o outcome) {
 	s.conclude(o)
 }
 
-// lose notes that a bet was not taken that its agency will send again. What the
-// connection has sent after it must not overtake it.
+// lose notes that a bet was not taken, if its agency will send it again. Later bets
+// of the connection must not overtake it.
 func (s *session) lose(err error) {
 	if isAgain(err) {
 		s.lost = err
 	}
 }
 
-// isAgain reports whether an agency sends again what was refused so.
+// isAgain reports whether an agency sends again what err refused.
 func isAgain(err error) bool {
 	code, _ := refusal(err)
 	return code == Retry || code == lottery.Fenced
 }
 
-// losses tells a loop that a bet was not taken which was admitted before. Whoever
-// completes the bet notes it.
+// losses tells a loop that an admitted bet was not taken after all. The goroutine
+// that completes the bet notes it.
 type losses struct {
 	last atomic.Pointer[loss]
 }
@@ -176,8 +176,8 @@ func (l *losses) note(job uint64, err error) {
 	}
 }
 
-// take returns why a bet was not taken since it was called last, or nil. Only
-// jobs from a number on count.
+// take returns why a bet was not taken since the last call, or nil. Only jobs from
+// the number on count.
 func (l *losses) take(from uint64) error {
 	if l.last.Load() == nil { // as nearly always
 		return nil
@@ -188,8 +188,8 @@ func (l *losses) take(from uint64) error {
 	return nil
 }
 
-// finish ends the betting of the agency. What came before has a job of its own:
-// it is logged before the draw that may follow.
+// finish ends the betting of the agency. What came before gets its own job, to be
+// logged before the draw that may follow.
 func (s *session) finish(size int) {
 	s.send()
 	j, m := s.openJob(), &s.shard.finished
@@ -214,8 +214,8 @@ func (s *session) finish(size int) {
 	s.conclude(o)
 }
 
-// resume makes the connection the agency's writer, and asks how far that is. Bets
-// before it have another job: that they fail says nothing of bets after it.
+// resume makes the connection the agency's writer, and asks how many bets it has.
+// Bets before it have another job: their failure says nothing of bets after it.
 func (s *session) resume(size int) {
 	if s.open != nil && s.open.admitted > 0 {
 		s.send()

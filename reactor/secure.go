@@ -14,24 +14,24 @@ import (
 // secure is the TLS of a connection whose peer has proved which agency it is. It
 // belongs to the session's event loop.
 //
-// TLS tells an orderly end from a stream that somebody has cut (RFC 8446, 6.1).
-// Here that is no difference: each request and each answer is a frame, whose
-// length stands in it, and half a frame is nothing.
+// TLS tells an orderly end from a truncated stream (RFC 8446, 6.1). Here that makes
+// no difference: each request and each answer is a frame, which holds its length,
+// and half a frame counts for nothing.
 type secure struct {
 	*tls.Conn
 	transport *transport
 }
 
 const (
-	// maxRecord is more than what a record of TLS has beside its payload, and that.
+	// maxRecord is more than the longest TLS record, in bytes.
 	maxRecord = 17 << 10
-	// maxSealed is how many bytes of winners are sealed at once. What the socket
-	// does not take of them is kept, which the winners themselves are not.
+	// maxSealed is how many bytes of winners are sealed at once. What the socket does
+	// not take of them is buffered, unlike the winners themselves.
 	maxSealed = 8 << 10
 )
 
-// openSecured notes which agency the connection speaks for. That is asked here,
-// when IdentifyAgain would ask for it, too: nothing is missed between both.
+// openSecured notes which agency the connection speaks for. It asks once
+// IdentifyAgain would ask, too, so that no revocation is missed in between.
 func (s *session) openSecured() error {
 	s.secure.transport.enter()
 	s.shard.server.secured.add(1)
@@ -46,9 +46,9 @@ func (s *session) identify() error {
 	return err
 }
 
-// IdentifyAgain has it asked again of every open connection which agency it is:
-// certificates may have been revoked. The connections of those that are nobody
-// now are closed. It does not wait for that.
+// IdentifyAgain identifies the agency of every open connection again: certificates
+// may have been revoked. Connections of peers that are no longer an agency are
+// closed. It does not wait for that.
 func (s *Server) IdentifyAgain() {
 	for _, shard := range s.shards {
 		below := math.MaxInt
@@ -74,7 +74,7 @@ func (s *session) identifyAgain() {
 
 // receiveSealed takes what has come in over TLS.
 func (s *session) receiveSealed(data []byte) {
-	if s.state == draining { // nobody looks at it
+	if s.state == draining { // it is not decrypted
 		s.ignore(len(data))
 		return
 	}
@@ -109,8 +109,7 @@ func (s *session) receiveSealed(data []byte) {
 	}
 }
 
-// endOfInput is the end of what the peer says, which it has said. It gets the
-// replies to come.
+// endOfInput follows the peer's close_notify. The peer gets the replies to come.
 func (s *session) endOfInput() {
 	s.takeWritten()
 	if len(s.jobs) == 0 && !s.owes() {
@@ -120,8 +119,7 @@ func (s *session) endOfInput() {
 	s.endInput()
 }
 
-// claim has the loop alone write to the connection, until pass. Without TLS it
-// does anyway.
+// claim lets only the loop write to the connection, until pass. Only TLS needs it.
 func (s *session) claim() {
 	if s.secure == nil {
 		return
@@ -131,17 +129,16 @@ func (s *session) claim() {
 	s.output(rest)
 }
 
-// pass lets others write what is next, if the loop keeps nothing.
+// pass lets the shortcut write what is next, if the loop keeps nothing.
 func (s *session) pass() { s.short.pass(s.count-uint64(len(s.jobs)), s.owes()) }
 
-// seal returns replies as they go over the wire, until the next call of the
-// loop.
+// seal returns replies as they go over the wire, valid until the loop's next call.
 func (s *session) seal(replies []byte) []byte {
 	if s.secure == nil {
 		return replies
 	}
 	if _, err := s.secure.Write(replies); err != nil {
-		s.cut(fmt.Errorf("seal: %w", err)) // it has ended
+		s.cut(fmt.Errorf("seal: %w", err)) // the session has ended
 		return nil
 	}
 	return s.shard.takeSealed()
@@ -175,9 +172,9 @@ func (s *session) putPart(reply []byte) (n int) {
 	return n
 }
 
-// sayEnd tells the peer, if the socket takes it, that nothing more comes.
+// sayEnd sends TLS's close_notify, if the socket takes it.
 func (s *session) sayEnd() {
-	if s.secure == nil || s.owes() || len(s.short.claim()) > 0 { // a record is cut then
+	if s.secure == nil || s.owes() || len(s.short.claim()) > 0 { // a record is half written
 		return
 	}
 	s.secure.transport.out = &s.shard.sealed

@@ -20,7 +20,7 @@ import (
 	"loteria/lottery"
 )
 
-// What does not depend on how a connection comes in is so over TLS, too.
+// What does not depend on the transport holds over TLS, too.
 func TestAllOverTLS(t *testing.T) {
 	overTLS = true
 	defer func() { overTLS = false }()
@@ -108,8 +108,8 @@ func (p *peer) sealed(between *pipe, frames ...[]byte) (records []byte) {
 	return records
 }
 
-// What comes in one segment with the last of the handshake is not lost: nothing
-// more comes that would show it.
+// Data in one segment with the end of the handshake is not lost, though nothing more
+// comes to wake the loop.
 func TestDataBehindTheHandshake(t *testing.T) {
 	for _, frames := range []int{1, 50} {
 		t.Run(strconv.Itoa(frames), func(t *testing.T) {
@@ -185,8 +185,8 @@ func TestManyRecordsInOneRead(t *testing.T) {
 	c.expectRows(rawBets...)
 }
 
-// An end of file without TLS's own is an end like that: the answers come, and
-// then TLS's own end.
+// An end of file without close_notify is an end, too: the answers come, and then a
+// close_notify.
 func TestEndOfFileWithoutCloseNotify(t *testing.T) {
 	g := newGate()
 	credentials := newCredentials(t)
@@ -208,8 +208,8 @@ func TestEndOfFileWithoutCloseNotify(t *testing.T) {
 	c.log.only(t, "close_connection", "success")
 }
 
-// However a conversation ends, the last record is TLS's end: 5 bytes of header, the
-// alert's 2, its type, and the tag of 16.
+// However a conversation ends, the last record is a close_notify: 5 bytes of header,
+// the alert's 2, its type, and the tag of 16.
 func TestCloseNotifyIsSent(t *testing.T) {
 	const endSize = 24
 	for what, end := range map[string]func(*testing.T, *central, *peer){
@@ -253,8 +253,8 @@ func (c *tapped) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Half a record is something begun, however much of it there is, and a byte now
-// and then does not extend its time.
+// Half a record counts as begun, however much of it there is, and a byte now and
+// then does not extend its time.
 func TestHalfARecord(t *testing.T) {
 	for what, sent := range map[string][]byte{
 		"of the header": {23, 3},
@@ -327,8 +327,8 @@ func TestWinnersAreNotKeptSealed(t *testing.T) {
 	p.receive()
 }
 
-// What whoever completes a job cannot write is the loop's to write, in the order in
-// which it was sealed.
+// What the shortcut cannot write, the loop writes, in the order in which it was
+// sealed.
 func TestSocketFillsUpWhileOthersWrite(t *testing.T) {
 	overTLS = true
 	defer func() { overTLS = false }()
@@ -423,8 +423,8 @@ func (s *sealer) newKeys(requested byte) []byte {
 	return record
 }
 
-// A peer may change its keys, and ask for others of the server, at any time; but
-// not again and again for nothing.
+// A peer may change its keys, and ask the server to, at any time, but not endlessly
+// for nothing.
 func TestNewKeys(t *testing.T) {
 	c, _ := startTLS(t, 1, nil)
 	connect := func() (*peer, *sealer) {

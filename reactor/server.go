@@ -1,8 +1,8 @@
-// Package reactor is the central's side of the wire: gnet event loops handle
-// all connections and never wait. What agencies send is judged and admitted on
-// the loop that reads it; whoever makes it durable completes it, and the loop
-// answers. Queries for winners are parked until the draw. The package knows
-// nothing of how a row is written or a bet is judged.
+// Package reactor is the central's side of the wire: gnet event loops handle all
+// connections and never wait. What agencies send is judged and admitted on the loop
+// that reads it, and answered once it is durable. Queries for winners are parked
+// until the draw. The package knows nothing of how a row is written or a bet is
+// judged.
 package reactor
 
 import (
@@ -18,9 +18,9 @@ import (
 	"loteria/lottery"
 )
 
-const sweepInterval = time.Second // between looks for what has taken too long
+const sweepInterval = time.Second // between checks for what has taken too long
 
-// Server is the central's reactor. A Server is run once.
+// Server is the central's reactor. A Server can run only once.
 type Server struct {
 	config  Config
 	lottery Lottery
@@ -31,26 +31,26 @@ type Server struct {
 	sweepEvery time.Duration // sweepInterval, except in tests
 	ports      []*port       // known when ready is closed
 
-	finished []atomic.Bool // whether the log says so of agency i+1
+	finished []atomic.Bool // whether that of agency i+1 was logged
 
 	limits     connectionLimits
 	poller     writePoller
 	debts      debts
 	handshakes *handshakes
-	derived    atomic.Pointer[derived] // the configuration of TLS that was the last
+	derived    atomic.Pointer[derived] // the last TLS configuration
 	enrolling  chan struct{}           // has an element for each connection that waits for its loop
 
 	// replies are the frames that answer each agency's query, once the draw is
 	// done and logged: from then on winners may be told.
 	replies  atomic.Pointer[[][]byte]
 	stopping atomic.Bool
-	quiet    chan struct{} // has room for one call: while stopping, a job has come back
+	quiet    chan struct{} // has room for one call of wakeStop
 
 	gauges
 }
 
-// New returns a Server for the lottery. A draw that is done already was logged by
-// whoever opened it; one that comes from now on is logged by Run.
+// New returns a Server for the lottery. Run logs the draw, unless config.Announced
+// says that it was logged.
 func New(config Config, l Lottery) *Server {
 	if config.Observer == nil {
 		config.Observer = nobody{}
@@ -79,10 +79,10 @@ func New(config Config, l Lottery) *Server {
 	return s
 }
 
-// Run serves until ctx is done, and then stops: nothing new is accepted, what
-// is on its way is finished and answered within the stop timeout, and every
-// connection, the listener and the event loops are closed. It returns an error
-// when the server cannot listen, or when work in flight does not end in time.
+// Run serves until ctx is done, and then stops: nothing new is accepted, what is in
+// flight is finished and answered within the stop timeout, and every connection, the
+// listener and the event loops are closed. It returns an error when the server
+// cannot listen, or when work in flight does not end in time.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.openPorts(); err != nil {
 		return err
@@ -205,7 +205,7 @@ func (s *Server) done() {
 	s.wakeStop()
 }
 
-// wakeStop has a stop look again at what it waits for.
+// wakeStop lets a stop check again what it waits for.
 func (s *Server) wakeStop() {
 	if s.stopping.Load() {
 		select {
@@ -239,8 +239,8 @@ func (s *Server) announce(ctx context.Context) {
 	telling.Wait()
 }
 
-// inPieces has a loop do something piece by piece, and what else there is to do
-// between them.
+// inPieces runs something on a loop piece by piece, so that other work gets its turn
+// in between.
 func inPieces(ctx context.Context, sh *shard, piece func() (more bool)) {
 	for more := true; more; {
 		more = false
@@ -271,7 +271,7 @@ func (s *Server) isDrawn() bool {
 	}
 }
 
-// encodeWinners makes the replies to all queries that there can be, once.
+// encodeWinners encodes the replies to all possible queries, once.
 func (s *Server) encodeWinners() {
 	replies := make([][]byte, s.lottery.Agencies())
 	for i := range replies {
@@ -309,7 +309,7 @@ func (s *Server) sweepRegularly(ctx context.Context) {
 	}
 }
 
-// logFailure logs that something about a peer has failed that is no request.
+// logFailure logs a failure that concerns a peer but no request.
 func (s *Server) logFailure(action, peer string, err error) {
 	journal := s.config.Journal
 	journal.TryWrite(journal.AppendRefusal(nil, action, -1, "", peer, err))

@@ -44,12 +44,12 @@ type session struct {
 
 	agency  int            // whose the certificate is, or the first one named, or 0
 	writer  lottery.Writer // what its last RESUME has made it, or 0
-	lost    error          // why a bet was not taken, when those after it must not be either
+	lost    error          // why a bet was not taken, while later ones must not be either
 	losses  losses         // bets that were not taken after all, since the loop last looked
 	resumed uint64         // number of the job of its last RESUME: losses before it count no more
 
-	lastSeen time.Time // when something came in last
-	since    time.Time // when the first byte of what is not complete came in
+	lastSeen time.Time // when something last came in
+	since    time.Time // when the first byte of an incomplete frame or line came in
 
 	flushing   bool      // flush is at work
 	inputEnded bool      // the peer has closed its side, and is still to get replies
@@ -63,14 +63,14 @@ type session struct {
 	written   int       // bytes, to the socket by the loop; over TLS, as they are sealed
 	taken     int       // of these, by the peer when last looked at
 	lastTaken time.Time // when the peer took something last, or began to wait
-	answered  time.Time // when something was written last
+	answered  time.Time // when something was last written
 }
 
 // maxIgnored is how many bytes are thrown away before the connection is closed.
 const maxIgnored = 1 << 20
 
-// What a request costs in memory, in bytes, is about its payload and frameCost;
-// those that come with one read cost about jobCost together.
+// A request costs about its payload and frameCost in memory, in bytes; those that
+// come with one read cost about jobCost more together.
 const (
 	frameCost = 192
 	jobCost   = 512
@@ -114,8 +114,8 @@ func (s *session) isWithin() bool {
 	return s.decoder.Buffered() > 0 || s.secure != nil && s.secure.transport.records.within()
 }
 
-// receiveFrames does what the frames in data ask for. However many they are,
-// they get their replies in one write, if they are ready together.
+// receiveFrames does what the frames in data ask for. Their replies, however many,
+// go out in one write if they are ready together.
 func (s *session) receiveFrames(decoder *codec.Decoder, data []byte) {
 	for s.state == framed {
 		frame, rest, ok, err := decoder.Next(data)
@@ -187,8 +187,7 @@ func (s *session) conclude(o outcome) {
 	s.shard.server.waiting.add(frameCost + o.bytes)
 }
 
-// send closes the job that is open: when nothing is left to wait for, it is
-// complete.
+// send releases the open job: when nothing is left to wait for, it is complete.
 func (s *session) send() {
 	if j := s.open; j != nil {
 		s.open = nil
@@ -196,15 +195,15 @@ func (s *session) send() {
 	}
 }
 
-// account counts frames that wait for their answer, and bytes of payload in them,
-// or that they no longer do.
+// account adds to the frames that wait for their answer, and to their bytes of
+// payload. Both may be negative.
 func (s *session) account(frames, bytes int) {
 	s.frames.add(frames)
 	s.bytes.add(bytes)
 	s.shard.server.frames.add(frames)
 }
 
-// closeAfterReplies lets the connection end after the replies to all that came before,
+// closeAfterReplies ends the connection after the replies to all that came before,
 // and one that says why.
 func (s *session) closeAfterReplies(err error) {
 	s.state = draining
@@ -249,13 +248,13 @@ func (s *session) notComplete() error {
 	return retry("what was begun is not complete after %v", s.shard.server.config.FrameTimeout)
 }
 
-// isIdle reports whether nothing is on its way that the peer is to be told. A
-// query that waits for the draw is not.
+// isIdle reports whether no reply is pending, except to a query that waits for the
+// draw.
 func (s *session) isIdle() bool {
 	return !s.owes() && (len(s.jobs) == 0 || s.parked && len(s.jobs) == 1)
 }
 
-// closeIfStopping closes, when the server stops, a connection that is idle.
+// closeIfStopping closes an idle connection when the server stops.
 func (s *session) closeIfStopping() {
 	if s.state == closed || !s.shard.server.stopping.Load() || !s.isIdle() {
 		return

@@ -11,12 +11,12 @@ import (
 	"loteria/lottery"
 )
 
-// readBuffer is how many bytes a loop reads at once: with gnet's 64 KiB, an
-// agency with a window costs one system call for 11 batches.
+// readBuffer is how many bytes a loop reads at once: gnet's 64 KiB cost an agency
+// with a window one system call for every 11 batches.
 const readBuffer = 256 << 10
 
-// shard is an event loop and what belongs to it: no lock guards that, except
-// for its mailbox, and nobody else looks into it.
+// shard is an event loop and its state: no lock guards that, except for the mailbox,
+// and no other goroutine looks into it.
 type shard struct {
 	gnet.BuiltinEventEngine
 	server      *Server
@@ -30,7 +30,7 @@ type shard struct {
 	// The fullest windows that the last sweep saw.
 	windowFrames, windowBytes gauge
 
-	// Scratch, used again for each request.
+	// Scratch, reused for each request.
 	batch    lottery.Batch
 	raw      lottery.RawBet
 	bets     codec.BatchReader
@@ -40,7 +40,7 @@ type shard struct {
 	resume   codec.Resume
 	replies  []byte
 	opened   []byte // what came in over TLS
-	sealed   []byte // what is to go out over TLS, see takeSealed
+	sealed   []byte // what goes out over TLS, see takeSealed
 }
 
 func newShard(s *Server) *shard {
@@ -59,8 +59,8 @@ func (sh *shard) start() (err error) {
 	return err
 }
 
-// stop ends the loop, and closes what is still open. From then on the caller has
-// the shard.
+// stop ends the loop, and closes what is still open. From then on the shard is the
+// caller's.
 func (sh *shard) stop() error {
 	sh.mail.close()
 	err := sh.client.Stop()
@@ -118,14 +118,14 @@ func (sh *shard) OnClose(c gnet.Conn, err error) gnet.Action {
 	return gnet.None
 }
 
-// left counts a session's connection, which is gone.
+// left uncounts a session's connection, which is gone.
 func (sh *shard) left(s *session) {
 	sh.connections.add(-1)
 	sh.server.limits.leave(s.peer)
 	sh.server.wakeStop()
 }
 
-// forget takes a session out, if it is in, and the last one gets its place.
+// forget removes a session, if it is there, and the last one gets its place.
 func (sh *shard) forget(s *session) {
 	if s.place >= len(sh.sessions) || sh.sessions[s.place] != s {
 		return
@@ -137,13 +137,13 @@ func (sh *shard) forget(s *session) {
 	sh.sessions = sh.sessions[:end]
 }
 
-// maxPiece is how many sessions are looked at in one task of the loop: many
-// would keep it from its connections.
+// maxPiece is how many sessions are looked at in one task of the loop: more would
+// keep it from its connections.
 const maxPiece = 512
 
-// piece does f with some sessions below the given place, and returns below which
-// the next piece is, or 0. It goes downward, so that it misses none when some go
-// and others come meanwhile.
+// piece calls f for some sessions below the given place, and returns the place below
+// which the next piece is, or 0. It goes downward, to miss none when some go and
+// others come meanwhile.
 func (sh *shard) piece(below int, f func(*session)) int {
 	below = min(below, len(sh.sessions))
 	end := max(below-maxPiece, 0)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A sweep looks at no more than some sessions in one task of the loop, and at
-// each that is there all the while at least once, whoever comes and goes.
+// A sweep looks at no more than some sessions in one task of the loop, and at each
+// that stays at least once, whichever others come and go.
 func TestSweepInPieces(t *testing.T) {
 	const sessions = 5000
 	sh := newShard(New(Config{}, undrawn{}))

@@ -7,31 +7,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shortcut is how whoever completes a job writes its replies himself, when they
-// are next and nothing is in front of them: to wake the loop for that would take
-// longer than the write, and its thread would sleep again at once. Everything
-// else goes through the loop.
+// shortcut lets the goroutine that completes a job write its replies itself, when
+// they are next and nothing is before them: waking the loop for that would take
+// longer than the write, and its thread would sleep again at once. Everything else
+// goes through the loop.
 //
 // The lock is held for a write to a socket, which never blocks. The loop writes
-// without it: only the job that is next may be written, by one of both. Over TLS
-// the loop may have more to say than replies, and records have to go out in the
-// order in which they were sealed: there it claims the way first.
+// without it: only the job that is next may be written, by one of the two. Over TLS
+// the loop may have more to send than replies, and records must go out in the order
+// in which they were sealed: there it claims the shortcut first.
 type shortcut struct {
 	mu     sync.Mutex
 	fd     int     // of the socket; 0 while there is none
 	secure *secure // over TLS, or nil
 	next   uint64  // number of the job whose replies are next
 	last   uint64  // number of the last job that there is
-	full   bool    // the loop keeps replies that the socket did not take, or has claimed the way
-	rest   []byte  // what is sealed, and the socket did not take; the loop takes it when it claims the way
+	full   bool    // the loop keeps replies that the socket did not take, or has claimed the shortcut
+	rest   []byte  // sealed bytes that the socket did not take; the loop takes them with its claim
 }
 
-// maxShort is up to how many jobs in the server whoever completes one takes the
-// shortcut. With more the loops write, while the next commit is made.
+// maxShort is how many jobs in the server there may be for the shortcut to be used.
+// With more the loops write, while the next commit is made.
 const maxShort = 16
 
 // write writes the job's replies, if it may, and leaves the job to its loop. It
-// keeps of them what the socket did not take, and reports whether all are
+// leaves in the job what the socket did not take, and reports whether all are
 // written.
 func (c *shortcut) write(j *job) bool {
 	c.mu.Lock()
@@ -56,14 +56,14 @@ func (c *shortcut) write(j *job) bool {
 	return true
 }
 
-// wrote leaves a job to its loop whose replies are written.
+// wrote leaves to its loop a job whose replies are written.
 func (c *shortcut) wrote(j *job) {
 	c.next++
 	j.written = true
 	if mail := &j.session.shard.mail; c.last == j.number && len(c.rest) == 0 {
 		mail.leave(task{job: j})
 	} else {
-		mail.put(task{job: j}) // the replies of those behind it may be there
+		mail.put(task{job: j}) // replies of later jobs may be ready
 	}
 }
 
@@ -83,7 +83,7 @@ func (c *shortcut) writeSealed(j *job) bool {
 	return true
 }
 
-// claim gives the way to the loop, until it calls pass, and returns what is to be
+// claim closes the shortcut until the loop calls pass, and returns what must be
 // written first.
 func (c *shortcut) claim() (rest []byte) {
 	c.mu.Lock()
@@ -107,15 +107,14 @@ func (c *shortcut) hasWritten(j *job) bool {
 	return j.query == 0 && c.next > j.number
 }
 
-// pass says which job is next, and whether the loop keeps replies of those
-// before.
+// pass says which job is next, and whether the loop keeps replies of earlier ones.
 func (c *shortcut) pass(next uint64, full bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.next, c.full = max(c.next, next), full
 }
 
-// use says what the socket is, and its TLS; from 0 on nobody writes to it.
+// use sets the socket and its TLS; 0 closes the shortcut for good.
 func (c *shortcut) use(fd int, secure *secure) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"loteria/lottery"
 )
 
-// Replies that wait behind those of a bet that the disk holds follow them at
-// once, whoever writes those. No sweep comes to wake the loop.
+// Replies that wait behind those of a bet on its way to the disk follow them at
+// once, whichever goroutine writes those. No sweep wakes the loop.
 func TestReplyBehindABetOnItsWayToTheDisk(t *testing.T) {
 	for range 20 {
 		g := newGate()
@@ -22,7 +22,7 @@ func TestReplyBehindABetOnItsWayToTheDisk(t *testing.T) {
 	}
 }
 
-// Nor do those of what came while others were written.
+// The same holds for requests that come while other replies are written.
 func TestReplyWhileAnotherIsWritten(t *testing.T) {
 	c := startUnswept(t, 1, nil)
 	p, raw, bad := c.dial(), rawBetOf(1, "1", losing), rawBetOf(1, "2", "x")

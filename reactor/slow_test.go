@@ -90,8 +90,8 @@ func TestSlowPeers(t *testing.T) {
 	}
 }
 
-// A frame that comes a byte at a time has its time from its first byte on:
-// those that follow do not extend it.
+// The time of a frame that comes a byte at a time begins with its first byte: later
+// ones do not extend it.
 func TestFrameTimeoutIsNotExtended(t *testing.T) {
 	c := start(t, 1, func(config *Config) { config.FrameTimeout = time.Millisecond }, nil)
 	p := c.dial()

@@ -2,15 +2,14 @@ package reactor
 
 import "sync/atomic"
 
-// gauge is a number that the event loops change. Whoever reads it costs them
-// nothing.
+// gauge is a number that the event loops change. Reading it costs them nothing.
 type gauge struct{ n atomic.Int64 }
 
 func (g *gauge) add(n int) { g.n.Add(int64(n)) }
 func (g *gauge) set(n int) { g.n.Store(int64(n)) }
 func (g *gauge) get() int  { return int(g.n.Load()) }
 
-// gauges is what all event loops together have at the moment.
+// gauges are the figures of all event loops together at the moment.
 type gauges struct {
 	refused gauge // connections, since the start
 	cut     gauge // connections, since the start
@@ -23,8 +22,7 @@ type gauges struct {
 	busy    gauge // jobs
 }
 
-// Stats is what a server has at the moment. What is bounded has its bound
-// beside it.
+// Stats is a snapshot of a server. What is bounded has its bound beside it.
 type Stats struct {
 	Connections    int
 	MaxConnections int
@@ -54,7 +52,7 @@ type Stats struct {
 	MaxWindowFrames, MaxWindowBytes int
 }
 
-// Stats may be called at any time, by anybody: the event loops do not notice.
+// Stats may be called at any time, by any goroutine: the event loops do not notice.
 func (s *Server) Stats() Stats {
 	stats := Stats{
 		Connections:        s.limits.count(),

@@ -46,7 +46,7 @@ func park(c *central, p *peer) {
 	c.awaitThat(s, "the query is parked", func() bool { return s.parked })
 }
 
-// expectStop stops the central and looks whether all was closed and said so.
+// expectStop stops the central and checks that all was closed and logged.
 func (c *central) expectStop(connections int) {
 	c.t.Helper()
 	stopped := make(chan error, 1)
@@ -109,7 +109,7 @@ func TestPitfalls12And13StopInTheMiddle(t *testing.T) {
 	})
 }
 
-// What is on its way to the disk is stored and answered.
+// Batches on their way to the disk are stored and answered.
 func TestStopInTheMiddleOfBatches(t *testing.T) {
 	const connections = 6
 	leavesNothing(t, func(t *testing.T) {
@@ -159,8 +159,8 @@ func TestStopInTheMiddleOfBatches(t *testing.T) {
 	})
 }
 
-// Agencies that send and send do not keep the central from stopping, and each
-// bet that it has acknowledged is in the file.
+// Agencies that keep sending do not keep the central from stopping, and each bet
+// that it has acknowledged is in the file.
 func TestPitfall13StopWhileAgenciesSend(t *testing.T) {
 	const agencies = 4
 	leavesNothing(t, func(t *testing.T) {
@@ -245,8 +245,8 @@ func TestStopAfterAllHaveLeft(t *testing.T) {
 	})
 }
 
-// A lottery that hangs holds up a stop no longer than it may, and a call that
-// ends later finds nothing to break.
+// A lottery that hangs holds up a stop no longer than StopTimeout, and a call that
+// ends later breaks nothing.
 func TestStopWithALotteryThatHangs(t *testing.T) {
 	for call, h := range hangs() {
 		t.Run(call, func(t *testing.T) {
@@ -313,7 +313,7 @@ func TestListenFails(t *testing.T) {
 	}
 }
 
-// undrawn is a lottery before its draw, of which nothing is asked.
+// undrawn is a lottery before its draw; nothing else is asked of it.
 type undrawn struct{ Lottery }
 
 func (undrawn) Drawn() <-chan struct{} { return nil }

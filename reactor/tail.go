@@ -7,27 +7,27 @@ import (
 	"loteria/codec"
 )
 
-// tailTime is how long a query may be parked whose peer has closed its side. Most
-// of these peers are gone, which cannot be told from one that only says no more;
-// but where that was its agency's last word, the draw may be about to come.
+// tailTime is how long a query stays parked after its peer has closed its side. Most
+// of these peers are gone, which looks like a half-close; but if that was the
+// agency's last word, the draw may be about to come.
 const tailTime = 10 * time.Second
 
-// tail is what remains of a connection whose peer has closed its side and is
-// still to get replies. gnet closes a connection at its end of file, so this is
-// a duplicate of its socket, at which nobody listens.
+// tail is what remains of a connection whose peer has closed its side and still gets
+// replies. gnet closes a connection at its end of file, so this is a duplicate of
+// its descriptor, which is never read.
 type tail int
 
 // Fd implements outlet.
 func (t tail) Fd() int { return int(t) }
 
-// goOn has a connection that gnet is about to close go on as a tail, if there
-// are replies to come.
+// goOn turns a connection that gnet is about to close into a tail, if there are
+// replies to come.
 func (s *session) goOn(c gnet.Conn) bool {
 	if len(s.jobs) == 0 && !s.owes() {
 		return false
 	}
 	server := s.shard.server
-	server.poller.forget(c.Fd()) // or the copy would keep it there
+	server.poller.forget(c.Fd()) // or the copy would keep it in epoll
 	fd, err := c.Dup()
 	if err != nil {
 		return false
@@ -42,14 +42,14 @@ func (s *session) goOn(c gnet.Conn) bool {
 	return true
 }
 
-// takeWritten takes back what is answered already: that is no reason to go on.
+// takeWritten takes back jobs that are answered already: they are no reason to go on.
 func (s *session) takeWritten() {
 	if len(s.jobs) > 0 && s.short.hasWritten(s.jobs[0]) {
 		s.shard.mail.empty()
 	}
 }
 
-// endInput has the conversation end with the replies to come.
+// endInput lets the conversation end with the replies to come.
 func (s *session) endInput() {
 	if s.inputEnded { // over TLS the end of file may follow
 		return

@@ -12,20 +12,20 @@ import (
 )
 
 // awaitTail waits until the server knows that the peer has closed its side, and
-// goes on.
+// keeps the connection.
 func (c *central) awaitTail(s *session) {
 	c.t.Helper()
 	c.awaitThat(s, "the peer has closed its side", func() bool { return s.state != closed && s.inputEnded })
 }
 
-// endTail lets the time of a connection pass whose peer has closed its side.
+// endTail lets the time pass of a connection whose peer has closed its side.
 func (c *central) endTail(s *session) {
 	c.t.Helper()
 	c.awaitThat(s, "the peer has closed its side", func() bool { return s.state == closed || s.inputEnded })
 	c.onLoop(s.shard, func() { s.closeAfter = time.Time{} })
 }
 
-// sendLast sends the last that the peer says, and the end of file.
+// sendLast sends the pieces, and the end of file.
 func (p *peer) sendLast(pieces ...[]byte) {
 	p.t.Helper()
 	p.send(pieces...)
@@ -71,7 +71,7 @@ func TestAnswersAfterTheEndOfFile(t *testing.T) {
 	}
 }
 
-// What goes to disk when the peer closes its side is answered when it is there.
+// Bets on their way to disk at the end of file are answered when durable.
 func TestEndOfFileWhileBetsGoToDisk(t *testing.T) {
 	withLoops(t, func(t *testing.T, configure func(*Config)) {
 		leavesNothing(t, func(t *testing.T) {
@@ -127,8 +127,8 @@ func TestEndOfFileBehindAParkedQuery(t *testing.T) {
 	c.expectIdle()
 }
 
-// A peer that is gone for good cannot be told from one that has closed its side;
-// the first answer shows it.
+// A peer that is gone for good looks like one that has closed its side, until the
+// first answer.
 func TestEndOfFileOfAPeerThatIsGone(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
 		g := newGate()
@@ -205,7 +205,7 @@ func TestMaxUnreadAfterTheEndOfFile(t *testing.T) {
 }
 
 // A stop answers what is in flight also when the peer has closed its side, and
-// closes what is not.
+// closes the other connections.
 func TestStopAfterTheEndOfFile(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
 		g := newGate()
@@ -254,7 +254,7 @@ func TestStopAfterTheEndOfFileWithALotteryThatHangs(t *testing.T) {
 	})
 }
 
-// Which documents an answer has does not depend on when the end of file comes.
+// The documents of an answer do not depend on when the end of file comes.
 func TestEndOfFileAtAnyTime(t *testing.T) {
 	const agencies = 60
 	c := start(t, agencies, nil, nil)

@@ -8,9 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkTransports has five agencies send batches of 100 bets, with a window of
-// so many that wait for their answer, as it is and over TLS. One operation is one
-// batch.
+// BenchmarkTransports has five agencies send batches of 100 bets, with the window of
+// batches in flight, without and with TLS. One operation is one batch.
 func BenchmarkTransports(b *testing.B) {
 	const agencies, size = 5, 100
 	for _, window := range []int{1, 32} {
@@ -69,7 +68,7 @@ func BenchmarkTransports(b *testing.B) {
 	}
 }
 
-// cpuTime is what the process has used of processors, in nanoseconds.
+// cpuTime returns the CPU time that the process has used, in nanoseconds.
 func cpuTime() int64 {
 	var used unix.Rusage
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &used)

@@ -13,10 +13,10 @@ import (
 	"loteria/internal/certs/certstest"
 )
 
-// overTLS has centrals listen for TLS, too, and peers come that way.
+// overTLS makes centrals listen for TLS, too, and peers connect over it.
 var overTLS bool
 
-// authority is the one of the tests' lottery, stranger that of another.
+// authority is that of the tests' lottery, stranger that of another.
 var (
 	authority = newAuthority()
 	stranger  = newAuthority()
@@ -102,7 +102,7 @@ func (c *credentials) write(file string, content []byte) {
 	}
 }
 
-// tls is the port for them.
+// tls returns the TLS port that uses them.
 func (c *credentials) tls() *TLS {
 	return &TLS{
 		Address:          anyPort,
@@ -113,7 +113,7 @@ func (c *credentials) tls() *TLS {
 	}
 }
 
-// sameForAll is a port on which one certificate is good for all agencies, as if
+// sameForAll returns a port on which one certificate serves all agencies, as if
 // there were no TLS: a connection speaks for the agency that it names first.
 func sameForAll(t testing.TB) *TLS {
 	t.Helper()
@@ -122,8 +122,8 @@ func sameForAll(t testing.TB) *TLS {
 	return config
 }
 
-// dialTLS connects over TLS. The handshake is the client's: what the central
-// thinks of its certificate shows later.
+// dialTLS connects over TLS. It ends with the client's handshake: whether the
+// central accepts its certificate shows later.
 func (c *central) dialTLS(dialer net.Dialer, config *tls.Config) *peer {
 	c.t.Helper()
 	p := c.dialTo(c.TLSAddress().String(), dialer)

@@ -9,21 +9,20 @@ import (
 )
 
 // transport is what a tls.Conn of the server reads from and writes to. During the
-// handshake that is the connection, and whoever reads may wait. From then on it
-// belongs to the connection's event loop, or to whoever takes the shortcut, and
-// nobody waits: there is to read what the loop has read, and what is written is
-// for them to send.
+// handshake that is the connection, and a read may wait. From then on it belongs to
+// the connection's event loop, or to the goroutine that takes the shortcut, and
+// never waits: it reads what the loop has read, and they send what is written.
 //
-// After an error that is temporary, a tls.Conn goes on where it was (Conn.Read
-// and readRecordOrCCS in crypto/tls): so it is told that there is no more.
+// After a temporary error, a tls.Conn goes on where it was (Conn.Read and
+// readRecordOrCCS in crypto/tls), so such an error tells it that there is no more.
 type transport struct {
 	conn    net.Conn   // nil after the handshake
-	pause   *handshake // waits for the peer, likewise
+	pause   *handshake // notes when it waits for the peer, likewise
 	read    int        // bytes during the handshake
 	records records    // how far it has read
 
 	in  []byte  // what the loop has read, and TLS has not
-	out *[]byte // where what TLS writes goes, for whoever sends it
+	out *[]byte // where what TLS writes goes, to be sent
 }
 
 // noInput is the error of a read when the loop has nothing more.
@@ -34,9 +33,9 @@ func (noInput) Temporary() bool { return true }
 
 var errNoInput net.Error = noInput{os.ErrDeadlineExceeded}
 
-// Read reads at most what TLS needs of a record, so that it keeps no more than
-// one, and what the peer sends after its last record of the handshake stays in the
-// socket for the loop.
+// Read reads at most the rest of a record, so that TLS buffers no more than one, and
+// what the peer sends after its last handshake record stays in the socket for the
+// loop.
 func (t *transport) Read(p []byte) (n int, err error) {
 	p = p[:min(len(p), t.records.missing())]
 	switch {
@@ -53,8 +52,8 @@ func (t *transport) Read(p []byte) (n int, err error) {
 }
 
 // maxHandshakeBytes is how many bytes of a peer's handshake are read. Most of them
-// are certificates, of which crypto/tls would take 256 kB: a hundred, made up, cost
-// a stranger nothing and the server a hundred signatures to verify, and all of an
+// are certificates, of which crypto/tls would take 256 kB: a hundred forged ones
+// cost a stranger nothing and the server a hundred signatures to verify, and an
 // agency's own are kept as long as its connection. Four certificates with the
 // longest keys in use, RSA with 4,096 bits, take half of it.
 const maxHandshakeBytes = 16 << 10
@@ -84,11 +83,11 @@ func (t *transport) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// enter ends the handshake's use of it.
+// enter ends the handshake phase.
 func (t *transport) enter() { t.conn, t.pause = nil, nil }
 
-// The rest of a net.Conn is for whoever waits; TLS sets a deadline for what it
-// says last. Closing the connection is its owner's.
+// The rest of a net.Conn does nothing: only TLS's close_notify sets a deadline, and
+// the owner closes the connection.
 
 func (t *transport) Close() error                     { return nil }
 func (t *transport) LocalAddr() net.Addr              { return nil }
@@ -117,7 +116,7 @@ func (r *records) missing() int {
 	return recordHeader - r.got
 }
 
-// pass goes on by bytes of the stream, which are no more than the missing ones.
+// pass advances by bytes of the stream, no more than the missing ones.
 func (r *records) pass(p []byte) {
 	if r.left > 0 {
 		r.left -= len(p)

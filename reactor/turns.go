@@ -2,15 +2,14 @@ package reactor
 
 import "sync"
 
-// turns gives the processors that there are for handshakes to one address after
-// another, and to the handshakes of one address in the order in which they ask. So
-// an address that has many, whose certificates take long to verify, keeps itself
-// waiting, and others for one of them.
+// turns gives the processors for handshakes to one address after another, and to the
+// handshakes of one address in the order in which they ask. So an address with many
+// slow ones keeps itself waiting, and others only for one of them.
 type turns struct {
 	mu      sync.Mutex
 	free    int                        // processors; none while somebody waits
 	waiting map[string][]chan struct{} // by address; closed when it is their turn
-	order   []string                   // the addresses of these, whose turn is next first
+	order   []string                   // the addresses that wait, the next one first
 }
 
 func newTurns(processors int) *turns {
@@ -34,7 +33,7 @@ func (t *turns) take(from string) {
 	<-turn
 }
 
-// give gives the processor to whose turn it is.
+// give gives the processor to the next in turn.
 func (t *turns) give() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

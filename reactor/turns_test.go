@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Whoever has many handshakes has no more turns than others.
+// An address with many handshakes gets no more turns than others.
 func TestTurns(t *testing.T) {
 	turns := newTurns(1)
 	turns.take("busy")

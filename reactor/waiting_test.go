@@ -8,8 +8,8 @@ import (
 	"loteria/lottery"
 )
 
-// heldLottery admits all batches, keeps nothing of them, and tells nobody that
-// they are durable before it is told to.
+// heldLottery admits all batches, keeps nothing of them, and does not tell that they
+// are durable before it is told to.
 type heldLottery struct {
 	Lottery
 	held []func(error)
@@ -25,8 +25,8 @@ func (h *heldLottery) Store(_ *lottery.Batch, _ lottery.Writer, done func(error)
 	return nil
 }
 
-// What a batch costs while it waits for the disk, beside its rows, is little: its
-// frame is not kept, and of its bets no more than the log needs.
+// A batch that waits for the disk costs little beside its rows: its frame is not
+// kept, and of its bets no more than the log needs.
 func TestWaitingBatchesCostLittle(t *testing.T) {
 	const connections, window = 100, 8
 	for name, test := range map[string]struct {

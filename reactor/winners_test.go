@@ -13,7 +13,7 @@ import (
 // manyWinners is more than the sockets take, and than a peer may leave unread.
 const manyWinners = 150_000
 
-// takesPart has the sockets of a peer take a part of so many winners. With smaller
+// takesPart makes the sockets of a peer take a part of manyWinners. With smaller
 // ones each piece would wait for a timer of the system's.
 func (c *central) takesPart(p *peer) *session {
 	c.t.Helper()
@@ -23,7 +23,7 @@ func (c *central) takesPart(p *peer) *session {
 	return s
 }
 
-// stall lets the time pass in which a peer may take nothing.
+// stall lets stallTime pass until the session is cut off.
 func (c *central) stall(s *session) {
 	c.t.Helper()
 	c.awaitThat(s, "it is cut off", func() bool {
@@ -33,7 +33,7 @@ func (c *central) stall(s *session) {
 	})
 }
 
-// However many winners there are, whoever reads gets them all, at his own pace
+// However many winners there are, a peer that reads gets them all, at its own pace
 // and without a sweep. They cost the same memory for all peers together.
 func TestManyWinnersForSlowReaders(t *testing.T) {
 	withLoops(t, func(t *testing.T, configure func(*Config)) {
@@ -152,7 +152,7 @@ func TestStallTime(t *testing.T) {
 	c.expectIdle()
 }
 
-// Whoever sends more behind a query than is kept gets its answer all the same.
+// A peer that sends more behind a query than is kept gets its answer all the same.
 func TestTooMuchBehindWinners(t *testing.T) {
 	c := start(t, 1, nil, won(t, manyWinners))
 	p := c.dial()
