@@ -72,8 +72,7 @@ func (k *keeper) note(at *time.Time) {
 	}
 }
 
-// now returns the time as it is kept, in milliseconds: people read it, and no clock
-// is more exact.
+// now returns the time as it is kept: in milliseconds, as no clock is more exact.
 func now(clock func() time.Time) time.Time { return clock().UTC().Truncate(time.Millisecond) }
 
 // setDeadline sets the deadline if it is still the one before. After the draw it

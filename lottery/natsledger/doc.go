@@ -1,5 +1,5 @@
 // Package natsledger keeps a contest in a stream of NATS JetStream, which
-// replicates it over several servers. Any number of centrals may stand on one
+// replicates it over several servers. Any number of centrals may work on one
 // contest at the same time.
 //
 // A contest has one stream. Each agency's bets are a chain of messages on a
