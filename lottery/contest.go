@@ -350,7 +350,7 @@ type Tally struct {
 }
 
 // Finish ends the agency's betting at a writer's request; done is called when that
-// is durable. To repeat it does nothing. It first compares what is stored with what
+// is durable. Repeating it does nothing. It first compares what is stored with what
 // the agency says. When the last agency has finished, the draw follows. The error,
 // Finish's or done's, is ErrUnavailable or a *Refusal with code UnknownAgency,
 // Incomplete, OtherBets, Fenced or Storage, or, when the agency was declared

@@ -39,9 +39,9 @@ func WithReopen() Option { return func(l *Ledger) { l.reopens = true } }
 // at once.
 func WithCommits(f func(lottery.Commit)) Option { return func(l *Ledger) { l.committed = f } }
 
-// WithWarnings calls f when saving an ending or the draw has failed. Nothing is
-// lost, and the save is tried again each second. After it succeeds, f is called
-// with nil.
+// WithWarnings calls f when contest.json could not be saved, which is tried again
+// each second: with an ending or the draw, for example. Nothing is lost. After the
+// save succeeds, f is called with nil.
 func WithWarnings(f func(error)) Option { return func(l *Ledger) { l.state.warn = f } }
 
 // WithTimes gives a new contest the times of the one that it is a copy of, instead
@@ -244,8 +244,7 @@ func immutable(err error) string {
 // ReadOnly returns why a drawn contest was opened read-only, or nil.
 func (l *Ledger) ReadOnly() error { return l.readOnly }
 
-// Torn returns how many bytes that a crash had left at the ledger's end, never
-// acknowledged, Open has cut off.
+// Torn returns the length in bytes of the torn end that Open has cut off.
 func (l *Ledger) Torn() int64 { return l.torn }
 
 // Path returns where the bets are.

@@ -173,7 +173,7 @@ func TestVerifyWhileCommitting(t *testing.T) {
 	}
 }
 
-// TestSymbolicLinks has the folder, and bets.csv in it, be links: that is no
+// TestSymbolicLinks makes the folder, and bets.csv in it, links: that is no
 // tampering.
 func TestSymbolicLinks(t *testing.T) {
 	folder, elsewhere := t.TempDir(), t.TempDir()
