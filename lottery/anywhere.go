@@ -25,7 +25,7 @@ type request struct {
 }
 
 // storeLater stores a batch once the account is known. A writer that has resumed
-// knows it before it sends bets, so it does not wait. The caller holds the lock.
+// must know it before it sends bets: it is refused. The caller holds the lock.
 func (c *Contest) storeLater(batch *Batch, a *account, from Writer, done func(error)) error {
 	switch {
 	case from != 0:

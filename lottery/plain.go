@@ -67,7 +67,7 @@ func plainName(name string) bool {
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(name[i:])
-		if size == 1 || r < 0xa0 { // what is not UTF-8; the controls of Latin-1
+		if size == 1 || r < 0xa0 { // not UTF-8, or a control of Latin-1
 			return false
 		}
 		i += size

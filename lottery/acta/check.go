@@ -11,7 +11,7 @@ import (
 	"loteria/lottery"
 )
 
-// DifferenceError says how an acta differs from its contest, or is not an acta.
+// DifferenceError says how an acta differs from its contest, or why it is not one.
 type DifferenceError struct {
 	Differences []string // one or more, each for people
 }

@@ -28,8 +28,8 @@ const (
 //
 // It is first written to a temporary file whose name is always the same, so that
 // kills leave no pile of files. Two centrals do not write to one folder at the same
-// time: the second waits for a second, longer than a write takes. If that gives an
-// error it may try again.
+// time: the second waits for up to a second, longer than a write takes. If it then
+// gets an error it may try again.
 func KeepActa(folder string, content []byte, unsynced bool) error {
 	if len(content) > maxActa {
 		return fmt.Errorf("the acta has %d bytes, at most %d are kept", len(content), maxActa)

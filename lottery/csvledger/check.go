@@ -10,7 +10,7 @@ import (
 	"loteria/lottery"
 )
 
-// Report is what a Check of a contest found.
+// Report is what Read found in a contest.
 type Report struct {
 	Path     string // of the ledger
 	Rows     int

@@ -401,7 +401,7 @@ func TestDrawThatCannotBeSaved(t *testing.T) {
 type brokenDisk struct {
 	realDisk
 	broken atomic.Bool
-	saves  atomic.Int32 // it breaks after so many, unless 0
+	saves  atomic.Int32 // it breaks after that many, unless 0
 }
 
 func (d *brokenDisk) create(path string) (newFile, error) {

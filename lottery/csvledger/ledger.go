@@ -127,8 +127,8 @@ func (l *Ledger) unusable() error {
 }
 
 // Claim implements lottery.Ledger. There is no other writer, as the folder is
-// locked. A wrong mark has the agency's rows read again, and all other calls wait
-// for that.
+// locked. For a wrong mark the agency's rows are read again, and all other calls
+// wait for that.
 func (l *Ledger) Claim(agency int, after lottery.Mark, _ bool, done func(*lottery.Account, error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

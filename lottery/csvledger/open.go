@@ -39,9 +39,9 @@ func WithReopen() Option { return func(l *Ledger) { l.reopens = true } }
 // at once.
 func WithCommits(f func(lottery.Commit)) Option { return func(l *Ledger) { l.committed = f } }
 
-// WithWarnings calls f when contest.json could not be saved, which is tried again
-// each second: with an ending or the draw, for example. Nothing is lost. After the
-// save succeeds, f is called with nil.
+// WithWarnings calls f when contest.json, with an ending or the draw, could not be
+// saved. Nothing is lost, and the save is tried again each second; when it
+// succeeds, f is called with nil.
 func WithWarnings(f func(error)) Option { return func(l *Ledger) { l.state.warn = f } }
 
 // WithTimes gives a new contest the times of the one that it is a copy of, instead

@@ -122,7 +122,7 @@ func (s *script) play(t *testing.T, folder string, seed uint64, fails int) (star
 				break
 			}
 			if r.IntN(10) == 0 {
-				go func() { // it waits for the commit that goes on
+				go func() { // it waits for the running commit
 					if err := l.Checkpoint(); err != nil && fails == 0 {
 						t.Errorf("a checkpoint gives %v", err)
 					}

@@ -44,7 +44,7 @@ func Batch(t testing.TB, bets ...lottery.Bet) *lottery.Batch {
 	return b
 }
 
-// Writer returns who writes for the agency: whoever has resumed it here last.
+// Writer returns the agency's writer: the one that has resumed it here last.
 func (c *Contest) Writer(agency int) lottery.Writer {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -40,7 +40,7 @@ type chain struct {
 	known bool  // end is the last message, as far as this ledger has claimed it
 	end   link  // of what is stored
 	tail  place // after all that is queued, when tailKnown
-	// tailKnown is false when a claim has to tell first where the agency stands.
+	// tailKnown is false when a claim must tell first where the agency stands.
 	tailKnown bool
 	failed    error // what rows and ends get until a claim has told: ErrUnavailable, or nil
 
@@ -179,8 +179,8 @@ func (l *Ledger) await(c *chain) {
 	}
 }
 
-// rest lets go of what an idle chain does not need, and of the mark of rows that
-// were refused.
+// rest releases what an idle chain does not need, and the mark of rows that were
+// refused.
 func (l *Ledger) rest(c *chain) {
 	if len(c.ops) == 0 {
 		c.ops, c.rows = nil, nil

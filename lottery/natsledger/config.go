@@ -26,7 +26,7 @@ type Config struct {
 	MaxBytes int64 // of the stream, when it is made; 0 is DefaultMaxBytes
 
 	CredsFile string // credentials of NATS (JWT and seed); may be empty
-	CAFile    string // PEM certificates to verify the servers' with; empty is the system's, where a server wants TLS
+	CAFile    string // PEM certificates to verify the servers'; empty is the system's, where a server wants TLS
 	CertFile  string // this client's certificate, PEM; with KeyFile
 	KeyFile   string
 
@@ -59,7 +59,7 @@ type Replica struct {
 	Offline bool          // the leader does not hear from it
 	Lag     uint64        // operations that it is behind
 	Active  time.Duration // since the leader last heard from it
-	Damaged bool          // as a leader it has served a stream with holes: its folder has to be emptied
+	Damaged bool          // as a leader it has served a stream with holes: its folder must be emptied
 }
 
 // Report is what a contest's stream holds.

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	connectTime  = 2 * time.Second // that one server has to answer in
+	connectTime  = 2 * time.Second // for one server to answer
 	connectPause = 250 * time.Millisecond
 )
 

@@ -9,5 +9,5 @@
 // alone tells its account, and the rows of bets.csv are the payloads one after
 // the other.
 //
-// docs/cluster.md says what JetStream promises, and how it has to be set up.
+// docs/cluster.md says what JetStream promises, and how it must be set up.
 package natsledger

@@ -142,7 +142,7 @@ func (l *Ledger) setDeadline(ctx context.Context, before, deadline time.Time) er
 			}
 		}
 		l.mu.Lock()
-		isOld := seq < l.deadSeq // whoever answers is behind
+		isOld := seq < l.deadSeq // the leader is behind
 		if seq > l.deadSeq {
 			l.deadline, l.deadSeq = stored, seq
 		}

@@ -293,7 +293,7 @@ func (l *Ledger) find(f *flight) {
 		if f.settled() {
 			return
 		}
-		if err != nil || s == nil { // whoever leads now does not have it
+		if err != nil || s == nil { // the leader does not have it
 			l.later(&f.parcel, againDelay)
 			return
 		}

@@ -10,7 +10,7 @@ import (
 
 const (
 	seenPeriod = time.Second
-	seenFactor = 20               // the pause before the next look at all agencies, in times of what the last one took
+	seenFactor = 20               // pause before the next look at all agencies, in times of what the last took
 	leaderTime = 10 * time.Second // that a leader may be silent, as at an election, before another server is tried
 	goneLooks  = 5                // seconds in a row that the stream must be gone, before the ledger is dead
 )

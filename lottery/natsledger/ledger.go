@@ -43,7 +43,7 @@ type Ledger struct {
 	failed  chan struct{}
 	closing sync.Once
 
-	drawing   turn // of the one draw that goes on
+	drawing   turn // of the one draw under way
 	deadlines turn
 
 	mu     sync.Mutex
@@ -61,7 +61,7 @@ type Ledger struct {
 	ids       uint64              // given out so far, to messages and questions
 
 	parcels   map[string]*parcel // what waits for an answer, by its token
-	outbox    []*parcel          // what is to be sent again, or first
+	outbox    []*parcel          // to be sent again, or before all others
 	asking    int                // questions under way
 	questions []*parcel          // that wait until fewer are under way
 	inFlight  int                // bytes of messages that are published and not acknowledged

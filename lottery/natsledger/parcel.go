@@ -351,7 +351,7 @@ func (l *Ledger) noteServer() {
 
 // disconnected ends what reads from the connection: it restarts on the next one.
 func (l *Ledger) disconnected(err error) {
-	l.server.Store(&server{maxPayload: l.server.Load().maxPayload}) // what is made meanwhile has to fit
+	l.server.Store(&server{maxPayload: l.server.Load().maxPayload}) // messages made meanwhile must fit
 	l.mu.Lock()
 	for _, cancel := range l.consumers {
 		cancel()

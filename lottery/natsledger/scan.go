@@ -54,7 +54,7 @@ func newReader(js jetstream.JetStream, stream string, agencies int, log zerolog.
 type scan struct {
 	*reader
 	headersOnly bool
-	server      string // whose copy alone is to be read; empty is any
+	server      string // the only one whose copy is read; empty is any
 	visit       func(sequence uint64, msg jetstream.Msg) error
 
 	next    uint64            // message to come
