@@ -6,15 +6,15 @@ import (
 	"loteria/lottery"
 )
 
-// BatchReader reads the payload of a BATCH bet by bet, without memory of its
-// own. Its zero value is ready for Reset.
+// BatchReader reads the payload of a BATCH bet by bet and allocates nothing. Call
+// Reset first.
 type BatchReader struct {
 	reader
 	count, read uint32
 }
 
-// Reset begins with a payload. The error, as that of Next, is a
-// *lottery.Refusal with code BadFrame.
+// Reset starts on a payload. Its error, like Next's, is a *lottery.Refusal with
+// code BadFrame.
 func (b *BatchReader) Reset(payload []byte) error {
 	// A view, not a copy: the payload is not written to while it is read.
 	return b.reset(unsafe.String(unsafe.SliceData(payload), len(payload)))
@@ -29,12 +29,12 @@ func (b *BatchReader) reset(payload string) error {
 	return b.err
 }
 
-// Len returns how many bets the batch says that it has.
+// Len returns the number of bets that the batch announces.
 func (b *BatchReader) Len() int { return int(b.count) }
 
-// Next reads the next bet; more is false when there is none. Whether the raw bet's
-// texts are UTF-8 is for the lottery to say: that is one bet's fault, and not the
-// frame's. They share the payload's memory: they are gone when that is used again.
+// Next reads the next bet; more is false when there is none. It does not check that
+// texts are UTF-8: package lottery does, as that is a fault of one bet only. The
+// texts share the payload's memory and are valid only as long as it is.
 func (b *BatchReader) Next(raw *lottery.RawBet) (more bool, err error) {
 	if b.err != nil || b.read == b.count {
 		return false, b.err
@@ -59,9 +59,8 @@ func (b *BatchReader) Position() (position uint64, found bool, err error) {
 	return position, found, b.end()
 }
 
-// cutRawBet cuts the first bet, with its length, off what follows the count. It
-// reads nearly every bet; what it does not take, reader does, or says what is
-// wrong with it.
+// cutRawBet cuts the first bet, with its length, off the payload. It is the fast
+// path: when ok is false, reader reads the bet or says what is wrong with it.
 func cutRawBet(payload string, raw *lottery.RawBet) (rest string, ok bool) {
 	if len(payload) < 4 {
 		return "", false

@@ -6,7 +6,6 @@
 // that many bytes of UTF-8. There is one Go type for each message of the
 // protocol's table.
 //
-// What breaks the protocol gives a *lottery.Refusal with one of the codes
-// BadFrame, TooLong and UnknownType; the stream it came from is of no use any
-// more.
+// Input that breaks the protocol gives a *lottery.Refusal with code BadFrame,
+// TooLong or UnknownType; nothing more can be read from its stream.
 package codec

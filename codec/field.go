@@ -66,7 +66,7 @@ func (r *reader) text(what string) string {
 	return s
 }
 
-// end returns the first error, or one when something is left.
+// end returns the first error, or one when bytes are left over.
 func (r *reader) end() error {
 	if r.err == nil && len(r.payload) > 0 {
 		r.err = broken(BadFrame, "%d bytes follow the last field", len(r.payload))

@@ -19,13 +19,13 @@ const (
 // Delimiter is the last byte of each frame.
 const Delimiter = 0xFF
 
-// The codes for what breaks the protocol itself, and for a port that takes no
-// frames without TLS.
+// The codes for input that breaks the protocol itself, and for a port that requires
+// TLS.
 const (
 	BadFrame    lottery.Code = "bad_frame"    // no delimiter, lengths that do not add up, not UTF-8
 	TooLong     lottery.Code = "too_long"     // a payload over MaxPayload
-	UnknownType lottery.Code = "unknown_type" // no type of the protocol, or none for this side
-	TLSRequired lottery.Code = "tls_required" // the peer is to speak TLS on this port
+	UnknownType lottery.Code = "unknown_type" // not a type of the protocol, or not one for this side
+	TLSRequired lottery.Code = "tls_required" // this port takes TLS only
 )
 
 // Type says what a frame's payload is.
@@ -83,9 +83,9 @@ func (f Frame) AppendTo(dst []byte) []byte {
 	return append(dst, Delimiter)
 }
 
-// Decoder cuts a stream, which comes in pieces of any size, into frames. Its
-// zero value is ready. It holds at most one unfinished frame, so never more
-// than MaxPayload bytes and a few.
+// Decoder cuts a stream that comes in pieces of any size into frames. Its zero
+// value is ready to use. It holds at most one unfinished frame, so little more than
+// MaxPayload bytes.
 type Decoder struct {
 	partial []byte // the beginning of an unfinished frame
 }
@@ -95,9 +95,9 @@ type Decoder struct {
 // src has been taken, and the next call continues with the next piece.
 //
 // The payload is valid until the next call or a change of src, whichever comes
-// first. After an error, a *lottery.Refusal, the decoder must not be used
-// again. A length or type that is refused is refused as soon as it is known,
-// before anything is buffered for it.
+// first. After an error, a *lottery.Refusal, the decoder must not be used again. A
+// bad length or type is refused as soon as it is known, before anything is buffered
+// for it.
 func (d *Decoder) Next(src []byte) (frame Frame, rest []byte, ok bool, err error) {
 	if len(d.partial) == 0 {
 		size, err := frameSize(src)
@@ -105,7 +105,7 @@ func (d *Decoder) Next(src []byte) (frame Frame, rest []byte, ok bool, err error
 			return Frame{}, nil, false, err
 		}
 		if size == 0 || len(src) < size {
-			d.partial = append(d.partial, src...) // what a header announces costs nothing
+			d.partial = append(d.partial, src...) // only what has come is buffered
 			return Frame{}, nil, false, nil
 		}
 		frame, err = cut(src[:size])
@@ -179,8 +179,8 @@ func AppendFrame(dst []byte, m Message) ([]byte, error) {
 	return dst, nil
 }
 
-// Codes returns every code that the protocol has: those of the lottery's rules,
-// and those of the frame's form.
+// Codes returns the codes of the lottery's rules and those of the frame's form, but
+// not TLSRequired.
 func Codes() []lottery.Code {
 	return append(lottery.Codes(), BadFrame, TooLong, UnknownType)
 }

@@ -63,9 +63,9 @@ func FuzzDecoder(f *testing.F) {
 	})
 }
 
-// fuzzPayload feeds one type's Decode with anything. What it takes, it must
-// write again as it was, but for the two messages that can be said in another
-// way; what it does not take, it must refuse as a bad frame.
+// fuzzPayload feeds anything to one type's Decode. What it takes must encode to the
+// same bytes, except for the two messages with other encodings; what it does not
+// take, it must refuse as a bad frame.
 func fuzzPayload(f *testing.F, typ Type) {
 	for _, v := range loadVectors(f) {
 		if len(v.stream) > overhead && Type(v.stream[4]) == typ {

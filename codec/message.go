@@ -10,9 +10,8 @@ import (
 type Message interface {
 	// Type returns the message's type on the wire.
 	Type() Type
-	// Decode sets the message to what the payload says. Nothing of the
-	// payload's memory is kept. The error is a *lottery.Refusal, and the
-	// message is then unspecified.
+	// Decode sets the message from the payload, and keeps nothing of its memory.
+	// The error is a *lottery.Refusal; the message is then unspecified.
 	Decode(payload []byte) error
 
 	appendPayload(dst []byte) []byte
@@ -21,8 +20,7 @@ type Message interface {
 // Bet is a single bet, sent by an agency.
 type Bet struct{ RawBet lottery.RawBet }
 
-// Batch is several bets, sent by an agency. In decoding, the slice's memory is
-// used again.
+// Batch is several bets, sent by an agency. Decode reuses the slice's memory.
 type Batch struct {
 	RawBets     []lottery.RawBet
 	Position    uint64 // how many bets of the agency come before the batch
@@ -59,7 +57,7 @@ type WinnersQuery struct{ Agency string }
 // of them.
 type Winners struct{ Documents []string }
 
-// WinnersPart is like Winners, and more follows.
+// WinnersPart is like Winners, but more documents follow in the next frame.
 type WinnersPart struct{ Documents []string }
 
 // Retry says that nothing was done and that the request may be sent again.

@@ -11,8 +11,8 @@ import (
 	"loteria/lottery"
 )
 
-// Generators of messages that fit one frame: whatever UTF-8 in each text, also
-// what is no valid bet.
+// Generators of messages that fit one frame: any UTF-8 in each text, also if it is
+// not a valid bet.
 var (
 	anyText = rapid.StringN(0, -1, 60)
 

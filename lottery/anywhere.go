@@ -6,26 +6,26 @@ import (
 	"slices"
 )
 
-// What follows is for ledgers that several centrals share. There a contest may
-// not know yet what is stored of an agency, and one that never says RESUME may
-// send one batch here and the next one to another central. Its requests wait
-// until a claim has told how things stand, and are done in their order then.
+// This file is for ledgers that several centrals share. There a contest may not
+// know yet what is stored of an agency, and an agency that never says RESUME may
+// send one batch here and the next one to another central. Its requests wait until
+// a claim returns the account, and are then done in their order.
 
-// maxClaims is how often a request claims an agency that another central claims
-// again and again.
+// maxClaims limits how often a request claims an agency that another central keeps
+// claiming.
 const maxClaims = 10
 
-// request is what an agency has asked for that may have to wait for a claim.
-// Who calls bounds how many there are: done is not called before.
+// request is a request of an agency that may have to wait for a claim. The caller
+// bounds their number: each counts until done is called.
 type request struct {
-	number uint64       // of the agency's: they are done in this order
+	number uint64       // within the agency: requests are done in this order
 	claims int          // that it has waited for
-	do     func() error // has the lock; when it returns an error, done is not called
-	done   func(error)  // does not have the lock
+	do     func() error // called with the lock; when it returns an error, done is not called
+	done   func(error)  // called without the lock
 }
 
-// storeLater stores a batch when the account is known. Who resumes waits for the
-// answer before it sends bets, so that its account is. The caller holds the lock.
+// storeLater stores a batch once the account is known. A writer that has resumed
+// must know it before it sends bets: it is refused. The caller holds the lock.
 func (c *Contest) storeLater(batch *Batch, a *account, from Writer, done func(error)) error {
 	switch {
 	case from != 0:
@@ -38,8 +38,8 @@ func (c *Contest) storeLater(batch *Batch, a *account, from Writer, done func(er
 }
 
 // appendAnywhere stores rows of an agency that has no writer: after whatever is
-// stored, whichever central has stored it. The rows are the contest's. The
-// caller holds the lock.
+// stored, whichever central has stored it. The contest owns the rows. The caller
+// holds the lock.
 func (c *Contest) appendAnywhere(a *account, rows Stretch, done func(error)) error {
 	a.asked++
 	r := &request{number: a.asked, done: done}
@@ -47,7 +47,7 @@ func (c *Contest) appendAnywhere(a *account, rows Stretch, done func(error)) err
 	return r.do()
 }
 
-// tryAppend does a request to append. The caller holds the lock.
+// tryAppend carries out a request to append. The caller holds the lock.
 func (c *Contest) tryAppend(a *account, rows *Stretch, r *request) error {
 	err := a.admits(rows.Agency, 0, false)
 	switch {
@@ -74,7 +74,7 @@ func (c *Contest) tryAppend(a *account, rows *Stretch, r *request) error {
 		if !isAgain {
 			err = a.lose(err)
 		}
-		a.inFlight.Add(-bets) // after that, or they would look durable
+		a.inFlight.Add(-bets) // only now, or they would look durable
 		a.mu.Unlock()
 		if !isAgain {
 			r.done(failure(err))
@@ -92,9 +92,9 @@ func (c *Contest) tryAppend(a *account, rows *Stretch, r *request) error {
 	return nil
 }
 
-// again has a request wait for a claim, and then be done again, if the ledger
-// has refused it since another central has written, and no writer has. The
-// caller holds the lock.
+// again makes a request wait for a claim, and retries it then, if the ledger has
+// refused it because another central has written, and the agency has no writer. It
+// reports whether it does. The caller holds the lock.
 func (c *Contest) again(agency int, a *account, r *request, err error) bool {
 	if !errors.Is(err, ErrMoved) || a.lost != nil || a.writer != 0 || r.claims == maxClaims {
 		return false
@@ -104,7 +104,7 @@ func (c *Contest) again(agency int, a *account, r *request, err error) bool {
 	return true
 }
 
-// await has a request wait for a claim. The caller holds the lock.
+// await makes a request wait for a claim. The caller holds the lock.
 func (c *Contest) await(agency int, a *account, r *request) {
 	r.claims++
 	at, _ := slices.BinarySearchFunc(a.waiting, r.number, func(w *request, number uint64) int {
@@ -116,11 +116,11 @@ func (c *Contest) await(agency int, a *account, r *request) {
 	}
 }
 
-// proceed does what waits, when a claim has been answered with the error or nil.
-// It returns what has failed, to be told without the lock, which the caller
-// holds.
+// proceed carries out the waiting requests when a claim was answered with err. It
+// returns callbacks for those that failed, to be called without the lock. The
+// caller holds the lock.
 func (c *Contest) proceed(agency int, a *account, err error) (failed []func()) {
-	if len(a.waiting) == 0 || a.claims > 0 { // another answer is to come
+	if len(a.waiting) == 0 || a.claims > 0 { // another claim is under way
 		return nil
 	}
 	if err == nil && a.stored.Unknown {

@@ -26,21 +26,19 @@ func (b *Batch) Reset() {
 	*b = Batch{rows: b.rows[:0], ends: b.ends[:0], winners: b.winners[:0], won: b.won[:0]}
 }
 
-// SetPosition says how many bets of the agency come before this batch. A
-// batch without a position is appended to whatever is there.
+// SetPosition says how many bets of the agency come before this batch. A batch
+// without a position is appended to whatever is stored.
 func (b *Batch) SetPosition(position uint64) { b.position, b.positionKnown = position, true }
 
-// Position returns how many bets of the agency come before this batch, if that was
-// said.
+// Position returns the position, if SetPosition has set one.
 func (b *Batch) Position() (position uint64, known bool) { return b.position, b.positionKnown }
 
-// Known returns how many of its bets the contest had already when it admitted
-// the batch: they were not stored again. It is set by Contest.Store.
+// Known returns how many of the batch's bets were stored already, and so were left
+// out. Contest.Store sets it.
 func (b *Batch) Known() int { return b.known }
 
-// Add validates the raw bet and adds its bet. All bets of a batch are of one
-// agency. An error is a *Refusal, and the batch is then of no use but to be
-// Reset.
+// Add validates the raw bet and adds it. All bets of a batch must be of one agency.
+// The error is a *Refusal; the batch must then be Reset.
 func (b *Batch) Add(raw *RawBet) error {
 	agency, number, plain := raw.plain()
 	var bet Bet

@@ -113,7 +113,7 @@ func TestBatchRefuses(t *testing.T) {
 }
 
 // TestBatchAllocations shows that a batch in steady state allocates nothing
-// for a bet but the winner's document.
+// for a bet except the winner's document.
 func TestBatchAllocations(t *testing.T) {
 	bets := samples(1, 0, 100)
 	rawBets := rawBetsOf(bets)

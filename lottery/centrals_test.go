@@ -15,8 +15,8 @@ import (
 	"loteria/lottery/ledgertest"
 )
 
-// What follows has several contests on one ledger, as several centrals do, and
-// a ledger that is not always there.
+// This file tests several contests on one ledger, as several centrals have, and a
+// ledger that is not always there.
 
 // onMemories runs a test on a ledger that knows all accounts, and on one that
 // knows none before it is claimed.

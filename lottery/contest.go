@@ -14,24 +14,24 @@ import (
 // Phase is where a contest stands.
 type Phase string
 
-// The phases follow each other in this order, and none is ever left backwards.
+// The phases, in their order; a contest never goes back.
 const (
 	Betting Phase = "betting" // some expected agency is still to finish
 	Drawing Phase = "drawing" // none is, and the result is being made durable
-	Drawn   Phase = "drawn"   // the winners are known to whoever asks
+	Drawn   Phase = "drawn"   // the winners can be asked for
 )
 
 // drawRetry is how long a draw that could not be made durable waits for the
 // next try.
 const drawRetry = time.Second
 
-// Contest is one lottery: the expected agencies 1 to n, their bets and the
-// draw. It has the rules; what it knows is durable in its [Ledger]. The methods
-// may be called from any goroutine, and none waits for a disk except
-// DrawWithout and Close.
+// Contest is one lottery: the expected agencies 1 to n, their bets and the draw. It
+// has the rules; what it knows is durable in its [Ledger]. The methods may be
+// called from any goroutine; only SetDeadline, DrawWithout and Close wait for a
+// disk.
 //
-// A bet is admitted (its place in the ledger is fixed, and whatever asks later
-// sees it) before it is durable. Whoever tells the outside of it waits for done.
+// A bet is admitted (its place in the ledger is fixed, and later calls see it)
+// before it is durable. A caller must wait for done before it acknowledges the bet.
 type Contest struct {
 	ledger    Ledger
 	accounts  []account    // of agency i+1
@@ -42,7 +42,7 @@ type Contest struct {
 	shared    bool // other centrals may write, too
 	used      bool // somebody had bet, or ended its betting, when the contest was opened
 
-	// admissions are kept for the next ones, so that in steady state none is made.
+	// admissions are reused, so that in steady state none is allocated.
 	admissions sync.Pool
 }
 
@@ -53,28 +53,28 @@ type account struct {
 	writer   Writer    // the last one, or 0 when the agency never had any
 	ending   bool      // its end is on its way to the ledger: no bets are taken
 	ends     int       // that are on their way to the ledger
-	unsure   bool      // an end was not available, and no claim has told since what has become of it
+	unsure   bool      // an end got ErrUnavailable, and no claim has told its outcome since
 	lost     error     // why the ledger may not have kept all that was admitted, until a claim tells
 	claims   int       // that are on their way to the ledger
 	lastSeen time.Time // when the agency last asked for something, or bet at another central
 
-	inFlight atomic.Int64 // bets that are admitted, and of which the ledger has not told yet
+	inFlight atomic.Int64 // bets that are admitted and that the ledger has not answered yet
 
 	asked   uint64     // requests that might have to wait, so far
-	waiting []*request // for a claim that tells what is stored, in the order in which they were asked for
+	waiting []*request // for a claim that tells what is stored, in the order of the calls
 
 	seen   uint64 // bets that are stored, as a shared ledger tells now and then
 	seenBy string // the central that stored the last of them
 }
 
-// Writer is who may write for an agency: whoever has resumed it last. Resume
-// gives each its own. 0 is whoever has not resumed, and may write as long as
-// nobody has.
+// Writer says who may write for an agency: the one that has resumed it last. Each
+// Resume returns a new one. 0 stands for all that have not resumed; they may write
+// until somebody resumes.
 type Writer uint64
 
-// NewContest returns the contest that the ledger holds. The draw is made when
-// a crash came between the last ending and it. The ledger is the contest's
-// from then on, also when there is an error: then it is closed.
+// NewContest returns the contest that the ledger holds. It makes the draw if a
+// crash came between the last ending and the draw. The contest owns the ledger from
+// then on; on an error it closes it.
 func NewContest(ledger Ledger) (*Contest, error) {
 	c := &Contest{ledger: ledger, drawn: make(chan struct{})}
 	c.admissions.New = func() any {
@@ -82,7 +82,7 @@ func NewContest(ledger Ledger) (*Contest, error) {
 		a.complete = a.end
 		return a
 	}
-	ready := make(chan struct{}) // events that come while this goes on wait for it
+	ready := make(chan struct{}) // events that come during NewContest wait for it
 	stored, err := ledger.Begin(Events{
 		Ended: func(agency int, how Ending, stored *Account) {
 			<-ready
@@ -110,8 +110,8 @@ func NewContest(ledger Ledger) (*Contest, error) {
 	close(ready)
 	switch {
 	case c.shared && (stored.Drawn || phase == Drawing):
-		// The winners are still to be told, and the ledger may not be available: that
-		// keeps no central from being there.
+		// The ledger must still tell the winners, and may not be available: that
+		// must not keep a central from starting.
 		c.drawnLate = !stored.Drawn
 		c.draw()
 	case stored.Drawn:
@@ -129,7 +129,7 @@ func NewContest(ledger Ledger) (*Contest, error) {
 	return c, nil
 }
 
-// wait calls what tells of its end by a callback, and waits for it.
+// wait calls f and waits for its callback.
 func wait(f func(done func(error))) error {
 	ended := make(chan error, 1)
 	f(func(err error) { ended <- err })
@@ -141,17 +141,17 @@ func wait(f func(done func(error))) error {
 func (c *Contest) DrawnLate() bool { return c.drawnLate }
 
 // WasDrawn reports whether the draw had been made before the contest was opened.
-// With a shared ledger the winners may still have to be told then.
+// With a shared ledger the winners may not be known yet then.
 func (c *Contest) WasDrawn() bool { return c.wasDrawn }
 
-// Store admits a batch that a writer sends: whole, or not at all. With a
-// position, bets that the contest already has are left out; that is only taken
-// from who has resumed, and so knows what these are. done is called when all of
-// the batch is durable, or with the reason why it never will be.
+// Store admits a batch that a writer sends: whole, or not at all. With a position,
+// bets that are stored already are left out; only a writer that has resumed, and so
+// knows what is stored, may give one. done is called when the whole batch is
+// durable, or with the reason why it never will be.
 //
-// The error, which is all that happens then, is a *Refusal with code
-// EmptyBatch, UnknownAgency, AgencyFinished, DrawDone, Gap, Fenced or Storage,
-// or it is ErrUnavailable. The one that done gets is Fenced, Storage or
+// On an error nothing is admitted and done is not called. It is a *Refusal with
+// code EmptyBatch, UnknownAgency, AgencyFinished, DrawDone, Gap, Fenced or Storage,
+// or ErrUnavailable. done gets AgencyFinished, DrawDone, Fenced, Storage or
 // ErrUnavailable.
 func (c *Contest) Store(batch *Batch, from Writer, done func(error)) error {
 	if batch.Len() == 0 {
@@ -191,8 +191,7 @@ func (c *Contest) Store(batch *Batch, from Writer, done func(error)) error {
 	return c.append(a, rows, done)
 }
 
-// append has the ledger store rows that are to follow all others. The caller
-// holds the lock.
+// append stores rows after all others of the agency. The caller holds the lock.
 func (c *Contest) append(a *account, rows Stretch, done func(error)) error {
 	admitted := c.admissions.Get().(*admission)
 	admitted.account, admitted.bets, admitted.done = a, int64(rows.Bets), done
@@ -239,12 +238,12 @@ func (a *admission) end(err error) {
 		err = account.lose(err)
 		account.mu.Unlock()
 	}
-	account.inFlight.Add(-bets) // after that, or they would look durable
+	account.inFlight.Add(-bets) // only now, or they would look durable
 	done(failure(err))
 }
 
-// lose notes that the ledger has not kept what was admitted, and returns why:
-// whatever follows is answered the same. The caller holds the lock.
+// lose notes that the ledger has not kept what was admitted, and returns the first
+// such error: all later calls get the same. The caller holds the lock.
 func (a *account) lose(err error) error {
 	a.lost = cmp.Or(a.lost, err)
 	return a.lost
@@ -260,7 +259,7 @@ func (c *Contest) refuseLost(agency int, a *account) error {
 	return failure(a.lost)
 }
 
-// failure gives a failure of the ledger the protocol's code.
+// failure turns an error of the ledger into a refusal, except ErrUnavailable.
 func failure(err error) error {
 	switch {
 	case err == nil:
@@ -274,10 +273,10 @@ func failure(err error) error {
 }
 
 // Resume makes the caller the agency's only writer: nothing is admitted from any
-// other from now on. done is told how many bets of the agency are durable, all
-// that were admitted before among them, and the digest of their rows: XXH64
-// with seed 0, in order. The error, of either, is a *Refusal with code
-// UnknownAgency or Storage, or ErrUnavailable.
+// other from now on. done gets the number of durable bets of the agency, with all
+// that were admitted before, and the digest of their rows: XXH64 with seed 0, in
+// order. Its error, like Resume's, is a *Refusal with code UnknownAgency or
+// Storage, or ErrUnavailable.
 func (c *Contest) Resume(agency int, done func(bets, digest uint64, err error)) (Writer, error) {
 	a, err := c.account(agency)
 	if err != nil {
@@ -297,8 +296,8 @@ func (c *Contest) Resume(agency int, done func(bets, digest uint64, err error)) 
 	return a.writer, nil
 }
 
-// claim makes the contest the agency's writer, and its account what is stored.
-// What waits for that goes on. The caller holds the lock.
+// claim makes the contest the agency's writer, and brings the account up to date.
+// Then waiting requests proceed. The caller holds the lock.
 func (c *Contest) claim(agency int, a *account, resumed bool, done func(stored *Account, err error)) {
 	mark := a.stored.Mark
 	a.claims++
@@ -325,8 +324,8 @@ func (c *Contest) claim(agency int, a *account, resumed bool, done func(stored *
 	})
 }
 
-// replace puts what the ledger has in place of what was believed. How the
-// betting has ended is told by ended alone. The caller holds the lock.
+// replace sets the account to what the ledger has, except how the betting has
+// ended: only ended sets that. The caller holds the lock.
 func (a *account) replace(stored *Account) {
 	how := a.stored.Ended
 	a.ending, a.unsure, a.lost = stored.Ended != Open, false, nil
@@ -334,7 +333,7 @@ func (a *account) replace(stored *Account) {
 	a.stored.Ended = how
 }
 
-// see takes in how many bets of the agency are stored, by whatever central.
+// see notes how many bets of the agency are stored, and by which central the last.
 func (a *account) see(bets uint64, central string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -344,19 +343,18 @@ func (a *account) see(bets uint64, central string) {
 	a.seen, a.seenBy = bets, central
 }
 
-// Tally is what an agency says that it has bet, as far as it says so.
+// Tally is what an agency says that it has bet; either part may be missing.
 type Tally struct {
 	Bets, Digest       uint64 // XXH64 with seed 0 of the rows, in order
 	HasBets, HasDigest bool
 }
 
-// Finish closes the agency's betting, as a writer asks, and tells when that is
-// durable; said again it does nothing. It first checks that what is stored is
-// what the agency says. When the last agency has finished, the draw follows. The
-// error, its own or that done gets, is a *Refusal with code UnknownAgency,
-// Incomplete, OtherBets, Fenced or Storage, or, when the agency's betting was
-// ended without it, AgencyFinished or, after the draw, DrawDone; or it is
-// ErrUnavailable.
+// Finish ends the agency's betting at a writer's request; done is called when that
+// is durable. Repeating it does nothing. It first compares what is stored with what
+// the agency says. When the last agency has finished, the draw follows. The error,
+// Finish's or done's, is ErrUnavailable or a *Refusal with code UnknownAgency,
+// Incomplete, OtherBets, Fenced or Storage, or, when the agency was declared
+// missing, AgencyFinished (DrawDone after the draw).
 func (c *Contest) Finish(agency int, from Writer, said Tally, done func(error)) error {
 	a, err := c.account(agency)
 	if err != nil {
@@ -371,7 +369,7 @@ func (c *Contest) Finish(agency int, from Writer, said Tally, done func(error)) 
 	return r.do()
 }
 
-// tryFinish does a request to finish. The caller holds the lock.
+// tryFinish carries out a request to finish. The caller holds the lock.
 func (c *Contest) tryFinish(agency int, a *account, from Writer, said Tally, r *request) error {
 	if err := a.admits(agency, from, false); err != nil {
 		return err
@@ -414,8 +412,8 @@ func (c *Contest) tryFinish(agency int, a *account, from Writer, said Tally, r *
 	return nil
 }
 
-// compare returns the refusal of what an agency says that it has bet, or nil when
-// that is stored. The caller holds the lock.
+// compare returns a refusal unless what the agency says that it has bet is stored.
+// The caller holds the lock.
 func (a *account) compare(agency int, said Tally) error {
 	switch stored := &a.stored; {
 	case said.HasBets && said.Bets != stored.Bets:
@@ -427,9 +425,9 @@ func (a *account) compare(agency int, said Tally) error {
 	return nil
 }
 
-// end has the ledger end the agency's betting. An end that is not refused may
-// still come; whether it has, or was never tried, a shared ledger tells with a
-// claim. The caller holds the lock.
+// end ends the agency's betting in the ledger. An end that got ErrUnavailable may
+// still take effect; on a shared ledger a claim tells its outcome. The caller holds
+// the lock.
 func (c *Contest) end(agency int, a *account, how Ending, done func(error)) {
 	a.ending = true
 	a.ends++
@@ -456,10 +454,10 @@ func (c *Contest) tooLate(agency int, how Ending) error {
 	return refuse(code, "agency %d %s", agency, when)
 }
 
-// DrawWithout ends the betting of agencies that have not finished, and returns
-// when that is durable: the draw is made from what is stored of theirs, and they
-// are noted as missing. Those that have finished stay as they are. The error is
-// a *Refusal with code UnknownAgency, Fenced or Storage, or ErrUnavailable.
+// DrawWithout ends the betting of agencies that have not finished, and returns when
+// that is durable: the draw includes the bets that they have stored, and they count
+// as missing. Those that have finished stay as they are. The error is a *Refusal
+// with code UnknownAgency, Fenced or Storage, or ErrUnavailable.
 func (c *Contest) DrawWithout(agencies ...int) error {
 	for _, agency := range agencies {
 		if _, err := c.account(agency); err != nil {
@@ -488,8 +486,8 @@ func (c *Contest) endWithout(agency int) error {
 		if !errors.Is(err, ErrMoved) && !(c.shared && errors.Is(err, ErrUnavailable)) {
 			return failure(err)
 		}
-		// An agency that never comes claims nothing, and without a claim the ledger
-		// may stay as it is.
+		// Only a claim tells what has happened, and an agency that never comes
+		// makes none.
 		err = wait(func(done func(error)) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
@@ -502,8 +500,8 @@ func (c *Contest) endWithout(agency int) error {
 	return failure(ErrMoved)
 }
 
-// ended takes in that an agency's betting has ended, wherever that was said.
-// The last one brings the draw.
+// ended notes that an agency's betting has ended, at any central. After the last
+// one it makes the draw.
 func (c *Contest) ended(agency int, how Ending, stored *Account) {
 	a := &c.accounts[agency-1]
 	a.mu.Lock()
@@ -529,12 +527,12 @@ func (c *Contest) draw() {
 			c.know(winners)
 			close(c.drawn)
 		case errors.Is(err, ErrUnavailable):
-			time.AfterFunc(drawRetry, c.draw) // a closed ledger ends that
+			time.AfterFunc(drawRetry, c.draw) // until the ledger is closed
 		}
 	})
 }
 
-// know takes in the winners of each agency, unless the accounts have them.
+// know stores the winners of each agency, unless the accounts have them.
 func (c *Contest) know(winners [][]string) {
 	for i := range winners {
 		a := &c.accounts[i]
@@ -544,10 +542,9 @@ func (c *Contest) know(winners [][]string) {
 	}
 }
 
-// Winners returns the documents of the agency's winning bets, in the order of
-// the bets, and whether the draw is done: before it there are none to tell.
-// The slice is not to be changed. The error is a *Refusal with code
-// UnknownAgency.
+// Winners returns the documents of the agency's winning bets, in the order of the
+// bets, and whether the draw is done; before that there are none. The caller must
+// not change the slice. The error is a *Refusal with code UnknownAgency.
 func (c *Contest) Winners(agency int) (documents []string, drawn bool, err error) {
 	a, err := c.account(agency)
 	if err != nil || c.Phase() != Drawn {
@@ -577,12 +574,12 @@ func (c *Contest) Phase() Phase {
 // Agencies returns how many agencies are expected.
 func (c *Contest) Agencies() int { return len(c.accounts) }
 
-// Standing is how far an agency is.
+// Standing is how far an agency has got.
 type Standing struct {
 	Agency   int
-	Bets     uint64    // admitted so far, or stored by others as far as that is known
-	LastSeen time.Time // when it last asked for something here, bets of it from elsewhere were seen, or the contest was opened
-	Ended    Ending    // how its betting has
+	Bets     uint64    // admitted here, or stored by other centrals as far as known
+	LastSeen time.Time // its last request here, the last of its bets seen elsewhere, or the opening of the contest
+	Ended    Ending    // of its betting
 	Winners  int       // of its bets; 0 until the draw is done
 	Central  string    // of a shared ledger: the name of the central that stored the last bets, or empty
 }
@@ -616,8 +613,8 @@ func (a *account) bets() uint64 {
 func (c *Contest) Shared() bool { return c.shared }
 
 // Durable returns how many bets of each agency are durable, ascending by agency.
-// Agencies of which that is not known are left out: a shared ledger may not have
-// told of them yet. A number may be too low for a moment, and never is too high.
+// Agencies whose number is not known are left out: a shared ledger may not have
+// told it yet. A number may be too low for a moment, but never too high.
 func (c *Contest) Durable() iter.Seq2[int, uint64] {
 	return func(yield func(agency int, bets uint64) bool) {
 		for i := range c.accounts {

@@ -12,8 +12,8 @@ import (
 	"loteria/lottery/csvledger"
 )
 
-// TestPositions has ten bets stored, sends a batch, and looks what is stored
-// then: in the account, in the file, among the winners, and after a restart.
+// TestPositions has ten bets stored, sends a batch, and checks what is stored then:
+// in the account, in the file, among the winners, and after a restart.
 func TestPositions(t *testing.T) {
 	const stored = 10
 	none := uint64(1 << 40) // no position

@@ -109,8 +109,8 @@ func TestDrawWithout(t *testing.T) {
 	}
 }
 
-// checkLate checks what an agency is answered that goes on after its betting
-// has ended.
+// checkLate checks the answers to an agency that goes on after its betting has
+// ended.
 func checkLate(t testing.TB, c *contest, agency int, finished, missing []int, drawn bool) {
 	t.Helper()
 	code := lottery.AgencyFinished

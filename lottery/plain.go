@@ -2,10 +2,9 @@ package lottery
 
 import "unicode/utf8"
 
-// plain validates a raw bet as Bet does, in one pass and without making anything,
-// when the raw bet's row is nothing but its six texts and the commas between
-// them, as that of nearly every bet is. When ok is false it is for Bet to say
-// what the raw bet is.
+// plain is the fast path of Bet: it validates in one pass and allocates nothing. It
+// takes raw bets whose row is just their six texts and the commas between them, as
+// nearly all are. When ok is false, call Bet.
 func (s *RawBet) plain() (agency, number int, ok bool) {
 	agency, ok = canonicalUint(s.Agency, maxAgencyDigits)
 	if !ok || agency == 0 || !plainName(s.FirstName) || !plainName(s.LastName) {
@@ -18,8 +17,8 @@ func (s *RawBet) plain() (agency, number int, ok bool) {
 	return agency, number, ok && number <= MaxNumber
 }
 
-// AppendRow validates the raw bet and appends the row of its bet, as Bet and the
-// bet's AppendRow do. With the error, a *Refusal, dst comes back as it was.
+// AppendRow validates the raw bet and appends its row, like Bet followed by
+// Bet.AppendRow. On an error, a *Refusal, dst is returned unchanged.
 func (s *RawBet) AppendRow(dst []byte) ([]byte, error) {
 	if _, _, plain := s.plain(); plain {
 		return s.appendPlain(dst), nil
@@ -49,7 +48,7 @@ func canonicalUint(s string, max int) (int, bool) {
 	return parseUint(s, max)
 }
 
-// plainBytes are those of ASCII that neither a name nor a row minds.
+// plainBytes are the ASCII bytes allowed in a name that need no quotes in a row.
 var plainBytes = func() (table [256]bool) {
 	for c := ' '; c < 0x7f; c++ {
 		table[c] = c != ',' && c != '"'
@@ -68,7 +67,7 @@ func plainName(name string) bool {
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(name[i:])
-		if size == 1 || r < 0xa0 { // what is not UTF-8; the controls of Latin-1
+		if size == 1 || r < 0xa0 { // not UTF-8, or a control of Latin-1
 			return false
 		}
 		i += size

@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// checkPlain fails when the short way of validating a raw bet, or of reading its row,
-// comes to something else than the long one.
+// checkPlain fails when the fast path for validating a raw bet, or for reading its
+// row, differs from the full one.
 func checkPlain(t interface {
 	Helper()
 	Errorf(format string, args ...any)
@@ -82,7 +82,7 @@ func TestPlain(t *testing.T) {
 	}
 }
 
-// Texts that are nearly right are what tells two ways of validating apart.
+// Texts that are nearly right best tell two ways of validating apart.
 func TestPlainIsTheSame(t *testing.T) {
 	field := func(usual ...string) *rapid.Generator[string] {
 		return rapid.OneOf(rapid.SampledFrom(usual), rapid.Custom(func(t *rapid.T) string {

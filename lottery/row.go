@@ -66,8 +66,7 @@ func ParseRow(row string) (Bet, error) {
 
 // ParseRows reads rows that stand one after the other, and calls visit with each
 // bet and the length of its row. The bet's texts are only valid until visit
-// returns. The error says why the first row that is none is none: ParseRows goes no
-// further.
+// returns. It stops at the first bad row; the error says what is wrong with it.
 func ParseRows(rows []byte, visit func(bet Bet, size int)) error {
 	text := unsafe.String(unsafe.SliceData(rows), len(rows))
 	for len(text) > 0 {
@@ -82,7 +81,7 @@ func ParseRows(rows []byte, visit func(bet Bet, size int)) error {
 	return nil
 }
 
-// parseAny is ParseRow of a row without its line ending.
+// parseAny is ParseRow for a row without its line ending.
 func parseAny(text string) (Bet, error) {
 	rest := text
 	var fields [6]string
@@ -109,8 +108,8 @@ func parseAny(text string) (Bet, error) {
 	return bet, nil
 }
 
-// parsePlain is parseAny of a row without quotes, as nearly every row is. When
-// ok is false it is for parseAny to say what the row is.
+// parsePlain is the fast path of parseAny, for rows without quotes, as nearly all
+// are. When ok is false, call parseAny.
 func parsePlain(text string) (bet Bet, ok bool) {
 	var fields [6]string
 	for i := range 5 {

@@ -6,15 +6,14 @@ import (
 	"time"
 )
 
-// Terms are what a contest is begun with, and every central on its ledger keeps
-// to.
+// Terms are what a contest is begun with; they bind every central on its ledger.
 type Terms struct {
 	Agencies int       // that are expected, numbered from 1
 	Deadline time.Time // when betting ends at the latest; zero is never
 }
 
-// Times are when a contest came to be what it is, as its ledger has noted them:
-// UTC, and zero when that is not known.
+// Times are when a contest entered its phases, as its ledger has recorded them:
+// UTC, and zero when unknown.
 type Times struct {
 	Opened time.Time // it was begun
 	Closed time.Time // the last betting has ended
@@ -24,17 +23,16 @@ type Times struct {
 // ErrDeadline is why a deadline cannot be a contest's.
 var ErrDeadline = errors.New("the deadline cannot be used")
 
-// Deadline returns when betting ends at the latest, by the wall clock, or zero.
-// Whoever runs the contest ends it then, with DrawWithout.
+// Deadline returns when betting ends at the latest, by the wall clock, or zero. The
+// caller ends it then, with DrawWithout.
 func (c *Contest) Deadline() time.Time { return c.ledger.Terms().Deadline }
 
-// SetDeadline gives the contest the deadline that it is run with, and returns
-// when that is durable; zero leaves the one that it has. now is the time of the
-// wall clock.
+// SetDeadline sets the contest's deadline, and returns when it is durable; zero
+// keeps the one that it has. now is the time of the wall clock.
 //
-// Agencies rely on a deadline. So one that has passed stays, one that has not is
-// only replaced by one to come, and a contest without bets, which may begin
-// again with other terms, takes none that has passed: that would draw it at
+// Agencies rely on a deadline. So one that has passed stays, and one that has not
+// is only replaced by one in the future. A contest without bets, which may begin
+// again with other terms, takes no deadline in the past: that would draw it at
 // once. Otherwise the error is ErrDeadline, with the reason.
 func (c *Contest) SetDeadline(deadline, now time.Time) error {
 	kept := c.Deadline()
@@ -55,7 +53,7 @@ func (c *Contest) SetDeadline(deadline, now time.Time) error {
 		return unusable("%s comes too late, betting has ended at %s: begin another contest, or leave the deadline as it is",
 			inZone(deadline, now), inZone(kept, now))
 	case c.Phase() == Drawn:
-		return nil // it is of no use any more
+		return nil // it no longer matters
 	case !kept.IsZero() && passed(deadline):
 		return unusable("%s has passed, and agencies may bet until %s: set one that is to come, or draw without those that the draw waits for",
 			inZone(deadline, now), inZone(kept, now))
@@ -66,7 +64,7 @@ func (c *Contest) SetDeadline(deadline, now time.Time) error {
 // inZone writes a time in the zone of another.
 func inZone(t, other time.Time) string { return t.In(other.Location()).Format(time.RFC3339) }
 
-// isUnused reports whether nobody has bet, nor ended its betting.
+// isUnused reports whether no agency has bet or ended its betting.
 func (c *Contest) isUnused() bool {
 	if c.used {
 		return false

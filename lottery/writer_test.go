@@ -47,8 +47,8 @@ func (c *contest) resume(t testing.TB, agency int) (from lottery.Writer, bets, d
 	return from, bets, digest
 }
 
-// From an agency's first RESUME on, nothing is taken from anybody but its
-// writer: neither from the one before nor from who has never said RESUME.
+// From an agency's first RESUME on, nothing is taken except from its writer:
+// neither from the one before nor from one that has never said RESUME.
 func TestOnlyTheWriterWrites(t *testing.T) {
 	c := openContest(t, t.TempDir(), 2)
 	var stored []lottery.Bet
@@ -93,8 +93,8 @@ func TestOnlyTheWriterWrites(t *testing.T) {
 	}
 }
 
-// RESUME fences before it is answered: what the old writer sends meanwhile is
-// not stored behind the answer's back.
+// RESUME fences before it is answered: what the old writer sends meanwhile is not
+// stored.
 func TestResumeFencesAtOnce(t *testing.T) {
 	c := openContest(t, t.TempDir(), 1)
 	old, _, _ := c.resume(t, 1)

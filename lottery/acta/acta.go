@@ -11,11 +11,11 @@ import (
 	"loteria/lottery"
 )
 
-// Format is the version of the form in which an acta is written.
+// Format is the version of the acta's format.
 const Format = 1
 
 // Acta is the record of a draw, with its fields in the order in which they are
-// written. What a ledger does not know is left out: times, a deadline.
+// written. Times and a deadline that the ledger does not know are left out.
 type Acta struct {
 	Format   int      `json:"format"`
 	Contest  string   `json:"contest"` // its name; may be empty
@@ -25,7 +25,7 @@ type Acta struct {
 	Drawn    Time     `json:"drawn,omitzero"`  // the draw was noted
 	Ledger   Ledger   `json:"ledger"`
 	Agencies []Agency `json:"agencies"` // all that were expected
-	// Content is of all that is written before it, as it is written.
+	// Content is the digest of all lines before it.
 	Content   Digest     `json:"content_sha256"`
 	Signature *Signature `json:"signature,omitempty"` // nil when it is not signed
 }
@@ -36,7 +36,7 @@ type Terms struct {
 	Deadline Time `json:"deadline,omitzero"` // when betting ended at the latest
 }
 
-// Ledger is what was drawn from: all rows, in their order.
+// Ledger describes what the draw was made from: all rows, in their order.
 type Ledger struct {
 	Rows   uint64 `json:"rows"`
 	Bytes  uint64 `json:"bytes"`
@@ -54,18 +54,18 @@ type Agency struct {
 	Documents []string `json:"documents"` // of its winners, in the order of their bets
 }
 
-// Signature is by the holder of a key, over what Content is of.
+// Signature signs the lines that Content is the digest of.
 type Signature struct {
 	Ed25519   Bytes     `json:"ed25519"`
 	PublicKey PublicKey `json:"public_key"`
 }
 
-// contentLine begins the line before which all is content. Nothing else begins a
-// line with two spaces and this name, and no text has a line break in it.
+// contentLine begins the line at which the content ends. No other line begins with
+// two spaces and this name, as no text has a line break in it.
 const contentLine = "\n  \"content_sha256\": "
 
-// Seal works out the digest of the content, signs it unless the key is nil, and
-// returns the acta as it is kept.
+// Seal computes the digest of the content, signs the content unless the key is nil,
+// and returns the acta as it is kept.
 func (a *Acta) Seal(key ed25519.PrivateKey) []byte {
 	content := contentOf(a.encode())
 	a.Content, a.Signature = sha256.Sum256(content), nil
@@ -75,8 +75,8 @@ func (a *Acta) Seal(key ed25519.PrivateKey) []byte {
 	return a.encode()
 }
 
-// encode returns the one form that an acta has: JSON with an indentation of two
-// spaces, and a line feed at its end.
+// encode returns the only valid form of the acta: JSON indented by two spaces, with
+// a line feed at its end.
 func (a *Acta) encode() []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -88,16 +88,16 @@ func (a *Acta) encode() []byte {
 	return b.Bytes()
 }
 
-// contentOf returns what is signed of an acta as it is kept, or nil when it has no
-// such part.
+// contentOf returns the signed part of an acta as it is kept; it is empty when
+// there is none.
 func contentOf(kept []byte) []byte {
 	end := bytes.LastIndex(kept, []byte(contentLine))
 	return kept[:end+1]
 }
 
 // Parse reads an acta as it is kept. The error is a *FormError with the line of the
-// first byte that Seal does not write. That the content is what its digest and its
-// signature say is for Check to find out.
+// first byte that Seal does not write. Check, not Parse, compares the content with
+// its digest and its signature.
 func Parse(kept []byte) (*Acta, error) {
 	a := new(Acta)
 	err := json.Unmarshal(kept, a)
@@ -115,7 +115,7 @@ func Parse(kept []byte) (*Acta, error) {
 	return a, nil
 }
 
-// FormError is why something is no acta.
+// FormError says why a text is not an acta.
 type FormError struct {
 	Line   int // from 1
 	Reason string
@@ -144,7 +144,7 @@ func lineAt(text []byte, offset int64) int {
 	return 1 + bytes.Count(text[:offset], []byte("\n"))
 }
 
-// lineOf returns the number of the first line that begins so, or the last.
+// lineOf returns the number of the first line that begins so, or of the last line.
 func lineOf(text []byte, begin string) int {
 	if bytes.HasPrefix(text, []byte(begin)) {
 		return 1
@@ -157,7 +157,7 @@ func lineOf(text []byte, begin string) int {
 }
 
 // firstDifference returns the number of the first line in which two texts differ,
-// and how each has it, for people; 0 when they are the same.
+// and both forms of it, for people; 0 when they are the same.
 func firstDifference(found, expected []byte) (line int, has, wants string) {
 	if bytes.Equal(found, expected) {
 		return 0, "", ""
@@ -185,8 +185,8 @@ func shown(line []byte) string {
 // Time is UTC as RFC 3339 has it.
 type Time struct{ time.Time }
 
-// timeOf returns a time as an acta has it. One of a year that RFC 3339 does not have
-// is none: only a file that was changed tells of such a one, and it differs then.
+// timeOf returns a time as an acta has it. A year that RFC 3339 cannot write gives
+// the zero time: only a changed file has one, and it differs then.
 func timeOf(t time.Time) Time {
 	if t = t.UTC(); t.Year() < 0 || t.Year() > 9999 {
 		return Time{}
@@ -194,7 +194,7 @@ func timeOf(t time.Time) Time {
 	return Time{t}
 }
 
-// UnmarshalJSON takes what is no time for none: Parse finds the line.
+// UnmarshalJSON reads what is not a time as the zero time: Parse finds the line.
 func (t *Time) UnmarshalJSON(text []byte) error {
 	var read time.Time
 	if read.UnmarshalJSON(text) != nil {

@@ -59,7 +59,7 @@ func seal(t testing.TB, b *acta.Builder, c acta.Contest, key ed25519.PrivateKey)
 	return a.Seal(key)
 }
 
-// The form does not change: who has verified an acta once can do so in years.
+// The format never changes: an acta can still be verified in years.
 func TestForm(t *testing.T) {
 	rows, c := contest()
 	got := seal(t, build(t, rows), c, key)
@@ -82,7 +82,7 @@ func TestForm(t *testing.T) {
 	}
 }
 
-// However the rows come in pieces, it is the same.
+// The acta does not depend on how the rows are cut into pieces.
 func TestPieces(t *testing.T) {
 	rows, c := contest()
 	whole := seal(t, build(t, rows), c, nil)
@@ -161,7 +161,7 @@ func TestEveryBit(t *testing.T) {
 	}
 }
 
-// What is known of the contest says which line was changed.
+// With what is known of the contest, the error names the line that was changed.
 func TestLineThatWasChanged(t *testing.T) {
 	rows, c := contest()
 	b := build(t, rows)
@@ -231,7 +231,7 @@ func TestNoActa(t *testing.T) {
 	}
 }
 
-// A difference in many agencies is said of some, and how many more there are.
+// When many agencies differ, the error names some of them and counts the rest.
 func TestManyDifferences(t *testing.T) {
 	var before, after []lottery.Stretch
 	endings := make([]lottery.Ending, 100)

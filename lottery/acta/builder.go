@@ -9,13 +9,12 @@ import (
 	"loteria/lottery"
 )
 
-// maxAgencies bounds the agencies of rows of which it is not known how many are
-// expected: some 400 bytes each.
+// maxAgencies bounds the agencies when it is not known how many are expected: each
+// takes some 400 bytes.
 const maxAgencies = 1_000_000
 
-// Builder makes an acta from the rows of a contest, which it is given in their
-// order. It keeps the sums of each agency and the documents of the winners, and no
-// rows.
+// Builder makes an acta from the rows of a contest, added in order. It keeps each
+// agency's sums and the documents of its winners, but no rows.
 type Builder struct {
 	rows, bytes uint64
 	ledger      hash.Hash
@@ -54,8 +53,8 @@ func (b *Builder) Add(s lottery.Stretch) error {
 	return nil
 }
 
-// Contest is what there is to know of a contest beside its rows. Where it is not
-// known, Endings is nil, and Terms and Times are empty.
+// Contest is what is known of a contest besides its rows. When nothing is, Endings
+// is nil, and Terms and Times are empty.
 type Contest struct {
 	Name    string // may be empty
 	Terms   lottery.Terms
@@ -64,7 +63,7 @@ type Contest struct {
 }
 
 // Acta returns the acta of the contest that has the rows, not sealed yet. It is an
-// error when no draw can be made of it.
+// error when the contest cannot be drawn.
 func (b *Builder) Acta(c Contest) (*Acta, error) {
 	if len(b.agencies) > len(c.Endings) {
 		return nil, fmt.Errorf("there are bets of agency %d, expected are 1 to %d", len(b.agencies), len(c.Endings))
@@ -92,7 +91,7 @@ func (b *Builder) Acta(c Contest) (*Acta, error) {
 	return a, nil
 }
 
-// Has reports whether the rows are those that an acta has of an agency.
+// Has reports whether an agency's rows are those that an acta records.
 func (b *Builder) Has(a *Agency) bool {
 	var s sums
 	if a.Agency >= 1 && a.Agency <= len(b.agencies) {
@@ -101,7 +100,7 @@ func (b *Builder) Has(a *Agency) bool {
 	return a.Bets == s.bets && a.Bytes == s.bytes && a.SHA256 == sum(s.rows)
 }
 
-// Ledger returns what all the rows are.
+// Ledger returns the count, size and digest of all rows.
 func (b *Builder) Ledger() Ledger { return Ledger{b.rows, b.bytes, sum(b.ledger)} }
 
 // sum returns the digest of what was written to a hash, which may be nil.

@@ -11,7 +11,7 @@ import (
 	"loteria/lottery"
 )
 
-// DifferenceError is why an acta is not that of a contest, or is not an acta.
+// DifferenceError says how an acta differs from its contest, or why it is not one.
 type DifferenceError struct {
 	Differences []string // one or more, each for people
 }
@@ -22,15 +22,14 @@ func (e *DifferenceError) Error() string { return strings.Join(e.Differences, "\
 // maxDifferences bounds the agencies that an error names.
 const maxDifferences = 20
 
-// Check reads an acta as it is kept, and compares it with the contest of which the
-// builder has the rows. Terms, times and endings are only compared when the
-// contest has endings, its name when it and the acta have one. signer is whose
-// signature the acta must have; with nil it may have that of any key, which it
-// names, or none.
+// Check reads an acta as it is kept, and compares it with the contest whose rows
+// the builder has. Terms, times and endings are only compared when c has endings,
+// the name when both c and the acta have one. signer is the key that must have
+// signed the acta; nil allows any key, which the acta names, or no signature.
 //
-// The acta is returned when it could be read. The error is a *DifferenceError. As
-// long as the acta is what its own digest says, it tells what has changed in the
-// ledger; else it tells which line of the acta has changed.
+// The acta is returned when it could be read. The error is a *DifferenceError: it
+// tells what has changed in the ledger or, when the acta does not match its own
+// digest, which line of the acta has.
 func (b *Builder) Check(kept []byte, c Contest, signer ed25519.PublicKey) (*Acta, error) {
 	a, err := Parse(kept)
 	if err != nil {
@@ -58,7 +57,7 @@ func (b *Builder) Check(kept []byte, c Contest, signer ed25519.PublicKey) (*Acta
 	if found := a.differences(now); found != nil {
 		return a, &DifferenceError{found}
 	}
-	if a.Content != now.Content { // nothing that is known to be different
+	if a.Content != now.Content { // in something that differences does not compare
 		line, has, wants := firstDifference(contentOf(kept), contentOf(now.encode()))
 		return a, different("acta.json: line %d: it has %s, the contest gives %s", line, has, wants)
 	}
@@ -76,7 +75,7 @@ func brokenContent(kept []byte, a *Acta) error {
 	return fmt.Errorf("line %d: it has the SHA-256 %s, lines 1 to %d have %s", line, a.Content, line-1, Digest(sha256.Sum256(content)))
 }
 
-// changedContent says where an acta has changed that is not what its digest says.
+// changedContent says where an acta that does not match its digest has changed.
 func changedContent(kept []byte, a, now *Acta, known bool) error {
 	if line, has, wants := firstDifference(contentOf(kept), contentOf(now.encode())); line > 0 {
 		return different("acta.json: line %d: it has %s, the contest gives %s; it is not as it was written", line, has, wants)
@@ -89,7 +88,7 @@ func changedContent(kept []byte, a, now *Acta, known bool) error {
 	return different("acta.json: %v: that line, or what the rows do not tell, has changed: %s", brokenContent(kept, a), unknown)
 }
 
-// differences returns what of a contest is no more as its acta has it.
+// differences returns in what the contest now differs from its acta.
 func (a *Acta) differences(now *Acta) (found []string) {
 	add := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 	if a.Contest != now.Contest {
@@ -134,7 +133,7 @@ func (a *Acta) differences(now *Acta) (found []string) {
 	return found
 }
 
-// String says it for people.
+// String describes the rows, for people.
 func (l Ledger) String() string {
 	return fmt.Sprintf("%d rows of %d bytes with the SHA-256 %s", l.Rows, l.Bytes, l.SHA256)
 }
@@ -146,7 +145,7 @@ func orNever(t Time) string {
 	return t.Format(time.RFC3339Nano)
 }
 
-// difference returns in what an agency is no more as the acta has it, or "".
+// difference returns in what the agency now differs from the acta, or "".
 func (a *Agency) difference(now *Agency) string {
 	rows := func(a *Agency) string {
 		return fmt.Sprintf("%d bets, %d bytes, SHA-256 %s", a.Bets, a.Bytes, a.SHA256)
@@ -160,8 +159,8 @@ func (a *Agency) difference(now *Agency) string {
 	return ""
 }
 
-// checkSignature returns an error unless the acta is signed by signer, or, with
-// nil, by whom it says.
+// checkSignature returns an error unless the acta is signed by signer or, when that
+// is nil, by the key that it names, if any.
 func (a *Acta) checkSignature(kept []byte, signer ed25519.PublicKey) error {
 	switch s := a.Signature; {
 	case s == nil && signer != nil:

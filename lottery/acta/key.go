@@ -9,7 +9,7 @@ import (
 )
 
 // ParseKey reads an Ed25519 key to sign with: PEM, PKCS #8, not encrypted, as
-// openssl genpkey -algorithm ed25519 writes it. Nothing of it is in an error.
+// openssl genpkey -algorithm ed25519 writes it. Errors contain nothing of the key.
 func ParseKey(file []byte) (ed25519.PrivateKey, error) {
 	block, _ := pem.Decode(file)
 	if block == nil || block.Type != "PRIVATE KEY" {

@@ -10,8 +10,8 @@ import (
 	"loteria/lottery"
 )
 
-// The values of an acta that are written as texts. What cannot be read is taken for
-// a value that is written otherwise, and Parse says in which line.
+// The values of an acta that are written as texts. A text that cannot be read
+// becomes a value that is written otherwise, so Parse finds its line.
 
 // Digest is a SHA-256, written in hexadecimal.
 type Digest [sha256.Size]byte

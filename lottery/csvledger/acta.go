@@ -12,8 +12,8 @@ import (
 	"loteria/lottery"
 )
 
-// maxActa is how long an acta can be, in bytes: it is in memory as a whole. One with
-// ten million bets that have won is not as long, and no lottery is like that.
+// maxActa is the longest that an acta can be, in bytes: all of it is in memory. One
+// with ten million winning bets is shorter, and no lottery has that many.
 const maxActa = 256 << 20
 
 const (
@@ -21,15 +21,15 @@ const (
 	lockPause = 10 * time.Millisecond // between them
 )
 
-// KeepActa puts the acta of the draw into a folder, once: the error is
-// fs.ErrExist when there is one, which stays. After a crash at any moment there is
-// none, or a whole one. unsynced leaves it to the operating system when that is on
-// disk.
+// KeepActa writes the acta of the draw into a folder, once: the error is
+// fs.ErrExist when there is one already, which stays. After a crash at any moment
+// there is none, or a whole one. unsynced leaves it to the operating system when it
+// goes to disk.
 //
-// It is written beside its place first, under a name that is always the same, so
-// that kills leave no pile of files. Two centrals in one folder do not write at
-// the same time: the second one waits for a second, which is longer than that takes,
-// and may come again when it gets an error then.
+// It is first written to a temporary file whose name is always the same, so that
+// kills leave no pile of files. Two centrals do not write to one folder at the same
+// time: the second waits for up to a second, longer than a write takes. If it then
+// gets an error it may try again.
 func KeepActa(folder string, content []byte, unsynced bool) error {
 	if len(content) > maxActa {
 		return fmt.Errorf("the acta has %d bytes, at most %d are kept", len(content), maxActa)
@@ -42,7 +42,7 @@ func KeepActa(folder string, content []byte, unsynced bool) error {
 		return fmt.Errorf("open the folder of the acta: %w", err)
 	}
 	defer f.Close() // which unlocks it
-	// Where a folder has no locks, the central alone has its lock on the bets.
+	// Where a folder cannot be locked, the central's lock on the bets must do.
 	for tries := 1; errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK); tries++ {
 		if tries == lockTries {
 			return fmt.Errorf("keep the acta: another central is writing to %s", folder)
@@ -64,7 +64,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// keepActa is KeepActa on some disk. The caller is the only one who does that.
+// keepActa is KeepActa on a given disk. The caller must be the only writer.
 func keepActa(d disk, folder string, content []byte) error {
 	if err := writeOnce(d, filepath.Join(folder, ActaFile), content); err != nil {
 		return fmt.Errorf("keep the acta: %w", err)
@@ -78,7 +78,7 @@ func LoadActa(folder string) (content []byte, made time.Time, err error) {
 	path := filepath.Join(folder, ActaFile)
 	content, info, err := readRegular(path, maxActa)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !exists(path): // a link to nowhere is there, and hides one
+	case errors.Is(err, fs.ErrNotExist) && !exists(path): // a dangling link hides an acta
 		return nil, made, nil
 	case err != nil:
 		return nil, made, fmt.Errorf("read the acta: %w", err)
@@ -86,9 +86,8 @@ func LoadActa(folder string) (content []byte, made time.Time, err error) {
 	return content, info.ModTime(), nil
 }
 
-// hasActa reports whether an acta is beside the ledger. It is an error when one
-// tells of a draw that the state does not know: whoever goes on then makes another
-// draw of a contest that has one.
+// hasActa reports whether an acta is beside the ledger. It is an error when the
+// state knows of no draw: to go on would make another draw of a drawn contest.
 func (l *Ledger) hasActa(phase lottery.Phase) (bool, error) {
 	path := filepath.Join(filepath.Dir(l.path), ActaFile)
 	_, err := os.Lstat(path)

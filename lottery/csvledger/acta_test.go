@@ -15,7 +15,7 @@ import (
 	"loteria/lottery"
 )
 
-// withClock has the times that the contest keeps taken from clock.
+// withClock takes the times that the contest keeps from clock.
 func withClock(clock func() time.Time) Option { return func(l *Ledger) { l.state.clock = clock } }
 
 // TestTimes begins a contest, ends it and draws, and looks when each is noted: once,
@@ -98,8 +98,8 @@ func TestTimesOfAnother(t *testing.T) {
 	}
 }
 
-// TestDeadlineAfterTheDraw does not change the deadline that betting had: the acta of
-// the draw has it.
+// TestDeadlineAfterTheDraw sets one: the deadline that was in force stays, as in
+// the acta of the draw.
 func TestDeadlineAfterTheDraw(t *testing.T) {
 	folder := t.TempDir()
 	c := openContest(t, folder, 1)
@@ -142,7 +142,7 @@ func TestKeepActa(t *testing.T) {
 	}
 }
 
-// TestKeepActaTogether has many centrals keep theirs in one folder at once: one of
+// TestKeepActaTogether has many centrals keep an acta in one folder at once: one of
 // them is there, whole.
 func TestKeepActaTogether(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "navidad")
@@ -166,8 +166,8 @@ func TestKeepActaTogether(t *testing.T) {
 	}
 }
 
-// TestActaFaults lets each call fail that keeps an acta: there is none, or the whole
-// one, and the next try keeps it.
+// TestActaFaults makes each call that keeps an acta fail: there is none, or the
+// whole one, and the next try keeps it.
 func TestActaFaults(t *testing.T) {
 	const calls = 6
 	for at := 1; at <= calls; at++ {
@@ -187,8 +187,8 @@ func TestActaFaults(t *testing.T) {
 	}
 }
 
-// TestRenameNew renames where nothing is, also where the file system cannot do that
-// at once.
+// TestRenameNew renames to a free name, also where the file system cannot refuse to
+// replace.
 func TestRenameNew(t *testing.T) {
 	for name, rename := range map[string]func(from, to string) error{"at once": realDisk{}.renameNew, "after a look": renameUnlessThere} {
 		t.Run(name, func(t *testing.T) {
@@ -209,7 +209,7 @@ func TestRenameNew(t *testing.T) {
 	}
 }
 
-// TestActaThatIsNone cannot be read.
+// TestActaThatIsNone loads an empty acta, and one that is too long.
 func TestActaThatIsNone(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, ActaFile)

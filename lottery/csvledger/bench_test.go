@@ -77,7 +77,7 @@ func (nowhere) Truncate(int64) error           { return nil }
 func (nowhere) Verify(int64) error             { return nil }
 func (nowhere) Close() error                   { return nil }
 
-// BenchmarkVerify is what each commit has to wait for, beside its write and sync.
+// BenchmarkVerify measures what each commit waits for besides its write and sync.
 func BenchmarkVerify(b *testing.B) {
 	l := openLedger(b, b.TempDir())
 	b.ReportAllocs()

@@ -23,9 +23,9 @@ type blockReader struct {
 var errNotARow = fmt.Errorf("no line end within the %d bytes that a row can have", lottery.MaxRow)
 
 // next reads the next block into buf, which has room for more than lottery.MaxRow
-// bytes and is filled, and returns it. After the last block the error is
-// io.EOF, and what follows the last line feed of the ledger stays in rest. It is
-// errNotARow when rest begins with what is too long for a row.
+// bytes and is filled, and returns it. After the last block the error is io.EOF,
+// and what follows the last line feed of the ledger stays in rest. It is errNotARow
+// when rest begins with a line too long for a row.
 func (b *blockReader) next(buf []byte) ([]byte, error) {
 	buf = append(buf[:0], b.rest...)
 	if len(buf) > lottery.MaxRow {

@@ -3,7 +3,7 @@ package csvledger
 const (
 	// chunkSize is how much is written at once, in bytes. Most commits are less.
 	chunkSize = 256 << 10
-	// maxSpare bounds the empty chunks that are kept for later: 16 MiB. To make
+	// maxSpare bounds the empty chunks that are kept for later: 16 MiB. To allocate
 	// them anew for each commit costs a third of the throughput, so it is more
 	// than five agencies with windows of 128 full batches need.
 	maxSpare = 64
@@ -42,7 +42,7 @@ func (b *buffer) grow() {
 	b.chunks = append(b.chunks, make([]byte, 0, chunkSize))
 }
 
-// take moves what is in the buffer into the empty slice.
+// take empties the buffer and returns its chunks; it reuses into for the next ones.
 func (b *buffer) take(into [][]byte) (chunks [][]byte, size int) {
 	chunks, size = b.chunks, b.size
 	b.chunks, b.size = into[:0], 0

@@ -10,7 +10,7 @@ import (
 	"loteria/lottery"
 )
 
-// Report is what a Check of a contest found.
+// Report is what Read found in a contest.
 type Report struct {
 	Path     string // of the ledger
 	Rows     int
@@ -20,8 +20,8 @@ type Report struct {
 	State    string    // what is saved beside the ledger: the phase, or "none"
 	Deadline time.Time // that is kept there; zero is never
 	Times    lottery.Times
-	// Endings are how the betting of agency i+1 has ended, of all that are
-	// expected; nil when the state is "none".
+	// Endings[i] is how the betting of agency i+1, of those expected, has ended; it
+	// is nil when the state is "none".
 	Endings []lottery.Ending
 }
 
@@ -33,12 +33,11 @@ type AgencyReport struct {
 	Winners int
 }
 
-// Read reads the whole contest in a folder and changes nothing. It calls visit
-// for the stretches, in their order; their memory is only theirs until it
-// returns. An error of visit ends it, and is its own. What it finds wrong is
-// otherwise the error that opening the contest would give, with the report of
-// what comes before. It does not lock the ledger: while a central writes to it,
-// the last row may look torn.
+// Read reads the whole contest in a folder and changes nothing. It calls visit for
+// the stretches, in order; each is only valid until visit returns. An error of
+// visit ends the reading and is returned. Any other error is one that opening the
+// contest would give; the report covers what comes before it. Read does not lock
+// the ledger: while a central writes to it, the last row may look torn.
 func Read(folder string, visit func(lottery.Stretch) error) (Report, error) {
 	report := Report{Path: filepath.Join(folder, LedgerFile), State: "none"}
 	saved, err := loadState(filepath.Join(folder, StateFile))
@@ -69,9 +68,8 @@ func Read(folder string, visit func(lottery.Stretch) error) (Report, error) {
 	return report, err
 }
 
-// IsDrawn tells whether the draw of the contest in a folder is made, as far as is
-// saved beside the ledger, which it does not read. It is an error when there is no
-// contest.
+// IsDrawn reports whether the contest in a folder is drawn, as its saved state
+// says; it does not read the ledger. It is an error when there is no contest.
 func IsDrawn(folder string) (bool, error) {
 	saved, err := loadState(filepath.Join(folder, StateFile))
 	if path := filepath.Join(folder, LedgerFile); err == nil && saved.Agencies == 0 && !exists(path) {
@@ -84,8 +82,8 @@ func IsDrawn(folder string) (bool, error) {
 // how many are expected.
 const maxChecked = 1_000_000
 
-// Lock keeps the contest in a folder as it is until release is called: no central
-// opens it meanwhile. The error says when one has it. Nothing is made or changed.
+// Lock locks the contest in a folder until release is called: no central can open
+// it meanwhile. It is an error when one has it open. No file is made or changed.
 func Lock(folder string) (release func(), err error) {
 	path := filepath.Join(folder, LedgerFile)
 	f, err := os.Open(path)

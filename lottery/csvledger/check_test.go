@@ -67,7 +67,7 @@ func reportOf(agency int, bets []lottery.Bet) AgencyReport {
 	return AgencyReport{agency, account.Bets, account.Digest.Sum64(), len(account.Winners)}
 }
 
-// TestIsDrawn tells a contest that is not drawn from none.
+// TestIsDrawn tells a contest that is not drawn from a missing one.
 func TestIsDrawn(t *testing.T) {
 	for name, test := range map[string]struct {
 		files map[string]string
@@ -89,7 +89,7 @@ func TestIsDrawn(t *testing.T) {
 	}
 }
 
-// TestRead gives all rows in their order, and what visit says.
+// TestRead gives all rows in their order, and the error of visit.
 func TestRead(t *testing.T) {
 	bets := slices.Concat(samples(3, 0, 11), samples(1, 0, 4), samples(3, 11, 2))
 	folder := t.TempDir()

@@ -76,8 +76,8 @@ func TestCheckpoint(t *testing.T) {
 	checkDamage(t, err, path, 10, int64(len(rowsOf(samples(1, 0, 9)...))))
 }
 
-// TestCheckpointMakesTheDraw lets a checkpoint save what a FINISHED could not:
-// the draw is made then, and not left for nobody.
+// TestCheckpointMakesTheDraw lets a checkpoint save what a FINISHED could not: then
+// the draw is made.
 func TestCheckpointMakesTheDraw(t *testing.T) {
 	for call := 1; call <= 12; call++ {
 		t.Run(fmt.Sprintf("call=%d", call), func(t *testing.T) {
@@ -105,8 +105,8 @@ func TestCheckpointMakesTheDraw(t *testing.T) {
 	}
 }
 
-// TestWithoutSync never syncs, and claims nothing to be on disk: a row that is
-// torn later is no damage.
+// TestWithoutSync never syncs, and records nothing as on disk: a row that is torn
+// later is no damage.
 func TestWithoutSync(t *testing.T) {
 	folder := t.TempDir()
 	c := openContest(t, folder, 2, WithoutSync())

@@ -24,9 +24,8 @@ func (w *waiter) complete() {
 	}
 }
 
-// await has next or done called on another goroutine, after everybody who waits
-// already: when the file is on disk up to end, or with an error. The caller
-// holds the lock.
+// await calls next or done on another goroutine, after all that wait already: when
+// the file is on disk up to end, or with an error. The caller holds the lock.
 func (l *Ledger) await(end int64, err error, next func(done func(error)), done func(error)) {
 	if e := l.unusable(); e != nil {
 		end, err = 0, e
@@ -35,8 +34,7 @@ func (l *Ledger) await(end int64, err error, next func(done func(error)), done f
 	l.wake()
 }
 
-// wake has somebody lead when there is something to do. The caller holds the
-// lock.
+// wake starts a leader when there is something to do. The caller holds the lock.
 func (l *Ledger) wake() {
 	if !l.leading && (l.isReady(0) || l.isDue()) {
 		l.leading = true
@@ -44,9 +42,9 @@ func (l *Ledger) wake() {
 	}
 }
 
-// lead commits what is pending, and completes whoever need not wait any longer,
-// as long as there is something: whoever does so is the leader of the group
-// commit. Nobody is told anything before the file was looked at.
+// lead commits what is pending and completes the waiters that are ready, as long as
+// there are any: it is the leader of the group commit. No waiter is completed
+// before the file was verified.
 func (l *Ledger) lead() {
 	l.mu.Lock()
 	for {
@@ -70,9 +68,8 @@ func (l *Ledger) lead() {
 	l.mu.Unlock()
 }
 
-// isDue reports whether there is a commit to make now. When it pays to wait for
-// more, it will be when they come, or when the timer ends. The caller holds the
-// lock.
+// isDue reports whether to commit now. When it pays to wait for more appends, the
+// commit is due when they have come or the timer ends. The caller holds the lock.
 func (l *Ledger) isDue() bool {
 	if l.appends == 0 || l.err != nil {
 		return false
@@ -96,8 +93,7 @@ func (l *Ledger) isDue() bool {
 	return false
 }
 
-// waitIsOver is called by the timer, which is not stopped when the wait has
-// ended before.
+// waitIsOver is called by the timer, which is not stopped when the wait ends early.
 func (l *Ledger) waitIsOver() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,9 +109,9 @@ func (l *Ledger) isReady(i int) bool {
 	return i < len(l.waiters) && (l.waiters[i].end <= l.durable || l.err != nil)
 }
 
-// takeReady moves those who need not wait any longer from waiters to ready, and
-// reports whether there are any. One that waits for less than those before it
-// waits with them. The caller leads and holds the lock.
+// takeReady moves the waiters that are ready to l.ready, and reports whether there
+// are any. No waiter overtakes those before it. The caller leads and holds the
+// lock.
 func (l *Ledger) takeReady() bool {
 	n := 0
 	for ; l.isReady(n); n++ {
@@ -141,8 +137,8 @@ func (l *Ledger) commit() {
 	if err == nil {
 		err = l.file.Verify(l.durable + int64(size))
 	} else {
-		// What is left of the rows must not stand in front of later ones. Should
-		// this fail, too, the next start cuts a torn row.
+		// Remains of the rows must not stand before later ones. If this fails too,
+		// the next start cuts a torn row.
 		_ = l.file.Truncate(l.durable)
 	}
 	took := time.Since(begun)

@@ -105,15 +105,15 @@ func (p *probe) checkWrites(t testing.TB, want ...string) {
 	}
 }
 
-// gate is where calls hang until it is opened; each of them gives err then.
+// gate is where calls hang until it is opened; each of them then returns err.
 type gate struct {
 	opened chan struct{}
 	once   sync.Once
 	err    error
 }
 
-// newGate returns a gate that opens with the end of the test. A ledger that
-// hangs there is begun before, so that it is closed after that.
+// newGate returns a gate that opens at the end of the test. A ledger that hangs
+// there must be begun before, so that it is closed after that.
 func newGate(t testing.TB) *gate {
 	g := &gate{opened: make(chan struct{})}
 	t.Cleanup(func() { g.open(nil) })
@@ -393,9 +393,8 @@ func TestCloseWithWaiters(t *testing.T) {
 	})
 }
 
-// TestConcurrentStores stores from many goroutines, while others load: each
-// batch is in the file once and in one piece, and who loads sees whole
-// batches only.
+// TestConcurrentStores stores from many goroutines, while others load: each batch
+// is in the file once and in one piece, and a load sees whole batches only.
 func TestConcurrentStores(t *testing.T) {
 	const agencies, batches, size = 8, 10, 150
 	l := openLedger(t, t.TempDir())

@@ -10,7 +10,7 @@ import (
 	"loteria/lottery/ledgertest"
 )
 
-// weather is what befalls the disk of a ledger.
+// weather makes a ledger's disk stall or fail.
 type weather struct {
 	mu      sync.Mutex
 	stalled chan struct{} // or nil
@@ -24,7 +24,7 @@ func (w *weather) set(f func()) {
 	f()
 }
 
-// hook returns what comes before a call that may fail so.
+// hook returns a hook that waits while stalled, and gives the error in fails.
 func (w *weather) hook(fails *error) func() error {
 	return func() error {
 		w.mu.Lock()

@@ -128,8 +128,8 @@ func TestOpenMakesFolder(t *testing.T) {
 	}
 }
 
-// TestStateCannotBeSaved lets the state's save fail by a folder in its way.
-// FINISHED is to be said again, and works then.
+// TestStateCannotBeSaved makes the save of the state fail by a folder in its way.
+// FINISHED must be said again, and works then.
 func TestStateCannotBeSaved(t *testing.T) {
 	c := openContest(t, t.TempDir(), 2)
 	c.MustStore(newBatch(t, samples(1, 0, 6)...))
@@ -161,8 +161,8 @@ func TestStateCannotBeSaved(t *testing.T) {
 	c.reopen(t).CheckDraw(true, winners...)
 }
 
-// TestStateThatCannotBeSavedIsForgotten crashes after a save that failed: who
-// was not told that it has finished has not.
+// TestStateThatCannotBeSavedIsForgotten crashes after a save that failed: an agency
+// that was not told that it has finished has not.
 func TestStateThatCannotBeSavedIsForgotten(t *testing.T) {
 	c := openContest(t, t.TempDir(), 1)
 	if err := os.Mkdir(c.ledger.state.path+".new", 0o755); err != nil {

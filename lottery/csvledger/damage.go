@@ -7,7 +7,7 @@ import (
 	"loteria/lottery"
 )
 
-// DamageError says where a ledger holds something that is no row.
+// DamageError says where a ledger holds something that is not a row.
 type DamageError struct {
 	Path   string
 	Line   int   // of the damaged row, from 1
@@ -20,22 +20,21 @@ func (e *DamageError) Error() string {
 	return fmt.Sprintf("%s: line %d, byte %d: %s", e.Path, e.Line, e.Offset, e.Reason)
 }
 
-// sectorSize is what a disk writes whole or not at all, in bytes: the smallest
-// that is in use (https://en.wikipedia.org/wiki/Disk_sector). Larger ones are
-// multiples of it.
+// sectorSize is the smallest unit, in bytes, that a disk in use writes whole or not
+// at all (https://en.wikipedia.org/wiki/Disk_sector). Larger ones are multiples of
+// it.
 const sectorSize = 512
 
-// tornReason judges what follows the last whole row before the first one that
-// is none: tail, at the offset in the ledger. It returns "" when a crash
-// explains it, so that it was never acknowledged and may be cut off, or why it
-// cannot.
+// tornReason judges tail, the bytes at offset, which begin with the first bad row.
+// It returns "" when a crash explains them, so that they were never acknowledged
+// and may be cut off; else it returns why none does.
 //
-// The ledger is only appended to. So a crash leaves the bytes that were synced,
-// and of those that were not, each sector or else nothing: what reads as zeros
-// within the file, or is missing at its end. A row can be unfinished at the
-// end, or have zeros up to the end of a sector; rows after it are not synced
-// either. Whatever else is no row was damaged later. And nothing of what is
-// known to have been on disk, the first durable bytes, is ever cut.
+// The ledger is only appended to. So a crash leaves all bytes that were synced, and
+// of the others each sector whole or not at all: a lost one reads as zeros within
+// the file, or is missing at its end. So a row may be unfinished at the end, or
+// have zeros up to the end of a sector; the rows after it were not synced either.
+// Any other bad row was damaged later. The first durable bytes, known to have been
+// on disk, are never cut.
 func tornReason(tail []byte, offset, durable int64) string {
 	if offset < durable {
 		return fmt.Sprintf("no crash did that, as the first %d bytes were on disk: the file was changed later", durable)

@@ -19,7 +19,7 @@ func (f diskFile) Sync() error {
 	return os.NewSyscallError("fdatasync", retried(func() error { return unix.Fdatasync(int(f.Fd())) }))
 }
 
-// retried calls what a signal may interrupt.
+// retried repeats a call that a signal has interrupted.
 func retried(call func() error) error {
 	for {
 		if err := call(); err != unix.EINTR {
@@ -62,12 +62,12 @@ func folderSyncFailure(path string, err error) error {
 	return fmt.Errorf("sync the folder %s: %w", path, err)
 }
 
-// disk is what replaceFile and writeOnce need of the operating system. Tests put one in its
-// place that fails or loses power.
+// disk is what replaceFile and writeOnce need of the operating system. Tests put
+// one in its place that fails or loses power.
 type disk interface {
 	create(path string) (newFile, error)
 	rename(from, to string) error
-	renameNew(from, to string) error // is fs.ErrExist when there is something at to
+	renameNew(from, to string) error // gives fs.ErrExist when to exists
 	syncFolder(path string) error
 }
 
@@ -95,7 +95,7 @@ func (realDisk) renameNew(from, to string) error {
 }
 
 // renameUnlessThere is for file systems that cannot rename without replacing (NFS):
-// whoever else writes there has to be locked out.
+// other writers must be locked out.
 func renameUnlessThere(from, to string) error {
 	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {

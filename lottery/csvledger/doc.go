@@ -2,12 +2,12 @@
 // and how each agency's betting has ended in contest.json. It is the default
 // [lottery.Ledger]: as fast as the disk, for one central at a time.
 //
-// Whoever runs the machine may do to the files what he likes, and no write fails
-// of it. So the file of the bets is looked at before anybody is told anything:
-// whether it is still the one in the folder, and as long as it has to be.
+// Anyone on the machine may remove or cut the files, and no write fails because of
+// that. So before any call is answered the ledger checks that bets.csv is still the
+// file in the folder and as long as it must be.
 //
-// Whatever rows are waiting go to disk with one write and one fdatasync (group
-// commit); rows that come during that time make up the next commit. A failed
-// write or sync is for good: after a failed fsync nothing is known about what
-// the page cache still holds (https://lwn.net/Articles/752063/).
+// All rows that wait go to disk with one write and one fdatasync (group commit);
+// rows that come during that time make up the next commit. A failed write or sync
+// is permanent: after a failed fsync nothing is known about what the page cache
+// still holds (https://lwn.net/Articles/752063/).
 package csvledger

@@ -3,7 +3,7 @@ package csvledger
 // MemoryFolder returns a folder on which a sync takes no time.
 var MemoryFolder = memoryFolder
 
-// Hooks come before what a ledger asks of the disk, and may wait or fail.
+// Hooks are called before a ledger's disk operations, and may wait or fail.
 type Hooks struct {
 	Sync func() error // of the bets
 	Save func() error // of contest.json

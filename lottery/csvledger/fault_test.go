@@ -18,7 +18,7 @@ import (
 
 var errBroken = errors.New("the disk is broken")
 
-// faultyFile is a ledger's real file of which one call fails.
+// faultyFile is a ledger's real file, one call of which fails.
 type faultyFile struct {
 	diskFile
 	fault fault
@@ -89,7 +89,7 @@ func (f *failingAt) Truncate(size int64) error {
 	return f.File.Truncate(size)
 }
 
-// withFault has the at-th call of the ledger's leader fail.
+// withFault makes the at-th call of the ledger's leader fail.
 func withFault(fault fault, at int) Option {
 	return func(l *Ledger) {
 		l.file = &failingAt{faultyFile{diskFile: l.file.(diskFile), fault: fault}, at}
@@ -272,10 +272,10 @@ func (f *faultyState) Close() error {
 	return err
 }
 
-// TestStateFaults lets each call of the saves fail that a FINISHED makes and
-// the draw after it. What is on disk is the old state or the new one. The agency
-// is told to ask again, or has finished; FINISHED works when it is said again,
-// to the same contest or to the next.
+// TestStateFaults makes each call fail of the saves for a FINISHED and for the draw
+// after it. What is on disk is the old state or the new one. The agency is told to
+// ask again, or has finished; FINISHED works when it is said again, to the same
+// contest or to the next.
 func TestStateFaults(t *testing.T) {
 	const calls = 6 // of a save
 	bets := samples(1, 0, 11)
@@ -401,7 +401,7 @@ func TestDrawThatCannotBeSaved(t *testing.T) {
 type brokenDisk struct {
 	realDisk
 	broken atomic.Bool
-	saves  atomic.Int32 // it breaks after so many, unless 0
+	saves  atomic.Int32 // it breaks after that many, unless 0
 }
 
 func (d *brokenDisk) create(path string) (newFile, error) {
@@ -414,7 +414,7 @@ func (d *brokenDisk) create(path string) (newFile, error) {
 	return d.realDisk.create(path)
 }
 
-// TestCloseBroken closes a contest whose state cannot be saved. That is said,
+// TestCloseBroken closes a contest whose state cannot be saved. Close says so,
 // nothing tries again later, and the next central can open it.
 func TestCloseBroken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -437,7 +437,7 @@ func TestCloseBroken(t *testing.T) {
 	})
 }
 
-// TestOpenWithoutState cannot save the state of a new contest.
+// TestOpenWithoutState opens a new contest whose state cannot be saved.
 func TestOpenWithoutState(t *testing.T) {
 	folder := t.TempDir()
 	const calls = 1 + 6 // the sync of the folder, and a save

@@ -17,7 +17,7 @@ import (
 const ownMounts = "LOTERIA_TEST_OWN_MOUNTS"
 
 // hasOwnMounts reports whether the test is in a process that may mount. If not, it
-// has run in one that may when it returns.
+// first runs the test in one that may.
 func hasOwnMounts(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(ownMounts) != "" {

@@ -12,8 +12,8 @@ import (
 // saveRetry is how long what could not be saved waits for the next try.
 const saveRetry = time.Second
 
-// keeper keeps contest.json. Agencies that finish while it goes to disk share
-// the next save. Bets do not wait for it.
+// keeper keeps contest.json. Agencies that finish during a save share the next one.
+// Bets do not wait for it.
 type keeper struct {
 	ledger *Ledger
 	disk   disk
@@ -29,7 +29,7 @@ type keeper struct {
 	times      lottery.Times
 	clock      func() time.Time // what times are taken from
 	savedBytes int64            // state.LedgerBytes on disk
-	dirty      bool             // what is on disk, or may be, is not the state
+	dirty      bool             // what is on disk may differ from the state
 	news       []int            // agencies whose ending is not known to be on disk
 	asked      []func(error)    // by those who wait for the next save
 	saving     bool
@@ -64,20 +64,19 @@ func (k *keeper) draw(done func(error)) {
 	k.ask(done)
 }
 
-// note notes that something happens now. A contest of which it is not known when
-// it was begun keeps no times: an older version has begun it. The caller holds
-// the lock.
+// note records the time of an event. A contest without the time when it was begun
+// is of an older version and keeps no times. The caller holds the lock.
 func (k *keeper) note(at *time.Time) {
 	if !k.times.Opened.IsZero() && at.IsZero() {
 		*at = now(k.clock)
 	}
 }
 
-// now returns the time as it is kept: people read it, and no clock is more exact.
+// now returns the time as it is kept: in milliseconds, as no clock is more exact.
 func now(clock func() time.Time) time.Time { return clock().UTC().Truncate(time.Millisecond) }
 
-// setDeadline notes the deadline, when it is still the one before. After the draw it
-// stays: it is of no use any more, and the acta has the one that betting had.
+// setDeadline sets the deadline if it is still the one before. After the draw it
+// stays: it no longer matters, and the acta has the one that was in force.
 func (k *keeper) setDeadline(before, deadline time.Time, done func(error)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -104,8 +103,8 @@ func (k *keeper) checkpoint(done func(error)) {
 	k.ask(done)
 }
 
-// loss notes how much the ledger had when somebody else has changed it, so that
-// the next start finds out what is missing.
+// loss records how long the ledger was before somebody else changed it, so that the
+// next start finds out what is missing.
 func (k *keeper) loss(done func(error)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -113,8 +112,8 @@ func (k *keeper) loss(done func(error)) {
 	k.ask(done)
 }
 
-// ask has done called when all is saved, which it may be already. The caller
-// holds the lock.
+// ask calls done when all is saved, which it may be already. The caller holds the
+// lock.
 func (k *keeper) ask(done func(error)) {
 	k.asked = append(k.asked, done)
 	if !k.saving {
@@ -137,7 +136,7 @@ func (k *keeper) run() {
 		}
 		k.mu.Unlock()
 		for _, agency := range news {
-			k.ended(agency, k.endings[agency-1], nil) // which does not change any more
+			k.ended(agency, k.endings[agency-1], nil) // an ending never changes
 		}
 		for _, done := range asked {
 			done(err)
@@ -179,8 +178,8 @@ func (k *keeper) save() error {
 	return err
 }
 
-// again has the save tried again after a while, should nobody ask before. The
-// caller holds the lock.
+// again retries the save after a while, should nobody ask before. The caller holds
+// the lock.
 func (k *keeper) again() {
 	if k.closed || k.retry != nil {
 		return
@@ -195,7 +194,7 @@ func (k *keeper) again() {
 	})
 }
 
-// close returns when no save goes on. Nothing may be asked for later.
+// close waits for a running save. Nothing may be asked for later.
 func (k *keeper) close() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -36,7 +36,7 @@ type Ledger struct {
 	close     func() error // its own method shut, once
 	state     keeper
 
-	// Whoever leads has these.
+	// Only the leader uses these.
 	file  file
 	ready []waiter
 
@@ -49,10 +49,10 @@ type Ledger struct {
 	appended int64     // where the last row ends
 	durable  int64     // how many bytes are on disk
 	waiters  []waiter  // in the order in which they came
-	leading  bool      // somebody commits, or completes
+	leading  bool      // a leader commits, or completes
 	regroup  regroup
 	waiting  bool        // others are waited for, until the timer ends
-	timer    *time.Timer // nil until it is needed first
+	timer    *time.Timer // nil until first needed
 	closing  bool
 	err      error         // why the ledger is dead
 	failed   chan struct{} // closed when err is set
@@ -60,7 +60,7 @@ type Ledger struct {
 
 var _ lottery.Ledger = (*Ledger)(nil)
 
-// place is what a ledger knows of one agency. Its mark is how many bets it has.
+// place is what the ledger knows of one agency. The mark is its number of bets.
 type place struct {
 	mark  lottery.Mark
 	end   int64 // of its last row in the file, or after it
@@ -96,7 +96,7 @@ func (l *Ledger) Begin(events lottery.Events) (lottery.Stored, error) {
 	return stored, nil
 }
 
-// Append implements lottery.Ledger. How much may wait is bounded by who calls.
+// Append implements lottery.Ledger. The caller bounds how much may wait.
 func (l *Ledger) Append(rows lottery.Stretch, after lottery.Mark, done func(error)) (lottery.Mark, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -126,9 +126,9 @@ func (l *Ledger) unusable() error {
 	return l.err
 }
 
-// Claim implements lottery.Ledger. There is no other writer: the folder is
-// locked. Who has lost count has the agency's rows read again, and everybody
-// waits for that.
+// Claim implements lottery.Ledger. There is no other writer, as the folder is
+// locked. For a wrong mark the agency's rows are read again, and all other calls
+// wait for that.
 func (l *Ledger) Claim(agency int, after lottery.Mark, _ bool, done func(*lottery.Account, error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,7 +142,7 @@ func (l *Ledger) Claim(agency int, after lottery.Mark, _ bool, done func(*lotter
 	})
 }
 
-// account reads what is stored of an agency up to a place of its.
+// account reads what is stored of an agency up to p.
 func (l *Ledger) account(agency int, p place) (*lottery.Account, error) {
 	a := lottery.NewAccount()
 	a.Mark, a.Ended = p.mark, p.ended
@@ -199,9 +199,9 @@ func (l *Ledger) SetDeadline(before, deadline time.Time, done func(error)) {
 	l.await(0, nil, func(done func(error)) { l.state.setDeadline(before, deadline, done) }, done)
 }
 
-// Checkpoint notes how much of the ledger is on disk: nothing of that is taken
-// for torn at a later start. Call it now and then: it is cheap when there
-// is nothing new. It waits, so no callback may call it.
+// Checkpoint records how much of the ledger is on disk: a later start takes nothing
+// of that for torn. Call it now and then: it is cheap when there is nothing new. It
+// blocks, so no callback may call it.
 func (l *Ledger) Checkpoint() error {
 	return wait(func(done func(error)) {
 		l.mu.Lock()
@@ -210,15 +210,15 @@ func (l *Ledger) Checkpoint() error {
 	})
 }
 
-// Unsaved returns why contest.json is not what it should be, which is tried again
-// each second, or nil.
+// Unsaved returns why contest.json could not be saved, or nil. The save is tried
+// again each second.
 func (l *Ledger) Unsaved() error {
 	l.state.mu.Lock()
 	defer l.state.mu.Unlock()
 	return l.state.failure
 }
 
-// wait calls f, and waits until that is done.
+// wait calls f and waits for its callback.
 func wait(f func(done func(error))) error {
 	ended := make(chan error, 1)
 	f(func(err error) { ended <- err })
@@ -242,8 +242,8 @@ func (l *Ledger) Err() error {
 	return l.err
 }
 
-// Close implements lottery.Ledger. The folder is locked until the state is on
-// disk: the next central has its own.
+// Close implements lottery.Ledger. The folder stays locked until the state is on
+// disk, as the next central writes its own.
 func (l *Ledger) Close() error { return l.close() }
 
 func (l *Ledger) shut() error {

@@ -125,7 +125,7 @@ func TestTornRowAlone(t *testing.T) {
 	}
 }
 
-// TestDamage puts what is no row between good rows, or at the end.
+// TestDamage puts bad rows between good ones, or at the end.
 func TestDamage(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, LedgerFile)
@@ -196,8 +196,8 @@ func TestOneProcess(t *testing.T) {
 	checkBets(t, openLedger(t, folder), samples(1, 0, 6))
 }
 
-// secondProcess has another process open the ledger and returns what it says
-// of that. It calls while, unless nil, when the other has it open.
+// secondProcess has another process open the ledger, and returns what that says. It
+// calls while, unless nil, while the other has it open.
 func secondProcess(t *testing.T, folder string, while func()) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -259,8 +259,8 @@ func TestVisitStopsEarly(t *testing.T) {
 	}
 }
 
-// TestClaimErrors changes the file behind the ledger's back. A claim of who has
-// lost count says so. The ledger stays, unless it sees that without reading.
+// TestClaimErrors changes the file behind the ledger's back. A claim with a wrong
+// mark says so. The ledger survives, unless it sees the change without reading.
 func TestClaimErrors(t *testing.T) {
 	bets := samples(1, 0, 10)
 	rows := rowsOf(bets...)

@@ -63,7 +63,7 @@ func anyBets(n int) []lottery.Bet {
 	return bets
 }
 
-// otherRows returns rows that are none; package lottery tests these, too.
+// otherRows returns bad rows; package lottery tests these, too.
 func otherRows(t testing.TB) (rows []string) {
 	t.Helper()
 	for line := range strings.Lines(readFile(t, "../testdata/not-rows.txt")) {

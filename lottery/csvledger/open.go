@@ -21,8 +21,8 @@ const (
 // Option changes how a ledger is opened.
 type Option func(*Ledger)
 
-// WithoutSync leaves it to the operating system when bets go to disk: a crash
-// of the machine may then take acknowledged ones. It needs no folder that can be
+// WithoutSync leaves it to the operating system when bets go to disk: a crash of
+// the machine may then take acknowledged ones. It works in folders that cannot be
 // synced.
 func WithoutSync() Option {
 	return func(l *Ledger) {
@@ -31,31 +31,31 @@ func WithoutSync() Option {
 	}
 }
 
-// WithReopen takes up bets beside which there is no contest.json. That is lost,
-// then, or the bets alone were restored: no agency counts as finished.
+// WithReopen opens bets that have no contest.json beside them, because it was lost
+// or only the bets were restored: no agency counts as finished.
 func WithReopen() Option { return func(l *Ledger) { l.reopens = true } }
 
-// WithCommits has f told of every commit. Everybody waits for it meanwhile, so
-// it has to return at once.
+// WithCommits calls f for every commit. All callers wait for f, so it must return
+// at once.
 func WithCommits(f func(lottery.Commit)) Option { return func(l *Ledger) { l.committed = f } }
 
-// WithWarnings has f told of what failed, is no loss, and is tried again each
-// second: to save how an agency's betting has ended, or that the draw is made.
-// When that has been saved, f is told nil.
+// WithWarnings calls f when contest.json, with an ending or the draw, could not be
+// saved. Nothing is lost, and the save is tried again each second; when it
+// succeeds, f is called with nil.
 func WithWarnings(f func(error)) Option { return func(l *Ledger) { l.state.warn = f } }
 
-// WithTimes gives a contest that is begun the times of the one that it is a copy
-// of, as they are: none is noted by a clock.
+// WithTimes gives a new contest the times of the one that it is a copy of, instead
+// of the clock's.
 func WithTimes(times lottery.Times) Option { return func(l *Ledger) { l.origin = &times } }
 
 // Open opens the contest in a folder, or begins one, and locks it against other
-// processes. What a crash has left at the end of the bets and was never
-// acknowledged is cut off; Torn tells its length. A contest that is drawn and
-// cannot be written is opened to be read: ReadOnly tells why.
+// processes. A torn end that a crash has left, never acknowledged, is cut off; Torn
+// tells its length. A drawn contest that cannot be written is opened read-only;
+// ReadOnly tells why.
 //
 // It is an error when the bets are damaged (*DamageError) or in use by another
-// process, and when the contest was begun with another number of agencies and
-// has bets.
+// process, and when the contest was begun with another number of agencies and has
+// bets or endings.
 func Open(folder string, agencies int, options ...Option) (*Ledger, error) {
 	if agencies < 1 {
 		return nil, fmt.Errorf("%d agencies are expected, a contest needs one", agencies)
@@ -68,8 +68,8 @@ func Open(folder string, agencies int, options ...Option) (*Ledger, error) {
 	if err != nil {
 		return nil, explained(err, folder)
 	}
-	// The lock is on both files: who waits for it reads the state that the one
-	// before has left.
+	// The lock covers the state, too: it is read after the last process has saved
+	// it.
 	if err := lock(f, readOnly != nil); err != nil {
 		if readOnly == nil {
 			f.Close()
@@ -92,8 +92,8 @@ func Open(folder string, agencies int, options ...Option) (*Ledger, error) {
 	return l, nil
 }
 
-// openFile opens or creates the bets at path. Those of a contest that is drawn
-// need not be written: then readOnly is why they cannot be.
+// openFile opens or creates the bets at path. If those of a drawn contest cannot be
+// written, they are opened for reading, and readOnly says why.
 func openFile(path, statePath string) (f *os.File, readOnly, err error) {
 	const flags = os.O_RDWR | os.O_APPEND
 	f, err = os.OpenFile(path, flags, 0)
@@ -119,8 +119,8 @@ func openFile(path, statePath string) (f *os.File, readOnly, err error) {
 	return f, readOnly, nil
 }
 
-// lock locks the bets, shared with others who only read them. Closing the file
-// unlocks them.
+// lock locks the bets; if shared, others may lock them for reading, too. Closing
+// the file unlocks them.
 func lock(f *os.File, shared bool) error {
 	how := unix.LOCK_EX
 	if shared {
@@ -140,8 +140,7 @@ func lockFailure(path string, err error) error {
 		"(NFS: with its lock service running, or mounted with local_lock=flock where no other machine uses it)", path, err)
 }
 
-// load reads what is in the folder, and begins the contest when that is
-// nothing.
+// load reads the folder, and begins the contest when there is none.
 func (l *Ledger) load(f *os.File, agencies int) error {
 	saved, err := loadState(l.state.path)
 	if err != nil {
@@ -159,7 +158,7 @@ func (l *Ledger) load(f *os.File, agencies int) error {
 	case isNew && found.rows > 0 && !l.reopens:
 		return fmt.Errorf("the contest's state %s is missing, and %s has %d bets: "+withoutState, l.state.path, l.path, found.rows, "")
 	case found.rows == 0 && !saved.hasEndings() && saved.Agencies != agencies:
-		isNew = true // it is of no use to anybody: its terms may be others
+		isNew = true // it is unused: its terms may change
 	}
 	if err := saved.checkDrawn(l.path, found.whole); err != nil {
 		return err
@@ -219,7 +218,7 @@ func (l *Ledger) load(f *os.File, agencies int) error {
 	return nil
 }
 
-// explained adds to why a folder cannot be used what an operator can do.
+// explained adds to an error about the folder what an operator can do.
 func explained(err error, folder string) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -242,12 +241,10 @@ func immutable(err error) string {
 	return ""
 }
 
-// ReadOnly returns why nothing of a contest that is drawn can be written, or
-// nil.
+// ReadOnly returns why a drawn contest was opened read-only, or nil.
 func (l *Ledger) ReadOnly() error { return l.readOnly }
 
-// Torn returns how many bytes a crash had left at the ledger's end, never
-// acknowledged, that Open has cut off.
+// Torn returns the length in bytes of the torn end that Open has cut off.
 func (l *Ledger) Torn() int64 { return l.torn }
 
 // Path returns where the bets are.

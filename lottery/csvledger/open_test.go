@@ -35,8 +35,8 @@ func refusesToOpen(t *testing.T, folder string, words []string, options ...Optio
 	checkFolder(t, folder, before)
 }
 
-// TestStateIsMissing takes contest.json away: bets beside which there is none are
-// only taken up when that is meant.
+// TestStateIsMissing removes contest.json: bets without one are only opened on
+// request.
 func TestStateIsMissing(t *testing.T) {
 	folder := t.TempDir()
 	c := openContest(t, folder, 2)
@@ -129,8 +129,8 @@ func TestBetsAddedAfterTheDraw(t *testing.T) {
 	openContest(t, folder, 2).CheckDraw(true, winnersOf(samples(1, 0, 6)...), nil)
 }
 
-// TestDeadlineIsInTheState has a deadline come and stay, and a state from before
-// there were any.
+// TestDeadlineIsInTheState sets a deadline, which stays, and opens a state from
+// before there were any.
 func TestDeadlineIsInTheState(t *testing.T) {
 	folder := t.TempDir()
 	c := openContest(t, folder, 2)
@@ -176,8 +176,8 @@ type noFolderSync struct {
 
 func (d noFolderSync) syncFolder(path string) error { return folderSyncFailure(path, d.err) }
 
-// TestFolderThatCannotBeSynced is one of CIFS before Linux 4.17, or of some FUSE:
-// that is only about durability.
+// TestFolderThatCannotBeSynced opens one, as on CIFS before Linux 4.17 or some
+// FUSE: it is taken without syncs only.
 func TestFolderThatCannotBeSynced(t *testing.T) {
 	for _, cause := range []error{unix.EINVAL, unix.ENOSYS, unix.ENOTSUP, unix.EIO} {
 		folder := t.TempDir()
@@ -204,7 +204,7 @@ func TestFolderThatCannotBeSynced(t *testing.T) {
 	}
 }
 
-// TestAdvice has each failure of the system name its cause and what to do.
+// TestAdvice checks that each failure of the system names its cause and what to do.
 func TestAdvice(t *testing.T) {
 	user := fmt.Sprintf("runs as user %d, group %d", os.Geteuid(), os.Getegid())
 	folder := t.TempDir()
@@ -237,7 +237,7 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
-// TestFolderOfSomebodyElse opens one without a right to.
+// TestFolderOfSomebodyElse opens one without permission.
 func TestFolderOfSomebodyElse(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.Chmod(folder, 0o555); err != nil {

@@ -35,7 +35,7 @@ func memoryFolder(t testing.TB) string {
 // newRand returns numbers that are the same in every run.
 func newRand(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
 
-// script is what the agencies want to send, and what is right then.
+// script is what the agencies want to send, and the expected result.
 type script struct {
 	bets    [][]lottery.Bet // of agency i+1
 	rows    [][]string      // of the bets
@@ -69,9 +69,9 @@ func newScript(seed uint64, agencies, bets int) *script {
 	return s
 }
 
-// play runs the lottery from what is in the folder on a disk that notes all,
-// and returns the wreck at its beginning and the deeds. Who does what next is
-// drawn from the seed. The call fails of the ledger's leader gives an error.
+// play runs the lottery from what is in the folder on a disk that notes all, and
+// returns the wreck at its beginning and the deeds. The seed decides who does what
+// next. The leader's call number fails, counted from 1, gives an error.
 func (s *script) play(t *testing.T, folder string, seed uint64, fails int) (start *wreck, deeds []deed) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRand(seed, 2)
@@ -122,7 +122,7 @@ func (s *script) play(t *testing.T, folder string, seed uint64, fails int) (star
 				break
 			}
 			if r.IntN(10) == 0 {
-				go func() { // it waits for the commit that goes on
+				go func() { // it waits for the running commit
 					if err := l.Checkpoint(); err != nil && fails == 0 {
 						t.Errorf("a checkpoint gives %v", err)
 					}
@@ -248,7 +248,7 @@ func (p *player) fail(t *testing.T, err error) {
 	}
 }
 
-// openQuietly opens the contest, which who calls has to close.
+// openQuietly opens the contest, which the caller must close.
 func openQuietly(folder string, agencies int) (*contest, error) {
 	l, err := Open(folder, agencies)
 	if err != nil {

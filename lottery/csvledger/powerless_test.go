@@ -9,8 +9,7 @@ import (
 	"sync"
 )
 
-// deed is one thing that happened to a disk, or that an agency was told, in a
-// run of a
+// deed is one thing that happened to a disk, or that an agency was told, in a run.
 type deed struct {
 	kind   deedKind
 	file   string // of those that are put in their place whole: the state, the acta
@@ -175,7 +174,7 @@ func (w *wreck) files(luck luck, r *rand.Rand) map[string]string {
 	return files
 }
 
-// survive returns what a file holds of which the beginning was synced.
+// survive returns what remains of a file whose beginning was synced.
 func survive(synced, written []byte, luck luck, r *rand.Rand) []byte {
 	switch luck {
 	case nothing:

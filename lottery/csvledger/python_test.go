@@ -82,7 +82,7 @@ func TestOpenReadsPython(t *testing.T) {
 	checkBets(t, l, bets)
 }
 
-// fewAgencies has the bets be of agencies that a ledger can have.
+// fewAgencies moves the bets to agencies that a ledger can have.
 func fewAgencies(bets []lottery.Bet, fields [][6]string) ([]lottery.Bet, [][6]string) {
 	for i := range bets {
 		bets[i].Agency = 1 + i%manyAgencies

@@ -15,15 +15,15 @@ import (
 // recovery is what a scan of a whole ledger found.
 type recovery struct {
 	rows  int
-	whole int64 // bytes of the rows before the first that is none
+	whole int64 // bytes of the rows before the first bad one
 	torn  int64 // bytes after them, which a crash explains
 }
 
 // recoverLedger reads the ledger in the first size bytes of f, which may grow
 // meanwhile, and calls visit for its stretches in order. Rows are parsed in
-// parallel, a block at a time; a few blocks per processor are in memory. durable
-// is how many bytes are known to have been on disk. The error is a *DamageError,
-// or what reading or visit gave.
+// parallel, a block at a time; a few blocks per processor are in memory. durable is
+// how many bytes are known to have been on disk. The error is a *DamageError, or
+// one of reading or visit.
 func recoverLedger(f *os.File, size, durable int64, visit func(lottery.Stretch) error) (recovery, error) {
 	var found recovery
 	path := f.Name()
@@ -54,7 +54,7 @@ func recoverLedger(f *os.File, size, durable int64, visit func(lottery.Stretch) 
 }
 
 // readAccounts recovers the ledger in f, calls visit for its stretches in order,
-// and returns the accounts of its agencies; the highest may be most.
+// and returns the accounts of its agencies; most is the highest agency allowed.
 func readAccounts(f *os.File, durable int64, most int, visit func(lottery.Stretch) error) (accounts []lottery.Account, found recovery, err error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -77,12 +77,12 @@ func readAccounts(f *os.File, durable int64, most int, visit func(lottery.Stretc
 	return accounts, found, err
 }
 
-// maxTail is how much of a torn tail is looked at, in bytes. Zeros that go on
-// for longer are taken for a crash's wherever they end.
+// maxTail is how much of a torn tail is looked at, in bytes. Longer runs of zeros
+// are taken for a crash's wherever they end.
 const maxTail = 64 << 20
 
-// scanBlocks visits the stretches up to the first row that is none, and returns the
-// reason why it is none, or "" at the end of the rows.
+// scanBlocks visits the stretches before the first bad row, and returns what is
+// wrong with that row, or "" at the end of the rows.
 func scanBlocks(f *io.SectionReader, path string, found *recovery, visit func(lottery.Stretch) error) (reason string, err error) {
 	workers := runtime.GOMAXPROCS(0)
 	blocks := make([]parsedBlock, 2*workers)
@@ -160,7 +160,7 @@ type parsedBlock struct {
 	text      []byte
 	err       error // of reading
 	stretches []lottery.Stretch
-	reason    string // why the row after them is none
+	reason    string // what is wrong with the row after them
 	done      chan struct{}
 }
 

@@ -2,16 +2,15 @@ package csvledger
 
 import "time"
 
-// regroup is whether a commit waits, after a commit, for those whose rows it
-// has just made durable: to an agency that sends one batch at a time, the
-// answer is what brings the next batch.
+// regroup decides whether a commit waits for the agencies whose rows the last one
+// has made durable: an agency that sends one batch at a time sends the next one
+// when it gets the answer.
 //
-// Without that, such agencies fall into groups. While the disk takes the
-// batches of one, those of the next gather, so that each batch waits for two
-// syncs that are half empty; together they would wait for one. Databases know
-// this as a delay of the group commit (commit_delay and commit_siblings of
-// PostgreSQL); this one follows from who is there: a batch that is alone waits
-// for nothing.
+// Without that, such agencies fall into groups: while the disk takes the batches of
+// one, those of the next gather, so that each batch waits for two half-empty syncs;
+// together they would wait for one. Databases have a fixed delay for that
+// (commit_delay and commit_siblings of PostgreSQL); this one depends on which
+// agencies are active: a lone batch waits for nothing.
 type regroup struct {
 	expected int       // appends of the next commit, if all come back
 	until    time.Time // nobody is waited for any longer
@@ -20,11 +19,11 @@ type regroup struct {
 }
 
 const (
-	// From this many bytes on, the disk's time is for them and no longer for the
-	// sync itself, and to wait earns nothing.
+	// From this many bytes on, the disk's time goes into them and not into the sync
+	// itself, and waiting gains nothing.
 	maxRegrouped = 64 << 10
-	// An agency that needs longer than this many commits for its next batch
-	// is not worth waiting for; nor is one that needs longer than this.
+	// An agency whose next batch takes longer than this many commits, or than this
+	// time, is not worth waiting for.
 	regroupCommits = 2
 	maxRegroupTime = 5 * time.Millisecond
 	// After this many waits in vain, this many commits wait for nobody.
@@ -42,9 +41,9 @@ func (r *regroup) committed(appends, since int, took time.Duration) {
 	}
 }
 
-// wait returns how many appends are worth waiting for, and for how long, when
-// appends, of so many bytes, are there already. expected is 0 when there is
-// nothing to wait for.
+// wait returns how many appends are worth waiting for, and for how long, when that
+// many appends and bytes are pending. expected is 0 when there is nothing to wait
+// for.
 func (r *regroup) wait(appends, bytes int) (expected int, remaining time.Duration) {
 	if r.pause > 0 || appends >= r.expected || bytes >= maxRegrouped {
 		return 0, 0

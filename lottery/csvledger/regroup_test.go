@@ -37,7 +37,7 @@ func TestRegroup(t *testing.T) {
 	}
 }
 
-// Who never comes back in time is not waited for again and again.
+// An agency that never comes back in time is not waited for again and again.
 func TestRegroupGivesUp(t *testing.T) {
 	const commits = 10 * (maxRegroupMisses + regroupPause)
 	for _, test := range []struct {

@@ -9,9 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openRegular opens a file to be read. What is no file is an error: a pipe that
-// nobody writes to would be waited for, a device has no end, and no signal stops
-// that.
+// openRegular opens a file for reading. Anything but a regular file is an error: a
+// pipe without a writer blocks, a device has no end, and no signal stops that.
 func openRegular(path string) (*os.File, fs.FileInfo, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -28,8 +27,8 @@ func openRegular(path string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// readRegular returns what is in a file of most bytes at most, never nil without an
-// error, and what the file is.
+// readRegular returns the content of a file of at most most bytes, which is only
+// nil with an error, and the file's info.
 func readRegular(path string, most int64) (content []byte, info fs.FileInfo, err error) {
 	f, info, err := openRegular(path)
 	if err != nil {

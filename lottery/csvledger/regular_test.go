@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestNoRegularFile has something else stand where a file of the contest is: it is
-// an error that names the path, and nothing is waited for or read without an end.
+// TestNoRegularFile puts something else in the place of a contest's file: the error
+// names the path, and nothing is waited for or read without an end.
 func TestNoRegularFile(t *testing.T) {
 	kinds := map[string]func(path string) error{
 		"a pipe":            func(path string) error { return unix.Mkfifo(path, 0o600) },

@@ -23,8 +23,8 @@ type state struct {
 	Deadline time.Time     `json:"deadline,omitzero"` // when betting ends at the latest
 	// LedgerBytes is how much of the ledger was on disk; it may be more now.
 	LedgerBytes int64 `json:"ledger_bytes,omitempty"`
-	// When it was begun, the last betting ended, and the draw was noted. A contest
-	// that an older version has begun has none of them.
+	// When the contest was begun, the last betting ended, and the draw was noted.
+	// One begun by an older version has none of them.
 	Opened time.Time `json:"opened,omitzero"`
 	Closed time.Time `json:"closed,omitzero"`
 	Drawn  time.Time `json:"drawn,omitzero"`
@@ -69,8 +69,8 @@ func (s *state) checkDrawn(path string, whole int64) error {
 		"restore it as docs/operators.md says", path, whole, s.LedgerBytes)
 }
 
-// endings returns how the betting of each of the expected agencies has
-// ended, when the state can be that of their contest.
+// endings returns how the betting of each expected agency has ended. It is an error
+// when the state cannot be of their contest.
 func (s *state) endings(expected int) ([]lottery.Ending, error) {
 	if s.Agencies != expected {
 		return nil, fmt.Errorf("the contest was begun with %d expected agencies, not with %d: start it with that number, or begin another contest",
@@ -95,7 +95,7 @@ func (s *state) endings(expected int) ([]lottery.Ending, error) {
 	return endings, nil
 }
 
-// withoutState is what to do without a contest.json that can be used.
+// withoutState is what to do without a usable contest.json.
 const withoutState = "put back a copy of it (docs/operators.md, Restore), or if there is none%s start the central with --reopen: " +
 	"no agency counts as finished then, and all of them have to be started again"
 
@@ -125,8 +125,8 @@ func loadState(path string) (s state, err error) {
 	return s, nil
 }
 
-// readState returns what is in the file of a state. A pipe is waited for, as a disk
-// that hangs is: who opens the contest does not wait for either without a bound.
+// readState returns the content of a state file. It blocks on a pipe, as on a disk
+// that hangs: callers bound the wait for both.
 func readState(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

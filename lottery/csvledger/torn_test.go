@@ -72,8 +72,8 @@ func TestTornReason(t *testing.T) {
 	}
 }
 
-// TestDurableIsNotCut opens ledgers of which the state knows how much was on
-// disk. What is cut off lies behind that, and else nothing changes.
+// TestDurableIsNotCut opens ledgers whose state records how much was on disk. Only
+// what lies behind that is cut off; nothing else changes.
 func TestDurableIsNotCut(t *testing.T) {
 	rows := rowsOf(samples(1, 0, 20)...)
 	three := len(rowsOf(samples(1, 0, 3)...))
@@ -188,7 +188,7 @@ func TestRecoverBlocks(t *testing.T) {
 		}
 	}
 	checkFile(t, path, rows)
-	for i := range counts { // who has lost count is told the same
+	for i := range counts { // a claim with a wrong mark tells the same
 		claimed := make(chan struct{})
 		l.Claim(i+1, 1<<40, false, func(stored *lottery.Account, err error) {
 			if err != nil || stored.Bets != counts[i] || stored.Digest.Sum64() != digests[i].Sum64() || !slices.Equal(stored.Winners, winners[i]) {
@@ -255,8 +255,8 @@ func TestVisitErrorInBlocks(t *testing.T) {
 	}
 }
 
-// TestRecoverMemory recovers a ledger many times as large as what may be in
-// memory of it.
+// TestRecoverMemory recovers a ledger many times larger than the memory that may be
+// used for it.
 func TestRecoverMemory(t *testing.T) {
 	_, rows := largeLedger()
 	path := filepath.Join(t.TempDir(), LedgerFile)

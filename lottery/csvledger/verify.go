@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errChanged is why a ledger dies whose file somebody else has changed.
+// errChanged is why a ledger dies when somebody else has changed its file.
 var errChanged = errors.New("somebody else has changed the ledger")
 
 // Verify returns errChanged, with what has happened, unless the path still
 // names this file, and the file is size bytes long.
 //
-// What is written to a file that was removed is gone when it is closed; what is
-// written to one that was cut (logrotate's copytruncate) stands behind a hole
-// that no bet fills. No write and no sync fails of either.
+// What is written to a removed file is gone when it is closed; what is written to
+// one that was cut (logrotate's copytruncate) does not bring back the rows before
+// it. No write or sync fails because of either.
 func (f diskFile) Verify(size int64) error {
 	path := f.Name()
 	var open, named unix.Stat_t // each commit waits for this: no os.FileInfo is made
@@ -48,8 +48,8 @@ func (f diskFile) Verify(size int64) error {
 		"restore the file as docs/operators.md says, and start the central again", errChanged, path, what)
 }
 
-// Verify has the file looked at soon, as each commit does, also when nothing is
-// committed. A ledger whose file is not its own any more dies.
+// Verify has the file verified soon, as each commit does, even when there is
+// nothing to commit. The ledger dies when somebody else has changed it.
 func (l *Ledger) Verify() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -173,8 +173,8 @@ func TestVerifyWhileCommitting(t *testing.T) {
 	}
 }
 
-// TestSymbolicLinks has the folder, and bets.csv in it, be links: that is no
-// tampering.
+// TestSymbolicLinks makes the folder, and bets.csv in it, symbolic links: that is
+// no tampering.
 func TestSymbolicLinks(t *testing.T) {
 	folder, elsewhere := t.TempDir(), t.TempDir()
 	if err := os.Symlink(filepath.Join(elsewhere, "bets"), filepath.Join(folder, LedgerFile)); err != nil {

@@ -107,8 +107,8 @@ func (s *subject) claimed(agency int, after lottery.Mark) lottery.Mark {
 	return after
 }
 
-// testFence has two ledgers write for one agency in turn. Who has not claimed
-// it last cannot.
+// testFence has two ledgers write for one agency in turn. The one that has not
+// claimed it last cannot.
 func testFence(t *testing.T, storage *Storage) {
 	if !storage.Shared {
 		t.Skip("one ledger at a time stands on this storage")

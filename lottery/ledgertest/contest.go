@@ -10,8 +10,8 @@ import (
 	"loteria/lottery"
 )
 
-// Contest is a contest for the time of a test. Its methods wait for what the
-// contest tells by a callback.
+// Contest is a contest for the time of a test. Its methods wait for the contest's
+// callbacks.
 type Contest struct {
 	*lottery.Contest
 	t testing.TB
@@ -44,7 +44,7 @@ func Batch(t testing.TB, bets ...lottery.Bet) *lottery.Batch {
 	return b
 }
 
-// Writer returns who writes for the agency: whoever has resumed it here last.
+// Writer returns the agency's writer: the one that has resumed it here last.
 func (c *Contest) Writer(agency int) lottery.Writer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,7 +55,7 @@ func (c *Contest) Writer(agency int) lottery.Writer {
 // or refused. With a position it resumes first, when nobody has.
 func (c *Contest) TryStore(b *lottery.Batch) error {
 	if _, positioned := b.Position(); positioned && c.Writer(b.Agency()) == 0 {
-		_, _, _ = c.TryResume(b.Agency()) // the batch fails of the same
+		_, _, _ = c.TryResume(b.Agency()) // the batch fails with the same error
 	}
 	return wait(func(done func(error)) error { return c.Store(b, c.Writer(b.Agency()), done) })
 }

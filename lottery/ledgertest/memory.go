@@ -10,12 +10,11 @@ import (
 	"loteria/lottery"
 )
 
-// Memory keeps a contest in memory. Several ledgers may stand on it at once, as
-// those of several centrals would. It is the reference for the rules of a
-// ledger, and the ground for tests of what stands on one. The zero value holds
-// nothing.
+// Memory keeps a contest in memory. Several ledgers may use it at once, as those of
+// several centrals would. It is the reference for the rules of a ledger, and a base
+// for tests of code that uses one. The zero value is empty.
 type Memory struct {
-	// Lazy has ledgers know an account only when it is claimed, and the winners
+	// Lazy makes ledgers know an account only when it is claimed, and the winners
 	// only with the draw.
 	Lazy bool
 
@@ -28,7 +27,7 @@ type Memory struct {
 
 	stalled     chan struct{} // nothing becomes durable until it is closed; may be nil
 	unavailable bool
-	keeps       bool // although it is unavailable
+	keeps       bool // calls take effect although it is unavailable
 	broken      bool
 }
 
@@ -36,7 +35,7 @@ type Memory struct {
 type memoryAgency struct {
 	account lottery.Account
 	rows    []byte
-	claims  int // so far; who does not know of the last one is fenced off
+	claims  int // so far; a ledger that does not know of the last one is fenced off
 }
 
 // errBroken is what a ledger dies of after Break.
@@ -71,7 +70,7 @@ func (m *Memory) Rows(agency int) string {
 	return string(m.agencies[agency-1].rows)
 }
 
-// Stall has nothing become durable until resume is called.
+// Stall lets nothing become durable until resume is called.
 func (m *Memory) Stall() (resume func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -80,8 +79,8 @@ func (m *Memory) Stall() (resume func()) {
 	return func() { close(stalled) }
 }
 
-// Interrupt has every call answered ErrUnavailable until restore is called.
-// What is asked for is done nevertheless if it keeps.
+// Interrupt makes every call fail with ErrUnavailable until restore is called. If
+// keeps, calls take effect nevertheless.
 func (m *Memory) Interrupt(keeps bool) (restore func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -93,7 +92,7 @@ func (m *Memory) Interrupt(keeps bool) (restore func()) {
 	}
 }
 
-// Break has the ledger die that stores rows next, and every one after it.
+// Break makes every ledger die when it next stores rows.
 func (m *Memory) Break() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -162,7 +161,7 @@ func (l *MemoryLedger) Begin(events lottery.Events) (lottery.Stored, error) {
 	return stored, nil
 }
 
-// copy returns the account, to be kept.
+// copy returns a copy of the account for the caller to keep.
 func (m *Memory) copy(a *memoryAgency) *lottery.Account {
 	account := a.account
 	if account.Winners = slices.Clone(account.Winners); m.Lazy {
@@ -173,8 +172,8 @@ func (m *Memory) copy(a *memoryAgency) *lottery.Account {
 
 func (a *memoryAgency) isUsed() bool { return a.account.Bets > 0 || a.account.Ended != lottery.Open }
 
-// enqueue has f called after what was asked for before, with the reason why
-// nothing can be done any more, or nil.
+// enqueue calls f after the calls before it, with the reason why nothing can be
+// done any more, or nil.
 func (l *MemoryLedger) enqueue(f func(err error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -204,8 +203,8 @@ func (l *MemoryLedger) run() {
 	l.mu.Unlock()
 }
 
-// do has change called with the agency, to compare and to store, and tells what
-// became of it.
+// do calls change with the agency, to compare and to store, and gives done its
+// error.
 func (l *MemoryLedger) do(agency int, change func(*memoryAgency) error, done func(error)) {
 	m := l.memory
 	l.enqueue(func(err error) {

@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Bets returns n valid bets of an agency, from its i-th on. Every fifth has
-// won, and their rows need quotes.
+// Bets returns n valid bets of an agency, from its i-th on. Every fifth has won.
+// Their rows need quotes.
 func Bets(agency, i, n int) []lottery.Bet {
 	bets := make([]lottery.Bet, n)
 	for k := range bets {

@@ -24,12 +24,12 @@ type Storage struct {
 
 	// What a storage cannot do is nil.
 
-	// Stall has nothing become durable until resume is called.
+	// Stall lets nothing become durable until resume is called.
 	Stall func() (resume func())
-	// Interrupt has endings and the draw answered ErrUnavailable until restore
-	// is called; rows and claims may be, too.
+	// Interrupt makes endings, deadlines and the draw fail with ErrUnavailable
+	// until restore is called; rows and claims may fail, too.
 	Interrupt func() (restore func())
-	// Break has a ledger die of the next rows that it stores.
+	// Break makes a ledger die when it next stores rows.
 	Break func()
 }
 
@@ -119,7 +119,7 @@ type answer struct {
 	done    chan struct{} // closed by the first
 }
 
-// open opens a ledger for the time of the test, and begins with it.
+// open opens a ledger for the time of the test, and calls its Begin.
 func open(t *testing.T, storage *Storage, agencies int) *subject {
 	t.Helper()
 	l, err := storage.Open(agencies)
@@ -180,7 +180,7 @@ func (s *subject) close() {
 	}
 }
 
-// stall has nothing become durable until resume is called, or the test ends.
+// stall lets nothing become durable until resume is called, or the test ends.
 func (s *subject) stall() (resume func()) {
 	resume = sync.OnceFunc(s.storage.Stall())
 	s.t.Cleanup(resume)
@@ -204,7 +204,7 @@ func (s *subject) tell(a *answer, stored *lottery.Account, err error) {
 	}
 }
 
-// tryAppend appends, and has an error that Append returns be the answer.
+// tryAppend appends; an error that Append returns counts as the answer.
 func (s *subject) tryAppend(rows lottery.Stretch, after lottery.Mark) *answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -266,7 +266,7 @@ func (a *answer) wait() error {
 	return a.err
 }
 
-// check waits for the answer, which must be the error, or nil.
+// check waits for the answer, which must be want.
 func (a *answer) check(want error) {
 	a.t.Helper()
 	if err := a.wait(); !is(err, want) {

@@ -30,9 +30,9 @@ func (k *link) account() *lottery.Account {
 	return &lottery.Account{Bets: k.bets, Digest: k.digest, Ended: k.ended, Mark: k.mark(), Resumed: k.resumed}
 }
 
-// chain is what this ledger knows of an agency, and what it has to do for it.
-// At most one message of it is on its way, as the next one has to name its
-// sequence number; what comes meanwhile makes one message more.
+// chain is what this ledger knows of an agency, and its pending calls. At most one
+// message is in flight, as the next one must name its sequence number; calls that
+// come meanwhile share the next message.
 type chain struct {
 	agency  int
 	subject string
@@ -40,7 +40,7 @@ type chain struct {
 	known bool  // end is the last message, as far as this ledger has claimed it
 	end   link  // of what is stored
 	tail  place // after all that is queued, when tailKnown
-	// tailKnown is false when a claim has to tell first where the agency stands.
+	// tailKnown is false when a claim must tell first where the agency stands.
 	tailKnown bool
 	failed    error // what rows and ends get until a claim has told: ErrUnavailable, or nil
 
@@ -67,7 +67,7 @@ const (
 type op struct {
 	kind  opKind
 	after lottery.Mark
-	by    time.Time // when its patience is at an end
+	by    time.Time // when its patience is over
 
 	mark    lottery.Mark // after the rows
 	bets    int
@@ -128,8 +128,8 @@ func (c *chain) pop() op {
 	return o
 }
 
-// advance answers what is queued as far as the servers need not be asked, and
-// has them asked for the rest. The caller holds the lock.
+// advance answers the queued calls that need no server, and starts to ask the
+// servers for the rest. The caller holds the lock.
 func (l *Ledger) advance(c *chain) {
 	for c.flight == nil && c.load == nil && len(c.ops) > 0 {
 		o := &c.ops[0]
@@ -170,7 +170,7 @@ func (l *Ledger) answerFirst(c *chain, err error) {
 	l.answer(&o, err)
 }
 
-// await has the chain publish when it is its turn.
+// await queues the chain to publish.
 func (l *Ledger) await(c *chain) {
 	if !c.ready {
 		c.ready = true
@@ -179,8 +179,8 @@ func (l *Ledger) await(c *chain) {
 	}
 }
 
-// rest lets go of what an idle chain does not need, and of the mark of rows that
-// were refused.
+// rest releases what an idle chain does not need, and the mark of rows that were
+// refused.
 func (l *Ledger) rest(c *chain) {
 	if len(c.ops) == 0 {
 		c.ops, c.rows = nil, nil
@@ -196,8 +196,7 @@ func (l *Ledger) rest(c *chain) {
 	}
 }
 
-// popClaims takes the claims at the head of the queue: one message does for
-// all.
+// popClaims takes the claims at the head of the queue: one message serves them all.
 func (c *chain) popClaims() (claims []op) {
 	for len(c.ops) > 0 && c.ops[0].kind == opClaim {
 		claims = append(claims, c.pop())
@@ -226,15 +225,15 @@ func (l *Ledger) claimed(c *chain, claims []op) {
 	}
 }
 
-// giveUp answers everything that the agency waits for: it is not available. What
-// is on its way goes on until its outcome is known, and nothing else of the
-// agency is published before. The caller holds the lock.
+// giveUp answers all calls of the agency with ErrUnavailable. A message in flight
+// is sent again until its outcome is known, and nothing else of the agency is
+// published before. The caller holds the lock.
 func (l *Ledger) giveUp(c *chain) {
 	c.failed = lottery.ErrUnavailable
 	l.refuseAll(c, lottery.ErrUnavailable)
 }
 
-// refuseAll answers everything that the agency waits for with an error.
+// refuseAll answers all calls of the agency with an error.
 func (l *Ledger) refuseAll(c *chain, err error) {
 	c.tailKnown = false
 	if c.flight != nil {

@@ -14,32 +14,32 @@ const (
 	DefaultPatience = 15 * time.Second
 )
 
-// Config says where a contest is kept, and by whom it is used. Servers, Contest
-// and Agencies have to be given.
+// Config says where a contest is kept, and who uses it. Servers, Contest and
+// Agencies must be set.
 type Config struct {
 	Servers  []string // host:port of the NATS servers; one that answers is enough
 	Contest  string   // its name: letters, digits, -, _ and .
 	Agencies int      // that are expected
-	Central  string   // the name of this central, for those who look; may be empty
+	Central  string   // the name of this central, for operators; may be empty
 
 	Replicas int   // of the stream, when it is made: 1, 3 or 5; 0 is DefaultReplicas
 	MaxBytes int64 // of the stream, when it is made; 0 is DefaultMaxBytes
 
 	CredsFile string // credentials of NATS (JWT and seed); may be empty
-	CAFile    string // certificates, PEM, that the servers' are checked with; empty is the system's, where a server wants TLS
+	CAFile    string // PEM certificates to verify the servers'; empty is the system's, where a server wants TLS
 	CertFile  string // this client's certificate, PEM; with KeyFile
 	KeyFile   string
 
-	// Patience is how long a call waits for an answer of the servers until it is
-	// told lottery.ErrUnavailable; 0 is DefaultPatience. The ledger goes on trying.
+	// Patience is how long a call waits for an answer of the servers until it gets
+	// lottery.ErrUnavailable; 0 is DefaultPatience. The ledger goes on trying.
 	Patience time.Duration
 
-	Committed func(lottery.Commit) // is told of each message that is stored; may be nil
-	Waiting   func(reason error)   // is told by Open, at each try, why it has to try again; may be nil
+	Committed func(lottery.Commit) // called for each message that is stored; may be nil
+	Waiting   func(reason error)   // called by Open, at each try, with why it must try again; may be nil
 	Log       zerolog.Logger       // of connections, leaders, and what is wrong with the stream
 }
 
-// Health is how the servers are, as far as it is known.
+// Health is the state of the servers, as far as it is known.
 type Health struct {
 	Server   string    // that this central is connected to; empty when to none
 	Leader   string    // of the stream; empty when there is none, or it is not known
@@ -59,7 +59,7 @@ type Replica struct {
 	Offline bool          // the leader does not hear from it
 	Lag     uint64        // operations that it is behind
 	Active  time.Duration // since the leader last heard from it
-	Damaged bool          // as a leader it has served a stream with holes: its folder has to be emptied
+	Damaged bool          // as a leader it has served a stream with holes: its folder must be emptied
 }
 
 // Report is what a contest's stream holds.

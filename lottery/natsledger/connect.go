@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	connectTime  = 2 * time.Second // that one server has to answer in
+	connectTime  = 2 * time.Second // for one server to answer
 	connectPause = 250 * time.Millisecond
 )
 
@@ -44,8 +44,8 @@ func (c *Config) complete() error {
 	return nil
 }
 
-// connect connects to any of the servers. It tries until ctx is done, unless
-// trying again is of no use.
+// connect connects to any of the servers. It tries until ctx is done, unless trying
+// again cannot help.
 func connect(ctx context.Context, c *Config) (*nats.Conn, <-chan struct{}, error) {
 	files, err := fileOptions(c)
 	if err != nil {
@@ -57,7 +57,7 @@ func connect(ctx context.Context, c *Config) (*nats.Conn, <-chan struct{}, error
 	options := append(files,
 		nats.Name(cmp.Or(c.Central, "central")),
 		nats.MaxReconnects(-1),
-		nats.IgnoreAuthErrorAbort(), // once it was let in, that is a server's fault
+		nats.IgnoreAuthErrorAbort(), // once let in, a refusal is a server's fault
 		nats.ReconnectBufSize(-1),   // the ledger itself sends again
 		nats.ReconnectWait(100*time.Millisecond),
 		nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
@@ -90,7 +90,7 @@ func connect(ctx context.Context, c *Config) (*nats.Conn, <-chan struct{}, error
 			return nil, nil, fmt.Errorf("connect to NATS at %s: %w", strings.Join(c.Servers, ", "), err)
 		}
 		reason := refused.why(err)
-		if c.Waiting != nil { // who only reads has not completed the Config
+		if c.Waiting != nil { // it is optional
 			c.Waiting(reason)
 		}
 		select {
@@ -110,7 +110,7 @@ func closeConn(conn *nats.Conn, gone <-chan struct{}) {
 	}
 }
 
-// fileOptions reads what is in files, so that a missing one is known at once.
+// fileOptions reads the files, so that a missing one is an error at once.
 func fileOptions(c *Config) ([]nats.Option, error) {
 	var options []nats.Option
 	if c.CredsFile != "" {
@@ -142,8 +142,8 @@ func fileOptions(c *Config) ([]nats.Option, error) {
 	return options, nil
 }
 
-// isFinal reports whether an error of a connection stays the same however often
-// it is tried: the other side has been reached, and does not want us.
+// isFinal reports whether trying again cannot help: the other side was reached, and
+// refuses the connection.
 func isFinal(err error) bool {
 	for _, final := range []error{
 		nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired,

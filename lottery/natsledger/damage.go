@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// DamageError says where a stream does not hold what a contest's has to: a
-// message is missing, or one is there that no central has written.
+// DamageError says where a stream is not as a contest's must be: a message is
+// missing, or one is there that no central has written.
 type DamageError struct {
 	Stream   string
 	Sequence uint64 // of the message; 0 is the stream as a whole
-	Agency   int    // whose message it is; 0 when it is of none, or that is not known
+	Agency   int    // whose message it is; 0 when of none, or not known
 	Server   string // whose copy was read; empty when all have the same, or it is not known
 	Found    string
 	Expected string
 
-	missing bool // it is not there, rather than wrong
+	missing bool // the message is missing, rather than wrong
 }
 
 // Error says all of it in one line.

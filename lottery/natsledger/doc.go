@@ -1,5 +1,5 @@
 // Package natsledger keeps a contest in a stream of NATS JetStream, which
-// replicates it over several servers. Any number of centrals may stand on one
+// replicates it over several servers. Any number of centrals may work on one
 // contest at the same time.
 //
 // A contest has one stream. Each agency's bets are a chain of messages on a
@@ -9,5 +9,5 @@
 // alone tells its account, and the rows of bets.csv are the payloads one after
 // the other.
 //
-// docs/cluster.md says what JetStream promises, and how it has to be set up.
+// docs/cluster.md says what JetStream promises, and how it must be set up.
 package natsledger

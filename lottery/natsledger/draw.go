@@ -14,8 +14,8 @@ import (
 	"loteria/lottery"
 )
 
-// Draw implements lottery.Ledger. Each central works the winners out for itself,
-// and the first one notes the result.
+// Draw implements lottery.Ledger. Each central works out the winners by itself, and
+// the first one stores the result.
 func (l *Ledger) Draw(done func([][]string, error)) {
 	l.call(l.drawing, func(ctx context.Context) func(error) {
 		winners, err := l.draw(ctx)
@@ -63,8 +63,8 @@ func cmpErrors(refused, err error) error {
 // turn is a mutex that can be waited for with a context.
 type turn chan struct{}
 
-// call does what is asked for rarely, on a goroutine of its own; one of a kind
-// at a time. do returns what tells of it, with why the ledger is dead, or nil.
+// call runs a rare call on a goroutine of its own, one of a kind at a time. do
+// returns the callback to make, which gets why the ledger is dead, or nil.
 func (l *Ledger) call(one turn, do func(context.Context) func(error), refuse func(error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,7 +142,7 @@ func (l *Ledger) setDeadline(ctx context.Context, before, deadline time.Time) er
 			}
 		}
 		l.mu.Lock()
-		isOld := seq < l.deadSeq // whoever answers is behind
+		isOld := seq < l.deadSeq // the leader is behind
 		if seq > l.deadSeq {
 			l.deadline, l.deadSeq = stored, seq
 		}
@@ -164,8 +164,8 @@ func (l *Ledger) setDeadline(ctx context.Context, before, deadline time.Time) er
 	}
 }
 
-// put publishes a message after another one of its subject, once. Whether it was
-// stored has to be looked for, whatever the error.
+// put publishes a message after another one of its subject, once. Whatever the
+// error, the caller must look whether it was stored.
 func (l *Ledger) put(ctx context.Context, subject string, after uint64, body []byte) error {
 	msg := &nats.Msg{Subject: subject, Data: body, Header: nats.Header{
 		jetstream.ExpectedStreamHeader:      {l.stream},

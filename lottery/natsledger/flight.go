@@ -96,8 +96,7 @@ func (l *Ledger) launch(c *chain) *flight {
 
 func (f *flight) isEnd() bool { return f.m.kind == kindClosed }
 
-// coalesce takes the rows that follow each other into one message, as many as it
-// may hold.
+// coalesce puts consecutive rows into one message, as many as fit.
 func (l *Ledger) coalesce(f *flight) {
 	c, most := f.chain, l.maxRows()
 	all, mark, size, winners := c.rows, c.end.mark(), 0, 0
@@ -138,8 +137,8 @@ func (l *Ledger) maxRows() int {
 	return max(min(maxRows, most-headerRoom), lottery.MaxRow)
 }
 
-// split cuts rows that one message does not hold. The winners share the
-// stretch's memory only until they are cloned: they are kept.
+// split cuts rows into parts that each fit one message. It clones the winners, as
+// they are kept.
 func split(rows lottery.Stretch, most int) ([]lottery.Stretch, error) {
 	rows.Winners = slices.Clone(rows.Winners)
 	if len(rows.Rows) <= most && winnersSize(rows.Winners) <= maxWinners {
@@ -283,8 +282,8 @@ func (l *Ledger) moved(f *flight) {
 	l.advance(c)
 }
 
-// find asks what is in the place of a message: itself, or another. The first one
-// of the subject after the expected one tells. The caller holds the lock.
+// find asks what is stored in the place of a message: itself, or another. That is
+// the first one of its subject after the expected one. The caller holds the lock.
 func (l *Ledger) find(f *flight) {
 	if f.question != nil && !f.question.dropped {
 		return // it is being asked
@@ -294,7 +293,7 @@ func (l *Ledger) find(f *flight) {
 		if f.settled() {
 			return
 		}
-		if err != nil || s == nil { // whoever leads now does not have it
+		if err != nil || s == nil { // the leader does not have it
 			l.later(&f.parcel, againDelay)
 			return
 		}
@@ -326,8 +325,8 @@ func (l *Ledger) find(f *flight) {
 	f.question = p
 }
 
-// loadLast asks for the last message of a chain. Whether that is so tells the
-// claim that follows. The caller holds the lock.
+// loadLast asks for the last message of a chain. The claim that follows shows
+// whether it is. The caller holds the lock.
 func (l *Ledger) loadLast(c *chain) {
 	c.load = l.get(getRequest{LastFor: c.subject}, func(s *storedMessage, err error) {
 		c.load = nil
@@ -360,8 +359,8 @@ func (l *Ledger) foreign(s *storedMessage, err error) {
 	l.log.Error().Str("action", "read_stream").Str("result", "fail").Str("stream", l.stream).Err(l.troubles.foreign).Send()
 }
 
-// number gives the messages of an atomic batch a new id. One that was sent again
-// under the same id would count its messages on.
+// number gives the messages of an atomic batch a new id. If sent again under the
+// same id, they would continue its count.
 func (f *flight) number(id string) {
 	for i, msg := range f.msgs {
 		msg.Header[headerBatchID] = []string{id}

@@ -22,10 +22,10 @@ const (
 // errLost says that a message on its way from a consumer was lost.
 var errLost = errors.New("a message of a consumer was lost")
 
-// consume calls take for the messages of a new consumer: as many as first
-// returns, which is called with how many there are. It ends with an error when
-// ctx is done, when a message was lost, or with the connection: then the next
-// consumer begins where this one was.
+// consume creates a consumer and calls take for its messages: as many as first
+// returns, given the number pending. It ends with an error when ctx is done, a
+// message was lost, or the connection breaks: then the next consumer begins where
+// this one was.
 func (l *Ledger) consume(ctx context.Context, config jetstream.ConsumerConfig, first func(pending uint64) (most uint64), take func(jetstream.Msg) error) error {
 	ctx, cancel := l.whileConnected(ctx)
 	defer cancel()
@@ -66,7 +66,7 @@ func (l *Ledger) consume(ctx context.Context, config jetstream.ConsumerConfig, f
 	return nil
 }
 
-// whileConnected returns a context that is done, too, when the connection breaks.
+// whileConnected returns a context that is also done when the connection breaks.
 func (l *Ledger) whileConnected(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	l.mu.Lock()
@@ -82,7 +82,7 @@ func (l *Ledger) whileConnected(ctx context.Context) (context.Context, context.C
 	}
 }
 
-// forget has the servers let go of a consumer, which they would do anyway.
+// forget has the servers delete a consumer, as they would do later anyway.
 func (l *Ledger) forget(consumer string) {
 	_ = l.conn.Publish("$JS.API.CONSUMER.DELETE."+l.stream+"."+consumer, nil)
 }
@@ -92,7 +92,7 @@ func (l *Ledger) notices() []string {
 	return []string{l.stream + ".ended.>", deadlineSubject(l.stream), drawSubject(l.stream)}
 }
 
-// readNotices reads what every central has to know.
+// readNotices reads what every central must know.
 func (l *Ledger) readNotices(ctx context.Context) error {
 	for {
 		err := l.consume(ctx, jetstream.ConsumerConfig{FilterSubjects: l.notices(), DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy},
@@ -108,8 +108,8 @@ func (l *Ledger) readNotices(ctx context.Context) error {
 	}
 }
 
-// follow takes in what every central has to know, until the ledger lets go.
-// After each interruption it goes on where it was.
+// follow takes in what every central must know, until the ledger is closed. After
+// each interruption it goes on where it was.
 func (l *Ledger) follow() {
 	said := false
 	for l.ctx.Err() == nil {
@@ -192,7 +192,7 @@ func (l *Ledger) agencyOf(subject string) (int, error) {
 	return agency, nil
 }
 
-// hasEnded takes in that an agency's betting has ended, and tells it once. The
+// hasEnded notes that an agency's betting has ended, and reports it once. The
 // caller holds the lock.
 func (l *Ledger) hasEnded(agency int, m *message) {
 	if l.ended[agency-1] != nil {
@@ -217,7 +217,7 @@ func (l *Ledger) hasEnded(agency int, m *message) {
 	}
 }
 
-// readDeadline reads the body of a message that sets the deadline: none is empty.
+// readDeadline reads the body of a message that sets the deadline; empty is none.
 func readDeadline(body []byte) (time.Time, error) {
 	if len(body) == 0 {
 		return time.Time{}, nil
@@ -229,8 +229,8 @@ func readDeadline(body []byte) (time.Time, error) {
 	return deadline, nil
 }
 
-// readUsed reports whether an agency has bet. The last message mostly tells; the
-// last one of each agency does when that is a claim.
+// readUsed reports whether an agency has bet. The last message mostly shows it; if
+// not, the last one of each agency does.
 func (l *Ledger) readUsed(ctx context.Context) (bool, error) {
 	s, err := l.getNow(ctx, getRequest{LastFor: l.stream + ".bets.*"})
 	if err != nil || s == nil {
@@ -276,8 +276,8 @@ type seen struct {
 	central string
 }
 
-// tellSeen tells how many bets are stored of the agencies that have bet since,
-// and returns how many these are.
+// tellSeen reports how many bets are stored of each agency that has bet since the
+// last call, and returns the number of these agencies.
 func (l *Ledger) tellSeen(ctx context.Context, known []seen) (int, error) {
 	var news []func()
 	var ends []func()

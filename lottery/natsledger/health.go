@@ -10,7 +10,7 @@ import (
 
 const (
 	seenPeriod = time.Second
-	seenFactor = 20               // times as long as it took to look at all agencies is waited for the next time
+	seenFactor = 20               // pause before the next look at all agencies, in times of what the last took
 	leaderTime = 10 * time.Second // that a leader may be silent, as at an election, before another server is tried
 	goneLooks  = 5                // seconds in a row that the stream must be gone, before the ledger is dead
 )
@@ -19,14 +19,14 @@ const (
 // stream finds the rest.
 type troubles struct {
 	full     error // the stream takes no more; until something is stored
-	stumbled error // an answer that should not be; likewise
+	stumbled error // an unexpected answer; likewise
 	foreign  error // a message that no ledger has written; for good
-	draw     error // the draw that is stored is another one; for good
+	draw     error // the stored draw is another one; for good
 }
 
 func (t *troubles) first() error { return cmp.Or(t.draw, t.full, t.foreign, t.stumbled) }
 
-// Health returns how the servers are. It waits for nothing.
+// Health returns the state of the servers. It does not block.
 func (l *Ledger) Health() Health {
 	h := l.watch.snapshot()
 	h.Server = l.server.Load().name
@@ -40,10 +40,10 @@ func (l *Ledger) Health() Health {
 	return h
 }
 
-// observe tells what other centrals have stored, until the ledger lets go.
+// observe reports what other centrals have stored, until the ledger is closed.
 func (l *Ledger) observe() {
 	known := make([]seen, l.config.Agencies)
-	var last uint64 // of the stream when all was known
+	var last uint64 // sequence number up to which all is known
 	var next time.Time
 	quiet, gone := 0, 0
 	for pause := time.Duration(0); ; pause = seenPeriod {
@@ -98,7 +98,7 @@ func (l *Ledger) leaveSilence() {
 	}
 }
 
-// gone returns that the stream was deleted, or made again, or nil.
+// gone returns an error when the stream was deleted or made again, else nil.
 func (w *watch) gone() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

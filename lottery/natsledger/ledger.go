@@ -16,11 +16,10 @@ import (
 
 // Ledger is a lottery.Ledger in a stream.
 //
-// One mutex guards what it knows; it is never held while a callback or the
-// network is waited for. Three goroutines do the work: the publisher sends what
-// is to be stored, the subscription of the inbox takes in the answers, and the
-// teller calls back. Others follow what every central has to know, and look
-// after what got no answer.
+// One mutex guards its state; it is never held during a callback or while waiting
+// for the network. Three goroutines do the work: the publisher sends messages, the
+// subscription of the inbox takes in the answers, and the teller calls back. Others
+// follow the notices for every central, and look after what got no answer.
 type Ledger struct {
 	config  Config
 	stream  string
@@ -37,14 +36,14 @@ type Ledger struct {
 
 	maxMessage int // bytes of a message that the stream takes; 0 and less are without a limit
 
-	ctx     context.Context // done when the ledger lets go
+	ctx     context.Context // done when the ledger is closed
 	cancel  context.CancelFunc
 	workers sync.WaitGroup // goroutines that end with ctx
 	callers sync.WaitGroup // goroutines that a call has started: the draw, a deadline
 	failed  chan struct{}
 	closing sync.Once
 
-	drawing   turn // of the one draw that goes on
+	drawing   turn // of the one draw under way
 	deadlines turn
 
 	mu     sync.Mutex
@@ -54,17 +53,17 @@ type Ledger struct {
 	events lottery.Events
 
 	chains    []*chain            // of agency i+1; nil until it is first spoken of
-	busy      map[*chain]struct{} // those with anything queued or on its way
+	busy      map[*chain]struct{} // those with anything queued or in flight
 	idle      sync.Cond           // busy has become empty, or there is nothing left to tell
 	ready     []*chain            // those that wait to publish, first come, first served
-	readyEnds []*chain            // those of them whose turn has come, with an end while there are enough of these
+	readyEnds []*chain            // those of them whose turn has come with an end, while too many ends are in flight
 	ending    int                 // ends under way
-	ids       uint64              // given away so far, of messages and questions
+	ids       uint64              // given out so far, to messages and questions
 
 	parcels   map[string]*parcel // what waits for an answer, by its token
-	outbox    []*parcel          // what is to be sent again, or first
+	outbox    []*parcel          // to be sent again, or before all others
 	asking    int                // questions under way
-	questions []*parcel          // that are to be asked when there are few enough
+	questions []*parcel          // that wait until fewer are under way
 	inFlight  int                // bytes of messages that are published and not acknowledged
 	wake      chan struct{}      // the publisher has something to do
 
@@ -96,9 +95,9 @@ const (
 
 var _ lottery.Ledger = (*Ledger)(nil)
 
-// Open opens the contest, which it begins when there is none. It waits for the
-// servers until ctx is done; what no waiting mends, as wrong credentials, is an
-// error at once. Other terms than the contest's are a *TermsError.
+// Open opens the contest, or begins it when there is none. It waits for the servers
+// until ctx is done; an error that waiting cannot mend, such as wrong credentials,
+// is returned at once. Terms other than the contest's give a *TermsError.
 func Open(ctx context.Context, c Config) (*Ledger, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
@@ -197,8 +196,8 @@ func (l *Ledger) chainOf(agency int) *chain {
 	return c
 }
 
-// Append implements lottery.Ledger. Rows that one message does not hold are
-// several messages.
+// Append implements lottery.Ledger. Rows that do not fit one message are split into
+// several.
 func (l *Ledger) Append(rows lottery.Stretch, after lottery.Mark, done func(error)) (lottery.Mark, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -272,7 +271,7 @@ func (l *Ledger) Err() error {
 	return l.err
 }
 
-// die has the ledger fail for good. The caller holds the lock.
+// die makes the ledger fail for good. The caller holds the lock.
 func (l *Ledger) die(err error) {
 	if l.err != nil {
 		return
@@ -289,7 +288,7 @@ func (l *Ledger) die(err error) {
 }
 
 // Close implements lottery.Ledger. What was appended becomes durable, or is
-// answered when its time is over.
+// answered when its patience is over.
 func (l *Ledger) Close() error {
 	l.closing.Do(func() {
 		l.mu.Lock()

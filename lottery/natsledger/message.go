@@ -53,8 +53,8 @@ type message struct {
 // after returns how many bets of the agency there are, with these.
 func (m *message) after() uint64 { return m.before + uint64(m.bets) }
 
-// mark is a place in the rows of an agency: the digest of those before it. It
-// is the same at every central.
+// markOf returns the mark after the rows with that digest. It is the same at every
+// central.
 func markOf(digest *xxhash.Digest) lottery.Mark { return lottery.Mark(max(digest.Sum64(), 1)) }
 
 // account returns the account after the message. The winners are not in it.
@@ -152,8 +152,8 @@ func decode(header nats.Header, rows []byte) (*message, error) {
 	return m, nil
 }
 
-// streamName returns the name of a contest's stream, which is also the first
-// token of its subjects: names of contests may have a point, those of streams may not
+// streamName returns the name of a contest's stream, which is also the first token
+// of its subjects: a contest's name may have a dot, a stream's may not
 // (https://docs.nats.io/nats-concepts/jetstream/streams).
 func streamName(contest string) string {
 	name := []byte("loteria")

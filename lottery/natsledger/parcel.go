@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	attemptTime  = 1500 * time.Millisecond // that an answer may take before the same is sent again
+	attemptTime  = 1500 * time.Millisecond // for an answer, before the same is sent again
 	sweepPeriod  = 50 * time.Millisecond
 	againDelay   = 100 * time.Millisecond // when there is no leader, or it is not known who leads
 	crowdDelay   = 250 * time.Millisecond // when too much is queued at the servers
@@ -24,12 +24,12 @@ const (
 	beginTime    = time.Minute
 	closeTime    = 5 * time.Second
 	maxAsking    = 16              // questions at once: an answer may be as long as the longest message, and a third more
-	maxEnding    = 16              // ends at once: for each nats-server makes a store of its own on its disk, which takes some 10 ms
+	maxEnding    = 16              // ends at once: for each, nats-server makes a store on its disk, which takes some 10 ms
 	writeTimeout = 2 * time.Second // of the connection's socket
 )
 
-// parcel is what is sent until its answer is good enough: a message to store, or
-// a question. Each time the same is sent, and the answer to any of them counts.
+// parcel is a message to store, or a question, that is sent until it gets a usable
+// answer. Each time the same is sent, and the answer to any of them counts.
 type parcel struct {
 	token    string
 	msgs     []*nats.Msg
@@ -37,7 +37,7 @@ type parcel struct {
 	batch    func(id string) // numbers msgs before they are sent; nil unless they are an atomic batch
 	question *parcel         // that asks what has become of it
 	asks     bool            // it is a question
-	asking   bool            // it is one of those that are under way
+	asking   bool            // the question is under way
 
 	tries   int
 	silent  int       // tries in a row without an answer
@@ -107,7 +107,7 @@ func (l *Ledger) later(p *parcel, delay time.Duration) {
 	})
 }
 
-// stumble notes an answer that should not be, and tries again.
+// stumble notes an unexpected answer, and tries again.
 func (l *Ledger) stumble(p *parcel, err error) {
 	if l.troubles.stumbled == nil || l.troubles.stumbled.Error() != err.Error() {
 		l.log.Error().Str("action", "publish").Str("result", "in_progress").Str("stream", l.stream).Err(err).Send()
@@ -123,7 +123,7 @@ func (l *Ledger) wakeUp() {
 	}
 }
 
-// publish sends what waits, until the ledger lets go.
+// publish sends what waits, until the ledger is closed.
 func (l *Ledger) publish() {
 	for {
 		l.mu.Lock()
@@ -256,7 +256,7 @@ func isNoResponders(reply *nats.Msg) bool {
 	return len(reply.Data) == 0 && reply.Header.Get("Status") == "503"
 }
 
-// sweep looks after what has no answer, until the ledger lets go.
+// sweep looks after what has no answer, until the ledger is closed.
 func (l *Ledger) sweep() {
 	ticker := time.NewTicker(sweepPeriod)
 	defer ticker.Stop()
@@ -334,11 +334,11 @@ func (l *Ledger) reconnected() {
 	}
 }
 
-// server is what the ledger knows of the one that it is connected to. To ask the
+// server is what the ledger knows of the server that it is connected to. To ask the
 // connection for it may take as long as a write to its socket.
 type server struct {
 	name       string // empty when there is none
-	maxPayload int    // bytes of a message that each one so far takes
+	maxPayload int    // bytes of a message that every server so far takes
 }
 
 func (l *Ledger) noteServer() {
@@ -349,9 +349,9 @@ func (l *Ledger) noteServer() {
 	l.server.Store(&now)
 }
 
-// disconnected ends what read from the connection: it begins again on the next.
+// disconnected ends what reads from the connection: it restarts on the next one.
 func (l *Ledger) disconnected(err error) {
-	l.server.Store(&server{maxPayload: l.server.Load().maxPayload}) // what is made meanwhile has to fit
+	l.server.Store(&server{maxPayload: l.server.Load().maxPayload}) // messages made meanwhile must fit
 	l.mu.Lock()
 	for _, cancel := range l.consumers {
 		cancel()
@@ -442,10 +442,10 @@ func (r *getResponse) read(data []byte) (*storedMessage, error) {
 	return s, nil
 }
 
-// withoutBody cuts the body of the message out of an answer. It may be most of
-// the answer, and to parse it takes milliseconds. The servers write it behind
-// all that matters here (nats-server, StoredMsg), and no text before can hold
-// what is looked for, as JSON escapes its quotes.
+// withoutBody cuts the body of the message out of an answer. It may be most of the
+// answer, and to parse it takes milliseconds. The servers write it after all that
+// matters here (nats-server, StoredMsg), and nothing before it can contain the
+// marker, as JSON escapes quotes.
 func withoutBody(answer []byte) []byte {
 	if i := bytes.Index(answer, []byte(`,"data":"`)); i >= 0 {
 		return append(answer[:i:i], "}}"...)
@@ -456,9 +456,9 @@ func withoutBody(answer []byte) []byte {
 // getSubject is where the stream's leader is asked for a message.
 func (l *Ledger) getSubject() string { return "$JS.API.STREAM.MSG.GET." + l.stream }
 
-// get asks for a message, without its body, again and again until there is an answer, unless it is
-// dropped. The answer is nil when there is no such message. The caller holds
-// the lock, and answer is called with it.
+// get asks for a message, without its body, until there is an answer or the parcel
+// is dropped. The answer is nil when there is no such message. The caller holds the
+// lock, and answer is called with it.
 func (l *Ledger) get(request getRequest, answer func(*storedMessage, error)) *parcel {
 	body, _ := json.Marshal(request) // never fails
 	p := &parcel{asks: true, msgs: []*nats.Msg{{Subject: l.getSubject(), Data: body}}}

@@ -10,8 +10,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// result is what a draw makes known. It is a function of the bets, so that each
-// central makes the same.
+// result is the result of a draw: a function of the bets, the same at every
+// central.
 type result struct {
 	winners [][]string // documents, of agency i+1 and in their order
 	body    []byte     // of the message of the draw: JSON, always small
@@ -24,7 +24,7 @@ type drawBody struct {
 	Digest  string `json:"xxh64"` // of "agency,document\n" of all winners, by agency and in their order
 }
 
-// result returns the result of what was seen.
+// result returns the result of the messages seen.
 func (v *verifier) result() *result {
 	r := &result{winners: make([][]string, len(v.chains))}
 	var body drawBody
@@ -48,8 +48,8 @@ func (v *verifier) result() *result {
 // message that no server has at the moment, servers that do not answer, or a
 // *DamageError, which is for good unless it is of one server.
 //
-// A long stream may take longer than ctx leaves. What was verified stays so, as a
-// stream only grows: the next pass goes on from there.
+// A long stream may take longer than ctx allows. What was verified stays verified,
+// as a stream only grows: the next pass goes on from there.
 func (r *reader) pass(ctx context.Context) (*result, error) {
 	select {
 	case r.passing <- struct{}{}:
@@ -75,9 +75,9 @@ func (r *reader) pass(ctx context.Context) (*result, error) {
 	return v.result(), nil
 }
 
-// Winners returns what the draw of a contest tells, once all betting has ended:
-// the documents of the bets that have won, of agency i+1 and in their order. It
-// reads the headers of the whole stream, as every central does for the draw.
+// Winners returns the result of a contest's draw, once all betting has ended: at
+// index i the documents of agency i+1's winning bets, in order. It reads the
+// headers of the whole stream, as every central does for the draw.
 func Winners(ctx context.Context, c Config) ([][]string, error) {
 	r, _, leave, err := openReader(ctx, c)
 	if err != nil {

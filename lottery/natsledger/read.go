@@ -14,18 +14,18 @@ import (
 	"loteria/lottery"
 )
 
-// metadataAgencies is where a stream's metadata have the number of agencies.
+// metadataAgencies is the key of the number of agencies in a stream's metadata.
 const metadataAgencies = "loteria-agencies"
 
-// Read reads a whole contest, also while centrals write to it: all that was
-// acknowledged when it begins, at least. It calls visit for the stretches in the order of
-// the stream, whose memory is only theirs until it returns.
+// Read reads a whole contest, even while centrals write to it: at least all that
+// was acknowledged before the call. It calls visit for the stretches in the order
+// of the stream; each is only valid until visit returns.
 //
 // It checks that no message is missing, each agency's chain, counts, rows and
-// digest, and the draw. What one server lacks is read from another one, and such
-// servers are in the report. The error is a *DamageError when no server has a
-// message, or when one is not as a central writes it; else what visit gave, or why
-// the stream cannot be read by the time that ctx ends. The report is of what came
+// digest, and the draw. What one server lacks is read from another one, and the
+// report names such servers. The error is a *DamageError when no server has a
+// message, or when one is not as a central writes it; else it is visit's, or says
+// why the stream could not be read before ctx ended. The report covers what came
 // before an error.
 func Read(ctx context.Context, c Config, visit func(lottery.Stretch) error) (Report, error) {
 	r, terms, leave, err := openReader(ctx, c)
@@ -57,7 +57,7 @@ func IsDrawn(ctx context.Context, c Config) (bool, error) {
 }
 
 // Export writes the rows of a contest as bets.csv has them, in the order of the
-// stream. It is Read in all else.
+// stream. Otherwise it is like Read.
 func Export(ctx context.Context, c Config, w io.Writer) (Report, error) {
 	return Read(ctx, c, func(s lottery.Stretch) error {
 		_, err := w.Write(s.Rows)
@@ -65,10 +65,9 @@ func Export(ctx context.Context, c Config, w io.Writer) (Report, error) {
 	})
 }
 
-// Check is Read of every server's copy, one after the other, without giving the
-// rows to anyone. The error is a *DamageError also when one server alone lacks
-// something. A server that does not answer, or is behind, is no error: its copy is
-// marked as unread.
+// Check is Read of every server's copy, one after the other, without visit. The
+// error is a *DamageError even when only one server lacks something. A server that
+// does not answer, or is behind, is no error: its copy is marked as unread.
 func Check(ctx context.Context, c Config) (Report, error) {
 	r, terms, leave, err := openReader(ctx, c)
 	if err != nil {
@@ -109,7 +108,7 @@ func Check(ctx context.Context, c Config) (Report, error) {
 	return report, damage
 }
 
-// read reads all.
+// read is Read of a stream that was found.
 func (r *reader) read(ctx context.Context, terms lottery.Terms, visit func(lottery.Stretch) error) (Report, error) {
 	v := newVerifier(r.stream, terms.Agencies, true)
 	if err := r.confirm(ctx); err != nil {
@@ -124,9 +123,9 @@ func (r *reader) read(ctx context.Context, terms lottery.Terms, visit func(lotte
 	return report, err
 }
 
-// readAll gives all messages that a verifier has not had yet to it, and the stretches to
-// visit, which may be nil. Server is whose copy alone is read, or empty. It returns
-// the servers that lack messages, with the first of these.
+// readAll gives v all messages that it has not had yet, and the stretches to visit,
+// which may be nil. If server is set, only its copy is read. It returns the servers
+// that lack messages, with the first one that each lacks.
 func (r *reader) readAll(ctx context.Context, server string, v *verifier, visit func(lottery.Stretch) error) (map[string]uint64, error) {
 	s := scan{reader: r, headersOnly: !v.withRows, server: server, next: v.messages + 1}
 	s.visit = func(sequence uint64, msg jetstream.Msg) error {
@@ -162,8 +161,8 @@ func (v *verifier) report() Report {
 	return report
 }
 
-// openReader connects to the servers and finds the stream, whose number of
-// agencies it has to know. leave ends the connection.
+// openReader connects to the servers, finds the stream and reads its number of
+// agencies. leave ends the connection.
 func openReader(ctx context.Context, c Config) (r *reader, terms lottery.Terms, leave func(), err error) {
 	connecting, cancel := context.WithTimeout(ctx, readPatience)
 	defer cancel()

@@ -21,9 +21,9 @@ const (
 	consumerTime = 10 * time.Second // until a consumer that nobody reads is removed
 	askTime      = 2 * time.Second  // for one question to the servers
 	copyTime     = 20 * time.Second // until a server whose copy alone is wanted is given up
-	readPatience = 30 * time.Second // until whoever reads a stream once gives up a stream without a leader; an election takes up to 10
+	readPatience = 30 * time.Second // until a single read gives up on a stream without a leader; an election takes up to 10 s
 	askAgain     = 100 * time.Millisecond
-	placements   = 40 // tries to get a consumer on one of three servers: one of 10 million fails
+	placements   = 40 // tries to get a consumer on a certain one of three servers: one in 10 million fails
 )
 
 // reader reads a stream.
@@ -45,20 +45,20 @@ func newReader(js jetstream.JetStream, stream string, agencies int, log zerolog.
 	return &reader{js: js, stream: stream, agencies: agencies, log: log, passing: make(chan struct{}, 1)}
 }
 
-// scan is one walk over a stream, from a message on to the one that is the last
-// when it begins.
+// scan reads a stream once, from a given message to the one that is last when it
+// begins.
 //
-// A consumer reads from the copy of the server that it is on, and skips what that
-// copy lacks, or stops there, without a word. So whatever is missing is looked for
-// on the other servers, too: a message was acknowledged by most of them.
+// A consumer reads the copy of the server that it is on, and silently skips what
+// that copy lacks, or stops there. So a missing message is looked for on the other
+// servers, too: most of them have acknowledged it.
 type scan struct {
 	*reader
 	headersOnly bool
-	server      string // whose copy alone is to be read; empty is any
+	server      string // the only one whose copy is read; empty is any
 	visit       func(sequence uint64, msg jetstream.Msg) error
 
 	next    uint64            // message to come
-	last    uint64            // message to come before the end
+	last    uint64            // the last message to read
 	lacking []string          // servers that do not have the next one
 	behind  []string          // servers that may not have it yet
 	damaged map[string]uint64 // the first message that a server lacks
@@ -67,14 +67,14 @@ type scan struct {
 // errLag says that a server is not as far as the leader.
 var errLag = errors.New("no server that answers is as far as the leader")
 
-// errUnconfirmed says that a leader may be one no more.
+// errUnconfirmed says that a leader may no longer be the leader.
 var errUnconfirmed = errors.New("it does not hear from most of the servers")
 
 // errAway says that a certain server does not answer.
 var errAway = errors.New("it does not answer")
 
-// run walks. The error is a *DamageError when no server has a message, else what
-// visit or ctx gave, or that the stream is not there.
+// run reads to the end. The error is a *DamageError when no server has a message,
+// else it is visit's or ctx's, or says that there is no such stream.
 func (s *scan) run(ctx context.Context) error {
 	s.damaged = make(map[string]uint64)
 	info, err := s.info(ctx)
@@ -90,7 +90,7 @@ func (s *scan) run(ctx context.Context) error {
 	return nil
 }
 
-// walk goes on with one consumer, as far as that comes.
+// walk reads on with one consumer, as far as that gets.
 func (s *scan) walk(ctx context.Context) error {
 	consumer, server, err := s.consumer(ctx)
 	if err != nil {
@@ -151,8 +151,8 @@ func (s *scan) lacks(server string) {
 	}
 }
 
-// stalled is called when a consumer says nothing any more, although messages are
-// to come. Its server may be gone, behind, or damaged.
+// stalled is called when a consumer falls silent although messages are to come. Its
+// server may be gone, behind, or damaged.
 func (s *scan) stalled(ctx context.Context, consumer jetstream.Consumer, server string, cause error) error {
 	asking, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
@@ -175,7 +175,7 @@ func (s *scan) stalled(ctx context.Context, consumer jetstream.Consumer, server 
 	return nil
 }
 
-// isCurrent tells whether the leader takes a server to have all of the stream.
+// isCurrent reports whether, as the leader says, a server has all of the stream.
 func (s *scan) isCurrent(info *jetstream.StreamInfo, server string) bool {
 	if info.Cluster == nil || info.Cluster.Leader == server {
 		return true
@@ -209,9 +209,9 @@ func (s *scan) pause(ctx context.Context, cause error) error {
 	}
 }
 
-// consumer returns a consumer from the next message on, and the server that it
-// is on; nil if no server that runs is left to be asked for it. The servers place
-// a consumer by chance, so it is made again until it is where it has to be.
+// consumer returns a consumer from the next message on, and the server that it is
+// on; nil if no running server is left to ask. The servers place a consumer by
+// chance, so it is made again until it is on a wanted one.
 func (s *scan) consumer(ctx context.Context) (jetstream.Consumer, string, error) {
 	cause := errors.New("no consumer on a server that has not been asked yet")
 	for begun := time.Now(); ; {
@@ -258,8 +258,7 @@ func (s *scan) createConsumer(ctx context.Context) (jetstream.Consumer, error) {
 	})
 }
 
-// serversOf returns the servers that have the stream, but for those that are
-// offline.
+// serversOf returns the servers that have the stream and are not offline.
 func (r *reader) serversOf(info *jetstream.StreamInfo) []string {
 	if info.Cluster == nil || info.Cluster.Leader == "" {
 		return []string{r.js.Conn().ConnectedServerName()}
@@ -284,8 +283,8 @@ func (s *scan) remove(consumer jetstream.Consumer) {
 	_ = s.js.DeleteConsumer(ctx, s.stream, consumer.CachedInfo().Name)
 }
 
-// info asks the stream's leader until it answers. An error is that ctx has
-// ended, that there is no such stream, or that patience has.
+// info asks the stream's leader until it answers. The error is that ctx or patience
+// has ended, or that there is no such stream.
 func (r *reader) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	begun := time.Now()
 	for {
@@ -309,13 +308,13 @@ func (r *reader) leaderless(cause error) error {
 	return fmt.Errorf("read stream %s: its leader has not answered for %v: most of its servers have to run and reach each other (%w)", r.stream, r.patience, cause)
 }
 
-// confirm finds how many messages there are at least: all that were acknowledged
-// before the call. A leader that was cut off from the others answers as before
-// for some 20 s, and for a moment when it is back. So it counts only what one says
-// who has heard from most of the servers since the call (as Raft's ReadIndex
-// does: Ongaro, "Consensus: Bridging Theory and Practice", 6.4). Twice: what a
-// server hears first may have been on its way since before it was cut off. A
-// leader hears from each server every second.
+// confirm sets least to a count that includes all messages acknowledged before the
+// call. A leader that was cut off from the others answers as before for some 20 s,
+// and for a moment when it is back. So only a leader that has heard from most of
+// the servers since the call counts (as in Raft's ReadIndex: Ongaro, "Consensus:
+// Bridging Theory and Practice", 6.4). It is asked twice: what it hears first may
+// have been sent before it was cut off. A leader hears from each server every
+// second.
 func (r *reader) confirm(ctx context.Context) error {
 	for range 2 {
 		begun := time.Now()
@@ -342,8 +341,8 @@ func (r *reader) confirm(ctx context.Context) error {
 	return nil
 }
 
-// isConfirmed reports whether a stream's leader has heard from so many servers,
-// within that time before it answered, that they are most of all with itself.
+// isConfirmed reports whether a stream's leader has heard, within that time before
+// it answered, from enough servers to be a majority with itself.
 func isConfirmed(info *jetstream.StreamInfo, within time.Duration) bool {
 	if info.Cluster == nil || info.Config.Replicas <= 1 {
 		return true

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	metadataContest = "loteria-contest" // where a stream's metadata have the contest's name
+	metadataContest = "loteria-contest" // key of the contest's name in a stream's metadata
 
 	streamPause  = 250 * time.Millisecond
 	leastPayload = 32 << 10 // bytes that the servers must take in a message: what one batch of an agency needs, with headers
@@ -30,7 +30,7 @@ func (e *TermsError) Error() string {
 		e.Stream, e.Stored.Agencies, e.Asked.Agencies)
 }
 
-// streamConfig is what a contest's stream has to be.
+// streamConfig returns the configuration that a contest's stream must have.
 func streamConfig(c *Config) jetstream.StreamConfig {
 	name := streamName(c.Contest)
 	return jetstream.StreamConfig{
@@ -53,8 +53,8 @@ func streamConfig(c *Config) jetstream.StreamConfig {
 	}
 }
 
-// openStream returns the contest's stream, which it makes when there is none. It
-// tries until ctx is done: servers that have no leader yet do not answer.
+// openStream returns the contest's stream, or makes it when there is none. It tries
+// until ctx is done: servers that have no leader yet do not answer.
 func openStream(ctx context.Context, js jetstream.JetStream, c *Config) (*jetstream.StreamInfo, error) {
 	want := streamConfig(c)
 	for {
@@ -91,7 +91,7 @@ func tryStream(ctx context.Context, js jetstream.JetStream, want jetstream.Strea
 	return s.CachedInfo(), nil
 }
 
-// explain says what an error means that may be none the next time.
+// explain says what an error means that may pass.
 func explain(err error, c *Config) error {
 	var api *jetstream.APIError
 	switch {
@@ -120,7 +120,7 @@ func isHopeless(err error) bool {
 	return false
 }
 
-// checkStream compares a stream with what it has to be.
+// checkStream compares a stream with what it must be.
 func checkStream(c *Config, js jetstream.JetStream, info *jetstream.StreamInfo) error {
 	want, got := streamConfig(c), &info.Config
 	wrong := func(what, mend string) error {

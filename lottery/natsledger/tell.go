@@ -1,6 +1,6 @@
 package natsledger
 
-// tell has f called after what is told already. The caller holds the lock.
+// tell queues f behind the callbacks that are due. The caller holds the lock.
 func (l *Ledger) tell(f func()) {
 	l.tells = append(l.tells, f)
 	if l.over {
@@ -15,8 +15,8 @@ func (l *Ledger) tell(f func()) {
 	}
 }
 
-// callBack tells what is due, until the ledger lets go. It is the only goroutine
-// that does, so what is told is told in its order.
+// callBack calls what is due, until the ledger is closed. It is the only goroutine
+// that does, so the callbacks come in order.
 func (l *Ledger) callBack() {
 	for {
 		select {
@@ -44,8 +44,8 @@ func (l *Ledger) callAll() {
 	l.mu.Unlock()
 }
 
-// callRest tells what is left when the teller has ended, or comes later: a
-// closed ledger has no goroutine of its own.
+// callRest calls what is left when the teller has ended. What comes later gets a
+// goroutine of its own: a closed ledger has none.
 func (l *Ledger) callRest() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

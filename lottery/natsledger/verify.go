@@ -13,10 +13,10 @@ import (
 	"loteria/lottery"
 )
 
-// verifier is given all messages of a stream in their order, and refuses the
-// first that no central can have written there. What it has seen by then is a
-// contest. Without rows it compares what the messages say of each other; with
-// rows, also whether the rows are what the messages say.
+// verifier takes all messages of a stream in order, and refuses the first that no
+// central can have written there. Those before it are a valid contest. Without rows
+// it checks that the messages agree with each other; with rows, also that the rows
+// agree with the messages.
 type verifier struct {
 	stream   string
 	withRows bool
@@ -244,8 +244,7 @@ func (v *verifier) draw(sequence uint64, header nats.Header, payload []byte) err
 	return nil
 }
 
-// follows returns an error unless the message names that one as its subject's
-// last.
+// follows returns an error unless the message names last as its subject's last one.
 func follows(header nats.Header, last uint64) error {
 	expected := header[jetstream.ExpectedLastSubjSeqHeader]
 	if want := strconv.FormatUint(last, 10); len(expected) != 1 || expected[0] != want {
@@ -254,12 +253,12 @@ func follows(header nats.Header, last uint64) error {
 	return nil
 }
 
-// isNoted reports whether the contest keeps when the message that was let through
-// last was stored: the first one, one that closed a chain, or the draw.
+// isNoted reports whether the contest keeps the time of the last message: the first
+// one, one that closed a chain, or the draw.
 func (v *verifier) isNoted() bool { return v.messages == 1 || v.noted != nil }
 
-// note notes when that was. It is a time of the message, which a backup of the
-// stream has; when the stream was made is another one after it is restored.
+// note keeps that time. It is the message's own, which a backup of the stream has;
+// the stream's time of creation changes when it is restored.
 func (v *verifier) note(stored time.Time) {
 	stored = stored.UTC().Truncate(time.Millisecond)
 	if v.messages == 1 {

@@ -20,18 +20,18 @@ const (
 	behindTime    = 5 * time.Second // that a copy may be behind the leader without a line in the log
 	stepDownEvery = 10 * time.Second
 	scrubEvery    = 30 * time.Second // of a server that is known to be damaged: it may have been mended
-	scrubShare    = 20               // times what the last one took, at least, until the next
+	scrubShare    = 20               // the least pause before the next, in times of what the last one took
 	nearlyFull    = 0.95             // of the bytes that a stream may have
 	largest       = 512 << 10        // bytes that the largest message takes in the stream, and more
 )
 
-// watch looks at a stream, each second and after each change of its leader.
+// watch looks at a stream each second, and after each change of its leader.
 //
-// A server whose blocks are damaged serves the stream with holes and says
-// nothing of it, as a leader, too. Its own counts show that at times: if not,
-// only reading does. So the whole copy of each new leader is read once, headers
-// only. While a damaged server leads, nothing may be taken nor told, and it is
-// asked to give the stream to a server that has all of it.
+// A server whose blocks are damaged silently serves the stream with holes, even as
+// its leader. At times its counts show that; otherwise only reading does. So the
+// whole copy of each new leader is read once, headers only. While a damaged server
+// leads, nothing may be stored or told, and it is asked to give the stream to a
+// server that has all of it.
 type watch struct {
 	*reader
 	created time.Time               // of the stream
@@ -51,11 +51,11 @@ type watch struct {
 	scrubbed string               // the leader whose copy was read since it leads
 	scrub    scrubbing
 	shown    map[string]string // the state of each subject that was logged last
-	looked   func(Health)      // is told of each look; may be nil
+	looked   func(Health)      // called after each look; may be nil
 }
 
-// problem is a state in which not all is well. Its text may have numbers that
-// change, its name has not.
+// problem is something that is wrong with the stream. Its text may have numbers
+// that change; its name has none.
 type problem struct {
 	name, text string
 	mild       bool // the ledger goes on
@@ -88,7 +88,7 @@ func newWatch(r *reader, info *jetstream.StreamInfo) *watch {
 	return w
 }
 
-// stored says that a message of that sequence number is in the stream.
+// stored notes that the message with that sequence number is in the stream.
 func (w *watch) stored(sequence uint64) {
 	for {
 		known := w.known.Load()
@@ -98,9 +98,9 @@ func (w *watch) stored(sequence uint64) {
 	}
 }
 
-// blockedBy returns why nothing may be taken nor told: the stream's leader lacks
-// messages, or it is another stream. It is nil when the servers may be asked, though
-// they may not answer.
+// blockedBy returns why nothing may be stored or told: the stream's leader lacks
+// messages, or it is another stream. It is nil when the servers may be asked,
+// though they may not answer.
 func (w *watch) blockedBy() error {
 	if blocked := w.barrier.Load(); blocked != nil {
 		return blocked
@@ -108,7 +108,7 @@ func (w *watch) blockedBy() error {
 	return nil
 }
 
-// state returns how the servers are. InFlight is not its to know.
+// state returns the state of the servers, without InFlight.
 func (w *watch) state() Health {
 	h := w.snapshot()
 	h.Server = w.js.Conn().ConnectedServerName()
@@ -169,8 +169,8 @@ func (w *watch) run(ctx context.Context) {
 	}
 }
 
-// look takes what the leader has answered. known is a sequence number that was
-// stored before it was asked.
+// look evaluates the leader's answer. known is a sequence number that was stored
+// before the leader was asked.
 func (w *watch) look(info *jetstream.StreamInfo, known uint64, failure error, now time.Time) (do todo) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -224,8 +224,8 @@ func (w *watch) setProblem(wrong *problem) {
 	w.show("stream_problem", "", wrong)
 }
 
-// show logs what has changed: what is wrong of something, or nil. The server may
-// be empty.
+// show logs a change of what is wrong with something; nil is nothing. The server
+// may be empty.
 func (w *watch) show(action, server string, wrong *problem) {
 	name := ""
 	if wrong != nil {
@@ -299,7 +299,7 @@ func (w *watch) isBehind(server string, now time.Time) bool {
 	return now.Sub(since) >= behindTime
 }
 
-// judge returns why nothing may be taken while this server leads, or nil.
+// judge returns why nothing may be stored while this server leads, or nil.
 func (w *watch) judge(info *jetstream.StreamInfo, leader string, known uint64) *problem {
 	if missing, is := w.damaged[leader]; is {
 		what := "messages"
@@ -365,7 +365,7 @@ func (w *watch) next(leader string, now time.Time) (do todo) {
 	return do
 }
 
-// mended returns a damaged server that may have been mended, or none.
+// mended returns a damaged server that may have been mended, or "".
 func (w *watch) mended() string {
 	for _, r := range w.health.Replicas {
 		if r.Damaged && r.Current && !r.Offline {
@@ -459,9 +459,9 @@ func apiError(answer []byte) error {
 	return nil
 }
 
-// Watch tells of a contest's servers, each second, until ctx is done: as a
-// central does, it reads the copy of each new leader, and asks a damaged one to
-// step down. The error is why there is no such contest.
+// Watch reports on a contest's servers each second, until ctx is done. Like a
+// central, it reads the copy of each new leader, and asks a damaged one to step
+// down. The error is why the contest cannot be watched.
 func Watch(ctx context.Context, c Config, told func(Health)) error {
 	r, _, leave, err := openReader(ctx, c)
 	if err != nil {
