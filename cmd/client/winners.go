@@ -29,8 +29,8 @@ func (w *winnerList) add(documents []string) {
 	}
 }
 
-// shortDocument returns a DNI from a central in printable form, without the memory
-// of what is cut off.
+// shortDocument returns a DNI from a central in printable form, as a copy that
+// keeps no other memory alive.
 func shortDocument(document string) string {
 	document = progress.Printable(document)
 	if utf8.RuneCountInString(document) > lottery.MaxDocument {
