@@ -39,7 +39,7 @@ func (s *screen) say(who, what string) {
 	s.print(fmt.Sprintf("%-9s  %s", who, progress.Printable(what)))
 }
 
-// detail is say except on a terminal, whose bars show it.
+// detail is say, except on a terminal, whose bars show it.
 func (s *screen) detail(who, what string) {
 	if s.terminal == nil {
 		s.say(who, what)

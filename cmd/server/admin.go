@@ -71,10 +71,10 @@ func showLedger(adminServer *admin.Server, at place, waits *waiting) (opened fun
 	return func(l ledger) { open.Store(&l) }
 }
 
-// announce tells systemd, if that has started the central, when it is ready and
-// when it stops
-// (https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html), and the
-// admin server when it stops. It returns when ctx is done.
+// announce tells the admin server when the central stops, and systemd, if that has
+// started it, also when it is ready
+// (https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html). It
+// returns when ctx is done.
 func announce(ctx context.Context, server *reactor.Server, adminServer *admin.Server, log zerolog.Logger) {
 	notify := func(state string) {
 		if _, err := daemon.SdNotify(false, state); err != nil {

@@ -24,7 +24,7 @@ type counters struct {
 // agencyCounters is what is counted for one agency.
 type agencyCounters struct {
 	bets    atomic.Uint64 // durable, of the whole contest
-	known   atomic.Bool   // bets was learned: a 0 is no gap
+	known   atomic.Bool   // bets was learned, and 0 means none
 	before  atomic.Uint64 // those of bets that existed when it became known
 	own     atomic.Uint64 // with a shared ledger: new ones that this central has stored since the start
 	batches atomic.Uint64 // BETs and BATCHes acknowledged since the start

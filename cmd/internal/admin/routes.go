@@ -10,7 +10,7 @@ import (
 //go:embed page
 var page embed.FS
 
-// handler serves everything that there is.
+// handler serves all requests.
 func (s *Server) handler() http.Handler {
 	files, err := fs.Sub(page, "page")
 	if err != nil {

@@ -32,7 +32,7 @@ type TokenFile struct {
 
 	reading sync.Mutex // one at a time reads; the others take what there is
 	read    time.Time  // when it was last
-	problem string     // why it failed then
+	problem string     // why that failed
 	period  time.Duration
 }
 
