@@ -93,7 +93,7 @@ func runCtl(args, environ []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// isAction reports whether a flag asks for something else than serving.
+// isAction reports whether a flag asks for something other than serving.
 func (c config) isAction() bool {
 	return c.healthcheck || c.check || c.export != "" || c.output.winners || c.acta.verify != "" || c.importFrom.isGiven()
 }

@@ -101,7 +101,7 @@ func (s stream) checkFiles() error {
 }
 
 // reach returns an error unless a server accepts connections. One-shot commands
-// need that, while a central waits.
+// fail at once, while a central waits.
 func (s stream) reach(ctx context.Context) error {
 	dialer := net.Dialer{Timeout: reachTime}
 	var failures []string

@@ -68,7 +68,7 @@ func ReadCertificates(path string) ([]*x509.Certificate, error) {
 	return certificates, nil
 }
 
-// parseCertificates returns an error that follows a file's name.
+// parseCertificates parses a file. Its error lacks the file's name.
 func parseCertificates(content []byte) (certificates []*x509.Certificate, err error) {
 	hasKey := false
 	for rest := content; ; {
@@ -116,7 +116,7 @@ func ReadKey(path string) (crypto.Signer, error) {
 	return key, nil
 }
 
-// parseKey returns an error that follows a file's name.
+// parseKey parses a file. Its error lacks the file's name.
 func parseKey(content []byte) (crypto.Signer, error) {
 	hasCertificate := false
 	for rest := content; ; {
@@ -207,7 +207,7 @@ func isFor(certificate *x509.Certificate, usage x509.ExtKeyUsage) bool {
 		slices.Contains(usages, usage) || slices.Contains(usages, x509.ExtKeyUsageAny)
 }
 
-// readAuthorities returns certificates that must be of authorities.
+// readAuthorities reads certificates that must be of authorities.
 func readAuthorities(path string) ([]*x509.Certificate, error) {
 	authorities, err := ReadCertificates(path)
 	if err != nil {

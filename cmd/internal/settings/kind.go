@@ -25,8 +25,8 @@ func (k Kind[T]) OrEmpty() Kind[T] {
 }
 
 // OrAbsent returns the kind for a setting that may be left out, but not be empty: a
-// script's empty variable as the value of a flag must not start something else than
-// what was asked for. When left out, it is T's zero value.
+// script's empty variable as the value of a flag must not start anything but what
+// was asked for. When left out, it is T's zero value.
 func (k Kind[T]) OrAbsent() Kind[T] {
 	k.absent = true
 	return k

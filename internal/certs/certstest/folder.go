@@ -21,7 +21,7 @@ type Folder struct {
 // centralNames are how the central is reached.
 var centralNames = []string{"localhost", "127.0.0.1", "::1"}
 
-const central = "central" // begins its files' names
+const central = "central" // prefix of its files' names
 
 // New makes an authority, the certificate of a central on this machine, and those
 // of agencies 1 to N, and writes them into the folder. Nothing is revoked.
