@@ -329,7 +329,7 @@ func hostileDebtors(s *hostileScene, n int) {
 	})
 }
 
-// hostileSilence opens connections and says nothing on them.
+// hostileSilence opens connections and is silent to the end.
 func hostileSilence(s *hostileScene, n int) {
 	n = affordable(s.tb, n)
 	s.play(func() {

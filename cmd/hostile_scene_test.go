@@ -235,8 +235,8 @@ func affordable(tb testing.TB, wanted int) int {
 	return wanted
 }
 
-// shorten returns the agencies' data, or the first rows of each agency and all
-// winners, and writes it.
+// shorten writes and returns the agencies' data, or the first rows of each agency
+// and all winners.
 func shorten(t *testing.T, perAgency int) *input {
 	t.Helper()
 	folder := t.TempDir()

@@ -76,8 +76,8 @@ var hostileRows = []hostileRow{
 func TestHostilePeers(t *testing.T) { playHostile(t, transport{}, hostileRows) }
 
 // TestHostileTLS has the peers and the honest agencies come over TLS, to a central
-// that has no other port. The peers have certificates where they need one: what an
-// agency may do, only one of the lottery's can.
+// that has no other port. The peers have certificates where they need one: only an
+// agency of the lottery may act as one.
 func TestHostileTLS(t *testing.T) {
 	rows := hostileTLSRows
 	for _, row := range hostileRows {
