@@ -192,7 +192,7 @@ var hostileLines = func() map[string]*regexp.Regexp {
 
 const hostileForged = "forged"
 
-// recognise returns the action and result of a line, or marks it as forged.
+// recognise returns the action and result of a line, or hostileForged.
 func (c *hostileCentral) recognise(line string) string {
 	if len(line) < len(time.DateTime) {
 		return hostileForged
@@ -217,7 +217,7 @@ func (c *hostileCentral) recognise(line string) string {
 	return what
 }
 
-// maxKnown bounds the lines that are recognised at once: in a flood they are all
+// maxKnown bounds the recognised lines that are remembered: in a flood they are all
 // alike, and a slow reader of its log slows the central down.
 const maxKnown = 10_000
 

@@ -76,7 +76,7 @@ func (n *renewer) renew() {
 	}
 }
 
-// probe returns the certificate that the central uses for a new connection.
+// probe checks which certificate a new connection gets.
 func (n *renewer) probe(want string) {
 	r := n.r
 	r.t.Helper()

@@ -28,7 +28,7 @@ type rival struct {
 
 // TestRivals has two processes speak for one agency, with the same bets or with
 // others, through connections that are cut, and with pauses of the processes. What
-// is acknowledged to either is stored, all that is stored is of the one that gets
+// is acknowledged to either is stored, what is stored is all of the one that gets
 // to its end, and the other one is told.
 func TestRivals(t *testing.T) { eachTransport(t, testRivals) }
 
