@@ -102,7 +102,7 @@ func TestOtherBets(t *testing.T) {
 				t.Fatalf("the agency says %q, expected one line like %q", said, test.says)
 			}
 			before := rows
-			if test.early { // what it had under way may have been stored after it was killed
+			if test.early { // its batches in flight may have been stored after the kill
 				before, _ = strconv.Atoi(hasBets.FindStringSubmatch(said)[1])
 			}
 			after, err := in.inspect(r.ledger())
@@ -122,8 +122,7 @@ func TestOtherBets(t *testing.T) {
 }
 
 // TestDeclaredMissing has an agency come back that was declared missing while it
-// was away: nothing more is taken of it, and it is told the winners of what is
-// stored.
+// was away: its bets are refused, and it is told the winners of what is stored.
 func TestDeclaredMissing(t *testing.T) {
 	const rows, some = 300, 100
 	in, _ := someInput(t, rows)
@@ -151,8 +150,8 @@ func TestDeclaredMissing(t *testing.T) {
 	}
 }
 
-// someInput is some rows of each agency's data, its winners among them, in a
-// folder of its own, and the file of agency 1 there.
+// someInput is some rows of each agency's data, with its winners, in a folder of
+// its own, and the file of agency 1 there.
 func someInput(t *testing.T, rows int) (in *input, first string) {
 	t.Helper()
 	folder := t.TempDir()
@@ -200,8 +199,7 @@ func (r *round) someOf(id, bets int) {
 	r.endOf(p)
 }
 
-// refused starts an agency that has to exit with 1, and returns what it says on
-// stderr.
+// refused starts an agency that must exit with 1, and returns its stderr.
 func (r *round) refused(id int) string {
 	r.t.Helper()
 	p := r.startAgencyWith(id)
@@ -212,7 +210,7 @@ func (r *round) refused(id int) string {
 	return p.stderr.String()
 }
 
-// endOf takes events until the process has ended, however it does.
+// endOf takes events until the process has ended in any way.
 func (r *round) endOf(p *process) {
 	r.t.Helper()
 	stuck := time.NewTimer(stuckTime)

@@ -31,8 +31,8 @@ func copyCommand(t *testing.T) string {
 	return ""
 }
 
-// backUp copies the contest in a folder with the command, when its ledger has
-// so many bytes.
+// backUp copies the contest in a folder with the command, when its ledger has that
+// many bytes.
 func backUp(command, folder, backup string, size int64) error {
 	for {
 		info, err := os.Stat(filepath.Join(folder, csvledger.LedgerFile))

@@ -12,11 +12,10 @@ import (
 )
 
 // TestKills plays lotteries over the project's data while the central and the
-// agencies are killed, and started again at once, until so many kills are
-// done. After each kill of the central the ledger has to hold what was
-// acknowledged, and nothing but the first rows of each agency. Every second
-// lottery, the only one of the short form among them, has agencies that know the
-// central at two addresses.
+// agencies are killed, and started again at once, until enough kills are done.
+// After each kill of the central the ledger must hold what was acknowledged, and
+// nothing but the first rows of each agency. Every second lottery, the only one of
+// the short form among them, has agencies that know the central at two addresses.
 func TestKills(t *testing.T) { eachTransport(t, testKills) }
 
 func testKills(t *testing.T, over transport) {
@@ -30,7 +29,7 @@ func testKills(t *testing.T, over transport) {
 	all := newTally()
 	for n := uint64(0); all.total < kills; n++ {
 		rng := rand.New(rand.NewPCG(seed, n))
-		// The smaller they are, the more there is to be cut between.
+		// Smaller ones leave more places to cut.
 		sizes := [][2]int{{10, 4}, {10, 32}, {25, 8}, {100, 32}}
 		size := sizes[rng.IntN(len(sizes))]
 		if !long() {
@@ -54,7 +53,7 @@ func testKills(t *testing.T, over transport) {
 
 // TestDrawKills plays small lotteries, in each of which the central is killed
 // around its draw, and perhaps again when it comes back. Whenever that is, there is
-// one acta of the draw in the end, and it is right.
+// one correct acta of the draw in the end.
 func TestDrawKills(t *testing.T) { eachTransport(t, testDrawKills) }
 
 func testDrawKills(t *testing.T, over transport) {
@@ -89,14 +88,14 @@ func testDrawKills(t *testing.T, over transport) {
 	t.Logf("%v; %v", all, time.Since(begun).Round(time.Second))
 }
 
-// killer kills processes of a round: some after so many acknowledged bets, and
-// some at the moments that are rare otherwise.
+// killer kills processes of a round: some after a number of acknowledged bets, and
+// some at otherwise rare moments.
 type killer struct {
 	r       *round
 	rng     *rand.Rand // of the moments
 	planned []planned  // by progress
-	comings int        // how many kills are left for those who have just come (back)
-	endings int        // for those that finish
+	comings int        // kills left for processes that have just started
+	endings int        // for agencies that finish
 	draws   int        // for the draw and what follows
 }
 
@@ -132,7 +131,7 @@ func (k *killer) stir(from *process, said map[string]string) {
 	for len(k.planned) > 0 && k.r.allAcked() >= k.planned[0].bets {
 		victim := k.find(k.planned[0].victim)
 		if !k.r.alive(victim) {
-			break // it is when it is back
+			break // it is killed when it is back
 		}
 		k.r.strike(victim, k.planned[0].after)
 		k.planned = k.planned[1:]
@@ -140,8 +139,7 @@ func (k *killer) stir(from *process, said map[string]string) {
 	k.atMoment(from, said)
 }
 
-// find returns an agency's process, or another's that is still to be killed
-// when it is done.
+// find returns an agency's process, or when it is done another one to kill.
 func (k *killer) find(victim int) *process {
 	if victim == 0 {
 		return k.r.central
@@ -195,8 +193,8 @@ func (k *killer) maybe(left *int, n int, victim *process, within time.Duration) 
 	}
 }
 
-// leave may put behind the ledger of a killed central what the death of a whole
-// machine leaves there: rows that nobody acknowledged, and half a row.
+// leave may add to the ledger of a killed central what the death of a whole machine
+// leaves: rows that nobody acknowledged, and half a row.
 func leave(t *testing.T, r *round, rng *rand.Rand, h holding) holding {
 	t.Helper()
 	id := 1 + rng.IntN(agencies)

@@ -23,9 +23,9 @@ import (
 //
 //	go test ./cmd -run '^$' -bench Hostile -benchtime 9x
 //
-// The crowd, the agencies and the central share the machine: of a crowd that
-// sends as fast as it can, a part of what is measured is what the crowd itself
-// costs. "no crowd" compares the one half with the other, and should be 1.
+// The crowd, the agencies and the central share the machine: for a crowd that sends
+// as fast as it can, a part of the result is the crowd's own cost. "no crowd"
+// compares the one half with the other, and should be 1.
 func BenchmarkHostile(b *testing.B) {
 	for _, bench := range []struct {
 		name  string
@@ -96,8 +96,8 @@ type hostileTimes struct {
 }
 
 // play plays one lottery over the project's data, with the crowd at work from
-// before its beginning to its end. Each agency waits for the answer to each of
-// its batches, so the time between two of them is that of an answer.
+// before its beginning to its end. Each agency waits for each answer, so the time
+// between two batches is that of an answer.
 func (times *hostileTimes) play(b *testing.B, known [][]byte, args []string, crowd func(*hostileCrowd)) {
 	b.Helper()
 	central := &hostileCentral{tb: b, storage: b.TempDir(), deaf: true}
@@ -132,8 +132,8 @@ func (times *hostileTimes) play(b *testing.B, known [][]byte, args []string, cro
 	_ = os.RemoveAll(central.storage)
 }
 
-// hostileCrowd is at it until it is told to quit. What it does it begins at
-// once, and what it does at a rate it does at that rate as far as it can.
+// hostileCrowd works until it is told to quit. It begins at once, and keeps its
+// rates as far as it can.
 type hostileCrowd struct {
 	*hostileScene
 	known   [][]byte
@@ -141,7 +141,7 @@ type hostileCrowd struct {
 	running sync.WaitGroup
 }
 
-// hold opens connections that say no more than so much.
+// hold opens connections that send only text.
 func (c *hostileCrowd) hold(n int, text []byte) {
 	for _, p := range c.open(affordable(c.tb, n)) {
 		_, _ = p.Write(text)
@@ -166,7 +166,7 @@ func (c *hostileCrowd) drip(n int) {
 	})
 }
 
-// each opens so many connections a second for f, and resets them after it.
+// each opens that many connections a second for f, and resets them after it.
 func (c *hostileCrowd) each(perSecond int, f func(*hostilePeer, *rand.Rand)) {
 	const openers = 4
 	for opener := range openers {

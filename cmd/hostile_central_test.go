@@ -22,9 +22,9 @@ import (
 	"loteria/codec"
 )
 
-// hostilePatience bounds every wait of the hostile peers' tests; none of them
-// needs it, but those who leave 200 MB unread come near a minute with the race
-// detector on a busy machine.
+// hostilePatience bounds every wait of the hostile peers' tests; none of them needs
+// it, but those that leave 200 MB unread come near a minute with the race detector
+// on a busy machine.
 const hostilePatience = 5 * time.Minute
 
 // hostileCentral is a central as a process of its own, whose log is judged line
@@ -49,7 +49,7 @@ type hostileCentral struct {
 	late   bool           // a wait took too long
 }
 
-// launchHostileCentral starts a central with its default limits, but for args,
+// launchHostileCentral starts a central with its default limits, except for args,
 // and waits until it listens.
 func launchHostileCentral(tb testing.TB, over transport, agencies int, args ...string) *hostileCentral {
 	tb.Helper()
@@ -119,8 +119,7 @@ func (c *hostileCentral) launch(agencies int, args []string) {
 	}
 }
 
-// dial makes a connection from one of the peers' addresses. Over TLS it is that of
-// the agency.
+// dial makes a connection from one of the peers' addresses, over TLS as the agency.
 func (c *hostileCentral) dial(i, agency int) (*hostilePeer, error) {
 	p, err := dialHostile(c.address, hostileSource(i))
 	if err != nil || !c.over.secure() {
@@ -141,8 +140,8 @@ func (c *hostileCentral) dial(i, agency int) (*hostilePeer, error) {
 // that ends a line, moves a cursor or turns the direction of writing.
 const hostileValue = `[^|\p{Cc}\x{061C}\x{200E}\x{200F}\x{2028}-\x{202E}\x{2066}-\x{2069}]*`
 
-// hostileShape is the contract's log line after its time. What follows the result is judged
-// by hostileLines.
+// hostileShape is the contract's log line after its time. hostileLines judges what
+// follows the result.
 var hostileShape = regexp.MustCompile(
 	`^ (?:DEBUG   |INFO    |WARNING |ERROR   |CRITICAL) action: ([a-z_]+) \| result: (success|fail|in_progress)((?: \| [a-z0-9_]+: ` + hostileValue + `)*)\n$`)
 
@@ -193,7 +192,7 @@ var hostileLines = func() map[string]*regexp.Regexp {
 
 const hostileForged = "forged"
 
-// recognise returns the action and result of a line, or that it is forged.
+// recognise returns the action and result of a line, or hostileForged.
 func (c *hostileCentral) recognise(line string) string {
 	if len(line) < len(time.DateTime) {
 		return hostileForged
@@ -218,8 +217,8 @@ func (c *hostileCentral) recognise(line string) string {
 	return what
 }
 
-// maxKnown is how many lines are recognised without looking twice: in a flood
-// they are all alike, and a slow reader of its log slows the central down.
+// maxKnown bounds the recognised lines that are remembered: in a flood they are all
+// alike, and a slow reader of its log slows the central down.
 const maxKnown = 10_000
 
 // hostileSuppressed is the end of a line that stands for others like it.
@@ -318,8 +317,8 @@ func (c *hostileCentral) openFiles() int {
 	return len(files)
 }
 
-// awaitConnections returns when the central has at least some and at most so
-// many connections.
+// awaitConnections returns when the number of the central's connections is in these
+// bounds.
 func (c *hostileCentral) awaitConnections(least, most int) {
 	c.tb.Helper()
 	ticker := time.NewTicker(5 * time.Millisecond)
@@ -353,7 +352,7 @@ func (c *hostileCentral) stop() {
 	}
 }
 
-// judgeLog looks for lines that somebody else than the central has made.
+// judgeLog looks for lines that the central has not made.
 func (c *hostileCentral) judgeLog() {
 	c.tb.Helper()
 	for _, line := range c.forged {

@@ -19,8 +19,8 @@ import (
 	"loteria/lottery"
 )
 
-// hostileGarbage sends streams that are no conversation: while the agencies
-// play those that cannot be taken for one of them, and after the draw all.
+// hostileGarbage sends streams that are no conversation: while the agencies play
+// those that cannot be mistaken for theirs, and after the draw all.
 func hostileGarbage(s *hostileScene, n int) {
 	known := append(vectorStreams(s.tb), corpusStreams(s.tb)...)
 	var harmless [][]byte
@@ -88,8 +88,8 @@ func garbage(rng *rand.Rand, known [][]byte) []byte {
 	return stream[:1+rng.IntN(len(stream))]
 }
 
-// betsOrFinishes says whether a stream would be heard as what an expected
-// agency says of its bets.
+// betsOrFinishes reports whether a stream would pass for bets or FINISHED of an
+// expected agency.
 func betsOrFinishes(stream []byte) bool {
 	var d codec.Decoder
 	for {
@@ -168,9 +168,9 @@ func vectorStreams(tb testing.TB) (streams [][]byte) {
 	return streams
 }
 
-// corpusStreams returns what the codec's fuzzers have found worth keeping, in
-// the form of testing.F: each text as it is, and as the payload of each frame
-// that an agency may send.
+// corpusStreams returns the corpus of the codec's fuzzers, in the form of
+// testing.F: each text as it is, and as the payload of each frame that an agency
+// may send.
 func corpusStreams(tb testing.TB) (streams [][]byte) {
 	tb.Helper()
 	files, err := filepath.Glob("../codec/testdata/fuzz/*/*")
@@ -213,8 +213,8 @@ var notAgencies = map[string]lottery.Code{
 	"\u0661": lottery.BadAgency, "18446744073709551617": lottery.BadAgency, "1\u2028": lottery.BadAgency,
 }
 
-// hostileClaims speaks for one agency and then for another, and for some that
-// there are not.
+// hostileClaims speaks for one agency and then for another, and for some that do
+// not exist.
 func hostileClaims(s *hostileScene, n int) {
 	var none []string
 	for name := range notAgencies {
@@ -261,9 +261,9 @@ func hostileClaims(s *hostileScene, n int) {
 	})
 }
 
-// claim sends requests, all of which are refused with one of the codes. When the
-// connection is to be an agency's it first says so, with a bet that is refused:
-// a RESUME would fence the agency itself.
+// claim sends requests, all of which are refused with one of the codes. To make the
+// connection an agency's it first sends a bet that is refused: a RESUME would fence
+// the agency itself.
 func (p *hostilePeer) claim(requests []codec.Message, agency int, codes ...lottery.Code) error {
 	if agency > 0 {
 		raw := hostileRawBet(agency, 1)
@@ -287,8 +287,8 @@ func (p *hostilePeer) claim(requests []codec.Message, agency int, codes ...lotte
 	return p.expectEnd()
 }
 
-// orOfCertificate returns the code with which one who says that he is an agency
-// which there is not is refused over TLS, where he is another one.
+// orOfCertificate returns the code that refuses, over TLS, an unknown agency
+// claimed with another one's certificate.
 func (s *hostileScene) orOfCertificate(code lottery.Code) lottery.Code {
 	if s.central.over.secure() {
 		return lottery.WrongAgency
@@ -340,7 +340,7 @@ func hostileLatecomers(s *hostileScene, n int) {
 	s.times(n-n/2, bets(agencies, lottery.DrawDone))
 }
 
-// forgeries is what to put into a text to have it taken for more than a text.
+// forgeries are texts that pretend to be more than a text.
 var forgeries = []string{
 	"|", " | result: success", "\n", "\r\n", "\r", "\"", "\"\"", "\",\"", ",", "'", "\x00", "\x1b[2K", "\x1b]0;x\x07", "\x7f", "\u0085", "\u2028", "\u2029",
 	"\u202e", "\u2066", "\u200f", "\u061c", "\ufeff", "\u200b", "\t", "\v", "\b", `\n`, `\u000a`, `\`, "%0a", "%s%n", "=1+1", "@SUM(A1)", ";", " ", "Ñandú", "日本", "🎲",
@@ -363,8 +363,8 @@ func forgery(rng *rand.Rand) string {
 	return text.String()
 }
 
-// hostileNames bets, as an agency of its own, with texts that try to be rows
-// and lines. What the rules take is stored, as it is and as one row.
+// hostileNames bets, as an agency of its own, with texts that try to be rows and
+// lines. Valid ones are stored, as they are and as one row.
 func hostileNames(s *hostileScene, n int) {
 	const own = agencies + 1
 	var mu sync.Mutex
@@ -464,8 +464,8 @@ func hostileNames(s *hostileScene, n int) {
 	}
 }
 
-// hostileEcho has lines echoed that try to be lines of the log. Each comes back
-// as it was, and gets one line of the log.
+// hostileEcho has lines echoed that try to be log lines. Each comes back as it was,
+// and gets one log line.
 func hostileEcho(s *hostileScene, n int) {
 	var sent atomic.Int64
 	s.play(func() {

@@ -24,8 +24,8 @@ func hostileRawBet(agency, number int) lottery.RawBet {
 		Birthdate: "1990-01-02", Number: strconv.Itoa(number % 7000)}
 }
 
-// stranger is the number of an agency that no central here expects, and that
-// is some bits away from those that it does.
+// stranger is the number of an agency that no central here expects, and that is
+// some bits away from the expected ones.
 const stranger = 77
 
 // hostileDrip sends a byte a second of a frame, or of a line, without end.
@@ -96,9 +96,9 @@ func hostileHalves(s *hostileScene, n int) {
 	})
 }
 
-// hostileLengths says that a frame is longer than there is memory, in all
-// ways. A connection that begins with 0xFF is no agency's, so its length is
-// the beginning of a line.
+// hostileLengths sends frames that claim to be longer than memory, in all ways. A
+// connection that begins with 0xFF is no agency's, so its length is the beginning
+// of a line.
 func hostileLengths(s *hostileScene, n int) {
 	much := make([]byte, 256<<10)
 	for i := range much {
@@ -127,7 +127,7 @@ func hostileLengths(s *hostileScene, n int) {
 				first = append(first, 0xFF, 0xFF, 0xFF, 0xFF, byte(codec.TypeBatch))
 			case 2: // the longest that begins like a frame
 				first = []byte{0, 0xFF, 0xFF, 0xFF, byte(codec.TypeBatch)}
-			case 3: // one more than is taken
+			case 3: // one byte too long
 				first = []byte{0, 0, 0x20, 0x01, byte(codec.TypeBet)}
 			}
 			first = append(first, much[:rng.IntN(len(much))]...)
@@ -147,10 +147,10 @@ func hostileLengths(s *hostileScene, n int) {
 	})
 }
 
-// hostileTinyFrames sends n frames over connections on which no answer is read:
-// on half of them in pieces that the window has room for, each after the answers
-// to the last one have come, and on the others in one go, of which the central
-// takes no more than a window.
+// hostileTinyFrames sends n frames over connections on which no answer is read: on
+// half of them in pieces that fit the window, each after the answers to the last
+// one have come, and on the others in one go, of which the central takes no more
+// than a window.
 func hostileTinyFrames(s *hostileScene, n int) {
 	const piece, most, window = 500, 50_000, 1024
 	// The refusal of a RESUME is the longest answer to a frame as short.
@@ -184,7 +184,7 @@ func hostileTinyFrames(s *hostileScene, n int) {
 	}
 }
 
-// awaitUnread waits until so many bytes of answers lie unread in the socket, or
+// awaitUnread waits until that many bytes of answers lie unread in the socket, or
 // as many as it has room for. It reports false when the connection is gone.
 func (p *hostilePeer) awaitUnread(want int) bool {
 	raw, err := p.SyscallConn()
@@ -216,14 +216,14 @@ func (p *hostilePeer) awaitUnread(want int) bool {
 	return true
 }
 
-// hostileRefusedFrames sends frames each of which costs a line of the log, from
-// connections that are gone when they are dealt with.
+// hostileRefusedFrames sends frames each of which costs a log line, from
+// connections that are gone when these are handled.
 func hostileRefusedFrames(s *hostileScene, n int) {
 	refused := bytes.Repeat(mustFrames(&codec.Batch{}, &codec.Resume{Agency: strconv.Itoa(stranger)}, &codec.Finished{}), 300)
 	s.play(func() {
-		// A number of them, however long that takes: each costs the central a
-		// few lines of its log, and with those of a crowd without end whoever
-		// reads the log sets the pace.
+		// A fixed number of them, however long that takes: each costs the central a
+		// few log lines, and with an endless crowd the reader of the log would set the
+		// pace.
 		n /= 25
 		s.run(func(i int, _ *rand.Rand) error {
 			p, err := s.dial(i)
@@ -237,8 +237,8 @@ func hostileRefusedFrames(s *hostileScene, n int) {
 	})
 }
 
-// hostileHoarders park a query and send as much behind it as their window has
-// room for: together more than may wait in the whole central.
+// hostileHoarders park a query and send a window's worth behind it: together more
+// than may wait in the whole central.
 func hostileHoarders(s *hostileScene, n int) {
 	const each = 120 // frames; a window has room for 1 MiB
 	batch := codec.Batch{}
@@ -277,9 +277,9 @@ func hostileHoarders(s *hostileScene, n int) {
 	})
 }
 
-// laggard has the central make answers that the peer does not read, until they
-// fill the sockets and so many bytes of the central's memory. The refusal of a
-// bet says which one it was.
+// laggard has the central make answers that the peer does not read, until they fill
+// the sockets and that many bytes of the central's memory. The refusal of a bet
+// says which one it was.
 func (p *hostilePeer) laggard(bytesUnread int) error {
 	const document, sockets = 4000, 8 << 20 // the most of tcp_wmem and tcp_rmem, usually
 	raw := hostileRawBet(1, 1)
@@ -329,7 +329,7 @@ func hostileDebtors(s *hostileScene, n int) {
 	})
 }
 
-// hostileSilence opens connections and says nothing, to the end.
+// hostileSilence opens connections and is silent to the end.
 func hostileSilence(s *hostileScene, n int) {
 	n = affordable(s.tb, n)
 	s.play(func() {
@@ -347,8 +347,8 @@ func hostileIdlers(s *hostileScene, n int) {
 	})
 }
 
-// hostileNeighbours wants more connections than the central has places, from a
-// few addresses, each of which may have its share.
+// hostileNeighbours wants more connections than the central has places, from a few
+// addresses, each with its share.
 func hostileNeighbours(s *hostileScene, n int) {
 	const sources, places = 4, 50
 	n = affordable(s.tb, n)
@@ -360,7 +360,7 @@ func hostileNeighbours(s *hostileScene, n int) {
 			if err != nil {
 				return err
 			}
-			// Those who are refused are told at once, all others hear of the
+			// Refused peers are told at once, all others get the answer about the
 			// agency that they ask for.
 			if err := p.say(&codec.Resume{Agency: strconv.Itoa(stranger)}); err != nil {
 				return err
@@ -388,8 +388,8 @@ func hostileNeighbours(s *hostileScene, n int) {
 	})
 }
 
-// hostileOccupants takes all places there are, and comes back some times when
-// it is thrown out. The agencies have to wait, and get theirs in the end.
+// hostileOccupants takes all places, and comes back some times when it is thrown
+// out. The agencies have to wait, and get theirs in the end.
 func hostileOccupants(s *hostileScene, n int) {
 	const places = 100
 	s.play(func() {

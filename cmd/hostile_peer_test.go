@@ -17,7 +17,7 @@ import (
 	"loteria/lottery"
 )
 
-// hostilePeer is one connection of somebody who means no good.
+// hostilePeer is one connection of a hostile peer.
 type hostilePeer struct {
 	*net.TCPConn
 	secured *tls.Conn // over the connection, or nil
@@ -62,10 +62,10 @@ func (p *hostilePeer) Write(b []byte) (int, error) {
 	return p.TCPConn.Write(b)
 }
 
-// WriteTo is for io.Copy, which would find that of the connection.
+// WriteTo hides the connection's from io.Copy.
 func (p *hostilePeer) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{p}) }
 
-// CloseWrite says that nothing more comes.
+// CloseWrite sends the end of the stream.
 func (p *hostilePeer) CloseWrite() error {
 	if p.secured != nil {
 		_ = p.secured.CloseWrite() // then the end of file says it
@@ -139,8 +139,7 @@ func (p *hostilePeer) expectText(want string) error {
 	return nil
 }
 
-// expectEnd expects that the central closes the connection, with nothing more
-// said.
+// expectEnd expects that the central closes the connection without another answer.
 func (p *hostilePeer) expectEnd() error {
 	if n, err := io.Copy(io.Discard, p); n+int64(len(p.rest)) > 0 {
 		return fmt.Errorf("%d more bytes come before the end", n+int64(len(p.rest)))
@@ -150,7 +149,7 @@ func (p *hostilePeer) expectEnd() error {
 	return nil
 }
 
-// expectRetry expects to be told to go, and to be closed.
+// expectRetry expects a RETRY, and then the end.
 func (p *hostilePeer) expectRetry() error {
 	if _, err := p.expect(codec.TypeRetry); err != nil {
 		return err
@@ -158,7 +157,7 @@ func (p *hostilePeer) expectRetry() error {
 	return p.expectEnd()
 }
 
-// expectGone reads whatever comes until the connection is closed.
+// expectGone reads anything until the connection is closed.
 func (p *hostilePeer) expectGone() error {
 	if _, err := io.Copy(io.Discard, p); errors.Is(err, os.ErrDeadlineExceeded) {
 		return errors.New("the central does not close the connection")
@@ -166,7 +165,7 @@ func (p *hostilePeer) expectGone() error {
 	return nil
 }
 
-// say sends messages. That a peer is gone already is found in reading.
+// say sends messages. Reading finds that a peer is gone.
 func (p *hostilePeer) say(messages ...codec.Message) error {
 	frames, err := hostileFrames(messages...)
 	if err == nil {

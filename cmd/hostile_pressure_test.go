@@ -30,7 +30,8 @@ func hostileWindows(s *hostileScene, n int) {
 				return err
 			}
 			for sent := window; ; sent++ {
-				// What has no room is answered RETRY, and nobody is cut off for it.
+				// Batches without room are answered RETRY, and nobody is cut off for
+				// them.
 				answer, err := p.next()
 				if err != nil || answer.Type != codec.TypeError && answer.Type != codec.TypeRetry {
 					return fmt.Errorf("after %d batches the answer is %v: %w", sent, answer.Type, err)
@@ -47,7 +48,7 @@ func hostileWindows(s *hostileScene, n int) {
 }
 
 // hostileHalfClosers close their side behind a query, and behind frames after it.
-// Each is answered when the draw comes soon, and let go in the end.
+// Each is answered when the draw comes soon, and released in the end.
 func hostileHalfClosers(s *hostileScene, n int) {
 	query := codec.WinnersQuery{Agency: strconv.Itoa(agencies)}
 	frames := mustFrames(&query, &codec.Batch{}, &query)
@@ -69,8 +70,7 @@ func hostileHalfClosers(s *hostileScene, n int) {
 	})
 }
 
-// hostileReturns send a line of nothing but carriage returns, in pieces of all
-// sizes.
+// hostileReturns send a line of only carriage returns, in pieces of all sizes.
 func hostileReturns(s *hostileScene, n int) {
 	much := bytes.Repeat([]byte("\r"), 1<<20)
 	s.play(func() {
@@ -86,7 +86,7 @@ func hostileReturns(s *hostileScene, n int) {
 					break // it is refused already
 				}
 			}
-			// Who sends on and on may be reset before it has read.
+			// A peer that keeps sending may be reset before it has read.
 			answer := make([]byte, 64)
 			got, _ := p.Read(answer)
 			if text := string(answer[:got]); got > 0 && text != "the line is longer than 1024 bytes\n" {
@@ -101,7 +101,7 @@ func hostileReturns(s *hostileScene, n int) {
 }
 
 // hostileReaders ask for more winners than a peer may leave unread, and read them
-// slowly, in part or never. Who reads gets them all.
+// slowly, in part or never. Peers that read get them all.
 func hostileReaders(s *hostileScene, n int) {
 	const own, winning, perBatch = agencies + 1, 150_000, 100
 	mayFail := func(err error) {

@@ -23,8 +23,7 @@ import (
 	"loteria/agency"
 )
 
-// hostileScene is one lottery that honest agencies play while others do their
-// worst.
+// hostileScene is one lottery that honest agencies play among hostile peers.
 type hostileScene struct {
 	tb      testing.TB
 	central *hostileCentral
@@ -33,12 +32,12 @@ type hostileScene struct {
 	extra   [][]string // rows that the hostile peers have bet by the rules
 
 	batch, window int       // of the honest agencies
-	answered      func(int) // is told of each batch that an agency has an answer to; may be nil
+	answered      func(int) // called for each answered batch; may be nil
 
-	begun  chan struct{} // closed when the peers are at it
+	begun  chan struct{} // closed when the peers are at work
 	played chan struct{} // closed when the honest agencies are done
 	once   sync.Once
-	beside atomic.Bool // the honest agencies are still at it
+	beside atomic.Bool // the honest agencies are still playing
 	did    atomic.Int64
 	failed atomic.Int64
 
@@ -60,11 +59,10 @@ func newHostileScene(tb testing.TB, over transport, data string, seed uint64, ag
 	return s
 }
 
-// underWay says that the peers are at it, and the honest agencies may begin.
+// underWay says that the peers are at work, and the honest agencies may begin.
 func (s *hostileScene) underWay() { s.once.Do(func() { close(s.begun) }) }
 
-// play runs the honest agencies while a crowd does what it does. The crowd ends
-// by itself.
+// play runs the honest agencies while a crowd is at work. The crowd ends by itself.
 func (s *hostileScene) play(crowd func()) {
 	s.tb.Helper()
 	s.beside.Store(true)
@@ -135,8 +133,7 @@ func (s *hostileScene) honestAgency(id int) {
 	}
 }
 
-// fail reports what a peer had to complain about. Of many complaints the first
-// ones will do.
+// fail reports a peer's complaint. Of many the first ones will do.
 func (s *hostileScene) fail(i int, err error) {
 	if s.failed.Add(1) <= 5 {
 		s.tb.Errorf("peer %d: %v", i, err)
@@ -148,14 +145,13 @@ func (s *hostileScene) times(n int, f func(i int, rng *rand.Rand) error) {
 	s.run(f, n, func(i int) bool { return i < n }, func() {})
 }
 
-// untilPlayed is like times, and goes on while the honest agencies are at it,
-// which begin with the first one done.
+// untilPlayed is like times, and goes on while the honest agencies play, which
+// begin with the first one done.
 func (s *hostileScene) untilPlayed(n int, f func(i int, rng *rand.Rand) error) {
 	s.run(f, n, func(i int) bool { return i < n || s.beside.Load() }, s.underWay)
 }
 
-// atATime is how many peers do something at the same time where it does not
-// matter.
+// atATime is how many peers do something concurrently where it does not matter.
 const atATime = 16
 
 func (s *hostileScene) run(f func(int, *rand.Rand) error, n int, more func(int) bool, done func()) {
@@ -178,8 +174,7 @@ func (s *hostileScene) run(f func(int, *rand.Rand) error, n int, more func(int) 
 // dial makes one connection, over TLS that of the stranger.
 func (s *hostileScene) dial(i int) (*hostilePeer, error) { return s.dialAs(i, stranger) }
 
-// dialAs makes one connection. Over TLS it is that of the agency; without, it may
-// be anybody's.
+// dialAs makes one connection: over TLS as the agency, else as anybody.
 func (s *hostileScene) dialAs(i, agency int) (*hostilePeer, error) { return s.central.dial(i, agency) }
 
 // open makes n connections, from addresses other than the honest agencies',
@@ -224,8 +219,8 @@ func (s *hostileScene) all(peers []*hostilePeer, f func(i int, p *hostilePeer) e
 	running.Wait()
 }
 
-// affordable returns how many connections of the wanted ones the limit of open
-// files allows, here and in the central, which has the same limit.
+// affordable returns how many of the wanted connections the limit of open files
+// allows, here and in the central, which has the same limit.
 func affordable(tb testing.TB, wanted int) int {
 	tb.Helper()
 	const others = 512
@@ -240,8 +235,8 @@ func affordable(tb testing.TB, wanted int) int {
 	return wanted
 }
 
-// shorten writes the data that the agencies have, or the first rows of each
-// agency and all that win, and returns it.
+// shorten writes and returns the agencies' data, or the first rows of each agency
+// and all winners.
 func shorten(t *testing.T, perAgency int) *input {
 	t.Helper()
 	folder := t.TempDir()

@@ -20,7 +20,7 @@ type hostileRow struct {
 	agencies    int      // expected ones, when it is not the five honest ones
 	stay        bool     // the peers keep their connections until the central has stopped
 	memory      int      // bytes that each of them may cost the central, beside hostileMemory
-	tls         bool     // they are tried over TLS, too
+	tls         bool     // also tried over TLS
 	do          func(s *hostileScene, n int)
 }
 
@@ -66,18 +66,18 @@ var hostileRows = []hostileRow{
 	{name: "echo lines that forge lines", short: 300, long: 20_000, do: hostileEcho},
 }
 
-// Whatever strangers do, five honest agencies play to the right end: each bet
-// is stored once, each is told of its winners, the draw is made once, the log
-// and the ledger hold what the central has written and nothing else, its memory
-// stays within bounds, and it lets go of everybody's connections.
+// Whatever strangers do, five honest agencies play to the right end: each bet is
+// stored once, each agency is told its winners, the draw is made once, the log and
+// the ledger hold what the central has written and nothing else, its memory stays
+// within bounds, and it releases everybody's connections.
 //
 // There is no authentication without TLS: a stranger may be the first to speak for
-// an agency, and nothing here says otherwise.
+// an agency, and this test allows it.
 func TestHostilePeers(t *testing.T) { playHostile(t, transport{}, hostileRows) }
 
-// TestHostileTLS has the peers come over TLS, to a central that has no other port,
-// and so do the honest agencies. The peers have certificates where they need one:
-// what an agency may do that is one of the lottery's, and nobody else's.
+// TestHostileTLS has the peers and the honest agencies come over TLS, to a central
+// that has no other port. The peers have certificates where they need one: only an
+// agency of the lottery may act as one.
 func TestHostileTLS(t *testing.T) {
 	rows := hostileTLSRows
 	for _, row := range hostileRows {

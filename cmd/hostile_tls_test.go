@@ -27,7 +27,7 @@ var hostileTLSRows = []hostileRow{
 	{name: "one agency's certificate on all connections", short: 1000, long: 10_000, memory: 8 << 10, do: hostileOneCertificate},
 }
 
-// dialBare makes one connection, on which nothing is said yet.
+// dialBare makes one connection, without a handshake.
 func (s *hostileScene) dialBare(i int) (*hostilePeer, error) {
 	return dialHostile(s.central.address, hostileSource(i))
 }
@@ -53,8 +53,8 @@ func clientHello(config *tls.Config) ([]byte, error) {
 // version and its length (RFC 8446, 5.1).
 const recordHeader = 5
 
-// hostileStalls begin handshakes, or do not, and say no more. As many as there may
-// be have begun before the honest agencies come, and others go on meanwhile.
+// hostileStalls begin handshakes, or do not, and go silent. The maximum number have
+// begun before the honest agencies come, and others go on meanwhile.
 func hostileStalls(s *hostileScene, n int) {
 	n = affordable(s.tb, n)
 	config, err := s.central.over.credentials(stranger)
@@ -95,8 +95,8 @@ func hostileStalls(s *hostileScene, n int) {
 	})
 }
 
-// hostileNoTLS say what is no handshake: among it frames that would end the betting
-// of the honest agencies if they were heard.
+// hostileNoTLS send what is no handshake: among it frames that would end the
+// betting of the honest agencies if they were read.
 func hostileNoTLS(s *hostileScene, n int) {
 	old, err := clientHello(&tls.Config{ServerName: "localhost", MaxVersion: tls.VersionTLS12})
 	if err != nil {
@@ -139,8 +139,8 @@ func hostileNoTLS(s *hostileScene, n int) {
 	}
 }
 
-// hostileCertificates have certificates that do not count, and send bets behind
-// them before they can know it.
+// hostileCertificates have invalid certificates, and send bets behind them before
+// they can know it.
 func hostileCertificates(s *hostileScene, n int) {
 	usual, err := s.central.over.credentials(stranger)
 	if err != nil {
@@ -191,13 +191,13 @@ func hostileCertificates(s *hostileScene, n int) {
 	}
 }
 
-// unexpectedAnswer is one to a peer who must not get any.
+// unexpectedAnswer is an answer that a peer must not get.
 type unexpectedAnswer struct{ codec.Frame }
 
 func (a *unexpectedAnswer) Error() string { return "the answer is " + a.Type.String() }
 
-// hostileRecords say after the handshake of an agency what only who has its keys
-// can say right.
+// hostileRecords forge, after the handshake of an agency, records that need its
+// keys.
 func hostileRecords(s *hostileScene, n int) {
 	s.play(func() {
 		s.untilPlayed(n, func(i int, rng *rand.Rand) error {
@@ -252,7 +252,7 @@ func hostileHalfRecords(s *hostileScene, n int) {
 	})
 }
 
-// hostileOneCertificate has all connections be those of agency 1, whose process is
+// hostileOneCertificate has all connections be of agency 1, whose process is
 // honest: somebody has its key.
 func hostileOneCertificate(s *hostileScene, n int) {
 	n = affordable(s.tb, n)

@@ -18,7 +18,7 @@ import (
 type input struct {
 	data    string // folder
 	rows    [][]string
-	bytes   map[int][]byte   // of each agency's rows, as the ledger has to hold them
+	bytes   map[int][]byte   // of each agency's rows, as the ledger must hold them
 	counts  map[int]int      // of each agency's rows
 	winners map[int][]string // documents that win, in the order of the bets
 }
@@ -70,8 +70,8 @@ type holding struct {
 	phase  lottery.Phase // kept beside it
 }
 
-// inspect reads a ledger at any moment at which nobody writes it. Each agency's
-// rows have to be the first of its input, in their order and each once.
+// inspect reads a ledger that nobody is writing. Each agency's rows must be the
+// first of its input, in order and each once.
 func (in *input) inspect(path string) (holding, error) {
 	h := holding{counts: map[int]int{}}
 	text, err := os.ReadFile(path)

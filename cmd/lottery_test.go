@@ -92,8 +92,8 @@ func serve(t *testing.T, folder string) (address string, stop func()) {
 	})
 }
 
-// play runs a lottery on the data, and returns how many winners each agency
-// was told of.
+// play runs a lottery on the data, and returns how many winners each agency was
+// told.
 func play(t *testing.T, folder, data string) map[int]int {
 	t.Helper()
 	address, stop := serve(t, folder)

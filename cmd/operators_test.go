@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// operatorsWay is the section of the operators' page on TLS: its commands, and
-// what the programs are said to say.
+// operatorsWay is the section of the operators' page on TLS: its commands, and the
+// output that it promises.
 type operatorsWay struct {
 	commands []string // blocks, in their order
 	says     []string // in the tables, without code marks
@@ -50,8 +50,8 @@ func readOperatorsWay(t *testing.T) (way operatorsWay) {
 	return way
 }
 
-// said reports whether a text has the parts of what the page quotes, which are
-// separated by "…", in their order.
+// said reports whether a text has the parts of a quotation of the page, which are
+// separated by "…", in order.
 func said(text, quoted string) bool {
 	for part := range strings.SplitSeq(quoted, "…") {
 		_, after, found := strings.Cut(text, strings.TrimSpace(part))
@@ -72,7 +72,7 @@ type newcomer struct {
 	agencies string // what they have said
 }
 
-// hearer takes in what a program says.
+// hearer records what a program says.
 type hearer struct {
 	mu   sync.Mutex
 	text []byte
@@ -91,7 +91,7 @@ func (h *hearer) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// String returns what was said until now.
+// String returns what was said so far.
 func (h *hearer) String() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -101,8 +101,8 @@ func (h *hearer) String() string {
 // wayLimit ends what hangs.
 const wayLimit = 3 * time.Minute
 
-// order is a command of the page as it is run here: with a port that is free, and
-// no page of the central.
+// order is a command of the page as it is run here: with a free port, and without
+// the central's page.
 func (n *newcomer) order(command string) *exec.Cmd {
 	bash := exec.Command("bash", "-c", strings.ReplaceAll(command, "12346", n.port))
 	bash.Dir = n.folder
@@ -126,7 +126,7 @@ func (n *newcomer) run(command string, wantCode int) string {
 	return string(output)
 }
 
-// await waits until the central has said something so many times.
+// await waits until the central has said something that many times.
 func (n *newcomer) await(says string, times int) {
 	n.t.Helper()
 	for limit := time.After(wayLimit); strings.Count(n.central.String(), says) < times; {
@@ -138,7 +138,7 @@ func (n *newcomer) await(says string, times int) {
 	}
 }
 
-// A new user who does what the operators' page says has a lottery over TLS.
+// A new user who follows the operators' page gets a lottery over TLS.
 func TestOperatorsWayToTLS(t *testing.T) {
 	programs(t)
 	way := readOperatorsWay(t)

@@ -61,7 +61,7 @@ type process struct {
 
 	// The rest belongs to whoever takes its events.
 	tail   []string // the last lines
-	state  string   // how far it is: what it would be killed in
+	state  string   // how far it is
 	struck bool     // a kill is on the way
 	ended  bool
 }
@@ -96,7 +96,7 @@ func start(t *testing.T, events chan event, id int, program string, args ...stri
 		p.who = fmt.Sprintf("agency %d", id)
 	}
 	p.cmd = exec.Command(filepath.Join(binFolder, program), args...)
-	p.cmd.Dir = binFolder // no configuration lies around there
+	p.cmd.Dir = binFolder // it holds no configuration
 	p.cmd.Env = []string{"GOTRACEBACK=all", "GORACE=halt_on_error=1 atexit_sleep_ms=0"}
 	p.cmd.Stderr = &p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -131,7 +131,7 @@ func start(t *testing.T, events chan event, id int, program string, args ...stri
 	return p
 }
 
-// take keeps the line and returns what it says, see parseLine.
+// take records the line and returns its parts, see parseLine.
 func (p *process) take(line string) map[string]string {
 	if len(p.tail) == keptLines {
 		p.tail = slices.Delete(p.tail, 0, 1)
@@ -158,7 +158,7 @@ func (p *process) kill() {
 	}
 }
 
-// wasKilled says of a process that has ended whether SIGKILL was its end.
+// wasKilled reports whether SIGKILL ended a process.
 func (p *process) wasKilled() bool {
 	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL

@@ -41,11 +41,11 @@ const (
 	resumePointSize = 4 + 1 + 8 + 8 + 1
 )
 
-// handshakeSize is more than the handshake of TLS and the first answer after it
-// have in either direction.
+// handshakeSize is more than the TLS handshake and the first answer after it take
+// in either direction.
 const handshakeSize = 4096
 
-// fate is what becomes of one connection. Positions count the bytes of one
+// fate is what happens to one connection. Positions count the bytes of one
 // direction from the connection's beginning; a negative one is never reached.
 type fate struct {
 	toCentral, toAgency int64         // where it is cut
@@ -246,7 +246,7 @@ func (p *proxy) copy(to io.Writer, from io.Reader, cut int64, turn byte, rng *ra
 	}
 }
 
-// turnBits has bits turned where connections would be cut, from the next one on.
+// turnBits has bits flipped where connections would be cut, from the next one on.
 func (p *proxy) turnBits() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -267,9 +267,9 @@ func (p *proxy) turned() {
 	p.budget.Add(-1)
 }
 
-// TestTurned turns a bit in what agencies and the central say to each other over
-// TLS, again and again. It is found before anything is made of it: the connection
-// ends, and the agency goes on over another one.
+// TestTurned flips bits in the TLS traffic between agencies and the central, again
+// and again. Each is found before any use is made of it: the connection ends, and
+// the agency goes on over another one.
 func TestTurned(t *testing.T) {
 	turns, perLottery := 5, int64(15)
 	if long() {
@@ -293,7 +293,7 @@ func TestTurned(t *testing.T) {
 		}
 		r.reach = func(id int) string { return reach[id] }
 		r.mayFail = "action: receive_frame" // the central says what has come
-		// A length that has become a larger one is waited for.
+		// After a length that has grown, the central waits for more.
 		r.startCentral("--frame-timeout", "1s", "--idle-timeout", "1s")
 		r.play()
 		for _, p := range proxies {
@@ -309,8 +309,8 @@ func TestTurned(t *testing.T) {
 }
 
 // TestCuts plays lotteries over the project's data with a proxy before every
-// agency, or with two that it knows both, until so many connections are cut. The
-// central stays up.
+// agency, or with two whose addresses it knows, until enough connections are cut.
+// The central stays up.
 func TestCuts(t *testing.T) { eachTransport(t, testCuts) }
 
 func testCuts(t *testing.T, over transport) {
@@ -345,8 +345,8 @@ func testCuts(t *testing.T, over transport) {
 		if over.secure() {
 			renewing(r, rng)
 		}
-		// An agency would take what a proxy without a central does for a cut,
-		// of which there may not be three before the first answer.
+		// An agency would take a proxy without a central for a cut, and before the
+		// first answer fewer than three are allowed.
 		r.startCentral()
 		r.until("the central listens", func() bool { return r.listening })
 		r.play()

@@ -105,7 +105,7 @@ func extract(t *testing.T, archive string, id int, folder string) string {
 	return path
 }
 
-// TestPythonAgencyStops has it meet what it cannot mend: it says so and sends
+// TestPythonAgencyStops gives it faults that it cannot mend: it says so and sends
 // nothing.
 func TestPythonAgencyStops(t *testing.T) {
 	python := lookPython(t)

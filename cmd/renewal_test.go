@@ -24,13 +24,13 @@ type renewer struct {
 	r       *round
 	rng     *rand.Rand
 	next    int    // bets acknowledged to all agencies together, when it is time again
-	pending string // serial number of the certificate that the central is to read, empty is none
+	pending string // serial number of the certificate that the central must read, empty is none
 }
 
 // renewEvery is about how many bets are stored from one renewal to the next.
 const renewEvery = 4000
 
-// renewing has certificates renewed in the round, beside what it does already.
+// renewing renews certificates in the round, besides what it does already.
 func renewing(r *round, rng *rand.Rand) {
 	n := &renewer{r: r, rng: rng, next: renewEvery / 2}
 	stir := r.stir
@@ -56,8 +56,8 @@ func (n *renewer) stir(from *process, said map[string]string) {
 	}
 }
 
-// renew puts new files in the place of the central's and of an agency's, and has the
-// central read them, unless it is to find them by itself.
+// renew replaces the files of the central and of an agency, and asks the central to
+// read them, unless it must find them by itself.
 func (n *renewer) renew() {
 	r := n.r
 	r.t.Helper()
@@ -76,7 +76,7 @@ func (n *renewer) renew() {
 	}
 }
 
-// probe looks which certificate the central has for a new connection.
+// probe checks which certificate a new connection gets.
 func (n *renewer) probe(want string) {
 	r := n.r
 	r.t.Helper()
@@ -97,8 +97,8 @@ func (n *renewer) probe(want string) {
 	}
 }
 
-// TestRenewed renews the certificates of all, one after the other, while agencies
-// whose connections are cut again and again play over them.
+// TestRenewed renews all certificates, one after the other, while agencies whose
+// connections are cut again and again play with them.
 func TestRenewed(t *testing.T) {
 	in := readInput(t, "../.data")
 	rng := rand.New(rand.NewPCG(seeded(t), 0))
@@ -119,10 +119,10 @@ func TestRenewed(t *testing.T) {
 	t.Log(r.tally)
 }
 
-// TestRevoked revokes what an agency that is sending proves itself with. Its
-// connection is closed, its next one is refused, with whatever is sent behind a
-// handshake that it takes for done; and nothing of it is stored any more. With what
-// counts again, it goes on where it was.
+// TestRevoked revokes the certificate of an agency that is sending. Its connection
+// is closed, its next one is refused, with all that is sent right after the
+// handshake; and nothing of that is stored any more. With a valid certificate, it
+// goes on where it was.
 func TestRevoked(t *testing.T) {
 	const rows = 300
 	refused := regexp.MustCompile(`^client: .*refuses the certificate in .*agency-1\.pem.*\n$`)
@@ -178,7 +178,7 @@ func TestRevoked(t *testing.T) {
 				t.Errorf("when it is started again it says %q, expected %v", said, refused)
 			}
 			betBlindly(t, r, 1, before.counts[1])
-			// A list that cannot be read takes nothing back.
+			// A list that cannot be read restores nothing.
 			if err := over.certificates.Revoke("agency seven"); err != nil {
 				t.Fatal(err)
 			}

@@ -22,14 +22,14 @@ import (
 // rival is one of two processes that speak for agency 1 at the same time.
 type rival struct {
 	*process
-	rows  []string // of its file, as the ledger has to have them
+	rows  []string // of its file, as the ledger must have them
 	acked int      // how many the central has acknowledged to it
 }
 
 // TestRivals has two processes speak for one agency, with the same bets or with
-// others, through connections that are cut, and with pauses of the processes.
-// What is acknowledged to either is stored, what is stored is all of the one
-// that gets to its end, and the other one is told.
+// others, through connections that are cut, and with pauses of the processes. What
+// is acknowledged to either is stored, what is stored is all of the one that gets
+// to its end, and the other one is told.
 func TestRivals(t *testing.T) { eachTransport(t, testRivals) }
 
 func testRivals(t *testing.T, over transport) {

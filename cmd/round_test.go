@@ -22,7 +22,7 @@ import (
 	"loteria/lottery/csvledger"
 )
 
-// stuckTime is how long nothing at all may get further.
+// stuckTime is how long nothing at all may progress.
 const stuckTime = 90 * time.Second
 
 // How far a process is.
@@ -47,7 +47,7 @@ type round struct {
 	batch     int
 	window    int
 	stir      func(from *process, said map[string]string) // sees every line after it was taken in
-	mayFail   string                                      // what a line has that may say fail
+	mayFail   string                                      // text of lines that may say fail
 	atDeath   func(holding) holding                       // sees, and may add to, the ledger of a killed central
 
 	events    chan event
@@ -63,7 +63,7 @@ type round struct {
 	wasDrawn bool
 	draws    int
 	redrawn  bool    // the central was killed before the draw was kept, and came back with it done
-	found    holding // what the central had to find when it came back
+	found    holding // what the central must find when it is back
 	torn     int     // bytes that it said it found torn
 	actas    int     // times that the running central said that it has the acta of the draw
 
@@ -73,17 +73,17 @@ type round struct {
 // tally counts what has happened.
 type tally struct {
 	lotteries  int
-	kills      map[string]int // by who and in which state
+	kills      map[string]int // by process and state
 	total      int
 	recoveries int
 	torn       int // recoveries that cut a torn row off
 	tornBytes  int
 	resumes    int // agencies that found some of their bets stored
 	losses     int // connections lost, as the agencies tell
-	refused    int // attempts to connect that found nobody
-	unsaid     int // draws without their line in the log: the central was killed after it was kept and before it was said
+	refused    int // attempts to connect that failed
+	unsaid     int // draws that were kept but not logged: the central was killed in between
 	silent     int // draws that a restart made, without the line
-	renewals   int // certificates that the central has read while it ran
+	renewals   int // certificates reread by a running central
 }
 
 func newTally() tally { return tally{kills: map[string]int{}} }
@@ -186,7 +186,7 @@ func (r *round) startAgencyWith(id int, more ...string) *process {
 	return r.agencies[id]
 }
 
-// play runs the lottery to its end and judges it. Whoever is killed is started
+// play runs the lottery to its end and judges it. Killed processes are started
 // again at once.
 func (r *round) play() {
 	r.t.Helper()
@@ -205,7 +205,7 @@ func (r *round) over() bool {
 	return len(r.done) == len(r.in.counts) && r.listening && !r.central.struck
 }
 
-// until takes events until it is so.
+// until takes events until so returns true.
 func (r *round) until(what string, so func() bool) {
 	r.t.Helper()
 	stuck := time.NewTimer(stuckTime)
@@ -225,7 +225,7 @@ func (r *round) until(what string, so func() bool) {
 	}
 }
 
-// end takes in the end of a process.
+// end handles the end of a process.
 func (r *round) end(p *process) {
 	r.t.Helper()
 	p.ended = true
@@ -256,7 +256,7 @@ func (r *round) end(p *process) {
 	}
 }
 
-// inspectLedger looks at what a killed central has left.
+// inspectLedger checks what a killed central has left.
 func (r *round) inspectLedger() {
 	r.t.Helper()
 	found, err := r.in.inspect(r.ledger())
@@ -278,11 +278,11 @@ func (r *round) inspectLedger() {
 	}
 }
 
-// hear takes in a line.
+// hear handles a line.
 func (r *round) hear(p *process, line string) {
 	r.t.Helper()
 	said := p.take(line)
-	// Who is killed or cut off in a handshake has failed in it.
+	// A process that is killed or cut off in a handshake fails in it.
 	handshake := r.transport.secure() && p.id == 0 && said["action"] == "tls_handshake"
 	if said["result"] == "fail" && !handshake && (r.mayFail == "" || !strings.Contains(line, r.mayFail)) {
 		r.fail("%s says %q", p.who, line)
@@ -298,7 +298,7 @@ func (r *round) hear(p *process, line string) {
 	r.stir(p, said)
 }
 
-// stage is how far the central is.
+// stage returns how far the central is.
 func (r *round) stage() string {
 	switch {
 	case r.wasDrawn:
@@ -404,7 +404,7 @@ func (r *round) number(said map[string]string, key string) int {
 	return n
 }
 
-// allAcked is how many bets are known to be stored.
+// allAcked returns how many bets are known to be stored.
 func (r *round) allAcked() (n int) {
 	for _, acked := range r.acked {
 		n += acked
@@ -412,14 +412,14 @@ func (r *round) allAcked() (n int) {
 	return n
 }
 
-// strike kills a process after a while, which only makes the moment a random
-// one. A process that ends before has been lucky.
+// strike kills a process after a while, which only makes the moment a random one. A
+// process that ends before that is lucky.
 func (r *round) strike(p *process, after time.Duration) {
 	p.struck = true
 	time.AfterFunc(after, p.kill)
 }
 
-// alive says whether a process can still be killed.
+// alive reports whether a process can still be killed.
 func (r *round) alive(p *process) bool { return p != nil && !p.ended && !p.struck }
 
 // stopCentral sends SIGTERM and expects a clean end, without kills.
@@ -448,7 +448,7 @@ func (r *round) stopCentral() {
 	}
 }
 
-// judge looks at how the lottery has ended.
+// judge checks the end of the lottery.
 func (r *round) judge() {
 	r.t.Helper()
 	found, err := r.in.inspect(r.ledger())
@@ -474,9 +474,9 @@ func (r *round) judge() {
 	}
 }
 
-// prove starts the central of a lottery that is over once more, and judges the acta
-// of its draw: there is one, it is that of the bets, and nothing else was left by
-// those who were killed.
+// prove starts the central of a finished lottery once more, and judges the acta of
+// its draw: there is one, it is that of the bets, and killed processes have left
+// nothing else.
 func (r *round) prove() {
 	r.t.Helper()
 	r.inspectLedger()

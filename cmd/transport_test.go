@@ -17,15 +17,15 @@ type transport struct {
 	credentials  func(agency int) (*tls.Config, error) // from there, for an agency of 127.0.0.1
 }
 
-// eachTransport runs a test without TLS, and over it with a central that has no
-// port without.
+// eachTransport runs a test without TLS, and over TLS with a central that has no
+// other port.
 func eachTransport(t *testing.T, test func(t *testing.T, over transport)) {
 	t.Helper()
 	t.Run("plain", func(t *testing.T) { test(t, transport{}) })
 	t.Run("TLS", func(t *testing.T) { test(t, overTLS(t, agencies)) })
 }
 
-// overTLS makes certificates of so many agencies.
+// overTLS makes certificates of that many agencies.
 func overTLS(tb testing.TB, agencies int) transport {
 	tb.Helper()
 	certificates, err := certstest.New(tb.TempDir(), agencies)

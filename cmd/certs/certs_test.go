@@ -26,7 +26,7 @@ func (f folder) order(t *testing.T, wantCode int, args ...string) (stdout, stder
 	return out.String(), errors.String()
 }
 
-// read returns the certificate of somebody.
+// read returns a target's certificate.
 func (f folder) read(t *testing.T, name string) *x509.Certificate {
 	t.Helper()
 	chain, err := certs.ReadCertificates(f.certificate(name))
@@ -36,7 +36,7 @@ func (f folder) read(t *testing.T, name string) *x509.Certificate {
 	return chain[0]
 }
 
-// contents returns what is in each file of the folder.
+// contents returns the content of each file of the folder.
 func (f folder) contents(t *testing.T) map[string]string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(string(f), "*"))
@@ -56,7 +56,7 @@ func (f folder) contents(t *testing.T) map[string]string {
 
 func newFolder(t *testing.T) folder { return folder(filepath.Join(t.TempDir(), "of", "certs")) }
 
-// What it makes is what a central and agencies can prove who they are with.
+// A central and agencies can authenticate with its certificates.
 func TestWholeLottery(t *testing.T) {
 	f := newFolder(t)
 	said, _ := f.order(t, exitOK, "--agencies", "3", "--central-name", "central.example,10.0.0.7")
@@ -127,7 +127,7 @@ func TestWhatIsThereStays(t *testing.T) {
 	if strings.Count(said, "there    ") != 4 || strings.Contains(said, "made") {
 		t.Errorf("it says\n%s", said)
 	}
-	// An agency's key is only where it is used.
+	// An agency's key may be only where it is used.
 	if err := os.Remove(f.key("agency-1")); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestWhatIsThereStays(t *testing.T) {
 			t.Errorf("%s is not made", name)
 		}
 	}
-	// A run that was killed has left a key.
+	// A killed run has left a key.
 	if err := os.Remove(f.certificate("agency-2")); err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func (f folder) putAuthority(t *testing.T, made time.Time) {
 	}
 }
 
-// Whatever it refuses, it changes nothing.
+// When it refuses something, it changes nothing.
 func TestRefusals(t *testing.T) {
 	write := func(t *testing.T, path, content string) {
 		t.Helper()
@@ -334,7 +334,7 @@ func TestFolders(t *testing.T) {
 	}
 }
 
-// A key is never written over, also by two who make it at the same time.
+// A key is never overwritten, even by two runs that make it at the same time.
 func TestKeyIsNeverWrittenOver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key.pem")
 	if err := writeKey(path, []byte("first")); err != nil {

@@ -17,8 +17,8 @@ import (
 
 const authorityName = "authority" // of its files
 
-// fill makes what is missing in the folder, renews what is to be renewed, and says
-// for each what it is.
+// fill makes what is missing in the folder, renews what was asked for, and prints a
+// line about each.
 func (o order) fill(stdout io.Writer, now time.Time) error {
 	f := folder(o.folder)
 	if err := f.make(); err != nil {
@@ -32,7 +32,7 @@ func (o order) fill(stdout io.Writer, now time.Time) error {
 	for agency := 1; agency <= o.agencies; agency++ {
 		targets = append(targets, target(agency))
 	}
-	for _, t := range o.renew { // of agencies that were not counted
+	for _, t := range o.renew { // of further agencies
 		if !slices.Contains(targets, t) {
 			targets = append(targets, t)
 		}
@@ -50,7 +50,7 @@ func (o order) fill(stdout io.Writer, now time.Time) error {
 	return o.sayNext(stdout, f)
 }
 
-// takeAuthority returns the authority of the folder, or makes it where nothing is.
+// takeAuthority returns the authority of the folder, or makes it if there is none.
 func (o order) takeAuthority(f folder, stdout io.Writer, now time.Time) (*certs.Authority, error) {
 	certificatePath, keyPath := f.certificate(authorityName), f.key(authorityName)
 	hasCertificate, err := has(certificatePath)
@@ -79,7 +79,7 @@ func (o order) takeAuthority(f folder, stdout io.Writer, now time.Time) (*certs.
 	case hasKey:
 		return nil, fmt.Errorf("%s is there, but not its certificate, %s: put it there, or take the key away if there has never been one", keyPath, certificatePath)
 	}
-	// What another authority has issued would be of no use beside this one.
+	// Certificates of another authority would be useless beside this one.
 	if others, err := f.certificates(); err != nil || len(others) > 0 {
 		return nil, errors.Join(err, fmt.Errorf("%s has %s, but not the authority that issued it, %s: put it there, or take another folder",
 			f, strings.Join(others, ", "), certificatePath))
@@ -114,8 +114,8 @@ func readAuthority(certificatePath, keyPath string) (*certs.Authority, error) {
 	return authority, nil
 }
 
-// certificates returns the names of the central's and agencies' files that are
-// there, three at most.
+// certificates returns the names of the central's and agencies' files, three at
+// most.
 func (f folder) certificates() (names []string, err error) {
 	entries, err := os.ReadDir(string(f))
 	for _, entry := range entries {
@@ -127,14 +127,14 @@ func (f folder) certificates() (names []string, err error) {
 	return names, err
 }
 
-// holding is what somebody has in the folder.
+// holding is what a target has in the folder.
 type holding struct {
 	certificate *x509.Certificate // nil when there is none
 	public      crypto.PublicKey  // of the certificate, and of the key; nil when there is neither
-	hasKey      bool              // in the folder: it may have been taken to where it is used
+	hasKey      bool              // in the folder: it may have been moved to its user
 }
 
-// look returns what somebody has. What does not belong together is an error.
+// look returns what t has. Files that do not belong together are an error.
 func (f folder) look(authority *certs.Authority, t target) (h holding, err error) {
 	certificatePath, keyPath := f.certificate(t.String()), f.key(t.String())
 	hasCertificate, err := has(certificatePath)
@@ -164,8 +164,8 @@ func (f folder) look(authority *certs.Authority, t target) (h holding, err error
 	return h, nil
 }
 
-// take returns somebody's certificate as it is in the folder afterwards, and what
-// was done: it was there, made, or renewed.
+// take returns t's certificate as it is in the folder afterwards, and what was
+// done: it was there, made, or renewed.
 func (o order) take(f folder, authority *certs.Authority, t target, now time.Time) (certificate *x509.Certificate, done string, err error) {
 	certificatePath := f.certificate(t.String())
 	h, err := f.look(authority, t)
@@ -205,8 +205,8 @@ func (o order) take(f folder, authority *certs.Authority, t target, now time.Tim
 	return certificate, done, err
 }
 
-// issue returns a certificate for the key, or with none for a new one, which is
-// returned, too.
+// issue returns a certificate for a public key, or, if that is nil, for a new key,
+// which it returns, too.
 func (o order) issue(authority *certs.Authority, t target, public crypto.PublicKey, names []string, now time.Time) (certificate, key []byte, err error) {
 	if public == nil {
 		signer, text, err := certs.NewKey()
@@ -261,7 +261,7 @@ func sameNames(a, b []string) bool {
 	return slices.Equal(canonical(a), canonical(b))
 }
 
-// say tells what there is: one line.
+// say prints a line about a certificate.
 func say(stdout io.Writer, done, path string, certificate *x509.Certificate, now time.Time) {
 	what := certificate.Subject.CommonName
 	if names := certs.Names(certificate); len(names) > 0 {
@@ -276,7 +276,7 @@ func say(stdout io.Writer, done, path string, certificate *x509.Certificate, now
 
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// sayNext tells how what there is can be used.
+// sayNext prints how to use the certificates.
 func (o order) sayNext(stdout io.Writer, f folder) error {
 	_, err := fmt.Fprintf(stdout, `
 The central:  server --port off --tls-port 12346 --tls-cert %[1]s --tls-key %[2]s --tls-client-ca %[3]s

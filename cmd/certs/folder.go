@@ -33,7 +33,7 @@ func (f folder) make() error {
 	return err
 }
 
-// sync has the names of the files on disk, too.
+// sync makes the names of the files durable, too.
 func (f folder) sync() error {
 	d, err := os.Open(string(f))
 	if err != nil {
@@ -54,8 +54,8 @@ func has(path string) (bool, error) {
 	}
 }
 
-// writeKey writes a key where there is none. It never writes over one, whoever made
-// that, and leaves nothing behind when it fails.
+// writeKey writes a key to a new file. It never overwrites one, and leaves nothing
+// behind when it fails.
 func writeKey(path string, content []byte) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, keyMode)
 	if err != nil {
@@ -67,8 +67,8 @@ func writeKey(path string, content []byte) error {
 	return nil
 }
 
-// writeCertificate puts a certificate in its place at once: a central that reads it
-// meanwhile sees the one before, or this one.
+// writeCertificate replaces a certificate atomically: a central that reads it
+// meanwhile sees the old one or the new one.
 func writeCertificate(path string, content []byte) error {
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {

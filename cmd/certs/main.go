@@ -3,9 +3,9 @@
 //
 //	go run ./cmd/certs --agencies 5 --central-name central.example
 //
-// It is a program of its own, and no mode of the central, so that the authority's
-// key need not be where the central is: who has it can be every agency. Where there
-// is a container engine and no Go, the image that the central is built with has it:
+// It is a program of its own, not a mode of the central, so that the authority's
+// key need not be where the central is: who has it can be every agency. With a
+// container engine and without Go, the image that the central is built with has it:
 //
 //	docker run --rm -v "$PWD:/src" -w /src golang:1.26 go run ./cmd/certs
 package main
@@ -40,10 +40,10 @@ const (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// order is what is to be made.
+// order is what to make.
 type order struct {
 	folder    string
-	authority string // the name of one that is made
+	authority string // the name of a new one
 	agencies  int    // numbered from 1
 	names     []string
 	namesAre  bool // given, and not the default
@@ -113,12 +113,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// target is whose certificate it is: an agency's, or with 0 the central's.
+// target is the owner of a certificate: an agency, or 0 for the central.
 type target int
 
 const central target = 0
 
-// String returns the name of its files, without what comes behind it.
+// String returns the name of its files, without a suffix.
 func (t target) String() string {
 	if t == central {
 		return "central"

@@ -22,7 +22,7 @@ type central struct {
 	winners []string
 	onBatch func(n int) codec.Message // an answer instead of the usual one, or nil
 
-	admitted chan int      // so many more batches are answered; nil: all are
+	admitted chan int      // that many more batches are answered; nil: all are
 	queried  chan struct{} // gets one when the winners are asked for
 	draw     chan struct{} // they are known when it is closed; nil: at once
 	ended    chan struct{} // closed with the test
@@ -37,14 +37,14 @@ func newCentral(t *testing.T, winners ...string) *central {
 	return &central{t: t, winners: winners, queried: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
-// serve makes it serve one connection after the other.
+// serve serves one connection after the other.
 func (c *central) serve() (address string) {
 	address = listen(c.t, c.handle)
 	c.t.Cleanup(func() { close(c.ended) }) // before listen's, which waits for the connection
 	return address
 }
 
-// admit lets it answer so many batches more, and waits until it has begun to.
+// admit lets it answer that many more batches, and waits until it has begun to.
 func (c *central) admit(batches int) {
 	c.t.Helper()
 	select {
@@ -167,7 +167,7 @@ func (c *central) store(rawBets []lottery.RawBet) codec.Message {
 	return &codec.Success{Document: rawBets[0].Document, Number: rawBets[0].Number}
 }
 
-// betsFolder makes a data folder with so many bets of agency 1.
+// betsFolder makes a data folder with that many bets of agency 1.
 func betsFolder(t *testing.T, bets int) string {
 	t.Helper()
 	var text strings.Builder

@@ -22,21 +22,21 @@ const (
 	modeWinners = string(agency.ModeWinners)
 )
 
-// What of a run is shown on a terminal.
+// What a terminal shows of a run.
 const (
 	progressBar   = "bar"
 	progressLines = "lines" // and the bar
 	progressOff   = "off"
 )
 
-// maxWindow is how many of the largest frames fit into what a central takes
-// from one connection by default (WINDOW_BYTES).
+// maxWindow is how many of the largest frames a central takes from one connection
+// by default (WINDOW_BYTES).
 const maxWindow = 1 << 20 / codec.MaxFrame
 
 // config is what an agency is told when it starts.
 type config struct {
 	id            int    // number of the agency
-	serverAddress string // host:port, or several with commas in between
+	serverAddress string // host:port, or several separated by commas
 	mode          string // modeBatch, modeBet, modeEcho or modeWinners
 	loopAmount    int    // bets in mode bet, lines in mode echo
 	loopPeriod    time.Duration
@@ -44,14 +44,14 @@ type config struct {
 	logFormat     logline.Format
 	progress      string // progressBar, progressLines or progressOff
 	noProgress    bool   // as progressOff
-	winners       bool   // the winners are shown or logged, each of them
+	winners       bool   // each winner is shown or logged
 
 	dataDir     string // folder of agency-N.csv, or of the zip that holds it; empty is findDataDir's
 	batchMax    int    // bets in a batch; the frame limits it too
 	batchWindow int    // batches sent ahead of their answers
-	needResume  bool   // a central that does not know RESUME is out of order
+	needResume  bool   // send nothing to a central without RESUME
 	skipInvalid bool   // rows that are no valid bet are counted and left out
-	allowEmpty  bool   // a file without a bet is finished with none
+	allowEmpty  bool   // finish with no bets if the file has none
 
 	retryPeriod    time.Duration // between two queries that were answered RETRY
 	retryLimit     int           // such queries until it gives up
@@ -62,8 +62,7 @@ type config struct {
 	tls tlsSettings
 }
 
-// bet is the bet of mode bet as it was given: whether it is valid is judged
-// where all bets are.
+// bet is the bet of mode bet as given: it is validated where all bets are.
 type bet struct {
 	firstName, lastName, document, birthdate, number string
 }
@@ -203,8 +202,8 @@ func parseAddresses(text string) (string, error) {
 	return strings.Join(addresses, ","), err
 }
 
-// findDataDir returns where an agency finds its file when nobody says where:
-// where containers have it mounted, or where it lies in the project.
+// findDataDir returns the default folder of an agency's file: where containers have
+// it mounted, or where it is in the project.
 func findDataDir(mounted string) string {
 	if info, err := os.Stat(mounted); err == nil && info.IsDir() {
 		return mounted

@@ -37,7 +37,7 @@ func inFolder(t *testing.T, text string) {
 	}
 }
 
-// The file as it has always been, and as others' scripts rewrite it.
+// The original file, and as others' scripts rewrite it.
 const knownFile = `server:
   address: "server:12345"
 loop:
@@ -87,7 +87,7 @@ func TestIDIsRequired(t *testing.T) {
 	}
 }
 
-// Each setting, from each place where it may stand, alone.
+// Each setting, from each of its sources, alone.
 func TestEverySetting(t *testing.T) {
 	tests := []struct {
 		key, flag, env, text string
@@ -224,8 +224,8 @@ func TestHelpNamesEverySetting(t *testing.T) {
 	}
 }
 
-// Where several addresses are listed, a central that does not answer RESUME is
-// out of order, unless somebody says otherwise.
+// With several addresses, a central that does not answer RESUME is refused, unless
+// configured otherwise.
 func TestSeveralAddressesNeedResume(t *testing.T) {
 	for name, test := range map[string]struct {
 		addresses string
@@ -248,7 +248,7 @@ func TestSeveralAddressesNeedResume(t *testing.T) {
 	}
 }
 
-// Started by hand, an agency finds its file where the project has it.
+// An agency started by hand finds its file in the project.
 func TestFindDataDir(t *testing.T) {
 	folder := t.TempDir()
 	file := folder + "/file"
@@ -270,7 +270,7 @@ func TestFindDataDir(t *testing.T) {
 	}
 }
 
-// What is shown beside the log can be set everywhere.
+// Each source can set what is shown beside the log.
 func TestShown(t *testing.T) {
 	want := defaultConfig()
 	want.noProgress, want.winners = true, true

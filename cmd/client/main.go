@@ -1,4 +1,4 @@
-// The client is an agency of the lottery.
+// Command client is an agency of the lottery.
 package main
 
 import (
@@ -54,7 +54,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 
 	show := newScreen(c, stdout)
 	lines := logline.New(show.log(), c.logFormat)
-	defer context.AfterFunc(ctx, lines.Hurry)() // a stop does not wait for a reader of the log who has stopped reading
+	defer context.AfterFunc(ctx, lines.Hurry)() // a stop does not wait for a stuck reader of the log
 	log := lines.Logger(c.logLevel)
 	c.report(log)
 	proof.report(log)
@@ -88,7 +88,7 @@ func winnersKnown(err error) bool {
 	return err == nil || errors.As(err, &late) && late.Err == nil
 }
 
-// report logs what the agency was told.
+// report logs the configuration.
 func (c *config) report(log zerolog.Logger) {
 	log.Info().Str("action", "config").Str("result", "success").
 		Int("client_id", c.id).

@@ -121,7 +121,7 @@ func TestRunStopped(t *testing.T) {
 	}
 }
 
-// Who only asks for the winners needs no file.
+// An agency that only asks for the winners needs no file.
 func TestRunWinners(t *testing.T) {
 	c := newCentral(t, "30904465", "30904466")
 	address := c.serve()
@@ -141,13 +141,13 @@ func TestRunWinners(t *testing.T) {
 	}
 }
 
-// Pauses between batches that take long in all are said, others are not.
+// Pauses between batches that take long in all are logged, others are not.
 func TestLongPausesAreSaid(t *testing.T) {
 	for name, test := range map[string]struct {
 		bets   uint64
 		batch  int
 		period time.Duration
-		want   string // what is said, or empty
+		want   string // what is logged, or empty
 	}{
 		"a minute":             {70, 10, 10 * time.Second, ""},
 		"more":                 {71, 10, 10 * time.Second, "period: 10s | batches: 8 | pauses: 1m10s"},
@@ -187,7 +187,7 @@ func (s *stopper) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// A run says so by itself, before it has got far.
+// A run logs long pauses at once.
 func TestRunWithLongPauses(t *testing.T) {
 	c := newCentral(t)
 	environ := []string{"CLI_ID=1", "CLI_LOOP_PERIOD=24h", "CLI_BATCH_MAXAMOUNT=10", "CLI_SERVER_ADDRESS=" + c.serve(), "CLI_DATA_DIR=" + betsFolder(t, 15)}
@@ -200,7 +200,7 @@ func TestRunWithLongPauses(t *testing.T) {
 	}
 }
 
-// What cannot be used is one line on standard error, and nothing on the other.
+// A configuration that cannot be used is one line on stderr, and nothing on stdout.
 func TestRunWithoutUsableConfig(t *testing.T) {
 	for name, test := range map[string]struct {
 		environ []string
@@ -218,7 +218,7 @@ func TestRunWithoutUsableConfig(t *testing.T) {
 	}
 }
 
-// A file without a valid bet is a failure, wherever nothing else was asked for.
+// A file without a valid bet is a failure, unless settings allow that.
 func TestRunEmpty(t *testing.T) {
 	for name, test := range map[string]struct {
 		file    string

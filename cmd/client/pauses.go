@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// longPauses is how long all pauses between batches may take until the log
-	// says so.
+	// longPauses is how long all pauses between batches may take before that is
+	// logged.
 	longPauses = time.Minute
-	// usualBet is about how many bytes of a frame a bet takes.
+	// usualBet is the usual size of a bet in a frame, in bytes.
 	usualBet = 60
 )
 
-// logPauses says how long the pauses between so many bets' batches take, when
+// logPauses logs how long the pauses between the batches of that many bets take, if
 // that is long: loop.period is often set for the other modes.
 func logPauses(log zerolog.Logger, c agency.Config, bets uint64) {
 	inBatch := uint64(min(c.BatchMaxAmount, codec.MaxFrame/usualBet))

@@ -10,19 +10,19 @@ import (
 	"loteria/internal/logline"
 )
 
-// screen is what there is to see beside the log: on a terminal a bar below it,
-// and in the end the winners. Elsewhere it is nothing but the log's way out.
+// screen shows a run beside its log: on a terminal a bar below it, and in the end
+// the winners. Elsewhere it only passes the log on.
 type screen struct {
 	config   config
 	out      io.Writer
-	terminal *progress.Terminal // nil where there is no bar, as are bars and bar
+	terminal *progress.Terminal // nil without a bar, as are bars and bar
 	bars     *progress.Bars
 	bar      *progress.Bar
 	winners  winnerList
 }
 
-// newScreen finds out whether there is a bar. Only bets have one, and below
-// lines for machines there is none.
+// newScreen decides whether there is a bar: only for bets, and not below lines for
+// machines.
 func newScreen(c config, out io.Writer) *screen {
 	s := &screen{config: c, out: out}
 	if c.noProgress || c.progress == progressOff || c.logFormat != logline.Text || c.mode == modeEcho || c.mode == modeWinners {
@@ -43,8 +43,8 @@ func (s *screen) log() io.Writer {
 	return s.bars
 }
 
-// watch has the run tell what is to be seen, and how long the pauses between
-// batches take where that is long.
+// watch has the run report what the screen shows, and log long pauses between
+// batches.
 func (s *screen) watch(a *agency.Config, log zerolog.Logger) {
 	if s.config.winners {
 		a.Winners = s.winners.add
@@ -75,7 +75,7 @@ func (s *screen) watch(a *agency.Config, log zerolog.Logger) {
 	}
 }
 
-// close leaves the bar as it is then on the terminal, if there is one.
+// close leaves the bar, if any, on the terminal as it is.
 func (s *screen) close() error {
 	if s.bars == nil {
 		return nil
@@ -83,8 +83,8 @@ func (s *screen) close() error {
 	return s.bars.Close()
 }
 
-// result shows the winners below the bar, which is closed. They are known: the
-// run has reached its end.
+// result shows the winners below the closed bar. The run has ended, so they are
+// known.
 func (s *screen) result() error {
 	if s.bars == nil || !s.config.winners {
 		return nil

@@ -18,7 +18,7 @@ import (
 	"loteria/codec"
 )
 
-// patience is how long a test waits for what is to come at once.
+// patience is how long a test waits for what should come at once.
 const patience = 20 * time.Second
 
 // The test binary is the client under the client's name.
@@ -36,7 +36,7 @@ func command(t *testing.T, environ ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir() // no configuration lies around there
+	folder := t.TempDir() // it holds no configuration
 	path := filepath.Join(folder, name)
 	if err := os.Symlink(self, path); err != nil {
 		t.Fatal(err)
@@ -191,8 +191,8 @@ func TestSignalUnderBar(t *testing.T) {
 	}
 }
 
-// An agency whose terminal is closed stops in order: that there is nobody to
-// write to any more is no failure.
+// An agency whose terminal is closed stops in order: the lost terminal is no
+// failure.
 func TestTerminalIsClosed(t *testing.T) {
 	skipUnderNohup(t)
 	c := newCentral(t)
@@ -266,7 +266,7 @@ func TestFailureUnderBar(t *testing.T) {
 	})
 }
 
-// What the central has from an earlier run is in the bar from the beginning.
+// Bets that the central has from an earlier run are in the bar from the beginning.
 func TestBarTakenUpAgain(t *testing.T) {
 	c := newCentral(t)
 	c.admitted = make(chan int)
@@ -326,7 +326,7 @@ func TestBarOnANarrowTerminal(t *testing.T) {
 	}
 }
 
-// Where there is no bar, there are the log's lines and nothing else.
+// Without a bar, there are the log's lines and nothing else.
 func TestNoBar(t *testing.T) {
 	tests := []struct {
 		name          string
@@ -365,7 +365,7 @@ func TestNoBar(t *testing.T) {
 	}
 }
 
-// With the lines asked for, they are all there, above the bar.
+// With lines asked for, they are all there, above the bar.
 func TestLinesAboveTheBar(t *testing.T) {
 	c := newCentral(t, "30904465")
 	cmd, screen := onTerminal(t, 200, 30, "CLI_SERVER_ADDRESS="+c.serve(), "CLI_DATA_DIR="+betsFolder(t, 25), "CLI_PROGRESS=lines")
@@ -392,7 +392,7 @@ func withoutBar(winners ...string) []string {
 	return append(want, tail[1])
 }
 
-// Not on a terminal nothing has changed, but that the winners can be had.
+// Without a terminal nothing changes, except that winners can be logged.
 func TestNotOnATerminal(t *testing.T) {
 	for setting, winners := range map[string][]string{"CLI_WINNERS=false": nil, "CLI_WINNERS=true": {"30904465", "30904466"}} {
 		t.Run(setting, func(t *testing.T) {

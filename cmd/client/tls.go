@@ -11,7 +11,7 @@ import (
 	"loteria/internal/certs"
 )
 
-// tlsSettings are how the agency proves who it is, and knows the central.
+// tlsSettings are how the agency and the central authenticate.
 type tlsSettings struct {
 	files      certs.AgencyFiles
 	serverName string // of the central; empty is the host of its address
@@ -40,14 +40,14 @@ func (t tlsSettings) named() agency.TLSFiles {
 	return agency.TLSFiles{Authorities: t.files.Authorities, Certificate: t.files.Certificate}
 }
 
-// credentials are what the agency proves itself with, as its files have it. They
-// are used by one goroutine. Nil are none.
+// credentials are the agency's, as read from its files. They are used by one
+// goroutine. Nil are none.
 type credentials struct {
 	of   tlsSettings
 	id   int
-	last *tls.Config // what was read last with success
+	last *tls.Config // the last that was read with success
 	log  zerolog.Logger
-	told string // what the log says that is wrong with the files
+	told string // the problem with the files that was logged last
 }
 
 // newCredentials reads the files. The error names the one that is wrong.
@@ -68,7 +68,7 @@ func (c *credentials) again() error {
 
 const readAction = "read_certificates" // as a central has it
 
-// report logs what was read, and has what is wrong later logged, too.
+// report logs what was read, and has later problems logged, too.
 func (c *credentials) report(log zerolog.Logger) {
 	if c == nil {
 		return
@@ -84,10 +84,9 @@ func (c *credentials) report(log zerolog.Logger) {
 	}
 }
 
-// config returns the configuration of a connection that begins. While the files
-// are of no use, because somebody is about to renew them or has failed to, it is
-// the one before: the central says whether that is good enough. The error is
-// always nil.
+// config returns the configuration for a new connection. While the files cannot be
+// used, during a renewal or after a failed one, it is the previous one: the central
+// says whether that is good enough. The error is always nil.
 func (c *credentials) config() (*tls.Config, error) {
 	err := c.again()
 	if err == nil {

@@ -68,12 +68,12 @@ func (f *credentialFiles) central() *tls.Config {
 	}
 }
 
-// environ is that of agency 1, with its certificate in these files.
+// environ is agency 1's, with its certificate in these files.
 func (f *credentialFiles) environ(ca, cert, key string, more ...string) []string {
 	return append([]string{"CLI_ID=1", "CLI_TLS_CA=" + f.path(ca), "CLI_TLS_CERT=" + f.path(cert), "CLI_TLS_KEY=" + f.path(key)}, more...)
 }
 
-// The settings, from each place where they may stand, together.
+// The settings, from each of their sources, together.
 func TestTLSSettings(t *testing.T) {
 	want := defaultConfig()
 	want.tls = tlsSettings{certs.AgencyFiles{Authorities: "a/authority.pem", Certificate: "a/agency-1.pem", Key: "a/agency-1-key.pem"}, "central.example"}
@@ -95,8 +95,8 @@ func TestTLSSettings(t *testing.T) {
 	}
 }
 
-// Any of them turns TLS on, and needs the others: the system's authorities know
-// nothing of this lottery.
+// Any of them turns TLS on, and needs the others: the system's authorities do not
+// know this lottery.
 func TestTLSSettingsGoTogether(t *testing.T) {
 	for name, test := range map[string]struct {
 		given   []string
@@ -117,7 +117,7 @@ func TestTLSSettingsGoTogether(t *testing.T) {
 	}
 }
 
-// Files that are of no use are one line that names the file, and nobody is called.
+// Unusable files are one line that names the file, and no connection is made.
 func TestUnusableCredentials(t *testing.T) {
 	f := newCredentialFiles(t)
 	now := time.Now()
@@ -201,7 +201,7 @@ func TestRunOverTLS(t *testing.T) {
 	}
 }
 
-// The files are read again for each connection. While they are of no use, what was
+// The files are read again for each connection. While they are unusable, what was
 // read before is used, and the log says so once.
 func TestRenewedCertificate(t *testing.T) {
 	f := newCredentialFiles(t)

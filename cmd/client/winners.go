@@ -10,14 +10,13 @@ import (
 )
 
 const (
-	// maxListed is how many winners the table has at most; the others are
-	// counted.
+	// maxListed bounds the winners in the table; the others are counted.
 	maxListed = 200
 	// winnerGap is the space between two columns of the table.
 	winnerGap = 4
 )
 
-// winnerList is the winners as they are told.
+// winnerList collects the winners.
 type winnerList struct {
 	listed []string
 	count  int
@@ -30,8 +29,8 @@ func (w *winnerList) add(documents []string) {
 	}
 }
 
-// shortDocument makes what a central has sent as a DNI fit to be shown, and
-// lets go of the rest of its memory.
+// shortDocument returns a DNI from a central in printable form, as a copy that
+// keeps no other memory alive.
 func shortDocument(document string) string {
 	document = progress.Printable(document)
 	if utf8.RuneCountInString(document) > lottery.MaxDocument {

@@ -15,7 +15,7 @@ import (
 	"loteria/internal/logline"
 )
 
-// agency is one of the lottery's, which plays in this process.
+// agency is an agency that plays in this process.
 type agency struct {
 	id       int
 	stored   atomic.Uint64 // bets
@@ -73,8 +73,8 @@ func (r *round) playAgency(ctx context.Context, a *agency, addresses string) err
 	return nil
 }
 
-// credential is a file of the folder with the certificates, also for a central,
-// which has another working directory.
+// credential returns the absolute path of a file with credentials, as a central has
+// another working directory.
 func (r *round) credential(name string) string {
 	path, _ := filepath.Abs(filepath.Join(r.opts.tls, name)) // an empty one is not found
 	return path

@@ -15,8 +15,7 @@ import (
 	"loteria/cmd/internal/progress/terminaltest"
 )
 
-// onTerminal starts the run on a terminal, with the stubs or the programs that
-// are in bin.
+// onTerminal starts the run on a terminal, with the stubs or programs in bin.
 func onTerminal(t *testing.T, columns, rows int, args ...string) (*exec.Cmd, *terminaltest.Terminal) {
 	t.Helper()
 	t.Setenv("TERM", "xterm-256color")
@@ -40,8 +39,8 @@ const (
 	tableTop = `^ +agency +bets +batches +seconds +winners$`
 )
 
-// The whole of it, with the real programs and the real data: five bars, all
-// news above them, the table below.
+// A whole run, with the real programs and data: five bars, all news above them, the
+// table below.
 func TestFiveBars(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -81,7 +80,7 @@ func TestFiveBars(t *testing.T) {
 	}
 }
 
-// Where there is no room for the bars of all, one is for all.
+// Where there is no room for all bars, there is one for all.
 func TestOneBarForAll(t *testing.T) {
 	stage(t, "")
 	cmd, screen := onTerminal(t, 60, 3, stubArgs...)
@@ -138,7 +137,7 @@ func TestBarsInterrupted(t *testing.T) {
 	}
 }
 
-// NO_COLOR leaves the bars, which have no colours, and takes those of the rest.
+// NO_COLOR keeps the bars, which have no colours, and removes all others.
 func TestNoColours(t *testing.T) {
 	for value, coloured := range map[string]bool{"": true, "1": false} {
 		stage(t, "")
@@ -151,7 +150,7 @@ func TestNoColours(t *testing.T) {
 	}
 }
 
-// A terminal that can only write on gets what a file gets.
+// A dumb terminal gets what a file gets.
 func TestNoBars(t *testing.T) {
 	stage(t, "")
 	t.Setenv("TERM", "dumb")
@@ -163,7 +162,7 @@ func TestNoBars(t *testing.T) {
 	}
 }
 
-// What is told of the central's page.
+// What is said of the central's page.
 func TestPage(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -18,11 +18,11 @@ import (
 
 const (
 	maxLine      = 1 << 20 // bytes of a line in the central's log, or of a row
-	maxFailLines = 5       // that say "result: fail" are shown
+	maxFailLines = 5       // with "result: fail" that are shown
 )
 
-// startCentral starts the central, and waits until it listens: on a free port
-// of this machine, with TLS on no other. It returns its address.
+// startCentral starts the central, and waits until it listens on a free port of
+// this machine, with TLS or without. It returns its address.
 func (r *round) startCentral(ctx context.Context) (string, error) {
 	args := []string{"--bind", "127.0.0.1", "--port", "0", "--storage-dir", ".", "--contest=", "--admin=" + r.opts.admin,
 		"--expected-agencies", strconv.Itoa(r.opts.agencies), "--log-level", logline.LevelName(r.opts.level)}
@@ -35,7 +35,7 @@ func (r *round) startCentral(ctx context.Context) (string, error) {
 		return "", err
 	}
 	c.OnEnd(func(f *process.Failure) { r.fail(f) })
-	address := c.Address + c.TLS // one of them
+	address := c.Address + c.TLS // one is empty
 	r.screen.say("central", "listening on "+address)
 	switch {
 	case c.Admin != "":
@@ -47,8 +47,8 @@ func (r *round) startCentral(ctx context.Context) (string, error) {
 	return address, nil
 }
 
-// check looks for what went wrong in silence, and compares what the agencies
-// sent with what is on disk.
+// check looks for unnoticed failures, and compares what the agencies sent with what
+// is on disk.
 func (r *round) check() error {
 	draws, fails := 0, 0
 	err := eachLine(r.central.Log, func(line string) {
@@ -95,7 +95,7 @@ func (r *round) check() error {
 	return nil
 }
 
-// eachLine reads a file.
+// eachLine calls do for each line.
 func eachLine(path string, do func(line string)) error {
 	file, err := os.Open(path)
 	if err != nil {

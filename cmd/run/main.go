@@ -24,8 +24,8 @@ import (
 	"loteria/internal/logline"
 )
 
-// Exit codes. A run that a signal ended exits with 128 and the signal's
-// number, as shells have it: 130 after Ctrl-C.
+// Exit codes. A run that a signal ended exits with 128 plus the signal's number, as
+// shells do: 130 after Ctrl-C.
 const (
 	exitOK      = 0
 	exitFailure = 1
@@ -47,8 +47,8 @@ type options struct {
 	period   time.Duration // between two batches of an agency, 0 to maxPeriod
 	admin    string        // the central's --admin
 	stay     bool          // the centrals stay up after the draw
-	tls      string        // folder as cmd/certs makes it: everything goes over TLS; empty is nothing
-	central  string        // somebody else's: host:port, or several of them; empty is one of the run's own
+	tls      string        // folder made by cmd/certs: everything goes over TLS; empty is nothing
+	central  string        // a running one: host:port, or several of them; empty starts one
 
 	grace time.Duration // between SIGTERM and SIGKILL
 }

@@ -22,7 +22,7 @@ const (
 	runsFolder    = "run"                  // holds the folder of each run; it is in the working directory
 	defaultGrace  = 10 * time.Second       // between SIGTERM and SIGKILL
 	progressPause = 2 * time.Second        // between two lines of progress, where there are no bars
-	settleTime    = 250 * time.Millisecond // after an agency has failed, for a central that explains it
+	settleTime    = 250 * time.Millisecond // after an agency's failure, for a central's that explains it
 )
 
 // round is one run of the lottery.
@@ -32,16 +32,16 @@ type round struct {
 	screen   *screen
 	bars     *progress.Group
 	central  *process.Central // nil when it is somebody else's
-	page     string           // what is said of it
+	page     string           // what messages say of it
 	agencies []*agency
 	begun    time.Time               // when the first agency began
 	took     time.Duration           // from then until the last one knew its winners
-	drawn    sync.Once               // the screen has said it
+	drawn    sync.Once               // announces the draw
 	fail     context.CancelCauseFunc // ends the run
 }
 
-// play runs the lottery once, unless ctx ends it. The screen has seen the
-// details of the error.
+// play runs the lottery once, unless ctx ends it. The screen shows the details of
+// the error.
 func play(ctx context.Context, opts options, out io.Writer) error {
 	r := &round{opts: opts, screen: newScreen(out)}
 	if err := r.prepare(); err != nil {
@@ -77,7 +77,7 @@ func (r *round) prepare() error {
 	if _, err := os.Stat(server); err != nil && r.opts.central == "" {
 		return fmt.Errorf("there is no %s: build it first (make build)", server)
 	}
-	// What is in the data is the agencies' business.
+	// The agencies check what is in it.
 	if info, err := os.Stat(r.opts.data); err != nil || !info.IsDir() {
 		return fmt.Errorf("there is no data folder %s", r.opts.data)
 	}
@@ -88,8 +88,8 @@ func (r *round) prepare() error {
 	return os.Mkdir(r.dir, 0o755)
 }
 
-// play goes through the lottery from the first start to the result, and waits
-// while the run is to stay.
+// play runs the lottery from the first start to the result, and then stays up if it
+// is to.
 func (r *round) play(ctx context.Context) (err error) {
 	limited, cancel := context.WithTimeoutCause(ctx, r.opts.timeout, fmt.Errorf("not done after %s", r.opts.timeout))
 	defer cancel()
@@ -116,8 +116,8 @@ func (r *round) play(ctx context.Context) (err error) {
 	return err
 }
 
-// playAgencies has all agencies play, each of which calls another central first,
-// and tells how far they are.
+// playAgencies runs all agencies, spread over the centrals, and reports their
+// progress.
 func (r *round) playAgencies(ctx context.Context, centrals []string) error {
 	for id := 1; id <= r.opts.agencies; id++ {
 		r.agencies = append(r.agencies, &agency{id: id})

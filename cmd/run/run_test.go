@@ -77,7 +77,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// Over TLS each is given its own certificate, and the central no other port.
+// Over TLS each agency gets its own certificate, and the central has no other port.
 func TestRunOverTLS(t *testing.T) {
 	stage(t, "")
 	if err := os.Mkdir("certs", 0o700); err != nil {
@@ -96,7 +96,7 @@ func TestRunOverTLS(t *testing.T) {
 	}
 }
 
-// Agencies go to a central that is there, or to the next one.
+// Agencies go to a running central, or to the next one.
 func TestCentralOfOthers(t *testing.T) {
 	stage(t, "")
 	if err := os.Mkdir("central", 0o755); err != nil {
@@ -269,8 +269,8 @@ func TestExitCodeOfFailure(t *testing.T) {
 	}
 }
 
-// Whatever ends the run, its central ends too. The run is a process itself
-// here, whose agencies are never done.
+// Whatever ends the run, its central ends too. The run is a process here, and its
+// agencies are never done.
 func TestNothingSurvives(t *testing.T) {
 	tests := []struct {
 		name    string

@@ -17,13 +17,13 @@ const (
 	green = "\x1b[32m"
 )
 
-// screen is where a person reads what happens, a line each. On a terminal bars
-// and a table show how far the agencies are, and lines only say the rest. Several
-// may tell something at the same time.
+// screen shows a person what happens, a line each. On a terminal bars and a table
+// show how far the agencies are, and lines only the rest. Several goroutines may
+// print at the same time.
 type screen struct {
 	mu       sync.Mutex
 	out      io.Writer
-	terminal *progress.Terminal // nil when it is none
+	terminal *progress.Terminal // nil when out is none
 	bars     *progress.Bars     // nil when there are none
 	colours  bool
 }
@@ -39,19 +39,19 @@ func (s *screen) say(who, what string) {
 	s.print(fmt.Sprintf("%-9s  %s", who, progress.Printable(what)))
 }
 
-// detail tells what bars and table show where there are some.
+// detail is say, except on a terminal, whose bars show it.
 func (s *screen) detail(who, what string) {
 	if s.terminal == nil {
 		s.say(who, what)
 	}
 }
 
-// alarm tells what somebody should not have done.
+// alarm tells what went wrong.
 func (s *screen) alarm(who, what string) {
 	s.print(fmt.Sprintf("%-9s  %s", who, s.coloured(red, progress.Printable(what))))
 }
 
-// print puts lines there as they are, above the bars.
+// print prints lines as they are, above the bars.
 func (s *screen) print(lines string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +87,7 @@ func (s *screen) closeBars() {
 	}
 }
 
-// progress is how far all are.
+// progress returns how far all are.
 func (r *round) progress() string {
 	bets, each := uint64(0), ""
 	for _, a := range r.agencies {
@@ -100,7 +100,7 @@ func (r *round) progress() string {
 	return fmt.Sprintf("%d bets in %.1f s  %s", bets, time.Since(r.begun).Seconds(), each)
 }
 
-// result is the table of a run in which every agency did what it should.
+// result returns the table of a run without a failure.
 func (r *round) result() string {
 	var b strings.Builder
 	row := func(agency any, bets uint64, batches int, took time.Duration, winners int) {

@@ -45,7 +45,7 @@ func TestStay(t *testing.T) {
 	}
 }
 
-// Not on a terminal, it says the same, and no more lines come meanwhile.
+// Without a terminal, it says the same, and no more lines come meanwhile.
 func TestStayIntoAFile(t *testing.T) {
 	stage(t, "")
 	cmd := exec.Command("bin/run", append(stubArgs, "--stay")...)
@@ -75,7 +75,7 @@ func TestStayIntoAFile(t *testing.T) {
 	}
 }
 
-// A central that ends by itself while it is to stay has failed.
+// A central that ends by itself while it should stay has failed.
 func TestCentralEndsWhileItStays(t *testing.T) {
 	stage(t, "")
 	alive := watch(t)

@@ -35,12 +35,12 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// What a stub's environment says.
+// A stub's environment.
 const (
 	// watchVar is the address to which every stub opens a connection that stays
 	// until its process is gone, however it goes.
 	watchVar = "STUB_WATCH"
-	// stubVar says what is to go wrong.
+	// stubVar says what must go wrong.
 	stubVar = "STUB_MISBEHAVES"
 	// serverVar is the path of the real server.
 	serverVar = "STUB_SERVER"

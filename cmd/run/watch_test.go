@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what is to come at once.
+// patience is how long a test waits for what should come at once.
 const patience = 20 * time.Second
 
 // stage prepares a working directory: the programs under bin, two agencies'
@@ -54,7 +54,7 @@ func writeAgency(t *testing.T, id, rows string) {
 	}
 }
 
-// folder is the only run's folder.
+// folder returns the only run's folder.
 func folder(t *testing.T) string {
 	t.Helper()
 	dirs, err := filepath.Glob("run/*")
@@ -116,7 +116,7 @@ func (w *watcher) stopping(t *testing.T) {
 	}
 }
 
-// gone checks that the central is, if there was one.
+// gone checks that the central has ended, if there was one.
 func (w *watcher) gone(t *testing.T) {
 	t.Helper()
 	if w.conn == nil {

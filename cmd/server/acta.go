@@ -18,12 +18,11 @@ import (
 	"loteria/lottery/acta"
 )
 
-// actaRetry is how long an acta that could not be made or kept waits for the next
-// try.
+// actaRetry is the pause between two tries to make and keep an acta.
 const actaRetry = time.Minute
 
-// actaKeeper has the acta of one contest: it verifies the one that is there before
-// anybody is listened to, or makes it when the draw is made.
+// actaKeeper keeps the acta of one contest: it verifies an existing one before the
+// central accepts connections, or makes one when the draw is made.
 type actaKeeper struct {
 	at       place
 	folder   string // of acta.json
@@ -33,11 +32,11 @@ type actaKeeper struct {
 	show     func(admin.Acta)
 	log      zerolog.Logger
 	retry    time.Duration
-	isKept   bool // it was there at the start, and fits
+	isKept   bool // it existed at the start, and matches
 }
 
-// newActaKeeper returns what keeps the acta of the configured contest. The error
-// is one of the configuration.
+// newActaKeeper returns the keeper of the configured contest's acta. The error is
+// about the configuration.
 func newActaKeeper(c config, show func(admin.Acta), log zerolog.Logger) (*actaKeeper, error) {
 	key, err := c.acta.signingKey()
 	if err != nil {
@@ -52,7 +51,7 @@ func newActaKeeper(c config, show func(admin.Acta), log zerolog.Logger) (*actaKe
 		key: key, show: show, log: log, retry: actaRetry}, nil
 }
 
-// signer returns whose signature an acta must have, or nil.
+// signer returns the key that an acta must be signed with, or nil.
 func (k *actaKeeper) signer() ed25519.PublicKey {
 	if k.key == nil {
 		return nil
@@ -62,9 +61,9 @@ func (k *actaKeeper) signer() ed25519.PublicKey {
 
 func (k *actaKeeper) path() string { return filepath.Join(k.folder, actaFile) }
 
-// verify compares the acta that is there, if any, with the contest. An error means
-// that nobody may be told winners from it. Servers that do not answer are waited
-// for until ctx is done.
+// verify compares the existing acta, if any, with the contest. An error means that
+// the contest's winners must not be told. It waits until ctx is done for servers
+// that do not answer.
 func (k *actaKeeper) verify(ctx context.Context, waits *waiting) error {
 	kept, made, err := loadActa(k.folder)
 	if err != nil {
@@ -91,8 +90,8 @@ func (k *actaKeeper) verify(ctx context.Context, waits *waiting) error {
 	return nil
 }
 
-// start has run called until the stop is over. The function that it returns waits
-// for that.
+// start calls run in a goroutine. The returned function waits until that ends, or
+// the stop is over.
 func (k *actaKeeper) start(contest *lottery.Contest, stopping, over <-chan struct{}) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -109,9 +108,9 @@ func (k *actaKeeper) start(contest *lottery.Contest, stopping, over <-chan struc
 	}
 }
 
-// run makes the acta when the draw is made, and keeps it; what fails is tried
-// again. It returns when it is kept, when ctx is done, or, without a draw or
-// between two tries, when stopping is closed: then the next start makes it.
+// run makes and keeps the acta once the draw is made, and retries what fails. It
+// returns when the acta is kept or differs, when ctx is done, or, before the draw
+// or between two tries, when stopping is closed: then the next start makes it.
 func (k *actaKeeper) run(ctx context.Context, contest *lottery.Contest, stopping <-chan struct{}) {
 	select {
 	case <-contest.Drawn():
@@ -151,7 +150,7 @@ func (k *actaKeeper) run(ctx context.Context, contest *lottery.Contest, stopping
 	}
 }
 
-// madeActa is an acta that is to be kept, and what it was made from.
+// madeActa is an acta to keep, and what it was made from.
 type madeActa struct {
 	rows    *acta.Builder
 	contest acta.Contest
@@ -177,8 +176,8 @@ func (k *actaKeeper) make(ctx context.Context) (*madeActa, error) {
 	return &madeActa{rows, contest, a, a.Seal(k.key)}, nil
 }
 
-// keep keeps an acta, unless another central has kept the same one in the folder
-// meanwhile. The error is a *acta.DifferenceError when that is another one.
+// keep stores an acta in the folder, unless another central has stored one
+// meanwhile. The error is a *acta.DifferenceError when the two differ.
 func (k *actaKeeper) keep(made *madeActa) error {
 	keeping := keepActa(k.folder, made.content, k.unsynced)
 	if keeping != nil && !errors.Is(keeping, fs.ErrExist) {
@@ -198,7 +197,7 @@ func (k *actaKeeper) keep(made *madeActa) error {
 	return nil
 }
 
-// tell shows and logs an acta, and as what it is kept.
+// tell shows and logs an acta. kept is its file's content.
 func (k *actaKeeper) tell(a *acta.Acta, kept []byte, made time.Time, note string) {
 	shown := admin.Acta{Made: made, SHA256: digestOf(kept), Signed: a.Signature != nil}
 	k.show(shown)
@@ -210,14 +209,14 @@ func (k *actaKeeper) tell(a *acta.Acta, kept []byte, made time.Time, note string
 	line.Send()
 }
 
-// digestOf returns what sha256sum says of the file.
+// digestOf returns the file's digest, as sha256sum does.
 func digestOf(kept []byte) string { return acta.Digest(sha256.Sum256(kept)).String() }
 
 func isDifference(err error) bool {
 	return errors.As(err, new(*acta.DifferenceError))
 }
 
-// contest returns what the report says for an acta.
+// contest returns what an acta says of the contest.
 func (r *report) contest(name string) acta.Contest {
 	if r.state == "none" {
 		return acta.Contest{Name: name}
@@ -225,17 +224,17 @@ func (r *report) contest(name string) acta.Contest {
 	return acta.Contest{Name: name, Terms: r.terms, Times: r.times, Endings: r.endings}
 }
 
-// comparison is of an acta with the contest at a place.
+// comparison is of an acta with a contest.
 type comparison struct {
 	acta  *acta.Acta // nil when it could not be read
 	rows  *acta.Builder
 	found report
 }
 
-// compareActa reads a contest, and compares it with an acta as it is kept. Signer is
-// whose signature that must have; nil is any, or none. The error is a
-// *acta.DifferenceError, or why the contest could not be read: then it may be
-// damaged. There is a comparison with both, as far as it went.
+// compareActa reads a contest and compares it with an acta's content. signer is the
+// key that must have signed that; nil allows any, or none. The error is a
+// *acta.DifferenceError, or why the contest could not be read: it may be damaged.
+// The comparison is valid as far as it went, also with an error.
 func compareActa(ctx context.Context, at place, kept []byte, name string, signer ed25519.PublicKey) (*comparison, error) {
 	c := &comparison{rows: acta.NewBuilder()}
 	var err error

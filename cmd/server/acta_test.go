@@ -44,7 +44,7 @@ func writeKeys(t *testing.T, seed byte) (key, public string) {
 	return key, write("public.pem", "PUBLIC KEY", der, err)
 }
 
-// shownActa takes what is shown, and the log.
+// shownActa records what is shown, and the log.
 type shownActa struct {
 	mu    sync.Mutex
 	shown []admin.Acta
@@ -69,7 +69,7 @@ func (s *shownActa) String() string {
 	return s.log.String()
 }
 
-// keeperOf returns what keeps the acta of a folder, with every wait made short.
+// keeperOf returns the keeper of a folder's acta, with every wait made short.
 func keeperOf(t *testing.T, c config) (*actaKeeper, *shownActa) {
 	t.Helper()
 	s := new(shownActa)
@@ -81,7 +81,7 @@ func keeperOf(t *testing.T, c config) (*actaKeeper, *shownActa) {
 	return k, s
 }
 
-// openAsStart does what a start does before anybody is listened to.
+// openAsStart does what a start does before it accepts connections.
 func openAsStart(t *testing.T, c config) error {
 	t.Helper()
 	k, _ := keeperOf(t, c)
@@ -117,7 +117,7 @@ func drawnFolder(t *testing.T, bets int, change func(*config)) (c config) {
 	return c
 }
 
-// where is what a message has that says where something is wrong.
+// where matches the place in a message about a fault.
 var where = regexp.MustCompile(`line \d+|agency \d+'s rows differ|bets of agency \d+`)
 
 // Whatever bit changes in bets.csv or in acta.json, a start, --check and --verify
@@ -127,7 +127,7 @@ func TestEveryBitCounts(t *testing.T) {
 	for name, change := range map[string]func(*config){
 		"unsigned":   nil,
 		"signed":     func(c *config) { c.acta.key = key },
-		"not synced": func(c *config) { c.noSync = true }, // how much was on disk is not known then
+		"not synced": func(c *config) { c.noSync = true }, // then what was on disk is unknown
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -143,7 +143,7 @@ func TestEveryBitCounts(t *testing.T) {
 			judges := map[string]func() error{
 				"start": func() error {
 					unsynced := c
-					unsynced.noSync = true // nothing is to be durable, and there are many
+					unsynced.noSync = true // nothing must be durable, and there are many
 					return openAsStart(t, unsynced)
 				},
 				"check": func() error { return checkLedger(t.Context(), c, new(bytes.Buffer)) },
@@ -200,8 +200,7 @@ func TestEveryBitCounts(t *testing.T) {
 	}
 }
 
-// What else can be done to a contest that is drawn is found, too, and the message
-// says what it is.
+// Other tampering with a drawn contest is found, too, and the message names it.
 func TestTamperedContest(t *testing.T) {
 	key, public := writeKeys(t, 1)
 	otherKey, otherPublic := writeKeys(t, 2)
@@ -221,7 +220,7 @@ func TestTamperedContest(t *testing.T) {
 	replace := func(file, old, new string) func(*testing.T, *config) {
 		return edit(file, func(s string) string { return strings.Replace(s, old, new, 1) })
 	}
-	// resealed is an acta that somebody has made who knows how.
+	// resealed is an acta forged by an expert.
 	resealed := func(change func(*acta.Acta)) func(*testing.T, *config) {
 		return edit(csvledger.ActaFile, func(s string) string {
 			a, err := acta.Parse([]byte(s))
@@ -237,7 +236,7 @@ func TestTamperedContest(t *testing.T) {
 		signed bool
 		change func(*testing.T, *config)
 		says   string // by --check and a start
-		proves bool   // --verify finds nothing, as it is about what it does not know
+		proves bool   // --verify cannot know of it
 	}{
 		"rows of two agencies change places": {change: edit(csvledger.LedgerFile, func(s string) string {
 			second := strings.Index(s, "\n1,") + 1 // of agency 1, after some of agency 2
@@ -489,8 +488,7 @@ func TestActaOfADraw(t *testing.T) {
 	}
 }
 
-// Where the acta cannot be kept, that is said once, and it is tried again until it
-// can be.
+// An acta that cannot be kept is logged once, and retried until it can be.
 func TestActaIsTriedAgain(t *testing.T) {
 	c := configOf(sampled{bets: 9, endings: allFinished, drawn: true}.write(t))
 	obstacle := filepath.Join(c.folder(), csvledger.ActaFile+".new")
@@ -528,8 +526,8 @@ func TestActaIsTriedAgain(t *testing.T) {
 	}
 }
 
-// A stop leaves what cannot be done to the next start, and waits no longer than it
-// has time.
+// A stop leaves what cannot be done to the next start, and waits no longer than its
+// timeout.
 func TestStopWithoutActa(t *testing.T) {
 	for name, drawn := range map[string]bool{"not drawn": false, "cannot be kept": true} {
 		t.Run(name, func(t *testing.T) {
@@ -575,7 +573,7 @@ func TestStopWhileActaIsRead(t *testing.T) {
 	end()
 }
 
-// hangingPlace gives nothing to who reads it.
+// hangingPlace never returns from read.
 type hangingPlace struct{ place }
 
 func (hangingPlace) read(ctx context.Context, _ func(lottery.Stretch) error) (report, error) {
@@ -584,7 +582,7 @@ func (hangingPlace) read(ctx context.Context, _ func(lottery.Stretch) error) (re
 }
 
 // Another central that shares the folder may have kept the acta first: the same one
-// is taken, another one is said and left alone.
+// is taken, a different one is logged and left alone.
 func TestActaOfAnother(t *testing.T) {
 	c := drawnFolder(t, 9, nil)
 	k, s := keeperOf(t, c)
@@ -608,8 +606,8 @@ func TestActaOfAnother(t *testing.T) {
 	}
 }
 
-// An acta beside a contest that is not drawn is of a draw that is not to be made
-// again.
+// An acta beside a contest that is not drawn is of a draw that must not be
+// repeated.
 func TestActaWithoutItsDraw(t *testing.T) {
 	c := drawnFolder(t, 9, nil)
 	for name, state := range map[string]string{
@@ -647,7 +645,7 @@ func TestActaWithoutItsDraw(t *testing.T) {
 	}
 }
 
-// A key that cannot be used is one line, exit code 2, and shows nothing of it.
+// An unusable key gives one line, exit code 2, and is not shown.
 func TestActaKeyThatCannotBeUsed(t *testing.T) {
 	key, public := writeKeys(t, 1)
 	storage := t.TempDir()

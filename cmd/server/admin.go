@@ -14,8 +14,8 @@ import (
 	"loteria/reactor"
 )
 
-// newAdmin returns what shows the central, and what closes it again. With no
-// address for it only server ctl sees it. certificates may be nil.
+// newAdmin returns the admin server, and the function that closes it. Without an
+// address only server ctl can query it. certificates may be nil.
 func newAdmin(c config, certificates *certs.Store, log zerolog.Logger, journal reactor.Journal) (adminServer *admin.Server, closeAdmin func(), err error) {
 	config := admin.Config{
 		Address:  c.admin,
@@ -42,7 +42,7 @@ func newAdmin(c config, certificates *certs.Store, log zerolog.Logger, journal r
 	if certificates != nil {
 		adminServer.ShowCertificate(func() time.Time { return certificates.Status().Expires })
 	}
-	// It is there from before the ledger is read until after it is closed.
+	// It runs from before the ledger is read until after that is closed.
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { adminServer.Run(ctx) })
@@ -52,8 +52,8 @@ func newAdmin(c config, certificates *certs.Store, log zerolog.Logger, journal r
 	}, nil
 }
 
-// showLedger has a ledger that is far away shown, also before it is open. opened
-// is called when it is; until then waits has the reason.
+// showLedger shows a remote ledger, even before it is open. The caller calls opened
+// when it is; until then waits has the reason.
 func showLedger(adminServer *admin.Server, at place, waits *waiting) (opened func(ledger)) {
 	var open atomic.Pointer[ledger]
 	if at.isFar() {
@@ -71,10 +71,10 @@ func showLedger(adminServer *admin.Server, at place, waits *waiting) (opened fun
 	return func(l ledger) { open.Store(&l) }
 }
 
-// announce tells those who wait for it when the central is ready, and when it
-// stops: the admin port, and systemd where that has started the central
-// (https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
-// It returns when ctx is done.
+// announce tells the admin server when the central stops, and systemd, if that has
+// started it, also when it is ready
+// (https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html). It
+// returns when ctx is done.
 func announce(ctx context.Context, server *reactor.Server, adminServer *admin.Server, log zerolog.Logger) {
 	notify := func(state string) {
 		if _, err := daemon.SdNotify(false, state); err != nil {

@@ -142,7 +142,7 @@ func TestAdminAccess(t *testing.T) {
 	}
 }
 
-// A token that cannot be used is an error of the configuration, and says why.
+// An unusable token is a configuration error, and says why.
 func TestAdminTokenThatCannotBeUsed(t *testing.T) {
 	folder := t.TempDir()
 	for name, test := range map[string]struct{ path, problem string }{
@@ -168,7 +168,7 @@ func TestAdminTokenThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// An admin port that others can reach, and may read, is a warning.
+// An admin port that others can reach and read gives a warning.
 func TestAdminIsOpen(t *testing.T) {
 	p := launch(t, "--admin", "0.0.0.0:0")
 	if !p.has("admin_is_open") {
@@ -180,8 +180,7 @@ func TestAdminIsOpen(t *testing.T) {
 	}
 }
 
-// After the draw, and after another start, the acta that is shown is that of the
-// file.
+// After the draw, and after another start, the acta shown is that of the file.
 func TestAdminShowsTheActa(t *testing.T) {
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	folder := t.TempDir()

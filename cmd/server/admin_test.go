@@ -12,7 +12,7 @@ import (
 	"loteria/codec"
 )
 
-// admin returns where the admin port is, once it is there.
+// admin returns the admin port's address, once it listens.
 func (p *process) admin() (url string) {
 	p.t.Helper()
 	_, address, _ := strings.Cut(p.await("action: admin_listen | result: success"), "address: ")
@@ -95,8 +95,7 @@ func (p *process) index(text string) int {
 	return -1
 }
 
-// A lottery needs no admin port: not one that is off, nor one whose address is
-// another's.
+// A lottery needs no admin port: it may be off, or its address in use.
 func TestWithoutAdmin(t *testing.T) {
 	occupied, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -124,7 +123,7 @@ func TestWithoutAdmin(t *testing.T) {
 	}
 }
 
-// systemd hears when bets are taken, and when that ends.
+// systemd is told when bets are taken, and when that ends.
 func TestSystemdIsTold(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "notify")
 	listener, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})

@@ -29,13 +29,13 @@ type config struct {
 	logFormat        logline.Format
 	expectedAgencies int  // agencies that must finish before the draw
 	maxWorkers       int  // event loops at most; 0 is one for each core
-	loops            int  // event loops; 0 is as many as there may be
-	echo             bool // lines that are no frame are answered
+	loops            int  // event loops; 0 is as many as allowed
+	echo             bool // lines that are not frames are sent back
 	tls              tlsConfig
 	acta             actaConfig
 	adminAccess      adminAccess
 	output           outputConfig
-	ledger           servers // of NATS that have the ledger; none is the folder
+	ledger           servers // NATS servers of the ledger; none is the folder
 	nats             access  // to them
 	central          string  // name of this central for others; empty is the host's
 	storageDir       string  // folder of the ledger
@@ -44,7 +44,7 @@ type config struct {
 	maxPerAddress    int           // connections from one IP address or IPv6 network
 	maxLine          int           // bytes of a line that is echoed
 	frameTimeout     time.Duration // for a frame or line to become complete
-	idleTimeout      time.Duration // with nothing said and no answer due
+	idleTimeout      time.Duration // with nothing sent and no answer due
 	windowFrames     int           // frames of one connection that may wait for their answer
 	windowBytes      int           // bytes of those frames
 	maxWaiting       int           // bytes of all connections' frames that may wait
@@ -53,14 +53,14 @@ type config struct {
 	noSync           bool          // leave it to the operating system when bets go to disk
 	drawDeadline     time.Time     // when betting ends at the latest; zero is never
 	drawWithout      []int         // agencies whose betting is ended at the start
-	reopen           bool          // bets without a contest.json are meant
-	adminHosts       []string      // names under which the admin port may be asked
+	reopen           bool          // accept bets without a contest.json
+	adminHosts       []string      // host names that the admin port accepts
 	profiles         bool          // /debug/pprof on the admin port
-	healthcheck      bool          // do nothing but look whether the central is there
-	check            bool          // do nothing but read the ledger
-	export           string        // do nothing but write its bets to this file; - is stdout
-	importFrom       origin        // do nothing but take this contest into the ledger
-	warnings         []string      // what was ignored of all that was given
+	healthcheck      bool          // only check whether the central is up
+	check            bool          // only read the ledger
+	export           string        // only write its bets to this file; - is stdout
+	importFrom       origin        // only copy this contest into the ledger
+	warnings         []string      // about settings that were ignored
 }
 
 // perAddress is the default of maxPerAddress: a quarter of that of
@@ -232,7 +232,7 @@ func table(c *config) *settings.Set {
 	return s
 }
 
-// eventLoops is how many there are.
+// eventLoops returns their number.
 func (c config) eventLoops() int {
 	loops, most := c.loops, c.maxWorkers
 	if loops == 0 {
@@ -244,7 +244,7 @@ func (c config) eventLoops() int {
 	return loops
 }
 
-// listenAddress is where to listen without TLS, as host:port, or empty.
+// listenAddress returns the host:port for connections without TLS, or "".
 func (c config) listenAddress() string {
 	if c.port == noPort {
 		return ""
@@ -257,7 +257,7 @@ func parseIP(text string) (string, error) {
 	return address.String(), err
 }
 
-// parseAdmin takes host:port, or a word for none.
+// parseAdmin parses host:port, or off, which is "".
 func parseAdmin(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	if strings.EqualFold(text, "off") {
@@ -279,7 +279,7 @@ func portOf(address string) int {
 	return int(port)
 }
 
-// parseHosts takes what can stand in a Host header, before the port.
+// parseHosts parses hosts as in a Host header, without port.
 func parseHosts(text string) (hosts []string, err error) {
 	for _, host := range strings.Split(text, ",") {
 		host = strings.TrimSpace(host)
@@ -304,10 +304,10 @@ func parseFsync(text string) (noSync bool, err error) {
 // timeLayouts are RFC 3339, and the local times that a person writes.
 var timeLayouts = []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04"}
 
-// timeExample is what parseTime takes, for people.
+// timeExample says what parseTime accepts.
 const timeExample = "a time like 2026-12-24T18:00:00-03:00, or 2026-12-24 18:00 in local time"
 
-// parseTime takes a time of the years that a lottery can be in.
+// parseTime parses a time of the years 1970 to 9998.
 func parseTime(text string) (time.Time, error) {
 	for _, layout := range timeLayouts {
 		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil && t.Year() >= 1970 && t.Year() < 9999 {
@@ -328,13 +328,13 @@ func parseAgencies(text string) (agencies []int, err error) {
 	return agencies, nil
 }
 
-// folder is where the contest is kept.
+// folder returns the contest's folder.
 func (c config) folder() string { return filepath.Join(c.storageDir, c.contest) }
 
 var errContest = errors.New("not the name of a contest")
 
-// parseContest allows names that are one folder directly below, whatever the
-// system: no separator, no ".", no "..", nothing hidden.
+// parseContest accepts the name of one folder directly below, on any system: no
+// separator, no ".", no "..", nothing hidden.
 func parseContest(text string) (string, error) {
 	if len(text) > maxContest || text[0] == '.' {
 		return "", errContest

@@ -10,11 +10,11 @@ import (
 	"loteria/lottery/acta"
 )
 
-// actaConfig is the acta of the draw: its key, and what is to be verified.
+// actaConfig holds the keys of the acta, and what to verify.
 type actaConfig struct {
 	key       string // file of the key that it is signed with; empty signs nothing
 	publicKey string // file of the key that must have signed it; empty is any, or none
-	verify    string // do nothing but verify this folder's
+	verify    string // only verify this folder's acta
 }
 
 func addActaSettings(s *settings.Set, c *config) {
@@ -37,7 +37,7 @@ func (c actaConfig) signingKey() (ed25519.PrivateKey, error) {
 	return readKey(c.key, "ACTA_KEY", acta.ParseKey)
 }
 
-// signer returns whose signature an acta must have, or nil.
+// signer returns the key that an acta must be signed with, or nil.
 func (c actaConfig) signer() (ed25519.PublicKey, error) {
 	if c.publicKey != "" {
 		return readKey(c.publicKey, "--acta-public-key", acta.ParsePublicKey)
@@ -49,11 +49,11 @@ func (c actaConfig) signer() (ed25519.PublicKey, error) {
 	return key.Public().(ed25519.PublicKey), nil
 }
 
-// maxKeyFile bounds the file of a key, in bytes; one that openssl writes with all that
-// it can say of the key has less than a thousand.
+// maxKeyFile bounds a key's file, in bytes; the longest that openssl writes has
+// less than a thousand.
 const maxKeyFile = 64 << 10
 
-// readKey reads the file of a setting. The error is one of the configuration.
+// readKey reads the file of a setting. The error is a *settings.Error.
 func readKey[K any](path, setting string, parse func([]byte) (K, error)) (key K, err error) {
 	if path == "" {
 		return key, nil
@@ -70,8 +70,8 @@ func readKey[K any](path, setting string, parse func([]byte) (K, error)) (key K,
 	return key, nil
 }
 
-// readShort returns what is in a file, as far as a key in it could be: a device has
-// no end. It may be a pipe that a shell writes to.
+// readShort returns at most maxKeyFile bytes of a file, as a device has no end. It
+// may be a pipe that a shell writes to.
 func readShort(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

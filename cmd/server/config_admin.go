@@ -2,9 +2,9 @@ package main
 
 import "loteria/cmd/internal/settings"
 
-// adminAccess is who may see the admin port.
+// adminAccess says who may use the admin port.
 type adminAccess struct {
-	tokenFile string // what stands in it has to be known; empty asks for nothing
+	tokenFile string // file with the token to present; empty asks for none
 	tls       bool   // with the central's certificate
 }
 
@@ -19,8 +19,8 @@ func addAdminAccessSettings(s *settings.Set, c *config) {
 	}, settings.Bool())
 }
 
-// checkAdminAccess returns an error when there is no certificate for the admin
-// port. Without an admin port, nothing of it is of use.
+// checkAdminAccess returns an error when ADMIN_TLS is set without a certificate. It
+// ignores both settings without an admin port.
 func checkAdminAccess(s *settings.Set, c *config) error {
 	if c.admin == "" {
 		s.Ignore("ADMIN_TOKEN_FILE", noAdmin)

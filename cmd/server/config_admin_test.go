@@ -47,7 +47,7 @@ func TestAdminAccessNeeds(t *testing.T) {
 	}
 }
 
-// What is for an admin port is said to be of no use without one.
+// Settings of an admin port are ignored without one.
 func TestAdminAccessWithoutAnAdminPort(t *testing.T) {
 	inFolder(t, "")
 	c, err := loadConfig([]string{"--admin=off", "--admin-tls", "--admin-token-file=nothing"}, nil)

@@ -14,13 +14,13 @@ import (
 // servers are NATS servers, as host:port.
 type servers struct {
 	addresses []string
-	hasUser   bool // a name, a password or a token was with them: nothing of it is kept
+	hasUser   bool // an address had a name, a password or a token, which is not kept
 }
 
-// access is how a central gets into NATS, and what it makes there.
+// access holds the credentials for NATS, and the terms of a new stream.
 type access struct {
 	creds, ca, cert, key string // paths of files; may be empty
-	replicas             int    // of a stream that is made
+	replicas             int    // of a new stream
 	maxBytes             int    // likewise
 }
 
@@ -43,7 +43,7 @@ const (
 	serversExample = "like nats://host:4222,host:4222"
 )
 
-// addLedgerSettings adds to the table where the ledger is.
+// addLedgerSettings adds the settings of the ledger.
 func addLedgerSettings(s *settings.Set, c *config) {
 	settings.Add(s, &c.ledger, settings.Setting{
 		Key: "LEDGER", Flag: "ledger", Env: "LEDGER",
@@ -79,12 +79,11 @@ func addLedgerSettings(s *settings.Set, c *config) {
 	}, settings.Parsed("up to 64 letters, digits, -, _ and . (not first)", parseContest).OrEmpty())
 }
 
-// checkLedgerSettings returns an error when the settings of the ledger cannot be
-// meant together, and notes those that are of no use.
+// checkLedgerSettings returns an error when settings of the ledger contradict each
+// other, and notes those without effect.
 //
-// A name or a password in the address of a server would be in the list of
-// processes, and in whatever repeats the address. So it is refused, and not
-// shown.
+// A name or a password in a server's address would appear in the list of processes,
+// and wherever the address is repeated. So it is refused, and not shown.
 func checkLedgerSettings(s *settings.Set, c *config) error {
 	const noUser = "has a user or a token in it, which the list of processes would show: put it into a file for --nats-creds"
 	switch {
@@ -153,8 +152,8 @@ func requirePair(s *settings.Set, certKey, cert, keyKey, key string) error {
 	return nil
 }
 
-// refuseContents returns an error when a setting has what a file holds, where its
-// path belongs. A secret is not shown.
+// refuseContents returns an error when a setting holds a file's content instead of
+// its path. It does not show the content, which may be secret.
 func refuseContents(s *settings.Set, paths map[string]string) error {
 	for key, path := range paths {
 		if strings.Contains(path, "-----BEGIN") {
@@ -164,8 +163,8 @@ func refuseContents(s *settings.Set, paths map[string]string) error {
 	return nil
 }
 
-// parseServers takes addresses with commas; the first has the scheme, the
-// others may.
+// parseServers parses addresses separated by commas; the first must have the
+// scheme, the others may.
 func parseServers(text string) (s servers, err error) {
 	if strings.Contains(text, "@") { // whatever else is wrong must not be shown
 		return servers{hasUser: true}, nil
@@ -236,7 +235,7 @@ func parseReplicas(text string) (int, error) {
 	return n, err
 }
 
-// centralName is by what others know this central.
+// centralName returns how others know this central.
 func (c config) centralName() string {
 	if c.central != "" {
 		return c.central
@@ -254,7 +253,7 @@ func (c config) centralName() string {
 	return string(name)
 }
 
-// sharedName is centralName where there are others, or empty.
+// sharedName is centralName if the ledger can be shared, or empty.
 func (c config) sharedName() string {
 	if !c.ledger.areGiven() {
 		return ""

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// serversOf returns servers as they are kept.
+// serversOf returns servers as parsed.
 func serversOf(addresses ...string) servers { return servers{addresses: addresses} }
 
 func TestParseServers(t *testing.T) {
@@ -55,7 +55,7 @@ func TestParseOrigin(t *testing.T) {
 	}
 }
 
-// Settings that have to agree with each other.
+// Settings that must agree with each other.
 func TestLedgerSettings(t *testing.T) {
 	const nats = "--ledger=nats://a --contest=navidad"
 	tests := map[string]struct {
@@ -123,8 +123,8 @@ func TestLedgerSettings(t *testing.T) {
 	}
 }
 
-// Nothing of what somebody puts beside an address, or instead of a path, is
-// shown, whatever else is wrong.
+// Secrets beside an address, or instead of a path, are not shown, whatever else is
+// wrong.
 func TestSecretsAreNotShown(t *testing.T) {
 	const secret = "s3cr3t"
 	for _, arg := range []string{
@@ -160,7 +160,7 @@ func TestCentralName(t *testing.T) {
 	}
 }
 
-// Each setting of the ledger, from each place where it may stand.
+// Each setting of the ledger, from each of its sources.
 func TestEveryLedgerSetting(t *testing.T) {
 	for key, test := range map[string]struct {
 		flag, text string

@@ -9,11 +9,11 @@ import (
 	"loteria/cmd/internal/settings"
 )
 
-// outputConfig is what is written of a contest, and how.
+// outputConfig says what to write of a contest, and how.
 type outputConfig struct {
-	winners bool   // do nothing but write the winners to standard output
+	winners bool   // only write the winners to standard output
 	soFar   bool   // also of a contest that is not drawn
-	format  format // of rows and winners; empty is by the name of the file
+	format  format // of rows and winners; empty follows the file's name
 }
 
 // format is how rows and winners are written.
@@ -21,7 +21,7 @@ type format string
 
 const (
 	asCSV  format = "csv"
-	asJSON format = "json" // an object for each line (https://jsonlines.org)
+	asJSON format = "json" // one object per line (https://jsonlines.org)
 )
 
 func addOutputSettings(s *settings.Set, c *config) {
@@ -51,8 +51,8 @@ func parseFormat(text string) (format, error) {
 	return f, nil
 }
 
-// checkOutputSettings returns an error when the settings of what is written
-// cannot be meant together.
+// checkOutputSettings returns an error when the output settings contradict each
+// other.
 func checkOutputSettings(_ *settings.Set, c *config) error {
 	isWritten := c.export != "" || c.output.winners
 	switch {

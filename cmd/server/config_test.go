@@ -38,7 +38,7 @@ func inFolder(t *testing.T, text string) {
 	}
 }
 
-// The file as it has always been, and as others' scripts rewrite it.
+// The original file, and as others' scripts rewrite it.
 const knownFile = `[DEFAULT]
 SERVER_PORT = 12345
 SERVER_IP = server
@@ -73,7 +73,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// Each setting, from each place where it may stand, alone.
+// Each setting, from each of its sources, alone.
 func TestEverySetting(t *testing.T) {
 	tests := []struct {
 		key, flag, text string
@@ -203,8 +203,7 @@ func TestNotAllowed(t *testing.T) {
 	}
 }
 
-// The admin port is never the lottery's. Where it would only be so by default,
-// the lottery has it.
+// The admin port is never the lottery's: by default only, it gives way.
 func TestAdminIsNotTheLottery(t *testing.T) {
 	for args, want := range map[string]struct{ admin, problem string }{
 		"--port=8080":                         {"", ""},

@@ -13,15 +13,15 @@ import (
 // noPort is the number of a port that is off.
 const noPort = -1
 
-// tlsConfig is the port on which agencies prove who they are. The certificate and
-// its key may be there without the port, for the admin port.
+// tlsConfig is the port on which agencies authenticate. The certificate and its key
+// may be set without the port, for the admin port.
 type tlsConfig struct {
 	port             int           // TCP; 0 takes any free port, noPort is none
 	bind             string        // IP address to listen on; empty is that of the plain port
 	certificate, key string        // paths of files
 	clientCA         string        // path of a file
 	revoked          string        // path of a file; empty is none
-	handshakeTimeout time.Duration // for a handshake, from the accepted connection on
+	handshakeTimeout time.Duration // for a handshake, from the accept on
 	maxHandshakes    int           // at a time
 }
 
@@ -66,7 +66,7 @@ const maxHandshakes = 1024
 
 const allowedPort = "a whole number from 0 to 65535, or off"
 
-// parsePort takes a port, or the word for none.
+// parsePort parses a port, or off.
 func parsePort(text string) (int, error) {
 	text = strings.TrimSpace(text)
 	if strings.EqualFold(text, "off") {
@@ -88,7 +88,7 @@ func (c config) logPort(e *zerolog.Event) {
 // isOn reports whether there is a port with TLS.
 func (t tlsConfig) isOn() bool { return t.port != noPort }
 
-// tlsAddress is where to listen for agencies that prove who they are, as host:port.
+// tlsAddress returns the host:port to listen on with TLS.
 func (c config) tlsAddress() string {
 	return net.JoinHostPort(c.tlsBind(), strconv.Itoa(c.tls.port))
 }
@@ -100,8 +100,8 @@ func (c config) tlsBind() string {
 	return c.bind
 }
 
-// checkTLSSettings returns an error when the settings of TLS cannot be meant
-// together, and notes those that are of no use.
+// checkTLSSettings returns an error when settings of TLS contradict each other, and
+// notes those without effect.
 func checkTLSSettings(s *settings.Set, c *config) error {
 	if err := refuseContents(s, map[string]string{
 		"TLS_CERT": c.tls.certificate, "TLS_KEY": c.tls.key, "TLS_CLIENT_CA": c.tls.clientCA, "TLS_REVOKED": c.tls.revoked,
@@ -128,9 +128,9 @@ func checkTLSSettings(s *settings.Set, c *config) error {
 	return nil
 }
 
-// checkPorts returns an error when two of the central's ports are one, or there is
-// none for agencies. The admin port goes where nobody has said so: who only moved
-// the lottery to its port gets it.
+// checkPorts returns an error when two of the central's ports are the same, or
+// there is none for agencies. An admin port that is only the default gives way to
+// them.
 func checkPorts(s *settings.Set, c *config) error {
 	if c.port == noPort && !c.tls.isOn() {
 		return s.Refuse("SERVER_PORT", "leaves no port for agencies, as TLS_PORT is off, too", "a port, here or for TLS_PORT")

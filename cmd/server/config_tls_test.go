@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What belongs to TLS_PORT, as it would be given beside it.
+// What belongs to TLS_PORT, as given beside it.
 var tlsFiles = []string{"--tls-cert=c.pem", "--tls-key=k.pem", "--tls-client-ca=a.pem"}
 
 func TestTLSSettings(t *testing.T) {
@@ -39,7 +39,7 @@ func TestTLSSettings(t *testing.T) {
 func TestTLSNeedsItsFiles(t *testing.T) {
 	for name, test := range map[string]struct {
 		args    []string
-		problem string // empty when it is taken
+		problem string // empty when it is accepted
 	}{
 		"whole":               {append([]string{"--tls-port=0"}, tlsFiles...), ""},
 		"without certificate": {[]string{"--tls-port=0", "--tls-client-ca=a.pem"}, "TLS_CERT: is not set, but TLS_PORT is 0"},
@@ -64,7 +64,7 @@ func TestTLSNeedsItsFiles(t *testing.T) {
 	}
 }
 
-// Settings without a port to use them are said to be of no use.
+// Settings without a port to use them are ignored.
 func TestTLSSettingsWithoutItsPort(t *testing.T) {
 	inFolder(t, "")
 	c, err := loadConfig(append([]string{"--tls-revoked=r.txt", "--tls-bind=::1"}, tlsFiles...), nil)
@@ -124,7 +124,7 @@ func TestTLSAddress(t *testing.T) {
 	}
 }
 
-// The default of what may be in its handshake leaves room for others.
+// The default number of handshakes leaves room for others.
 func TestLimitHandshakes(t *testing.T) {
 	for _, test := range []struct{ configured, connections, want int }{
 		{maxHandshakes, 131_072, maxHandshakes},

@@ -14,23 +14,23 @@ import (
 )
 
 const (
-	// lookInterval is how often the clock and the ledger's file are looked at.
+	// lookInterval is how often the clock and the ledger's file are checked.
 	lookInterval = time.Second
 	// reportInterval is how often the log says whom the draw waits for, and what
 	// cannot be saved.
 	reportInterval = time.Minute
-	// drawWait is how long a draw that is made at the start may take before
-	// agencies are listened to without it.
+	// drawWait is how long a start waits for a draw before it accepts connections
+	// without it.
 	drawWait = 2 * time.Second
-	// waitNotice is how long the servers of a ledger are waited for without a word.
+	// waitNotice is how long servers are waited for before that is logged.
 	waitNotice = 2 * time.Second
-	// maxAwaited bounds the agencies that one such report names.
+	// maxAwaited bounds the agencies that one report names.
 	maxAwaited = 20
 )
 
 // openContest opens the contest and logs what it holds. announced says that the
-// draw needs no line in the log any more: it has one, or was known before. waits
-// has the reason while servers are waited for.
+// draw needs no log line: it has one, or was known before. While it waits for
+// servers, waits has the reason.
 func openContest(ctx context.Context, c config, log zerolog.Logger, committed func(lottery.Commit), waits *waiting) (l ledger, contest *lottery.Contest, announced bool, err error) {
 	at := c.place()
 	type opened struct {
@@ -52,7 +52,7 @@ func openContest(ctx context.Context, c config, log zerolog.Logger, committed fu
 	l, contest = o.ledger, o.contest
 	l.note(log)
 	line := l.describe(log.Info().Str("action", "open_contest").Str("result", "success")).Int("agencies", c.expectedAgencies)
-	if !at.isFar() { // else an account is known when its agency comes
+	if !at.isFar() { // else an account is known once its agency connects
 		var bets uint64
 		for _, standing := range contest.Standings() {
 			bets += standing.Bets
@@ -71,10 +71,10 @@ func openContest(ctx context.Context, c config, log zerolog.Logger, committed fu
 		return nil, nil, false, ctx.Err()
 	}
 	if err != nil {
-		_ = contest.Close() // what it was opened for is told
+		_ = contest.Close() // err matters more
 		return nil, nil, false, err
 	}
-	if contest.Phase() == lottery.Drawing { // a draw from here on is the server's to log
+	if contest.Phase() == lottery.Drawing { // the server logs any later draw
 		select {
 		case <-contest.Drawn():
 		case <-contest.Failed():
@@ -89,9 +89,9 @@ func openContest(ctx context.Context, c config, log zerolog.Logger, committed fu
 	return l, contest, announced, nil
 }
 
-// untilThere returns what f does. With a place that is far away it does so again
-// as long as that is not available, until ctx is done, and says in the log that
-// it waits. Then a stop does not wait for f, of which nothing depends.
+// untilThere returns f's result. For a remote place it retries f while the place is
+// unavailable, until ctx is done, and logs that it waits. A stop does not wait for
+// f, as nothing depends on it.
 func untilThere[T any](ctx context.Context, at place, log zerolog.Logger, waits *waiting, f func() (T, error)) (value T, err error) {
 	if !at.isFar() {
 		return f()
@@ -132,7 +132,7 @@ func untilThere[T any](ctx context.Context, at place, log zerolog.Logger, waits 
 	}
 }
 
-// waiting has the last reason why servers are waited for. The zero value has none.
+// waiting has the last reason to wait for servers. The zero value has none.
 type waiting struct{ last atomic.Pointer[error] }
 
 func (w *waiting) note(reason error) { w.last.Store(&reason) }
@@ -144,16 +144,16 @@ func (w *waiting) reason() error {
 	return nil
 }
 
-// isPassing reports whether an error of the ledger may be none a moment later:
-// it is not available, or another central was quicker.
+// isPassing reports whether an error of the ledger may be temporary: it is
+// unavailable, or another central was quicker.
 func isPassing(err error) bool {
 	refusal := (*lottery.Refusal)(nil)
 	return errors.Is(err, lottery.ErrUnavailable) || errors.Is(err, lottery.ErrMoved) ||
 		errors.As(err, &refusal) && refusal.Code == lottery.Fenced
 }
 
-// endAtStart does what the operator wants before any agency may bet: it sets the
-// deadline, and ends the betting that is over.
+// endAtStart applies the operator's settings before any agency may bet: the
+// deadline, and the betting to end.
 func endAtStart(contest *lottery.Contest, c config, log zerolog.Logger) error {
 	if err := setDeadline(contest, c.drawDeadline, time.Now(), log); err != nil {
 		return err
@@ -173,7 +173,7 @@ func endAtStart(contest *lottery.Contest, c config, log zerolog.Logger) error {
 	return nil
 }
 
-// setDeadline is changeDeadline with what is configured.
+// setDeadline sets the configured deadline.
 func setDeadline(contest *lottery.Contest, deadline, now time.Time, log zerolog.Logger) error {
 	err := changeDeadline(contest, deadline, now, log)
 	if errors.Is(err, lottery.ErrDeadline) {
@@ -182,8 +182,8 @@ func setDeadline(contest *lottery.Contest, deadline, now time.Time, log zerolog.
 	return err
 }
 
-// changeDeadline gives the contest its deadline, and logs the one that it has then,
-// in the zone in which a time without an offset is read.
+// changeDeadline sets the contest's deadline, and logs the resulting one in the
+// zone in which times without an offset are read.
 func changeDeadline(contest *lottery.Contest, deadline, now time.Time, log zerolog.Logger) error {
 	before := contest.Deadline()
 	if err := contest.SetDeadline(deadline, now); err != nil {
@@ -203,8 +203,8 @@ func changeDeadline(contest *lottery.Contest, deadline, now time.Time, log zerol
 	return nil
 }
 
-// unsaved logs that something cannot be saved, which is tried again each second:
-// at once, then each minute, and when it is saved.
+// unsaved logs that something cannot be saved, which is retried each second: at
+// once, then each minute, and when it is saved.
 type unsaved struct {
 	log    zerolog.Logger
 	tries  int
@@ -223,14 +223,14 @@ func (u *unsaved) note(err error) {
 	}
 }
 
-// watch keeps an eye on the contest until ctx is done: it ends the betting at
-// the deadline, says every minute whom the draw waits for, and has the ledger
-// look at itself each second and note each minute how much of it is on disk. It
-// returns the ledger's failure, if that comes first. Where several centrals share
-// a contest, each of them does that: the first ending stands.
+// watch monitors the contest until ctx is done: it ends the betting at the
+// deadline, logs each minute whom the draw waits for, and has the ledger check
+// itself each second and note each minute how much of it is on disk. It returns the
+// ledger's failure, if that comes first. Where several centrals share a contest,
+// each of them does that: the first ending stands.
 //
-// The deadline is held against the wall clock, which may be set, and goes on
-// while the machine sleeps: no timer does that.
+// The deadline is compared with the wall clock, which may be set, and which runs
+// while the machine sleeps, unlike a timer.
 func watch(ctx context.Context, contest *lottery.Contest, missing *missingLog, ledger ledger, clock func() time.Time, log zerolog.Logger) error {
 	look, report := time.NewTicker(lookInterval), time.NewTicker(reportInterval)
 	defer look.Stop()
@@ -281,17 +281,16 @@ func endBetting(contest *lottery.Contest) error {
 	return contest.DrawWithout(late...)
 }
 
-// missingLog logs which agencies the draw is made without, whenever these have
-// become more.
+// missingLog logs which agencies the draw is made without, whenever there are more.
 type missingLog struct {
 	contest *lottery.Contest
 	log     zerolog.Logger
 
 	mu    sync.Mutex
-	known int // agencies that are in the log, or were missing before
+	known int // agencies already logged, or missing before
 }
 
-// newMissingLog returns the log of those that will be missing from now on.
+// newMissingLog returns a log of agencies that become missing later.
 func newMissingLog(contest *lottery.Contest, log zerolog.Logger) *missingLog {
 	return &missingLog{contest: contest, log: log, known: len(contest.Missing())}
 }

@@ -11,8 +11,8 @@ import (
 	"loteria/lottery/csvledger"
 )
 
-// The report says whom the draw waits for and since when each has said
-// nothing, and is bounded (pitfall 8).
+// The report says whom the draw waits for and since when each is silent, and is
+// bounded (pitfall 8).
 func TestReportAwaited(t *testing.T) {
 	ledger, err := csvledger.Open(t.TempDir(), maxAwaited+3)
 	if err != nil {

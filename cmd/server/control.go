@@ -19,8 +19,7 @@ import (
 )
 
 const (
-	// maxControls is how many connections the socket has at a time; more wait to be
-	// accepted.
+	// maxControls bounds the socket's connections; more wait to be accepted.
 	maxControls = 16
 	// maxControlBody bounds a request, in bytes: room for the numbers of 100,000
 	// agencies.
@@ -29,17 +28,17 @@ const (
 	controlRetry    = time.Second      // between two attempts to listen
 	controlRead     = 5 * time.Second  // for a request to come in
 	controlWrite    = 5 * time.Second  // for a part of an answer to be taken
-	controlClose    = time.Second      // for answers that are on their way at the end
-	controlPatience = 30 * time.Second // for a change to be durable, until the answer is that it is not known yet
+	controlClose    = time.Second      // for answers in flight at the end
+	controlPatience = 30 * time.Second // for a change to be durable, until the answer is an error
 )
 
-// control is the socket in the contest's folder through which the central is
-// operated while it runs. It is there from before the ledger is read until after it
-// is closed; what it can change it is told by operate.
+// control is the socket in the contest's folder through which operators control a
+// running central. It exists from before the ledger is read until after that is
+// closed; operate sets what it can change.
 //
-// A folder in which no socket can be made (read-only, or some that are shared with
-// a virtual machine) is no reason not to take bets: the log says so, and it is
-// tried again each second.
+// A central takes bets also when no socket can be made in the folder (read-only, or
+// some that are shared with a virtual machine): it logs that, and tries again each
+// second.
 type control struct {
 	shown    *admin.Server
 	drain    func()          // as SIGTERM
@@ -48,28 +47,27 @@ type control struct {
 	patience time.Duration // controlPatience, except in tests
 
 	operated atomic.Pointer[operated]
-	changing chan struct{} // has room for the one who changes something
+	changing chan struct{} // a semaphore: one change at a time
 
 	mu      sync.Mutex
 	closed  bool
-	answers sync.WaitGroup // that are on their way
+	answers sync.WaitGroup // in flight
 	ended   chan struct{}  // closed when the central has ended
-	err     error          // how; known when ended is closed
+	err     error          // its result; set when ended is closed
 
-	leave   context.CancelFunc // has run return
+	leave   context.CancelFunc // makes run return
 	running sync.WaitGroup
 }
 
-// operated is what can be operated.
+// operated is what control acts on.
 type operated struct {
 	contest   *lottery.Contest
 	missing   *missingLog
 	hindrance func() error // what keeps the ledger from its work, or nil
 }
 
-// startControl has a central operated through the socket of a name in a folder until
-// close.
-// ctx ends when the central stops, which drain asks for.
+// startControl serves the socket of that name in a folder until close. ctx ends
+// when the central stops, which drain asks for.
 func startControl(ctx context.Context, folder, name string, shown *admin.Server, drain func(), log zerolog.Logger) *control {
 	c := newControl(ctx, shown, drain, log)
 	socket, err := listenControl(folder, name)
@@ -89,7 +87,7 @@ func newControl(ctx context.Context, shown *admin.Server, drain func(), log zero
 	}
 }
 
-// operate says what there is to be operated.
+// operate sets what control acts on.
 func (c *control) operate(o operated) { c.operated.Store(&o) }
 
 // run answers until ctx is done. Without a socket it tries to make one first.
@@ -114,8 +112,7 @@ func (c *control) run(ctx context.Context, folder, name string, socket *controlS
 		},
 	}
 	server.SetKeepAlivesEnabled(false)
-	// Connections are not closed at the end: who drains keeps his until that of the
-	// process.
+	// Connections stay open at the end: a drain keeps its own until the process exits.
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(socket) }()
 	select {
@@ -125,8 +122,8 @@ func (c *control) run(ctx context.Context, folder, name string, socket *controlS
 	}
 }
 
-// controlPanics logs what would be a fault of the central. What peers do wrong is
-// theirs.
+// controlPanics logs panics, which are the central's fault. It drops errors of
+// peers.
 type controlPanics struct{ log zerolog.Logger }
 
 func (p controlPanics) Write(line []byte) (int, error) {
@@ -136,8 +133,8 @@ func (p controlPanics) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// close says how the central has ended to those who wait for it, and takes the
-// socket away. Answers that are on their way have a second.
+// close tells waiting clients how the central has ended, and removes the socket.
+// Answers in flight have a second.
 func (c *control) close(err error) {
 	c.mu.Lock()
 	c.closed, c.err = true, err
@@ -153,10 +150,10 @@ func (c *control) close(err error) {
 	}
 }
 
-// peerKey is where a request's context has its peer.
+// peerKey is the context key of a request's peer.
 type peerKey struct{}
 
-// peerOfRequest returns who asks.
+// peerOfRequest returns the client.
 func peerOfRequest(r *http.Request) peer {
 	if p, ok := r.Context().Value(peerKey{}).(peer); ok {
 		return p
@@ -164,7 +161,7 @@ func peerOfRequest(r *http.Request) peer {
 	return peer{-1, -1}
 }
 
-// refused is why a request was not done, with the status of its answer.
+// refused is why a request was refused, with its answer's status.
 type refused struct {
 	status int
 	reason string
@@ -181,7 +178,7 @@ var (
 	errStopping = &refused{http.StatusServiceUnavailable, "the central stops: ask it again when it has been started, to see what is done"}
 )
 
-// now returns what is operated, unless it is too early or too late.
+// now returns what control acts on, unless the central is starting or stopping.
 func (c *control) now() (*operated, error) {
 	o := c.operated.Load()
 	switch {
@@ -193,9 +190,9 @@ func (c *control) now() (*operated, error) {
 	return o, nil
 }
 
-// change does what changes the contest, one thing at a time, and returns when that
-// is durable. Like the deadline of a central that runs, it is tried again each second
-// while the ledger is not available.
+// change calls do, which changes the contest, one change at a time, and returns
+// when that is durable. As at the deadline, do is retried each second while the
+// ledger is unavailable.
 func (c *control) change(o *operated, do func() error) error {
 	ctx, cancel := context.WithTimeout(c.stopping, c.patience)
 	defer cancel()
@@ -218,7 +215,7 @@ func (c *control) change(o *operated, do func() error) error {
 	}
 }
 
-// again does something until it is done, will never be, or ctx is done.
+// again retries do until it succeeds, fails for good, or ctx is done.
 func again(ctx context.Context, do func() error) error {
 	for {
 		err := do()
@@ -233,7 +230,7 @@ func again(ctx context.Context, do func() error) error {
 	}
 }
 
-// late is the answer to what took too long, whose reason may be nil.
+// late is the error of what took too long; reason may be nil.
 func (c *control) late(status int, what string, reason error) error {
 	if c.stopping.Err() != nil {
 		return errStopping
@@ -244,7 +241,7 @@ func (c *control) late(status int, what string, reason error) error {
 	return refusal(status, "%s after %v: see the status, and ask again", what, c.patience)
 }
 
-// explained gives an error of the contest its status.
+// explained adds a status to an error of the contest.
 func (c *control) explained(err error) error {
 	switch known := (*refused)(nil); {
 	case err == nil || errors.As(err, &known):
@@ -261,8 +258,8 @@ func (c *control) explained(err error) error {
 	return &refused{http.StatusInternalServerError, err.Error()}
 }
 
-// awaitDraw waits for a draw that is being made, as long as the central's patience
-// lasts, and returns the phase.
+// awaitDraw waits for a draw in progress, for c.patience at most, and returns the
+// phase.
 func (c *control) awaitDraw(contest *lottery.Contest) lottery.Phase {
 	if contest.Phase() == lottery.Drawing {
 		select {

@@ -16,13 +16,13 @@ import (
 	"loteria/lottery"
 )
 
-// statusAnswer is what GET /status answers: what /api/state of the admin port has,
-// and whom the draw waits for.
+// statusAnswer is the answer to GET /status: the admin port's /api/state, and whom
+// the draw waits for.
 type statusAnswer struct {
 	admin.State
-	Waiting     []awaitedAgency `json:"awaited_agencies"` // the first ones, so many at most as a report in the log names
+	Waiting     []awaitedAgency `json:"awaited_agencies"` // the first ones, maxAwaited at most
 	MoreWaiting int             `json:"more_awaited"`     // after those
-	Missing     []int           `json:"missing"`          // agencies whose betting was ended for them, as many at most
+	Missing     []int           `json:"missing"`          // likewise, agencies whose betting was ended for them
 	MoreMissing int             `json:"more_missing"`     // after those
 }
 
@@ -30,7 +30,7 @@ type statusAnswer struct {
 type awaitedAgency struct {
 	Agency    int       `json:"agency"`
 	Bets      uint64    `json:"bets"`           // that are stored, or on their way to the disk
-	LastHeard time.Time `json:"heard"`          // when it last asked for something, or the start of the central
+	LastHeard time.Time `json:"heard"`          // when its last request came, or the central started
 	Silent    float64   `json:"silent_seconds"` // since then
 }
 
@@ -43,7 +43,7 @@ type endRequest struct {
 type endAnswer struct {
 	Agencies []endedAgency `json:"agencies"` // ascending, each once
 	Phase    lottery.Phase `json:"phase"`    // of the contest then
-	Awaited  int           `json:"awaited"`  // agencies that the draw waits for still
+	Awaited  int           `json:"awaited"`  // agencies that the draw still waits for
 }
 
 type endedAgency struct {
@@ -75,9 +75,8 @@ type deadlineAnswer struct {
 	Phase    lottery.Phase `json:"phase"` // of the contest then
 }
 
-// drainAnswer is one of the objects that POST /drain answers with, a line each, until
-// the central has ended: then ended is set, and after that the connection ends with
-// the process.
+// drainAnswer is a line of the answer to POST /drain, which goes on until the
+// central has ended: then Ended is set, and the connection ends with the process.
 type drainAnswer struct {
 	Connections int    `json:"connections"`
 	Waiting     int    `json:"waiting_bytes"` // of frames that have no answer yet
@@ -86,12 +85,12 @@ type drainAnswer struct {
 	Error       string `json:"error,omitempty"` // why that is not 0
 }
 
-// errorAnswer says why nothing else is answered.
+// errorAnswer is the answer to a refused request.
 type errorAnswer struct {
 	Error string `json:"error"`
 }
 
-// handler is all that the socket answers.
+// handler serves the socket's requests.
 func (c *control) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", c.status)
@@ -101,11 +100,11 @@ func (c *control) handler() http.Handler {
 	return c.guarded(mux)
 }
 
-// guarded keeps out who is not to operate the central, and has close wait for the
-// answers of the others.
+// guarded refuses peers that may not operate the central, and makes close wait for
+// the answers to the others.
 func (c *control) guarded(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// The socket is its owner's alone; somebody may have changed that.
+		// Only its owner can connect, unless somebody has changed the mode.
 		if peer := peerOfRequest(r); !peer.mayControl() {
 			c.logRefused(r, errStranger)
 			answerWith(w, nil, errStranger)
@@ -125,13 +124,13 @@ func (c *control) guarded(h http.Handler) http.Handler {
 	})
 }
 
-// answeredKey is where a request's context has what says that its answer is written,
-// for a handler that does not return then.
+// answeredKey is the context key of the function that a handler calls when its
+// answer is written, if it does not return then.
 type answeredKey struct{}
 
 var errStranger = &refused{http.StatusForbidden, "only the central's own user and root may do that"}
 
-// answerWith writes an answer, or err. Whoever asked may have gone.
+// answerWith writes an answer, or err. The client may have gone.
 func answerWith(w http.ResponseWriter, answer any, err error) {
 	status := http.StatusOK
 	if err != nil {
@@ -147,7 +146,7 @@ func answerWith(w http.ResponseWriter, answer any, err error) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// takeRequest reads what is asked for.
+// takeRequest decodes a request.
 func takeRequest(w http.ResponseWriter, r *http.Request, request any) error {
 	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControlBody))
 	body.DisallowUnknownFields()
@@ -157,11 +156,10 @@ func takeRequest(w http.ResponseWriter, r *http.Request, request any) error {
 	return nil
 }
 
-// commandOf returns what is asked for, as the log has it.
+// commandOf returns a request's command for the log.
 func commandOf(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, "/") }
 
-// logDone begins the line of the log that says that an operator has asked for
-// something.
+// logDone begins the log line about a command of an operator.
 func (c *control) logDone(r *http.Request) *zerolog.Event {
 	return c.log.Info().Str("action", "control").Str("result", "success").Str("command", commandOf(r)).Stringer("by", peerOfRequest(r))
 }
@@ -170,7 +168,7 @@ func (c *control) logRefused(r *http.Request, err error) {
 	c.log.Warn().Str("action", "control").Str("result", "fail").Str("command", commandOf(r)).Stringer("by", peerOfRequest(r)).Err(err).Send()
 }
 
-// status answers how the central is at this moment.
+// status answers with the central's present state.
 func (c *control) status(w http.ResponseWriter, _ *http.Request) {
 	answer := statusAnswer{State: c.shown.State(), Waiting: []awaitedAgency{}, Missing: []int{}}
 	if o := c.operated.Load(); o != nil {
@@ -211,14 +209,14 @@ func (c *control) endAgencies(w http.ResponseWriter, r *http.Request) (*endAnswe
 	}
 	slices.Sort(request.Agencies)
 	agencies := slices.Compact(request.Agencies)
-	var before []lottery.Standing // the first attempt, which may have ended some
+	var before []lottery.Standing // before the first try, which may have ended some
 	err = c.change(o, func() error {
 		now := o.contest.Standings()
 		if before == nil {
 			before = now
 		}
-		// Nothing is asked of the ledger for those that have ended: it may be one that
-		// cannot be written any more. Of an unknown one, the contest says so.
+		// Those that have ended are left out, as the ledger may not be writable any
+		// more. The contest refuses unknown ones.
 		err := o.contest.DrawWithout(slices.DeleteFunc(slices.Clone(agencies), func(agency int) bool {
 			return agency >= 1 && agency <= len(now) && now[agency-1].Ended != lottery.Open
 		})...)
@@ -270,7 +268,7 @@ func (c *control) setDeadline(w http.ResponseWriter, r *http.Request) (*deadline
 		return nil, refusal(http.StatusBadRequest, "%.80q is not a time; allowed: %s", request.Deadline, timeExample)
 	}
 	answer := &deadlineAnswer{}
-	tried := false // an attempt that came to nothing may have set it all the same
+	tried := false // a failed attempt may have set it all the same
 	err = c.change(o, func() error {
 		before := o.contest.Deadline()
 		switch {
@@ -301,7 +299,7 @@ func (c *control) setDeadline(w http.ResponseWriter, r *http.Request) (*deadline
 	return answer, nil
 }
 
-// drainCentral stops the central as SIGTERM does, and tells how that goes on.
+// drainCentral stops the central as SIGTERM does, and reports the progress.
 func (c *control) drainCentral(w http.ResponseWriter, r *http.Request) {
 	if c.operated.Load() == nil {
 		c.logRefused(r, errStarting)
@@ -330,7 +328,7 @@ func (c *control) drainCentral(w http.ResponseWriter, r *http.Request) {
 		default:
 		}
 		if !tell(answer) {
-			return // nobody waits for it any more
+			return // the client has gone
 		}
 		if answer.Ended {
 			break
@@ -342,8 +340,8 @@ func (c *control) drainCentral(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	// The end of the connection is that of the process. A central that is process 1
-	// of a container would take along who waits, so it waits until he has gone.
+	// The connection ends with the process. A central that is process 1 of a container
+	// would end its client, too, so it waits until that has gone.
 	if answered, ok := r.Context().Value(answeredKey{}).(func()); ok && os.Getpid() != 1 {
 		answered()
 	}

@@ -15,13 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxSocketPath is the longest path that a socket can be reached by, in bytes
+// maxSocketPath is the longest path of a Unix socket, in bytes
 // (https://man7.org/linux/man-pages/man7/unix.7.html).
 const maxSocketPath = 107
 
 // controlName is the name of the socket in the contest's folder. A folder has one
-// central, except that several on a ledger in NATS may keep their actas in the same
-// one.
+// central, but several with a ledger in NATS may keep their actas in the same one.
 func (c config) controlName() string {
 	if name := c.sharedName(); name != "" {
 		return "control-" + name + ".sock"
@@ -30,9 +29,9 @@ func (c config) controlName() string {
 }
 
 var (
-	// errControlled is why a central does not make a socket: the living one's stays.
+	// errControlled says that another central listens on the socket.
 	errControlled = errors.New("another central has it: give each a --storage-dir of its own or, with a ledger in NATS, a --central")
-	// errMaking is when others make or remove sockets in the folder for too long.
+	// errMaking says that the folder stays locked by another process.
 	errMaking = errors.New("the folder is locked by another process")
 )
 
@@ -46,16 +45,16 @@ type controlSocket struct {
 	*net.UnixListener
 	path  string
 	info  fs.FileInfo   // of the socket
-	slots chan struct{} // has room for the connections that there may be
+	slots chan struct{} // a semaphore of maxControls connections
 }
 
-// listenControl makes the socket of a name in a folder, and the folder if there is
-// none. Only its owner may connect, from the first moment on.
+// listenControl makes the socket of that name in a folder, and the folder if it is
+// missing. Only its owner may connect, from the first moment on.
 //
-// A socket that is there and answers nobody is a dead central's, and removed. The
-// ledger's lock cannot tell that: it comes when the ledger is opened, and a ledger in
-// NATS has none. So the folder is locked meanwhile: there is no moment in which the
-// socket of another one that begins does not listen yet.
+// A socket on which nobody listens is a dead central's, and is removed. The
+// ledger's lock cannot tell that: it is taken later, and a ledger in NATS has none.
+// So the folder is locked meanwhile: no socket is seen between another central's
+// bind and listen.
 func listenControl(path, name string) (*controlSocket, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("make the contest's folder: %w", err)
@@ -76,9 +75,8 @@ func listenControl(path, name string) (*controlSocket, error) {
 	if err := removeStale(s.path, address); err != nil {
 		return nil, err
 	}
-	// What the socket is allowed before it has a name is what it is allowed under
-	// it: there is no moment in which others may connect, and no umask to change
-	// under the feet of other goroutines.
+	// The mode is set before the socket has a name, and stays: at no moment may others
+	// connect, and no umask changes under the feet of other goroutines.
 	private := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var failed error
 		err := c.Control(func(fd uintptr) { failed = unix.Fchmod(int(fd), 0o600) })
@@ -112,7 +110,7 @@ func lockFolder(folder *os.File) error {
 	return errMaking
 }
 
-// removeStale removes what a central that was killed has left.
+// removeStale removes the socket of a killed central.
 func removeStale(path, address string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -129,13 +127,13 @@ func removeStale(path, address string) error {
 		conn.Close()
 		return errControlled
 	case !errors.Is(err, unix.ECONNREFUSED):
-		return errControlled // one that has more callers than it takes, or that is not ours
+		return errControlled // its backlog is full, or it is not ours
 	}
 	return os.Remove(path)
 }
 
-// socketAddress returns by which path a socket in an open folder is reached: its
-// own, unless that is too long.
+// socketAddress returns a path to a socket in an open folder: its own, unless that
+// is too long.
 func socketAddress(folder *os.File, path string) (string, error) {
 	if len(path) <= maxSocketPath {
 		return path, nil
@@ -147,7 +145,7 @@ func socketAddress(folder *os.File, path string) (string, error) {
 	return short, nil
 }
 
-// dialControl connects to the socket of a name in a folder.
+// dialControl connects to the socket of that name in a folder.
 func dialControl(ctx context.Context, path, name string) (*net.UnixConn, error) {
 	folder, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -165,8 +163,8 @@ func dialControl(ctx context.Context, path, name string) (*net.UnixConn, error) 
 	return conn.(*net.UnixConn), nil
 }
 
-// bare returns an error of package net without the address, which may be a way
-// round.
+// bare returns an error of package net without the address, which may be one in
+// /proc.
 func bare(err error) error {
 	if failed := (*net.OpError)(nil); errors.As(err, &failed) {
 		return failed.Err
@@ -174,8 +172,8 @@ func bare(err error) error {
 	return err
 }
 
-// close takes the socket away, if it is still this one: as long as it is open, no
-// other has its inode.
+// close removes the socket, if it is still this one: while it is open, no other
+// file has its inode.
 func (s *controlSocket) close() {
 	if info, err := os.Lstat(s.path); err == nil && os.SameFile(info, s.info) {
 		_ = os.Remove(s.path) // else the next central does
@@ -183,7 +181,7 @@ func (s *controlSocket) close() {
 	s.UnixListener.Close()
 }
 
-// Accept returns connections that know who is at the other end, so many at a time.
+// Accept returns connections that know their peer, maxControls at a time.
 func (s *controlSocket) Accept() (net.Conn, error) {
 	s.slots <- struct{}{}
 	conn, err := s.AcceptUnix()
@@ -199,7 +197,7 @@ type peer struct {
 	user, process int // -1 when that is not known
 }
 
-// peerOf returns who has connected, or of the side that has connected, who listens.
+// peerOf returns who has connected, or, to the dialer, who listens.
 func peerOf(conn *net.UnixConn) peer {
 	unknown := peer{-1, -1}
 	raw, err := conn.SyscallConn()

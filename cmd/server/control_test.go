@@ -32,7 +32,7 @@ func ctl(folder string, words ...string) (code int, stdout, stderr string) {
 	return code, said.String(), problems.String()
 }
 
-// mustCtl has server ctl do something, and returns its answer.
+// mustCtl runs server ctl, and returns its answer.
 func mustCtl(t *testing.T, folder string, words ...string) string {
 	t.Helper()
 	code, said, problems := ctl(folder, words...)
@@ -42,7 +42,7 @@ func mustCtl(t *testing.T, folder string, words ...string) string {
 	return said
 }
 
-// failsCtl has server ctl fail with one line that has the text.
+// failsCtl expects server ctl to fail with one line that has the text.
 func failsCtl(t *testing.T, code int, text, folder string, words ...string) {
 	t.Helper()
 	got, said, problems := ctl(folder, words...)
@@ -60,7 +60,7 @@ func statusOf(t *testing.T, folder string) (s statusAnswer) {
 	return s
 }
 
-// awaitStatus waits until the status is as it should be.
+// awaitStatus waits until is accepts the status.
 func awaitStatus(t *testing.T, folder, what string, is func(statusAnswer) bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
@@ -80,7 +80,7 @@ func hasGone(folder string) bool {
 	return os.IsNotExist(err)
 }
 
-// Whatever the umask is, the socket is its owner's alone, and it is gone after a
+// Whatever the umask is, only its owner may use the socket, and it is gone after a
 // stop.
 func TestControlSocketIsPrivate(t *testing.T) {
 	t.Parallel()
@@ -147,8 +147,8 @@ func TestControlOfAnotherUser(t *testing.T) {
 	p.stop()
 }
 
-// A central that was killed leaves its socket. Nobody takes that for a central, and
-// the next one makes its own.
+// A killed central leaves its socket. It is not taken for a central's, and the next
+// one makes its own.
 func TestControlAfterAKill(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -189,8 +189,8 @@ func TestControlIsNotTakenOver(t *testing.T) {
 	}
 }
 
-// What is no socket is not removed, and the lottery goes on; the socket is there as
-// soon as it can be.
+// A file that is no socket is not removed, and the lottery goes on; the socket is
+// made as soon as it can be.
 func TestControlCannotListen(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -217,7 +217,7 @@ func TestControlCannotListen(t *testing.T) {
 	}
 }
 
-// A path longer than an address of a socket can be is no matter.
+// A path too long for a socket's address does no harm.
 func TestControlOnALongPath(t *testing.T) {
 	t.Parallel()
 	storage := filepath.Join(t.TempDir(), strings.Repeat("l", 100), strings.Repeat("o", 200))
@@ -239,7 +239,7 @@ func TestControlOnALongPath(t *testing.T) {
 func TestControlWhileTheContestIsOpened(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	if err := unix.Mkfifo(filepath.Join(folder, csvledger.StateFile), 0o600); err != nil { // who reads it waits for a writer
+	if err := unix.Mkfifo(filepath.Join(folder, csvledger.StateFile), 0o600); err != nil { // its reader waits for a writer
 		t.Skip(err)
 	}
 	p := begin(t, "--storage-dir", folder, "--shutdown-timeout", "0s")
@@ -259,8 +259,8 @@ func TestControlWhileTheContestIsOpened(t *testing.T) {
 	}
 }
 
-// Agencies that never finish are ended, one after the other, until there is the
-// draw, as with --draw-without, and without a restart.
+// Agencies that never finish are ended, one after the other, until the draw, as
+// with --draw-without, and without a restart.
 func TestControlEnd(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -316,8 +316,8 @@ func TestControlEnd(t *testing.T) {
 	p.stop()
 }
 
-// The deadline by the rules of --draw-deadline. What comes without an offset is in
-// the central's zone, not in that of who asks.
+// The deadline by the rules of --draw-deadline. A time without an offset is in the
+// central's zone, not in the caller's.
 func TestControlDeadline(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -389,8 +389,8 @@ func TestControlEndBeforeTheDeadline(t *testing.T) {
 	}
 }
 
-// A drain is a SIGTERM: nothing that was accepted is lost, and whoever asked for it
-// is told when the process has gone.
+// A drain is a SIGTERM: nothing that was accepted is lost, and its callers are told
+// when the process has gone.
 func TestControlDrain(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -447,7 +447,7 @@ func hasExited(t *testing.T, process int) bool {
 	return fields[size] == "0"
 }
 
-// How a central ends that fails meanwhile is told, too.
+// The failure of a draining central is told, too.
 func TestControlDrainOfACentralThatFails(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -463,8 +463,8 @@ func TestControlDrainOfACentralThatFails(t *testing.T) {
 	}
 }
 
-// More callers than there may be connections, at the same time: each is answered,
-// and each agency is ended by one of them.
+// More concurrent callers than connections: each is answered, and each agency is
+// ended by one of them.
 func TestControlAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -518,8 +518,8 @@ func TestControlOfManyAgencies(t *testing.T) {
 	p.stop()
 }
 
-// While contest.json cannot be saved, an end waits, and comes through as soon as it
-// can be; the status says meanwhile what is wrong.
+// While contest.json cannot be saved, an end waits, and succeeds as soon as it can
+// be; meanwhile the status says what is wrong.
 func TestControlWhileTheContestCannotBeSaved(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -590,7 +590,7 @@ func TestStopInTheMiddleOfAControl(t *testing.T) {
 	}
 }
 
-// Who speaks no HTTP, stalls, or asks for too much, disturbs nobody.
+// Clients that speak no HTTP, stall, or ask for too much, disturb nobody.
 func TestControlOfWhoeverIsOutOfOrder(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -48,8 +48,8 @@ const (
 	// ctlPatience is how long an answer is waited for: longer than the central
 	// waits for a change and for the draw that follows.
 	ctlPatience = 2*controlPatience + 10*time.Second
-	// promptPatience is how long for one for which nothing has to be durable: longer
-	// than connections that say nothing keep others waiting.
+	// promptPatience is the same where nothing must become durable: longer than silent
+	// connections keep others waiting.
 	promptPatience = 4 * controlRead
 	// drainLimit is how long a stop is waited for, which --shutdown-timeout bounds.
 	drainLimit = time.Hour + time.Minute
@@ -62,7 +62,7 @@ type usageError string
 
 func (e usageError) Error() string { return string(e) + ", see server ctl --help" }
 
-// runCtl is the command server ctl, and returns its exit code.
+// runCtl runs server ctl, and returns its exit code.
 func runCtl(args, environ []string, stdout, stderr io.Writer) int {
 	call, err := parseCtl(args)
 	if err == nil && call.help {
@@ -93,7 +93,7 @@ func runCtl(args, environ []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// isAction reports whether something is to be done instead of serving.
+// isAction reports whether a flag asks for something other than serving.
 func (c config) isAction() bool {
 	return c.healthcheck || c.check || c.export != "" || c.output.winners || c.acta.verify != "" || c.importFrom.isGiven()
 }
@@ -108,8 +108,8 @@ type ctlCall struct {
 	flags    []string // that are the server's
 }
 
-// parseCtl tells what is ctl's from the server's flags, which stand before the
-// command, after it, or within.
+// parseCtl separates ctl's words from the server's flags, which may stand before
+// the command, after it, or within.
 func parseCtl(args []string) (call ctlCall, err error) {
 	var words []string
 	for i := 0; i < len(args); i++ {
@@ -132,7 +132,7 @@ func parseCtl(args []string) (call ctlCall, err error) {
 	}
 	if len(words) == 0 {
 		if slices.Contains(call.flags, "--version") {
-			return call, nil // which ends with the settings
+			return call, nil // which loadConfig prints
 		}
 		return call, usageError("no command is given: status, end, deadline or drain")
 	}
@@ -171,7 +171,7 @@ func (call ctlCall) limit() time.Duration {
 	return ctlPatience
 }
 
-// patience is how long the beginning of the answer is waited for.
+// patience bounds the wait for the beginning of the answer.
 func (call ctlCall) patience() time.Duration {
 	if call.command == "status" || call.command == "drain" {
 		return promptPatience
@@ -179,7 +179,7 @@ func (call ctlCall) patience() time.Duration {
 	return ctlPatience
 }
 
-// do has the central do it, and prints what it answers.
+// do sends the command to the central, and prints the answer.
 func (call ctlCall) do(ctx context.Context, central *centralAt, stdout io.Writer) error {
 	switch call.command {
 	case "status":
@@ -192,7 +192,7 @@ func (call ctlCall) do(ctx context.Context, central *centralAt, stdout io.Writer
 	return call.drain(ctx, central, stdout)
 }
 
-// ask prints an answer as JSON, or has print do it for people.
+// ask sends a request, and prints the answer as JSON, or with print.
 func ask[T any](ctx context.Context, call ctlCall, central *centralAt, method string, request any, stdout io.Writer, print func(io.Writer, *T)) error {
 	body, err := central.ask(ctx, method, call.command, request)
 	if err != nil {
@@ -215,7 +215,7 @@ func ask[T any](ctx context.Context, call ctlCall, central *centralAt, method st
 	return nil
 }
 
-// drain waits until the central has ended.
+// drain stops the central, and waits for its end.
 func (call ctlCall) drain(ctx context.Context, central *centralAt, stdout io.Writer) error {
 	body, err := central.ask(ctx, http.MethodPost, call.command, nil)
 	if err != nil {
@@ -233,7 +233,7 @@ func (call ctlCall) drain(ctx context.Context, central *centralAt, stdout io.Wri
 			return fmt.Errorf("the answer cannot be read, is the central of another version? %w", err)
 		}
 		switch {
-		case call.json && answer.Ended: // printed when it has
+		case call.json && answer.Ended: // printed below
 		case call.json:
 			fmt.Fprintf(stdout, "%s\n", text)
 		case !answer.Ended && !told:
@@ -244,7 +244,7 @@ func (call ctlCall) drain(ctx context.Context, central *centralAt, stdout io.Wri
 		if !answer.Ended {
 			continue
 		}
-		// In a container the central is process 1, whose end is that of all others.
+		// In a container the central is process 1, whose end kills all others.
 		if central.peer.process != 1 {
 			_, _ = io.Copy(io.Discard, body)
 		}
@@ -265,10 +265,10 @@ type centralAt struct {
 	folder   string
 	name     string        // of its socket
 	patience time.Duration // for the beginning of an answer
-	peer     peer          // the central's process; known when it was asked
+	peer     peer          // the central's process; set by ask
 }
 
-// ask sends a request, and returns the answer of a central that has not refused it.
+// ask sends a request, and returns the answer. A refusal is an error.
 func (c *centralAt) ask(ctx context.Context, method, command string, request any) (body io.ReadCloser, err error) {
 	content := io.Reader(http.NoBody)
 	if request != nil {

@@ -11,7 +11,7 @@ import (
 	"loteria/lottery"
 )
 
-// printStatus writes a status for people. Times are in the zone of who asks.
+// printStatus writes a status for people. Times are in the local zone.
 func printStatus(w io.Writer, s *statusAnswer) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(name, format string, args ...any) {
@@ -77,7 +77,7 @@ func printStatus(w io.Writer, s *statusAnswer) {
 	}
 }
 
-// phaseFor returns the phase, and since when it is that if that is known.
+// phaseFor returns the phase, and since when, if that is known.
 func phaseFor(s *statusAnswer) string {
 	switch {
 	case s.Phase == lottery.Drawn && s.DrawnAt != nil:
@@ -90,7 +90,7 @@ func phaseFor(s *statusAnswer) string {
 	return string(s.Phase)
 }
 
-// shownAgencies returns numbers of agencies, and how many there are besides.
+// shownAgencies returns agencies' numbers, and how many more there are.
 func shownAgencies(agencies []int, more int) string {
 	text := strings.Trim(fmt.Sprint(agencies), "[]")
 	if more > 0 {
@@ -119,7 +119,7 @@ func printEnd(w io.Writer, e *endAnswer) {
 	printPhase(w, e.Phase, e.Awaited)
 }
 
-// printPhase writes what is to be expected of the draw.
+// printPhase writes how far the draw is.
 func printPhase(w io.Writer, phase lottery.Phase, awaited int) {
 	switch phase {
 	case lottery.Drawn:

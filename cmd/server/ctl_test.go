@@ -77,7 +77,7 @@ func TestParseCtl(t *testing.T) {
 	}
 }
 
-// The socket is where the environment and the file say that the contest is.
+// The environment and the file say where the contest, with its socket, is.
 func TestCtlFindsTheCentral(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, "central.ini")
@@ -121,7 +121,7 @@ func TestStatusFields(t *testing.T) {
 	}
 }
 
-// What a person sees, at each time.
+// A person's view of the status, at each time.
 func TestPrintStatus(t *testing.T) {
 	now := time.Date(2026, 12, 24, 17, 0, 0, 0, time.UTC)
 	deadline, drawnAt, winners := now.Add(time.Hour), now.Add(-time.Minute), 7
@@ -196,7 +196,7 @@ ledger   no server answers
 	}
 }
 
-// askDirectly has a control answer a request of this process.
+// askDirectly calls a control's handler from this process.
 func askDirectly(t *testing.T, c *control, path, body string) (status int, answer string) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
@@ -206,8 +206,8 @@ func askDirectly(t *testing.T, c *control, path, body string) (status int, answe
 	return w.Code, w.Body.String()
 }
 
-// What does not become durable is answered all the same, in time, and says why.
-// It may still become so.
+// A change that does not become durable is answered in time, with the reason. It
+// may still become so.
 func TestControlIsBounded(t *testing.T) {
 	folder := t.TempDir()
 	ledger, err := csvledger.Open(folder, 2)
@@ -252,8 +252,8 @@ func TestControlIsBounded(t *testing.T) {
 	}
 }
 
-// Of a central that is suspended (SIGSTOP), the kernel takes the request, and nobody
-// answers it.
+// The kernel accepts a request to a suspended central (SIGSTOP), and nobody answers
+// it.
 func TestCtlOfASuspendedCentral(t *testing.T) {
 	folder := t.TempDir()
 	socket, err := listenControl(folder, "control.sock")
@@ -270,8 +270,8 @@ func TestCtlOfASuspendedCentral(t *testing.T) {
 	}
 }
 
-// unanswered is a ledger that does the first thing that it is asked for, and says that
-// it is not available.
+// unanswered is a ledger that does its first task, and says that it is not
+// available.
 type unanswered struct {
 	lottery.Ledger
 	asked atomic.Int32
@@ -292,7 +292,8 @@ func (l *unanswered) SetDeadline(before, deadline time.Time, done func(error)) {
 	l.Ledger.SetDeadline(before, deadline, l.deny(done))
 }
 
-// What was done at the second attempt is told as what was there before the first.
+// A change made at the second attempt is told relative to the state before the
+// first.
 func TestControlTriesAgain(t *testing.T) {
 	for path, test := range map[string]struct{ body, want string }{
 		"/end":      {`{"agencies":[1]}`, `"result":"ended"`},
@@ -314,7 +315,7 @@ func TestControlTriesAgain(t *testing.T) {
 	}
 }
 
-// Only the central's own user and root may ask, whoever the socket lets in.
+// Only the central's own user and root are answered, whoever can open the socket.
 func TestMayControl(t *testing.T) {
 	for who, want := range map[peer]bool{
 		{0, 1}: true, {os.Geteuid(), 1}: true, {os.Geteuid() + 1, 1}: false, {-1, -1}: false,

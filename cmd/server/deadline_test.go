@@ -67,7 +67,7 @@ func TestDrawDeadline(t *testing.T) {
 	if strings.Count(both, endedBoth) != 1 || strings.Count(both, drawn) != 1 {
 		t.Errorf("the log does not tell of one draw:\n%s", both)
 	}
-	p = launch(t, args...) // what is known is not said again
+	p = launch(t, args...) // what is known is not logged again
 	p.exchange(p.dial(), []codec.Message{&codec.WinnersQuery{Agency: "1"}}, []codec.Message{&codec.Winners{Documents: []string{raw.Document}}})
 	p.stop()
 	if p.has("sorteo") || p.has("end_betting") || p.has("draw_deadline") {
@@ -75,8 +75,7 @@ func TestDrawDeadline(t *testing.T) {
 	}
 }
 
-// A deadline that has passed draws a contest that has bets, but never one that
-// begins.
+// A deadline that has passed draws a contest that has bets, but never a new one.
 func TestDeadlineThatHasPassed(t *testing.T) {
 	storage := t.TempDir()
 	args := []string{"--storage-dir", storage, "--expected-agencies", "2"}
@@ -205,8 +204,8 @@ func TestOtherTerms(t *testing.T) {
 	}
 }
 
-// The clock is set, or goes on while the machine sleeps: the deadline is when it
-// says so, and not when so much time has passed.
+// The clock is set, or goes on while the machine sleeps: the deadline follows the
+// clock, not the time that has passed.
 func TestDeadlineIsByTheClock(t *testing.T) {
 	for name, test := range map[string]struct {
 		set time.Duration // forward
@@ -251,7 +250,7 @@ func TestDeadlineIsByTheClock(t *testing.T) {
 }
 
 // The deadline comes while contest.json cannot be saved: no bets are taken any
-// more, and the draw is made as soon as it can be.
+// more, and the draw is made as soon as it can be saved.
 func TestDeadlineWhileNothingCanBeSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		folder := t.TempDir()

@@ -15,8 +15,8 @@ import (
 	"loteria/lottery/csvledger"
 )
 
-// bets.csv is taken away from a central that nobody asks for anything: it stops,
-// says what has happened, and so does the next start.
+// bets.csv is taken away from an idle central: it stops, says what has happened,
+// and so does the next start.
 func TestBetsAreTakenAway(t *testing.T) {
 	for name, test := range map[string]struct {
 		do         func(path string) error
@@ -54,7 +54,7 @@ func TestBetsAreTakenAway(t *testing.T) {
 	}
 }
 
-// Bets beside which contest.json is missing are only taken up when that is meant.
+// Bets without a contest.json are only taken up with --reopen.
 func TestReopen(t *testing.T) {
 	storage := t.TempDir()
 	args := []string{"--storage-dir", storage, "--expected-agencies", "2"}
@@ -75,8 +75,8 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-// While contest.json cannot be saved, agencies are told to come again, the log
-// says so once, /readyz all the time, and when it can be, the draw is made.
+// While contest.json cannot be saved, agencies are told to retry, the log says so
+// once, /readyz all the time, and when it can be, the draw is made.
 func TestContestCannotBeSaved(t *testing.T) {
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	storage := t.TempDir()
@@ -125,8 +125,7 @@ func TestContestCannotBeSaved(t *testing.T) {
 	}
 }
 
-// A lottery that is drawn is served from a disk that is full, or that cannot be
-// written.
+// A drawn lottery is served from a disk that is full or read-only.
 func TestDrawnIsServedFromAnyDisk(t *testing.T) {
 	drawnLottery := func(t *testing.T) (storage string) {
 		storage = t.TempDir()
@@ -177,6 +176,6 @@ func TestDrawnIsServedFromAnyDisk(t *testing.T) {
 			}
 		}
 		t.Cleanup(func() { _ = os.Chmod(storage, 0o755) })
-		check(t, begin(t, "--storage-dir", storage, "--expected-agencies", "1")) // who may write anything sees no difference
+		check(t, begin(t, "--storage-dir", storage, "--expected-agencies", "1")) // root sees no difference
 	})
 }

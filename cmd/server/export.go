@@ -30,7 +30,7 @@ func checkLedger(ctx context.Context, c config, stdout io.Writer) error {
 		return err
 	}
 	var found report
-	if kept == nil || at.isFar() { // which has several copies to be read
+	if kept == nil || at.isFar() { // a remote place may have several copies
 		if found, err = at.check(ctx); err != nil || kept == nil {
 			return found.judge(stdout, err)
 		}
@@ -45,8 +45,8 @@ func checkLedger(ctx context.Context, c config, stdout io.Writer) error {
 	return found.judge(stdout, err)
 }
 
-// exportLedger writes the bets of the contest to a new file, or to standard
-// output, and prints what checkLedger prints; beside the bets, on stderr.
+// exportLedger writes the bets of the contest to a new file, or to standard output,
+// and prints what checkLedger prints; in the latter case to stderr.
 func exportLedger(ctx context.Context, c config, stdout, stderr io.Writer) error {
 	if c.export == "-" {
 		return writeBets(ctx, c, stdout, stderr)
@@ -54,7 +54,7 @@ func exportLedger(ctx context.Context, c config, stdout, stderr io.Writer) error
 	if err := isNew(c.export); err != nil {
 		return err
 	}
-	// It has its name when it is whole and on disk.
+	// It gets its name when it is whole and on disk.
 	f, err := os.CreateTemp(filepath.Dir(c.export), "."+filepath.Base(c.export)+".")
 	if err != nil {
 		return fmt.Errorf("make the file to export to: %w", err)
@@ -80,7 +80,7 @@ func exportLedger(ctx context.Context, c config, stdout, stderr io.Writer) error
 	return nil
 }
 
-// betWriter writes what it is given of a contest, in its order.
+// betWriter writes a contest that it gets in order.
 type betWriter interface {
 	add(rows lottery.Stretch) error
 	flush() error
@@ -96,9 +96,8 @@ func writeBets(ctx context.Context, c config, w, report io.Writer) error {
 	return writeContest(ctx, c, bets, report)
 }
 
-// writeContest gives a contest to a writer, and writes what was found to report. It
-// is an error when the draw is not made, unless that is meant; nothing is written
-// then.
+// writeContest gives a contest to a writer, and writes the findings to report.
+// Before the draw it fails and writes nothing, unless --so-far is given.
 func writeContest(ctx context.Context, c config, bets betWriter, report io.Writer) error {
 	place := c.place()
 	drawn, err := place.isDrawn(ctx)
@@ -153,15 +152,15 @@ func (w betsAsJSON) add(s lottery.Stretch) error {
 
 func (w betsAsJSON) flush() error { return w.buffer.Flush() }
 
-// newObjects returns what writes objects, each on a line. Names are not for a web
-// page: they keep their < and &.
+// newObjects returns an encoder of one object per line. Names keep their < and &,
+// as they are not for a web page.
 func newObjects(w io.Writer) *json.Encoder {
 	objects := json.NewEncoder(w)
 	objects.SetEscapeHTML(false)
 	return objects
 }
 
-// isNew returns an error unless there is nothing at path.
+// isNew returns an error if anything is at path.
 func isNew(path string) error {
 	_, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -173,8 +172,8 @@ func isNew(path string) error {
 	return err
 }
 
-// moveNew gives a file that is on disk another name, which nothing may have, and
-// returns when that is on disk.
+// moveNew renames a synced file to a name that must be free, and returns when the
+// name is on disk.
 func moveNew(from, to string) error {
 	err := os.Link(from, to) // unlike a rename, it replaces nothing
 	if err == nil {

@@ -47,7 +47,7 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// What is damaged is no file under the name that was asked for.
+// A damaged contest leaves no file of the given name.
 func TestExportOfWhatIsDamaged(t *testing.T) {
 	storage, folder := t.TempDir(), t.TempDir()
 	row := "1,Ana,Lorca,1,2000-01-01,7574\r\n"
@@ -89,8 +89,8 @@ func TestExportToALink(t *testing.T) {
 	}
 }
 
-// Export, winners and check go beside a central, before the draw only where that is
-// meant.
+// Export, winners and check work beside a central, before the draw only if asked
+// for.
 func TestExportBesideACentral(t *testing.T) {
 	storage := t.TempDir()
 	p := launch(t, "--storage-dir", storage)
@@ -199,7 +199,7 @@ func TestExportForms(t *testing.T) {
 	}
 }
 
-// Whoever reads the winners gets whole columns also when there is none.
+// The winners have their header also when there are none.
 func TestNoWinners(t *testing.T) {
 	storage := sampled{endings: allFinished, drawn: true}.write(t)
 	for format, want := range map[string]string{"csv": "agency,document,row\n", "json": ""} {
@@ -210,7 +210,7 @@ func TestNoWinners(t *testing.T) {
 	}
 }
 
-// A crash has left a torn end: the rows before it are there.
+// After a crash that tore the end, the rows before it are exported.
 func TestExportWithATornEnd(t *testing.T) {
 	storage := t.TempDir()
 	row := "1,Ana,\"Lor,ca\",07,2000-01-01,7574\r\n"

@@ -12,15 +12,15 @@ import (
 	"loteria/lottery"
 )
 
-// filling is an empty ledger, whichever it is, that takes in a contest. What is
-// on its way to it is bounded.
+// filling imports a contest into an empty ledger of any kind, with a bound on what
+// is in flight.
 type filling struct {
 	ledger  lottery.Ledger
 	known   *report        // what the contest has
 	marks   []lottery.Mark // of agency i+1
 	durable atomic.Uint64  // bets
 
-	inFlight chan struct{} // has an element for each call that is not answered
+	inFlight chan struct{} // has an element for each unanswered call
 	failed   chan struct{} // closed when err is set
 	once     sync.Once
 	err      error
@@ -30,8 +30,8 @@ func newFilling(l lottery.Ledger, known *report) *filling {
 	return &filling{ledger: l, known: known, inFlight: make(chan struct{}, importedInFlight), failed: make(chan struct{})}
 }
 
-// fill puts the contest that is at the source into the ledger, and returns when
-// all of it is durable.
+// fill copies the contest at the source into the ledger, and returns when all of it
+// is durable.
 func (f *filling) fill(ctx context.Context, source place) error {
 	for _, step := range []func(context.Context) error{
 		f.begin,
@@ -51,7 +51,7 @@ func (f *filling) fill(ctx context.Context, source place) error {
 	return nil
 }
 
-// begin makes sure that the ledger is empty, and the import each agency's only
+// begin checks that the ledger is empty, and makes the import each agency's only
 // writer.
 func (f *filling) begin(ctx context.Context) error {
 	stored, err := f.ledger.Begin(lottery.Events{
@@ -152,7 +152,7 @@ func (f *filling) end(ctx context.Context) error {
 	return nil
 }
 
-// draw makes the draw of a contest that is drawn, and compares who has won.
+// draw repeats the draw of a drawn contest, and compares the winners.
 func (f *filling) draw(ctx context.Context) error {
 	if f.known.state != string(lottery.Drawn) {
 		return nil
@@ -183,8 +183,8 @@ func (f *filling) draw(ctx context.Context) error {
 	}
 }
 
-// compareWinners returns an error unless every agency has as many winners as in
-// the source. Without winners the accounts have them, which are compared later.
+// compareWinners returns an error unless every agency has as many winners as in the
+// source. Nil winners are in the accounts, which are compared later.
 func (f *filling) compareWinners(winners [][]string) error {
 	if winners == nil {
 		return nil
@@ -197,8 +197,8 @@ func (f *filling) compareWinners(winners [][]string) error {
 	return nil
 }
 
-// call asks the ledger for something when there is room for it, and returns the
-// first error that any call was answered with so far.
+// call calls ask when there is room in flight, and returns the first error that any
+// call was answered with so far.
 func (f *filling) call(ctx context.Context, ask func(done func(error))) error {
 	select {
 	case <-f.failed:
@@ -241,8 +241,8 @@ func (f *filling) drain(ctx context.Context) error {
 	}
 }
 
-// eachPiece calls visit for a stretch in pieces of whole rows, of at most so many
-// bytes, or one row.
+// eachPiece calls visit for a stretch in pieces of whole rows, each of up to most
+// bytes or one row.
 func eachPiece(s lottery.Stretch, most int, visit func(lottery.Stretch) error) error {
 	for len(s.Rows) > most {
 		piece := lottery.Stretch{Agency: s.Agency}

@@ -12,8 +12,8 @@ import (
 	"loteria/lottery"
 )
 
-// Whoever sends the same nonsense again and again gets its answers, and does not
-// fill the disk with the log of it. No refusal goes without an account.
+// A peer that sends the same nonsense again and again gets its answers, and does
+// not fill the disk with their log. Every refusal is accounted for.
 func TestFloodOfRefusals(t *testing.T) {
 	const floods, each = 20, 500
 	p := launch(t, "--expected-agencies", "1")

@@ -15,8 +15,7 @@ import (
 	"loteria/lottery/csvledger"
 )
 
-// actaFile is the acta of the draw. A folder keeps it, also for a contest that is
-// kept elsewhere.
+// actaFile is the acta of the draw. It is in a folder even if the contest is not.
 const actaFile = csvledger.ActaFile
 
 func loadActa(folder string) (content []byte, made time.Time, err error) {
@@ -30,8 +29,8 @@ func keepActa(folder string, content []byte, unsynced bool) error {
 // folder keeps a contest in files.
 type folder struct {
 	path     string
-	unsynced bool // the operating system writes when it likes
-	reopens  bool // bets without a contest.json are meant
+	unsynced bool // the operating system decides when to sync
+	reopens  bool // accept bets without a contest.json
 }
 
 func (f folder) file() string { return filepath.Join(f.path, csvledger.LedgerFile) }
@@ -114,8 +113,8 @@ func (l folderLedger) durable() func() int64      { return l.Durable }
 func (l folderLedger) look()                      { l.Verify() }
 func (l folderLedger) checkpoint() error          { return l.Checkpoint() }
 
-// stagedFolder is a folder within the contest's, in which an import is made: what
-// has its name is whole. A central never sees half a contest.
+// stagedFolder is a folder within the contest's in which an import is prepared, so
+// that a central never sees half a contest.
 type stagedFolder struct {
 	folder        // of the import
 	within string // the contest's
@@ -146,8 +145,7 @@ func (s stagedFolder) open(_ context.Context, known *report) (lottery.Ledger, er
 	return csvledger.Open(s.path, known.terms.Agencies, csvledger.WithTimes(known.times))
 }
 
-// keep moves the state first: without the bets that it tells of, it is no
-// contest that a central would open.
+// keep moves the state first: without its bets, no central would open it.
 func (s stagedFolder) keep() (path string, err error) {
 	for _, file := range []string{csvledger.StateFile, csvledger.LedgerFile} {
 		if err := moveNew(filepath.Join(s.path, file), filepath.Join(s.within, file)); err != nil {

@@ -13,7 +13,7 @@ import (
 	"loteria/codec"
 )
 
-// A log that cannot be written is no end of the lottery: bets are stored and
+// A log that cannot be written does not end the lottery: bets are stored and
 // acknowledged, the draw is made, and the exit code is 0.
 func TestLogOnAFullDisk(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -21,7 +21,7 @@ func TestLogOnAFullDisk(t *testing.T) {
 		t.Skip(err)
 	}
 	defer full.Close()
-	// The log does not say which port it is, so it is one of an address of its own.
+	// The log cannot tell the port, so it is one of an address of its own.
 	pid := os.Getpid()
 	host := net.IPv4(127, byte(1+pid>>16&0x7f), byte(pid>>8), byte(pid)).String()
 	p := attach(t, exec.Command(os.Args[0], "--bind", host, "--port", "12345", "--admin=", "--expected-agencies", "1", "--log-level", "DEBUG"))

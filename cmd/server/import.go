@@ -10,20 +10,18 @@ import (
 	"loteria/lottery"
 )
 
-// importContest takes a whole contest from where it is into the configured
-// ledger, which must hold none: bets in the order of the source, how each
-// agency's betting has ended, deadline and draw. The number of agencies is the
-// source's, too.
+// importContest copies a whole contest into the configured ledger, which must be
+// empty: bets in the order of the source, how each agency's betting has ended,
+// deadline and draw. The number of agencies is the source's, too.
 //
-// The source is read twice: what is wrong with it is found before anything is
-// written, and what changes meanwhile, after. A folder is locked besides. A
-// stream has no lock, so that a central that is there and idle is not noticed:
-// what it takes later is not in the import. Whoever imports ends all centrals of
-// both first.
+// The source is read twice: faults are found before anything is written, and
+// changes afterwards. A folder is also locked. A stream has no lock, so an idle
+// central goes unnoticed, and what it takes later is not in the import. Operators
+// must first stop all centrals of both.
 //
-// A failed or interrupted import leaves nothing in a folder. A stream that has a
-// part of a contest is not imported to again, so that nothing is there twice: it
-// has to be removed.
+// A failed or interrupted import leaves nothing in a folder. A stream with a part
+// of a contest must be removed before the next import, so that nothing is stored
+// twice.
 func importContest(ctx context.Context, c config, stdout io.Writer) error {
 	source := c.origin()
 	release, err := source.hold()
@@ -61,8 +59,7 @@ func importContest(ctx context.Context, c config, stdout io.Writer) error {
 	return nil
 }
 
-// isWhole returns an error unless the report is of a contest that can be begun
-// elsewhere.
+// isWhole returns an error unless the report is of a contest that can be imported.
 func (r *report) isWhole() error {
 	if r.state == "none" {
 		return errors.New("it is not known how many agencies are expected and how their betting has ended")
@@ -82,8 +79,8 @@ var (
 )
 
 const (
-	// importedAtOnce is how many rows are given to the ledger at once, in bytes: as
-	// many as an agency sends at most.
+	// importedAtOnce bounds the rows given to the ledger at once, in bytes: the most
+	// that an agency sends.
 	importedAtOnce = 8192
 	// importedInFlight bounds what is not durable yet: appends, claims, endings.
 	importedInFlight = 1024
@@ -91,17 +88,16 @@ const (
 	drawPatience = 2 * time.Minute
 )
 
-// importing is an import that goes on.
+// importing is an import in progress.
 type importing struct {
 	source  place
 	known   *report // of the source
 	target  target
 	timeout time.Duration // for the target to close, when it is told to stop
-	durable uint64        // bets that are, when run has returned
+	durable uint64        // bets; set when run returns
 }
 
-// run fills the target, reads it, and returns what it holds: the same as the
-// source.
+// run fills the target, and reads back what it holds, which must equal the source.
 func (i *importing) run(ctx context.Context) (found report, err error) {
 	ledger, err := i.target.open(ctx, i.known)
 	if err != nil {

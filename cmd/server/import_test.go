@@ -27,7 +27,7 @@ type sampled struct {
 	drawn    bool
 }
 
-// write makes the contest in a new folder, with the agencies' bets among each other.
+// write makes the contest in a new folder, with the agencies' bets interleaved.
 func (s sampled) write(t *testing.T) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -118,7 +118,7 @@ func sameFiles(t *testing.T, got, want map[string]string) {
 	}
 }
 
-// A contest is taken from one folder into another as it is.
+// A contest is copied from one folder into another as it is.
 func TestImportFolder(t *testing.T) {
 	for name, contest := range map[string]sampled{
 		"empty":          {endings: make([]lottery.Ending, 3)},
@@ -153,7 +153,7 @@ func TestImportFolder(t *testing.T) {
 	}
 }
 
-// What cannot be imported leaves nothing behind.
+// A failed import leaves nothing behind.
 func TestImportRefused(t *testing.T) {
 	whole := func(t *testing.T) string { return sampled{bets: 9, endings: allFinished, drawn: true}.write(t) }
 	for name, test := range map[string]struct {
@@ -219,8 +219,8 @@ func TestImportRefused(t *testing.T) {
 	}
 }
 
-// Any ledger can be filled, also one whose accounts are only known when they are
-// claimed, and whose draw tells the winners. It has to be empty.
+// Any empty ledger can be filled, also one whose accounts are only known when they
+// are claimed, and whose draw tells the winners.
 func TestFill(t *testing.T) {
 	contest := sampled{bets: 2500, endings: allFinished, deadline: deadline, drawn: true}
 	source := folder{path: contest.write(t)}
@@ -259,8 +259,8 @@ func TestFill(t *testing.T) {
 	}
 }
 
-// A ledger of which somebody else has a bet, or which fails, ends the import with
-// the reason.
+// A ledger that gets somebody else's bet, or fails, ends the import with the
+// reason.
 func TestFillFails(t *testing.T) {
 	contest := sampled{bets: 2500, endings: allFinished, drawn: true}
 	source := folder{path: contest.write(t)}
@@ -362,7 +362,7 @@ func TestEachPiece(t *testing.T) {
 	}
 }
 
-// Two reports of one contest differ in the first thing that is not the same.
+// Two reports of one contest differ in the first thing that differs.
 func TestDiffersFrom(t *testing.T) {
 	base := func() report {
 		return report{place: "a", state: "betting", terms: lottery.Terms{Agencies: 2}, endings: make([]lottery.Ending, 2), rows: 3, bytes: 90,
@@ -388,7 +388,7 @@ func TestDiffersFrom(t *testing.T) {
 	}
 }
 
-// A contest that is imported goes on at a central, and a signal ends an import.
+// An imported contest goes on at a central, and a signal ends an import.
 func TestImportedContestGoesOn(t *testing.T) {
 	source := sampled{bets: 40, endings: []lottery.Ending{lottery.Open, lottery.Finished, lottery.Finished}}.write(t)
 	storage := t.TempDir()

@@ -16,7 +16,7 @@ import (
 const withoutIPv6 = "LOTERIA_TEST_WITHOUT_IPV6"
 
 // execWithoutIPv6 replaces this process by the same program, under a filter of
-// system calls that has socket(AF_INET6, …) fail as on a kernel without IPv6.
+// system calls that makes socket(AF_INET6, …) fail as on a kernel without IPv6.
 func execWithoutIPv6() error {
 	const firstArgument = 16 // in seccomp_data, on a little-endian machine
 	filter := []unix.SockFilter{

@@ -9,21 +9,20 @@ import (
 	"loteria/cmd/internal/admin"
 )
 
-// ownFiles is how many descriptors the central needs beside its connections:
-// the ledger, the log, the ports that it listens on, the files of TLS while they
-// are read, connections that are on their way to a loop and have two (64 at most),
-// and those of the admin port and of the control socket. A handshake is a connection,
-// and has one. loopFiles is what an event loop needs.
+// ownFiles is how many descriptors the central needs besides its connections: the
+// ledger, the log, the ports that it listens on, the files of TLS while they are
+// read, connections on their way to a loop, which have two (64 at most), and those
+// of the admin port and of the control socket. A handshake counts as a connection.
+// loopFiles is what an event loop needs.
 const (
 	ownFiles  = 64 + 64 + admin.MaxConnections + maxControls
 	loopFiles = 2
 )
 
-// limitConnections returns how many of the wanted connections the limit of
-// open files has room for, beside so many event loops. Without the limit, an
-// accept would fail for want of a descriptor, and nobody would be told why. Go
-// has raised the soft limit to the hard one already
-// (https://go.dev/doc/go1.19#os).
+// limitConnections returns how many of the wanted connections fit the limit of open
+// files, besides that many event loops. Otherwise an accept could fail for lack of
+// a descriptor, and nobody would be told why. Go has already raised the soft limit
+// to the hard one (https://go.dev/doc/go1.19#os).
 func limitConnections(wanted, loops int) (int, error) {
 	own := uint64(ownFiles + loopFiles*loops)
 	var limit syscall.Rlimit
@@ -60,14 +59,13 @@ func limitHandshakes(configured, connections int) int {
 	return configured
 }
 
-// spareProcessors is how many goroutines may run beyond what there are cores:
-// event loops and the leader of a commit are in a system call most of the time,
-// and each takes a processor of Go's scheduler along until that notices. With
-// two cores the agencies' bets would have to wait for it.
+// spareProcessors is how many processors Go's scheduler gets beyond the cores:
+// event loops and the leader of a commit are mostly in system calls, and each keeps
+// a processor until the scheduler notices. With two cores the agencies' bets would
+// have to wait for that.
 const spareProcessors = 2
 
-// useProcessors has the spare ones, unless GOMAXPROCS says how many there are
-// to be.
+// useProcessors adds the spare ones, unless GOMAXPROCS is set.
 func useProcessors() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareProcessors)

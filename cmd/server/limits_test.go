@@ -21,8 +21,8 @@ func TestUseProcessors(t *testing.T) {
 	}
 }
 
-// The default of what one address may have is a quarter of all, also when there
-// may be fewer; an operator's own number stays.
+// The default limit of one address is a quarter of all, even when there may be
+// fewer; an operator's own number stays.
 func TestLimitPerAddress(t *testing.T) {
 	for _, test := range []struct{ configured, connections, wanted, want int }{
 		{perAddress, 131_072, 131_072, perAddress},

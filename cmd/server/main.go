@@ -2,7 +2,7 @@
 // stores them, makes the draw when every agency has finished, and tells each
 // its winners.
 //
-// server ctl operates one that runs, see its --help.
+// server ctl operates a running one, see its --help.
 //
 // It exits with 0 after SIGTERM, SIGINT or SIGHUP, with 1 when it fails, and with 2
 // when its configuration cannot be used.
@@ -75,7 +75,7 @@ func serveLogged(c config, stdout io.Writer) (err error) {
 		} else {
 			log.Info().Str("action", "exit").Str("result", "success").Send()
 		}
-		if e := writer.Close(); e != nil { // it has no place in the log
+		if e := writer.Close(); e != nil { // the log cannot hold it
 			fmt.Fprintln(os.Stderr, "server:", e)
 		}
 	}()
@@ -125,7 +125,7 @@ func serve(ctx context.Context, drain func(), c config, asked <-chan os.Signal, 
 			return err
 		}
 		if err = record.verify(ctx, waits); err != nil {
-			_ = contest.Close() // what the acta is not is told
+			_ = contest.Close() // err matters more
 		}
 		return err
 	})

@@ -253,8 +253,8 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// Whatever the central listens on, its own check of health finds it there, and
-// so does who may.
+// Whatever the central listens on, its own health check finds it there, and so do
+// allowed peers.
 func TestListensAndIsHealthy(t *testing.T) {
 	hasIPv6 := true
 	if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
@@ -421,12 +421,12 @@ func TestSIGTERM(t *testing.T) {
 	}
 }
 
-// The shape of every line of the log; pitfall 17: no colours in it.
+// The shape of every log line; pitfall 17: no colours in it.
 var shape = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) +action: \w+ \| result: (success|fail|in_progress)( \| \w+: [^|[:cntrl:]]*)*$`)
 
-// Pitfall 15: nothing is emptied at a start, and nothing stands twice. A
-// finished lottery stays finished through a restart: it tells the same
-// winners, draws no second time and takes no bets.
+// Pitfall 15: nothing is emptied at a start, and nothing is there twice. A finished
+// lottery stays finished through a restart: it tells the same winners, draws no
+// second time and takes no bets.
 func TestRestartOfAFinishedLottery(t *testing.T) {
 	storage := t.TempDir()
 	args := []string{"--storage-dir", storage, "--contest", "navidad", "--expected-agencies", "1", "--log-level", "DEBUG"}
@@ -574,8 +574,8 @@ func resume(t *testing.T, conn net.Conn) {
 	}
 }
 
-// A full disk ends the central: who waits is told storage, the log and stderr
-// say why, and what was acknowledged is there when there is room again. The
+// A full disk ends the central: waiting agencies are told storage, the log and
+// stderr say why, and what was acknowledged is there when there is room again. The
 // disk is a small tmpfs that only this central sees, and is kept when it ends.
 func TestFullDisk(t *testing.T) {
 	ownMounts := &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}

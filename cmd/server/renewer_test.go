@@ -17,7 +17,7 @@ type counter int
 
 func (c *counter) IdentifyAgain() { *c++ }
 
-// renewing is a renewer whose time and log a test has.
+// renewing is a renewer whose clock and log the test controls.
 type renewing struct {
 	*renewer
 	*credentials
@@ -66,7 +66,7 @@ const (
 	failed   = `"action":"reload_certificates","result":"fail"`
 )
 
-// What may be half a renewal becomes a failure when it stays; each problem is told
+// A possible half renewal becomes a failure when it stays; each problem is logged
 // once, and so is its end.
 func TestProblemsOfARenewal(t *testing.T) {
 	c := newCredentials(t)
@@ -110,7 +110,7 @@ func TestProblemsOfARenewal(t *testing.T) {
 	look(time.Second, `"changed":false`)
 }
 
-// The certificate's end is told once a day.
+// The certificate's expiry is logged once a day.
 func TestExpiryIsToldDaily(t *testing.T) {
 	c := newCredentials(t)
 	c.renew(c.central(time.Now().Add(40 * 24 * time.Hour)))

@@ -20,7 +20,7 @@ type report struct {
 	agencies []agencyReport // those with bets, ascending
 	torn     int64          // bytes after the rows
 	unread   bool           // a copy of it was not read
-	notes    []string       // what else there is to say, a line each
+	notes    []string       // further remarks, a line each
 }
 
 // agencyReport is what was found of one agency.
@@ -31,7 +31,7 @@ type agencyReport struct {
 	winners int    // bets on the winning number
 }
 
-// phaseOf returns the phase of a contest whose agencies' betting has ended so.
+// phaseOf returns the phase of a contest with these endings.
 func phaseOf(endings []lottery.Ending, drawn bool) lottery.Phase {
 	for _, how := range endings {
 		if how == lottery.Open {
@@ -66,8 +66,7 @@ func (r *report) print(w io.Writer) {
 	}
 }
 
-// judge prints the report, and that nothing is damaged unless err is what is wrong,
-// which it returns.
+// judge prints the report, and without err that nothing is damaged. It returns err.
 func (r *report) judge(w io.Writer, err error) error {
 	r.print(w)
 	switch {
@@ -108,7 +107,7 @@ func (r *report) differsFrom(other *report) string {
 	return ""
 }
 
-// byAgency returns what was found of agency i+1, of all that are expected.
+// byAgency returns the reports of all expected agencies, of i+1 at index i.
 func (r *report) byAgency() []agencyReport {
 	all := make([]agencyReport, r.terms.Agencies)
 	for _, a := range r.agencies {

@@ -8,7 +8,7 @@ import (
 	"loteria/lottery/natsledger"
 )
 
-// A check says what it has not read, and does not call that whole.
+// A check reports what it has not read, and does not call that whole.
 func TestCheckOfCopies(t *testing.T) {
 	whole, away := natsledger.Copy{Server: "nats-1"}, natsledger.Copy{Server: "nats-2", Unread: errors.New("it is down")}
 	damaged := natsledger.Copy{Server: "nats-3", Missing: 7}

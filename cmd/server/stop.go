@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// minStop is how long a stop may take whatever its timeout is.
+// minStop is the shortest timeout of a stop.
 const minStop = 500 * time.Millisecond
 
-// stop is the end of the central: from when it is asked to, it has so much time.
+// stop bounds the time that the central may take to stop, once asked to.
 type stop struct {
 	timeout time.Duration
 	over    chan struct{} // closed when the time is over
@@ -22,8 +22,8 @@ func newStop(ctx context.Context, timeout time.Duration) *stop {
 	return s
 }
 
-// wait returns what f does, or an error when the stop's time is over before. A
-// disk that hangs must not keep the process: what was acknowledged is on it.
+// wait returns f's result, or an error when the stop's time is over first. A disk
+// that hangs must not keep the process: what was acknowledged is on it.
 func (s *stop) wait(what string, f func() error) error {
 	ended := make(chan error, 1)
 	go func() { ended <- f() }()

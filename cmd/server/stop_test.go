@@ -13,8 +13,8 @@ import (
 	"loteria/lottery/csvledger"
 )
 
-// What hangs does not keep a stop longer than it may take, and the error says
-// what that was. What ends in time says itself how.
+// A hanging step does not make a stop longer than allowed, and the error names it.
+// Others return their own error.
 func TestStopIsBounded(t *testing.T) {
 	failed := errors.New("no space left on device")
 	hang := make(chan struct{})
@@ -58,7 +58,7 @@ func TestStopBeginsWhenItIsAskedFor(t *testing.T) {
 func TestStopWhileTheContestIsOpened(t *testing.T) {
 	folder := t.TempDir()
 	state := filepath.Join(folder, csvledger.StateFile)
-	if err := unix.Mkfifo(state, 0o600); err != nil { // who reads it waits for a writer
+	if err := unix.Mkfifo(state, 0o600); err != nil { // its reader waits for a writer
 		t.Skip(err)
 	}
 	p := begin(t, "--storage-dir", folder, "--shutdown-timeout", "0s", "--log-level", "DEBUG")

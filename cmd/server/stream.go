@@ -17,14 +17,14 @@ import (
 	"loteria/lottery/natsledger"
 )
 
-// importPatience is how long an import waits for NATS: it has nobody to tell to
-// come again, and begins anew when it fails.
+// importPatience is how long an import waits for NATS: it has no agency to ask to
+// retry, and starts over when it fails.
 const importPatience = 2 * time.Minute
 
 const (
-	// reachTime bounds how long one server is waited for by what reads a stream once.
+	// reachTime bounds an attempt to connect to one server.
 	reachTime = 2 * time.Second
-	// readPatience is how long a stream that is read may give nothing.
+	// readPatience is how long a read of a stream may get nothing.
 	readPatience = time.Minute
 	// checkPatience bounds a check, which reads the copy of each server.
 	checkPatience = 30 * time.Minute
@@ -85,7 +85,7 @@ func (s stream) openLedger(ctx context.Context) (*natsledger.Ledger, error) {
 }
 
 // checkFiles returns an error when a file that the settings name cannot be read:
-// NATS would only say that it lets nobody in.
+// NATS would only say that it denies access.
 func (s stream) checkFiles() error {
 	for key, path := range map[string]string{
 		"NATS_CREDS": s.config.CredsFile, "NATS_CA": s.config.CAFile, "NATS_CERT": s.config.CertFile, "NATS_KEY": s.config.KeyFile,
@@ -100,8 +100,8 @@ func (s stream) checkFiles() error {
 	return nil
 }
 
-// reach returns an error unless a server accepts connections. Who asks for
-// something once wants to know that, a central waits.
+// reach returns an error unless a server accepts connections. One-shot commands
+// fail at once, while a central waits.
 func (s stream) reach(ctx context.Context) error {
 	dialer := net.Dialer{Timeout: reachTime}
 	var failures []string
@@ -124,7 +124,7 @@ func (s stream) read(ctx context.Context, visit func(lottery.Stretch) error) (re
 	stuck := time.AfterFunc(readPatience, func() { cancel(errStuck) })
 	defer stuck.Stop()
 	found, err := natsledger.Read(ctx, s.config, func(rows lottery.Stretch) error {
-		stuck.Stop() // who takes the rows may have to wait
+		stuck.Stop() // visit may take long
 		defer stuck.Reset(readPatience)
 		return visit(rows)
 	})
@@ -153,7 +153,7 @@ func (s stream) isDrawn(ctx context.Context) (bool, error) {
 	return natsledger.IsDrawn(ctx, s.config)
 }
 
-// ready returns an error when there is no use in asking the servers.
+// ready returns an error when it is useless to ask the servers.
 func (s stream) ready(ctx context.Context) error {
 	if err := s.checkFiles(); err != nil {
 		return err
@@ -196,8 +196,8 @@ func (s stream) report(found natsledger.Report) report {
 	return r
 }
 
-// hold cannot keep centrals away: a stream has no lock. An import finds out by
-// itself when the contest changes while it is read.
+// hold does nothing: a stream has no lock. An import notices by itself when the
+// contest changes while it is read.
 func (s stream) hold() (release func(), err error) { return func() {}, nil }
 
 // streamLedger is the ledger of a stream.
@@ -239,10 +239,10 @@ func (l streamLedger) look()                 {} // it watches its servers itself
 func (l streamLedger) checkpoint() error     { return nil }
 
 // stagedStream is the stream that an import fills. It has its name from the
-// beginning, as NATS has no other way.
+// beginning, as NATS cannot rename it.
 type stagedStream struct {
 	stream
-	opened *natsledger.Ledger // nil until it is there
+	opened *natsledger.Ledger // nil until it is open
 }
 
 func (s stream) empty() (target, error) {
@@ -250,7 +250,7 @@ func (s stream) empty() (target, error) {
 	return &stagedStream{stream: s}, nil
 }
 
-// open opens the stream, whose times are its own: when it was imported.
+// open opens the stream, whose times are those of the import.
 func (s *stagedStream) open(ctx context.Context, known *report) (lottery.Ledger, error) {
 	agencies := known.terms.Agencies
 	s.config.Agencies = agencies

@@ -14,7 +14,7 @@ import (
 )
 
 // openCertificates reads the files of TLS, or returns nil when the central has no
-// certificate. Its error is for settings.Report: no restart makes the files better.
+// certificate. Its error is for settings.Report: no restart mends the files.
 func openCertificates(c config) (*certs.Store, error) {
 	if c.tls.certificate == "" {
 		return nil, nil
@@ -31,7 +31,7 @@ func openCertificates(c config) (*certs.Store, error) {
 	return store, nil
 }
 
-// tlsPort is the port on which agencies prove who they are, or nil.
+// tlsPort returns the port with TLS, or nil.
 func (c config) tlsPort(store *certs.Store, connections int) *reactor.TLS {
 	if !c.tls.isOn() {
 		return nil
@@ -46,39 +46,39 @@ func (c config) tlsPort(store *certs.Store, connections int) *reactor.TLS {
 }
 
 const (
-	// renewal is how long a certificate and its key may not fit, or be half there,
+	// renewal is how long a certificate and its key may mismatch, or be incomplete,
 	// before it counts as a failure: they are written one after the other.
 	renewal = 10 * time.Second
-	// expiryNotice is how long before it expires an operator is told.
+	// expiryNotice is how long before the expiry operators are warned.
 	expiryNotice = 30 * 24 * time.Hour
 )
 
-// identifier has those identified again who are connected.
+// identifier identifies the connected agencies again.
 type identifier interface{ IdentifyAgain() }
 
-// renewer reads the files of TLS again, and says so.
+// renewer rereads the files of TLS, and logs that.
 type renewer struct {
 	store      *certs.Store // nil when there are none
 	identifier identifier
 	now        func() time.Time
 	log        zerolog.Logger
 
-	problem  string    // why the files were of no use the last time; empty when they were
-	since    time.Time // when they first were of none
-	said     bool      // that this problem is a failure
-	notified time.Time // when the certificate's end was last looked at
+	problem  string    // why the last read of the files failed; empty if it did not
+	since    time.Time // when it first failed
+	said     bool      // the problem was logged as a failure
+	notified time.Time // when the certificate's expiry was last checked
 }
 
-// askedToRead returns what receives when an operator asks for the files to be read
-// again, by SIGUSR1. From then on that signal ends no process.
+// askedToRead returns a channel of SIGUSR1, by which an operator asks for the files
+// to be read again. From then on that signal ends no process.
 func askedToRead() <-chan os.Signal {
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGUSR1)
 	return asked
 }
 
-// run looks at the files each second, and reads them at once when it is asked to.
-// It returns when ctx is done.
+// run checks the files each second, and rereads them at once when asked to. It
+// returns when ctx is done.
 func (r *renewer) run(ctx context.Context, asked <-chan os.Signal) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -103,8 +103,8 @@ func (r *renewer) run(ctx context.Context, asked <-chan os.Signal) {
 	}
 }
 
-// reload reads the files. Each problem with them is told once, first as one that
-// may pass; an operator who asks is told what came of it at once.
+// reload reads the files. Each problem is logged as a passing one, then once as a
+// failure if it lasts; an operator who asks gets the result at once.
 func (r *renewer) reload(asked bool) {
 	if r.store == nil {
 		r.log.Info().Str("action", "reload_certificates").Str("result", "success").
@@ -150,13 +150,13 @@ func (r *renewer) fail(err error, asked bool) {
 	}
 }
 
-// tell begins a line that says what counts.
+// tell begins a line about the certificates in use.
 func (r *renewer) tell(action string, status certs.Status) *zerolog.Event {
 	return r.log.Info().Str("action", action).Str("result", "success").Str("serial", status.Serial).
 		Str("expires", status.Expires.UTC().Format(time.RFC3339)).Int("authorities", status.Authorities).Int("revoked", status.Revoked)
 }
 
-// notify tells an operator what to look at.
+// notify logs what operators should look at.
 func (r *renewer) notify() {
 	if r.store == nil {
 		return

@@ -55,7 +55,7 @@ func (c *credentials) central(until time.Time) certs.Pair {
 	return pair
 }
 
-// write puts a file in place of another at once.
+// write replaces a file atomically.
 func (c *credentials) write(path string, content []byte) {
 	c.t.Helper()
 	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
@@ -72,7 +72,7 @@ func (c *credentials) renew(pair certs.Pair) {
 	c.write(c.certificate, pair.Certificate)
 }
 
-// flags are what a central with these files is given.
+// flags returns the flags of a central with these files.
 func (c *credentials) flags(more ...string) []string {
 	return append([]string{"--tls-port", "0", "--tls-cert", c.certificate, "--tls-key", c.key,
 		"--tls-client-ca", c.authorities, "--tls-revoked", c.revoked}, more...)
@@ -86,7 +86,7 @@ func (c *credentials) launch(args ...string) *process {
 	return p
 }
 
-// addressOf returns the address of a line that says what is listened on.
+// addressOf returns the address of a listen line.
 func addressOf(line string) string {
 	_, address, _ := strings.Cut(line, "address: ")
 	address, _, _ = strings.Cut(address, " |")
@@ -105,8 +105,8 @@ func (c *credentials) agencyOf(authority *certs.Authority, number int, from, unt
 	return certstest.Certificate(c.t, pair, err)
 }
 
-// call connects to a central. What that thinks of the certificate shows with the
-// first answer.
+// call connects to a central. Its verdict on the certificate shows with the first
+// answer.
 func (c *credentials) call(p *process, own ...tls.Certificate) *tls.Conn {
 	c.t.Helper()
 	roots := x509.NewCertPool()
@@ -118,18 +118,18 @@ func (c *credentials) call(p *process, own ...tls.Certificate) *tls.Conn {
 	return conn
 }
 
-// serialOf is that of the certificate that the central has shown.
+// serialOf returns the serial of the central's certificate.
 func serialOf(conn *tls.Conn) string {
 	return certs.SerialOf(conn.ConnectionState().PeerCertificates[0])
 }
 
-// isIn asks whether an agency is let in, by a request that changes nothing.
+// isIn expects an agency to be let in, by a request that changes nothing.
 func isIn(t *testing.T, p *process, conn net.Conn, agency int) {
 	t.Helper()
 	p.exchange(conn, []codec.Message{&codec.Resume{Agency: fmt.Sprint(agency)}}, []codec.Message{&codec.ResumePoint{Digest: emptyDigest}})
 }
 
-// isOut expects that the central says nothing and ends the connection, and returns
+// isOut expects the central to end the connection without an answer, and returns
 // how that looks to the agency.
 func isOut(t *testing.T, conn net.Conn) error {
 	t.Helper()
@@ -144,7 +144,7 @@ func isOut(t *testing.T, conn net.Conn) error {
 	return err
 }
 
-// isClosed expects that the central ends a connection that was open.
+// isClosed expects the central to end an open connection.
 func isClosed(t *testing.T, conn net.Conn) {
 	t.Helper()
 	if err := isOut(t, conn); err != nil && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
@@ -177,7 +177,7 @@ func TestLotteryOverTLS(t *testing.T) {
 	}
 }
 
-// An agency has only what is its own.
+// An agency may use only what is its own.
 func TestOfAnotherAgency(t *testing.T) {
 	c := newCredentials(t)
 	p := c.launch("--expected-agencies", "5")
@@ -274,8 +274,8 @@ func (c *credentials) callWith(p *process, own tls.Certificate) *tls.Conn {
 	return conn
 }
 
-// The plain port, where there is one, is as it was; what is said there in TLS is
-// no agency's, and the other way round.
+// The plain port, where there is one, is unchanged; TLS on it is no agency's, and
+// the other way round.
 func TestBothPorts(t *testing.T) {
 	c := newCredentials(t)
 	p := begin(t, c.flags("--admin", "127.0.0.1:0")...)
@@ -294,7 +294,7 @@ func TestBothPorts(t *testing.T) {
 	}
 }
 
-// A renewed certificate counts for whoever connects, and who is connected goes on.
+// A renewed certificate is shown to new connections, and open ones go on.
 func TestRenewedCertificate(t *testing.T) {
 	for name, asked := range map[string]bool{"by its own look": false, "by SIGUSR1": true} {
 		t.Run(name, func(t *testing.T) {
@@ -322,7 +322,7 @@ func TestRenewedCertificate(t *testing.T) {
 	}
 }
 
-// Who is revoked while he is connected is so no longer; others go on.
+// A connected agency that is revoked is cut off; others go on.
 func TestRevokedWhileConnected(t *testing.T) {
 	c := newCredentials(t)
 	p := c.launch()
@@ -345,7 +345,7 @@ func TestRevokedWhileConnected(t *testing.T) {
 	}
 }
 
-// Whose authority is taken away is no agency's any more.
+// The agencies of a removed authority are refused.
 func TestReplacedAuthority(t *testing.T) {
 	c := newCredentials(t)
 	next := certstest.Authority(t)
@@ -414,8 +414,8 @@ func TestSIGUSR1(t *testing.T) {
 	p.stop()
 }
 
-// What cannot be used ends a start with one line and exit code 2, as no restart
-// makes it better.
+// Unusable files end a start with one line and exit code 2, as no restart mends
+// them.
 func TestStartWithFilesOfNoUse(t *testing.T) {
 	for name, test := range map[string]struct {
 		spoil func(*credentials)
@@ -443,7 +443,7 @@ func TestStartWithFilesOfNoUse(t *testing.T) {
 	}
 }
 
-// A certificate that expires soon, or has, is said at the start.
+// A certificate that expires soon, or has, is reported at the start.
 func TestExpiryIsSaid(t *testing.T) {
 	for name, test := range map[string]struct {
 		left time.Duration
@@ -467,7 +467,7 @@ func TestExpiryIsSaid(t *testing.T) {
 	}
 }
 
-// The check of health finds a central whose only port is that of TLS, and leaves
+// The health check finds a central whose only port is that of TLS, and leaves
 // nothing in its log.
 func TestHealthOfAPortOfTLS(t *testing.T) {
 	c := newCredentials(t)

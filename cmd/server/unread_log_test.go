@@ -14,8 +14,8 @@ import (
 	"loteria/lottery"
 )
 
-// A central whose log nobody reads any more stops nevertheless when it is told
-// to. Whoever has to log waits when too much is unread.
+// A central whose log is no longer read still stops when it is told to. Writers of
+// log lines wait when too much is unread.
 func TestStopWhileNobodyReadsTheLog(t *testing.T) {
 	const each = 100 // batches in the window
 	p := launch(t, "--expected-agencies", "1", "--log-level", "DEBUG", "--fsync", "never", "--shutdown-timeout", "20s")

@@ -10,8 +10,8 @@ import (
 	"loteria/lottery/acta"
 )
 
-// verifyActa prints whether the acta in the folder that is asked for is that of
-// the bets beside it, agency by agency. The error says what is not.
+// verifyActa prints whether the acta in the given folder is that of the bets beside
+// it, agency by agency. The error says what differs.
 func verifyActa(ctx context.Context, c config, stdout io.Writer) error {
 	signer, err := c.acta.signer()
 	if err != nil {
@@ -43,7 +43,7 @@ func verifyActa(ctx context.Context, c config, stdout io.Writer) error {
 	return nil
 }
 
-// print writes for people what was compared.
+// print writes the comparison for people.
 func (c *comparison) print(w io.Writer, kept []byte) {
 	fmt.Fprintf(w, "%s: SHA-256 %s\n", actaFile, digestOf(kept))
 	a := c.acta
@@ -74,8 +74,8 @@ func (c *comparison) print(w io.Writer, kept []byte) {
 	}
 }
 
-// checkActa compares an acta as it is kept with the configured contest, and returns
-// what is to be said of it; "" when the contest cannot be read.
+// checkActa compares an acta's content with the configured contest, and returns a
+// note about it; "" when the contest cannot be read.
 func checkActa(ctx context.Context, at place, kept []byte, name string, signer ed25519.PublicKey) (compared *comparison, note string, err error) {
 	compared, err = compareActa(ctx, at, kept, name, signer)
 	by := "not signed"

@@ -12,8 +12,8 @@ import (
 	"loteria/lottery"
 )
 
-// writeWinners writes the winning bets of the contest to stdout, in its order, and
-// on stderr what checkLedger prints.
+// writeWinners writes the contest's winning bets to stdout, in order, and what
+// checkLedger prints to stderr.
 func writeWinners(ctx context.Context, c config, stdout, stderr io.Writer) error {
 	buffer := bufio.NewWriterSize(stdout, exportBuffer)
 	winners := &winnerWriter{buffer: buffer}
@@ -35,8 +35,8 @@ type winner struct {
 // winnerColumns is the first line of the winners as CSV.
 var winnerColumns = []string{"agency", "document", "row"}
 
-// winnerWriter writes what has won of the rows that it is given. One of objects and
-// table is there.
+// winnerWriter writes the winners among the rows that it gets. Either objects or
+// table is set.
 type winnerWriter struct {
 	buffer  *bufio.Writer
 	objects *json.Encoder

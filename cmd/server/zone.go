@@ -11,9 +11,8 @@ import (
 	"loteria/cmd/internal/settings"
 )
 
-// checkZone returns an error when the environment names a time zone that Go
-// does not find: without a word, it takes local times for UTC then
-// (https://pkg.go.dev/time#Location).
+// checkZone returns an error when the environment names a time zone that Go does
+// not find: Go would silently use UTC (https://pkg.go.dev/time#Location).
 func checkZone(environ []string) error {
 	const name = "TZ"
 	i := slices.IndexFunc(environ, func(variable string) bool { return strings.HasPrefix(variable, name+"=") })
@@ -40,7 +39,7 @@ func loadZone(name string) error {
 		}
 		return err
 	}
-	if name == "Local" { // is what it would be the name of
+	if name == "Local" { // LoadLocation accepts it
 		return errors.New("no zone")
 	}
 	_, err := time.LoadLocation(name)

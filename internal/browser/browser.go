@@ -1,5 +1,5 @@
 // Package browser starts a headless Chromium: for the tests of the page, for
-// pictures of it, and to measure what it costs that people watch.
+// pictures of it, and to measure the cost of viewers.
 package browser
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// ErrNone is what Start gives on a machine without Chromium.
+// ErrNone is Start's error on a machine without Chromium.
 var ErrNone = errors.New("there is no Chromium on this machine (Debian: apt-get install chromium)")
 
 // startTime is how long a browser may take to start, also on a busy machine.

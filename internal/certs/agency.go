@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// AgencyFiles are where an agency's credentials are, in PEM.
+// AgencyFiles are the paths of an agency's credentials, in PEM.
 type AgencyFiles struct {
 	Authorities string // the certificates of those who issue the central's certificate
 	Certificate string // the agency's own, and those between it and the authority, in that order
 	Key         string // of the agency's certificate, without a password
 }
 
-// Read returns the configuration with which that agency proves itself, and knows
-// the central: TLS 1.3. The error names the file and what is wrong with it: also
+// Read returns the configuration with which that agency and the central
+// authenticate: TLS 1.3. The error names the file and what is wrong with it: also
 // when the certificate is another agency's, or not valid now.
 func (f AgencyFiles) Read(agency int, now time.Time) (*tls.Config, error) {
 	authorities, err := readAuthorities(f.Authorities)
@@ -38,7 +38,7 @@ func (f AgencyFiles) Read(agency int, now time.Time) (*tls.Config, error) {
 	return config, nil
 }
 
-// check returns why the certificate is of no use to the agency.
+// check returns why the agency cannot use the certificate.
 func (f AgencyFiles) check(leaf *x509.Certificate, agency int, now time.Time) error {
 	whose, err := AgencyOf(leaf)
 	switch {
@@ -56,7 +56,7 @@ func (f AgencyFiles) check(leaf *x509.Certificate, agency int, now time.Time) er
 	return nil
 }
 
-// KeyWarning says that a key can be read by every user of this machine, or "".
+// KeyWarning warns that every user of this machine can read a key, or is "".
 func KeyWarning(key string) string {
 	info, err := os.Stat(key)
 	if err != nil || runtime.GOOS == "windows" || info.Mode().Perm()&0o007 == 0 { // Windows has no such bits

@@ -1,5 +1,5 @@
-// Package certs is about the certificates of a lottery: whose they are, who
-// issues them, and the files that they are read from, also while they change.
+// Package certs handles the certificates of a lottery: it tells whose they are,
+// issues them, and reads them from files, also while these change.
 //
 // A lottery has an authority of its own. It issues a certificate to the central,
 // which agencies know by its DNS names or IP addresses, and one to each agency,
@@ -28,8 +28,8 @@ func AgencyURI(agency int) *url.URL {
 var ErrNoAgency = errors.New("the certificate names no agency")
 
 // AgencyOf returns the agency whose certificate it is: the one of its only URI of
-// the form loteria:agency:N, with N from 1 and written as usual. The error is
-// ErrNoAgency, with the reason.
+// the form loteria:agency:N, with N from 1 without sign or leading zeros. The error
+// is ErrNoAgency, with the reason.
 func AgencyOf(certificate *x509.Certificate) (int, error) {
 	agency := 0
 	for _, uri := range certificate.URIs {

@@ -102,8 +102,8 @@ func ParseAuthority(pair Pair) (*Authority, error) {
 // X509 returns the authority's own certificate.
 func (a *Authority) X509() *x509.Certificate { return a.certificate }
 
-// Central issues the certificate of a central that is reached under these DNS
-// names or IP addresses, and makes its key. Zero times are the usual ones.
+// Central issues the certificate of a central that is reached under these DNS names
+// or IP addresses, and makes its key. Zero times mean the usual ones.
 func (a *Authority) Central(names []string, from, until time.Time) (Pair, error) {
 	key, text, err := NewKey()
 	if err != nil {
@@ -132,8 +132,7 @@ func (a *Authority) CertifyCentral(key crypto.PublicKey, names []string, from, u
 	return a.issue(template, key, from, until, CentralLife)
 }
 
-// CheckNames returns an error when one of the names is none that a central can be
-// reached under.
+// CheckNames returns an error unless each name is a DNS name or an IP address.
 func CheckNames(names []string) error {
 	for _, name := range names {
 		ip, err := netip.ParseAddr(name)
@@ -173,8 +172,8 @@ func isHost(text string) bool {
 	return true
 }
 
-// Agency issues the certificate of an agency, and makes its key. Zero times are the
-// usual ones.
+// Agency issues the certificate of an agency, and makes its key. Zero times mean
+// the usual ones.
 func (a *Authority) Agency(agency int, from, until time.Time) (Pair, error) {
 	key, text, err := NewKey()
 	if err != nil {
@@ -193,7 +192,7 @@ func (a *Authority) CertifyAgency(key crypto.PublicKey, agency int, from, until 
 	}, key, from, until, AgencyLife)
 }
 
-// issue signs a certificate of the key. Without times it lasts for life; it never
+// issue signs a certificate for the key. Without times it lasts for life; it never
 // lasts longer than the authority's own.
 func (a *Authority) issue(template *x509.Certificate, key crypto.PublicKey, from, until time.Time, life time.Duration) ([]byte, error) {
 	if from.IsZero() {

@@ -19,7 +19,7 @@ func parse(t *testing.T, text []byte) *x509.Certificate {
 	return certificates[0]
 }
 
-// What an authority issues is good for what it is made for, and for nothing else.
+// Certificates are good for their purpose, and for nothing else.
 func TestIssued(t *testing.T) {
 	authority := newAuthority(t)
 	roots := x509.NewCertPool()
@@ -62,7 +62,7 @@ func TestIssued(t *testing.T) {
 	}
 }
 
-// What an authority has issued issues nothing.
+// Issued certificates cannot issue others.
 func TestNobodyElseIssues(t *testing.T) {
 	authority := newAuthority(t)
 	agency, err := authority.Agency(7, time.Time{}, time.Time{})

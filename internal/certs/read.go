@@ -21,8 +21,8 @@ const (
 	maxRevoked = 16 << 20 // half a million entries
 )
 
-// ErrOtherKey is why a certificate and a key are of no use together: as long as
-// one of the two has been renewed and the other has not.
+// ErrOtherKey says that a certificate and a key do not match, as while only one of
+// the two has been renewed.
 var ErrOtherKey = errors.New("the key is of another certificate")
 
 const (
@@ -30,8 +30,8 @@ const (
 	privateKeySuffix = "PRIVATE KEY" // also RSA PRIVATE KEY, EC PRIVATE KEY, ENCRYPTED PRIVATE KEY
 )
 
-// readFile returns a file's content, which has at most so many bytes. The error
-// names the file.
+// readFile returns a file's content, of at most that many bytes. The error names
+// the file.
 func readFile(path string, most int64) ([]byte, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would wait for its writer
 	if err != nil {
@@ -54,9 +54,8 @@ func readFile(path string, most int64) ([]byte, error) {
 	return content, err
 }
 
-// ReadCertificates returns the certificates of a file, of which there is one at
-// least, in their order. What stands between them is for people. The error names
-// the file and what is wrong with it.
+// ReadCertificates returns the certificates of a file, at least one, in order. Text
+// between them is ignored. The error names the file and what is wrong with it.
 func ReadCertificates(path string) ([]*x509.Certificate, error) {
 	content, err := readFile(path, maxPEM)
 	if err != nil {
@@ -69,7 +68,7 @@ func ReadCertificates(path string) ([]*x509.Certificate, error) {
 	return certificates, nil
 }
 
-// parseCertificates returns what the error says of a file, without its name.
+// parseCertificates parses a file. Its error lacks the file's name.
 func parseCertificates(content []byte) (certificates []*x509.Certificate, err error) {
 	hasKey := false
 	for rest := content; ; {
@@ -90,7 +89,7 @@ func parseCertificates(content []byte) (certificates []*x509.Certificate, err er
 			return nil, fmt.Errorf("has a %.40q, expected certificates in PEM", block.Type)
 		}
 	}
-	// What is cut off within a block is no block for pem.Decode.
+	// pem.Decode does not see a block that is cut off.
 	if begun := bytes.Count(content, []byte("-----BEGIN "+certificateType+"-----")); begun > len(certificates) {
 		return nil, fmt.Errorf("begins %d certificates, of which %d can be read: it is cut off, or damaged", begun, len(certificates))
 	}
@@ -117,7 +116,7 @@ func ReadKey(path string) (crypto.Signer, error) {
 	return key, nil
 }
 
-// parseKey returns what the error says of a file, without its name.
+// parseKey parses a file. Its error lacks the file's name.
 func parseKey(content []byte) (crypto.Signer, error) {
 	hasCertificate := false
 	for rest := content; ; {
@@ -165,7 +164,7 @@ func IsKeyOf(key crypto.Signer, certificate *x509.Certificate) bool {
 	return ok && public.Equal(key.Public())
 }
 
-// readServer returns what a server shows, and proves to have.
+// readServer returns a server's certificate and key.
 func readServer(certificate, key string) (pair tls.Certificate, err error) {
 	pair, err = readPair(certificate, key)
 	if err == nil && !isFor(pair.Leaf, x509.ExtKeyUsageServerAuth) {
@@ -174,7 +173,7 @@ func readServer(certificate, key string) (pair tls.Certificate, err error) {
 	return pair, err
 }
 
-// readPair returns a certificate, with those behind it, and its key.
+// readPair returns a certificate, with its chain, and its key.
 func readPair(certificate, key string) (pair tls.Certificate, err error) {
 	chain, err := ReadCertificates(certificate)
 	if err != nil {
@@ -200,7 +199,7 @@ func readPair(certificate, key string) (pair tls.Certificate, err error) {
 	return pair, nil
 }
 
-// isFor reports whether a certificate may be used so. One that says nothing may be
+// isFor reports whether a certificate has this usage. One that names none may be
 // used for everything (RFC 5280, 4.2.1.12).
 func isFor(certificate *x509.Certificate, usage x509.ExtKeyUsage) bool {
 	usages := certificate.ExtKeyUsage
@@ -208,7 +207,7 @@ func isFor(certificate *x509.Certificate, usage x509.ExtKeyUsage) bool {
 		slices.Contains(usages, usage) || slices.Contains(usages, x509.ExtKeyUsageAny)
 }
 
-// readAuthorities returns those who may issue the agencies' certificates.
+// readAuthorities reads certificates that must be of authorities.
 func readAuthorities(path string) ([]*x509.Certificate, error) {
 	authorities, err := ReadCertificates(path)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// revoked is what counts no more.
+// revoked is a revocation list.
 type revoked struct {
 	serials  map[string]bool // as SerialOf writes them
 	agencies map[int]bool
@@ -18,8 +18,8 @@ type revoked struct {
 
 func (r revoked) len() int { return len(r.serials) + len(r.agencies) }
 
-// SerialOf returns a certificate's serial number as the list of what is revoked
-// has it: in hexadecimal.
+// SerialOf returns a certificate's serial number as the revocation list has it: in
+// hexadecimal.
 func SerialOf(certificate *x509.Certificate) string { return certificate.SerialNumber.Text(16) }
 
 const (
@@ -29,15 +29,14 @@ const (
 	// maxSerial bounds a serial number, in hexadecimal digits (RFC 5280, 4.1.2.2).
 	maxSerial = 40
 
-	// A number with at most so many digits, all of them decimal, could be that of an
-	// agency.
+	// A number of at most that many digits, all decimal, could be an agency's.
 	maxAgencyDigits = 10
 )
 
-// readRevoked reads a list of what is revoked, an entry on each line: the serial
-// number of a certificate, in hexadecimal with or without colons, or an agency, all
-// of whose certificates are meant. What stands behind a # is for people. The error
-// names the file and the line.
+// readRevoked reads a revocation list, an entry on each line: the serial number of
+// a certificate, in hexadecimal with or without colons, or an agency, which means
+// all its certificates. Text after a # is a comment. The error names the file and
+// the line.
 //
 //	3f:a2:09:5c:77:e1   # the laptop that was stolen
 //	serial 1000         # a number that could also be an agency's
@@ -68,7 +67,7 @@ func readRevoked(path string) (r revoked, err error) {
 
 var errEntry = errors.New("is no entry, expected the serial number of a certificate, in hexadecimal, or an agency, like agency 7")
 
-// add takes an entry in small letters.
+// add adds an entry in lower case.
 func (r revoked) add(entry string) error {
 	if text, isURI := strings.CutPrefix(entry, agencyPrefix); isURI {
 		return r.addAgency(text)

@@ -15,18 +15,18 @@ import (
 	"time"
 )
 
-// Files are where a central's credentials are, in PEM.
+// Files are the paths of a central's credentials, in PEM.
 type Files struct {
 	Certificate string // the central's own, and those between it and the authority, in that order
 	Key         string // of the central's certificate, without a password
 	// Authorities are the certificates of those who issue the agencies'
 	// certificates. It may be empty when only ServerConfig is used.
 	Authorities string
-	Revoked     string // the list of what counts no more; may be empty
+	Revoked     string // the revocation list; may be empty
 }
 
-// Store has what stands in the files, and reads them again when it is asked to. It
-// may be used by many goroutines.
+// Store has the content of the files, and rereads them on request. It is safe for
+// concurrent use.
 type Store struct {
 	files Files
 	now   atomic.Pointer[credentials]
@@ -34,7 +34,7 @@ type Store struct {
 	mu      sync.Mutex // held while files are read or looked at
 	seen    []os.FileInfo
 	seenAt  time.Time
-	settled bool // the files that were seen were read, and are of use
+	settled bool // the files in seen were read with success
 }
 
 // credentials are what the files held at one time. They are never changed.
@@ -49,12 +49,12 @@ type credentials struct {
 
 // Status is what the files held when they were last read with success.
 type Status struct {
-	Version     int       // goes up when a Reload has found something else than the one before
+	Version     int       // goes up when a Reload has found a change
 	Serial      string    // of the central's certificate, in hexadecimal
 	Expires     time.Time // when the central's certificate does
 	Authorities int       // that may issue certificates of agencies
 	Revoked     int       // entries in the list
-	Warnings    []string  // what an operator should look at, though it does not hinder; sentences without a full stop
+	Warnings    []string  // for operators, of what is no error; sentences without a full stop
 }
 
 // Open reads the files. The error names the file and what is wrong with it.
@@ -66,17 +66,17 @@ func Open(files Files) (*Store, error) {
 	return s, nil
 }
 
-// paths are the files that there are.
+// paths returns the paths that are set.
 func (f Files) paths() []string {
 	return slices.DeleteFunc([]string{f.Certificate, f.Key, f.Authorities, f.Revoked}, func(path string) bool { return path == "" })
 }
 
-// Reload reads the files again, all or nothing: with an error, which names the
-// file, what was read before goes on to count.
+// Reload reads the files again, all or nothing: after an error, which names the
+// file, what was read before stays in use.
 func (s *Store) Reload() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// What changes while it is read looks other than this afterwards.
+	// A file that changes while it is read will differ from this.
 	s.seen, s.seenAt = s.look(), time.Now()
 	before := s.now.Load()
 	c, err := s.files.read()
@@ -97,13 +97,12 @@ func (s *Store) Reload() error {
 	return nil
 }
 
-// unsettled is how long after a file was changed it may be changed again without
-// looking other: the clock of a file system may be that coarse (FAT).
+// unsettled is how long after a change another one may leave the same time of
+// change: a file system's clock may be that coarse (FAT).
 const unsettled = 2 * time.Second
 
-// Changed reports whether the files may be others than those that were read last,
-// or could not be used then. It reads none of them, so that it can be asked each
-// second.
+// Changed reports whether the files may differ from those that were read last, or
+// could not be used then. It reads none of them, so it can be called each second.
 func (s *Store) Changed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,8 +122,8 @@ func (s *Store) Changed() bool {
 	return false
 }
 
-// look returns how each file is at the moment, nil for one that is not there. Links
-// are followed: Kubernetes puts a new volume in place of the old one by a link.
+// look returns the present info of each file, nil for a missing one. Links are
+// followed: Kubernetes puts a new volume in place of the old one by a link.
 func (s *Store) look() (infos []os.FileInfo) {
 	for _, path := range s.files.paths() {
 		info, err := os.Stat(path)
@@ -162,7 +161,7 @@ func (f Files) read() (*credentials, error) {
 	return c, nil
 }
 
-// trust has the authorities issue the agencies' certificates.
+// trust has agencies' certificates accepted from the authorities.
 func (c *credentials) trust(authorities []*x509.Certificate) {
 	pool := x509.NewCertPool()
 	c.authorities = map[[sha256.Size]byte]bool{}
@@ -180,7 +179,7 @@ func (c *credentials) trust(authorities []*x509.Certificate) {
 	c.agencies.SessionTicketsDisabled = true // every connection proves anew whose it is
 }
 
-// warnings are about the central's certificate and its key.
+// warnings is about the central's certificate and its key.
 func (f Files) warnings(leaf *x509.Certificate) (warnings []string) {
 	switch now := time.Now(); {
 	case now.After(leaf.NotAfter):
@@ -200,8 +199,8 @@ func (f Files) warnings(leaf *x509.Certificate) (warnings []string) {
 // day writes a time as an operator reads it.
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
-// mayReplace returns why c must not replace what counts: a certificate that is of
-// no use now would, by a mistake, replace one that is.
+// mayReplace returns an error when c must not replace before: when only the
+// certificate in use is valid now.
 func (c *credentials) mayReplace(before *credentials, now time.Time) error {
 	if !isCurrent(before.leaf, now) || isCurrent(c.leaf, now) {
 		return nil
@@ -214,16 +213,16 @@ func isCurrent(certificate *x509.Certificate, now time.Time) bool {
 	return !now.Before(certificate.NotBefore) && !now.After(certificate.NotAfter)
 }
 
-// Config returns the configuration of an agency's connection that begins now: TLS
-// 1.3, and a certificate of the client by one of the authorities, which the Files
-// must name. It must not be changed.
+// Config returns the configuration for a new connection of an agency: TLS 1.3, and
+// a certificate of the client by one of the authorities, which the Files must name.
+// It must not be changed.
 func (s *Store) Config() *tls.Config { return s.now.Load().agencies }
 
-// ServerConfig returns the configuration of a connection that begins now, of
-// somebody who need not have a certificate: TLS 1.3. It must not be changed.
+// ServerConfig returns the configuration for a new connection of a client that
+// needs no certificate: TLS 1.3. It must not be changed.
 func (s *Store) ServerConfig() *tls.Config { return s.now.Load().server }
 
-// Status returns what counts now.
+// Status returns the status of what is in use.
 func (s *Store) Status() Status { return s.now.Load().status }
 
 var (
@@ -232,8 +231,8 @@ var (
 )
 
 // Identify returns the agency whose connection it is, once its handshake is done.
-// It may be asked again later, when something else may be revoked, or be trusted.
-// That the certificate has expired meanwhile is no reason to end a connection.
+// It may be called again later, as what is revoked and trusted may change. That the
+// certificate has expired meanwhile is no reason to end a connection.
 func (s *Store) Identify(state tls.ConnectionState) (agency int, err error) {
 	if len(state.VerifiedChains) == 0 {
 		return 0, errors.New("the peer has shown no certificate")
@@ -255,8 +254,7 @@ func (s *Store) Identify(state tls.ConnectionState) (agency int, err error) {
 	return 0, fmt.Errorf("%w (agency %d, serial number %s)", err, agency, SerialOf(leaf))
 }
 
-// check returns why a chain of certificates, the authority's at its end, does not
-// count.
+// check returns why a chain, which ends with the authority, is not accepted.
 func (c *credentials) check(chain []*x509.Certificate) error {
 	for _, certificate := range chain {
 		if c.revoked.serials[SerialOf(certificate)] {
@@ -269,7 +267,7 @@ func (c *credentials) check(chain []*x509.Certificate) error {
 	return nil
 }
 
-// isLike reports whether what counts is the same as before.
+// isLike reports whether both hold the same.
 func (c *credentials) isLike(before *credentials) bool {
 	return slices.EqualFunc(c.server.Certificates[0].Certificate, before.server.Certificates[0].Certificate, bytes.Equal) &&
 		maps.Equal(c.authorities, before.authorities) &&

@@ -67,7 +67,7 @@ func (l *lottery) put(pair Pair) {
 	write(l.t, l.files.Key, pair.Key)
 }
 
-// write puts a file in place at once, as a renewal should.
+// write replaces a file atomically, as a renewal should.
 func write(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
@@ -78,7 +78,7 @@ func write(t *testing.T, path string, content []byte) {
 	}
 }
 
-// age has a file look as if it had been written a day ago.
+// age makes a file look a day old.
 func age(t *testing.T, paths ...string) {
 	t.Helper()
 	yesterday := time.Now().Add(-24 * time.Hour)
@@ -247,7 +247,7 @@ func TestFileWithoutPermission(t *testing.T) {
 	}
 }
 
-// Whatever form of key openssl writes is taken.
+// Any form of key that openssl writes is accepted.
 func TestFormsOfKeys(t *testing.T) {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -327,8 +327,8 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// Changed is false as long as nothing happens to the files, and true after whatever
-// way of changing them.
+// Changed is false as long as nothing happens to the files, and true after any
+// change.
 func TestChanged(t *testing.T) {
 	for name, change := range map[string]func(*lottery){
 		"another file in its place": func(l *lottery) { l.put(l.central(time.Time{}, time.Time{})) },
@@ -371,8 +371,8 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// A file that was written a moment before it was read may be written again without
-// looking other, on a file system with a coarse clock.
+// A file that was written a moment before it was read may be written again and look
+// the same, on a file system with a coarse clock.
 func TestChangedSoonAfterAChange(t *testing.T) {
 	l := newLottery(t)
 	age(t, l.files.paths()...)
@@ -432,7 +432,7 @@ func TestChangedByALink(t *testing.T) {
 	}
 }
 
-// Between the two writes of a renewal the certificate and the key do not fit.
+// Between the two writes of a renewal the certificate and the key do not match.
 func TestHalfARenewal(t *testing.T) {
 	for _, keyFirst := range []bool{false, true} {
 		t.Run(fmt.Sprintf("key first %t", keyFirst), func(t *testing.T) {
@@ -460,8 +460,8 @@ func TestHalfARenewal(t *testing.T) {
 	}
 }
 
-// A certificate that is of no use never replaces one that is, but is better than
-// another of no use.
+// An unusable certificate never replaces a usable one, but may replace another
+// unusable one.
 func TestRenewalOfNoUse(t *testing.T) {
 	day := 24 * time.Hour
 	now := time.Now()
@@ -489,7 +489,7 @@ func TestRenewalOfNoUse(t *testing.T) {
 	}
 }
 
-// Version tells whether what counts is other than before.
+// Version tells whether the content has changed.
 func TestVersion(t *testing.T) {
 	l := newLottery(t)
 	store := l.open()
@@ -517,7 +517,7 @@ func TestVersion(t *testing.T) {
 	expect("an authority", true)
 }
 
-// Without authorities it serves those who need no certificate.
+// Without authorities it serves clients without certificates.
 func TestOnlyAServer(t *testing.T) {
 	l := newLottery(t)
 	store, err := Open(Files{Certificate: l.files.Certificate, Key: l.files.Key})
@@ -532,7 +532,7 @@ func TestOnlyAServer(t *testing.T) {
 	}
 }
 
-// shake does a handshake and returns what the server has of it, and its error.
+// shake does a handshake and returns the server's state and error.
 func shake(t *testing.T, server, client *tls.Config) (tls.ConnectionState, error) {
 	t.Helper()
 	a, b := net.Pipe()
@@ -540,7 +540,7 @@ func shake(t *testing.T, server, client *tls.Config) (tls.ConnectionState, error
 	go func() {
 		conn := tls.Client(b, client)
 		_ = conn.Handshake()
-		_, _ = conn.Read(make([]byte, 1)) // what is wrong with its certificate comes now
+		_, _ = conn.Read(make([]byte, 1)) // errors of its certificate come now
 		b.Close()
 	}()
 	_ = a.SetDeadline(time.Now().Add(30 * time.Second))
@@ -611,7 +611,7 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
-// between is an authority that another one has made, as companies have them.
+// between is an authority that another one has certified, as companies have them.
 func between(t *testing.T, root *Authority) *Authority {
 	t.Helper()
 	key, text, err := NewKey()
@@ -632,7 +632,7 @@ func between(t *testing.T, root *Authority) *Authority {
 	return authority
 }
 
-// An authority may have others issue for it: both sides show what is between.
+// An authority may have others issue for it: both sides show the chain.
 func TestAuthorityBetween(t *testing.T) {
 	key, text, err := NewKey()
 	if err != nil {
@@ -687,7 +687,7 @@ func TestAuthorityBetween(t *testing.T) {
 	}
 }
 
-// Many ask while the files change.
+// Many goroutines ask while the files change.
 func TestStoreIsForManyGoroutines(t *testing.T) {
 	l := newLottery(t)
 	store := l.open()
@@ -723,7 +723,7 @@ func TestStoreIsForManyGoroutines(t *testing.T) {
 	}
 }
 
-// What is not a file must not keep the central waiting.
+// A pipe must not keep the central waiting.
 func TestPipeIsNoFile(t *testing.T) {
 	l := newLottery(t)
 	os.Remove(l.files.Key)

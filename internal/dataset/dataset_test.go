@@ -50,8 +50,8 @@ func mustGenerate(t *testing.T) []file {
 	return files
 }
 
-// unzip is what an archive holds, in its order. The compressed bytes are no
-// matter of ours: another version of Go may make others.
+// unzip returns what an archive holds, in order. The compressed bytes do not
+// matter: another version of Go may make others.
 func unzip(t *testing.T, name string) []file {
 	t.Helper()
 	z, err := zip.OpenReader(name)
@@ -199,7 +199,7 @@ func TestEveryBetIsValid(t *testing.T) {
 	}
 }
 
-// What makes a CSV reader, a decoder or a terminal stumble has to be there.
+// Texts on which CSV readers, decoders or terminals stumble must be there.
 func TestNamesAreNotAllPlain(t *testing.T) {
 	files := mustGenerate(t)
 	for _, want := range []string{
@@ -214,7 +214,7 @@ func TestNamesAreNotAllPlain(t *testing.T) {
 			t.Errorf("nobody has %s", want)
 		}
 	}
-	// Quoting is met even by who reads the smallest file alone.
+	// Even a reader of only the smallest file meets quoting.
 	for _, f := range files {
 		if !bytes.Contains(f.content, []byte(`"""`)) || !bytes.Contains(f.content, []byte(`, `)) {
 			t.Errorf("%s has no name with a quote, or none with a comma", f.name)

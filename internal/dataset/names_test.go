@@ -1,8 +1,8 @@
 package dataset_test
 
-// The names are common ones in Argentina, written down from general knowledge;
-// the first of each list come up most. Together they have what a name may have:
-// accents and ñ, apostrophes, hyphens, particles, several words.
+// The names are common ones in Argentina, written down from general knowledge; the
+// first of each list are the most frequent. Together they have what a name may
+// have: accents and ñ, apostrophes, hyphens, particles, several words.
 
 // givenNames is what a first name is made of.
 type givenNames struct {

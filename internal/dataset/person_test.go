@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// person is who bets.
+// person is a bettor.
 type person struct {
 	firstName string
 	lastName  string
@@ -14,7 +14,7 @@ type person struct {
 	birthdate string // YYYY-MM-DD
 }
 
-// How many of a thousand people have what is out of the ordinary.
+// How many of a thousand people have something unusual.
 const (
 	onlySecondPerMille  = 40  // a second first name that nobody has alone: María José
 	secondNamePerMille  = 550 // of the others: any second first name
@@ -97,7 +97,7 @@ func lastName(src *source) string {
 	return name
 }
 
-// document is a DNI that nobody has yet, near the usual one for the birthdate.
+// document returns an unused DNI, near the usual one for the birthdate.
 func (c *census) document(src *source, born time.Time) string {
 	usual := usualDocument(born)
 	n := usual - documentSpread + src.below(2*documentSpread)

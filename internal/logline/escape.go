@@ -19,8 +19,8 @@ func mustEscape(r rune) bool {
 	return r == 0x2028 || r == 0x2029 || unicode.Is(unicode.Bidi_Control, r)
 }
 
-// appendSafe appends text with every character escaped that must be, as in
-// JSON. What is not UTF-8 becomes U+FFFD.
+// appendSafe appends text, with the characters escaped that must be, as in JSON.
+// Invalid UTF-8 becomes U+FFFD.
 func appendSafe(dst []byte, text string) []byte {
 	done := 0
 	for i := 0; i < len(text); {

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// disk is an underlying writer with room for so many bytes.
+// disk is an underlying writer with room for that many bytes.
 type disk struct {
 	mu   sync.Mutex
 	room int
@@ -50,8 +50,8 @@ func (d *disk) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Whatever a full disk cuts, no line is lost without an account, none is joined
-// with another, and there is no report of nothing.
+// However a full disk cuts, no line is lost without an account, none is joined with
+// another, and nothing is reported when nothing is lost.
 func TestFullDisk(t *testing.T) {
 	const line = "2000-01-01 00:00:00 INFO     n: 0\n"
 	for _, room := range []int{0, 1, len(line) - 1, len(line), len(line) + 5, 3 * len(line)} {
@@ -105,7 +105,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// There is a last try when the log is closed, and no end of tries.
+// There is one last try when the log is closed.
 func TestFullDiskAtTheEnd(t *testing.T) {
 	for _, again := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestFullDiskAtTheEnd(t *testing.T) {
 	}
 }
 
-// A log that cannot be written keeps nobody waiting, however much is logged.
+// A log that cannot be written blocks nobody, however much is logged.
 func TestFullDiskKeepsNobodyWaiting(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {

@@ -8,8 +8,8 @@ import "github.com/rs/zerolog"
 //
 // What a method appends goes into the log with Write or TryWrite, alone or with
 // other lines. A line below the level appends nothing, and neither does one of a
-// kind that was written twenty times in this second: at its end one line says
-// how many there were (suppressed_lines).
+// kind that was written twenty times in this second: at its end one line says how
+// many were left out (suppressed_lines).
 type Journal struct {
 	w     *Writer
 	level zerolog.Level
@@ -88,9 +88,9 @@ func (j *Journal) AppendEcho(dst []byte, ip string, message []byte) []byte {
 	return l.end()
 }
 
-// Write puts whole lines into the log, together and in the order of the calls.
-// It waits while MaxWaiting bytes are waiting. Empty lines are nothing. After
-// Close it writes at once.
+// Write puts whole lines into the log, together and in the order of the calls. It
+// waits while MaxWaiting bytes are waiting. No lines are no error. After Close it
+// writes at once.
 func (j *Journal) Write(lines []byte) { _ = j.w.enqueue(lines, true) }
 
 // TryWrite is Write for a goroutine that must never wait: lines for which there

@@ -16,7 +16,7 @@ type line struct {
 	json  *bytes.Buffer  // what event goes to
 }
 
-// begin appends what a line that is logged now begins with.
+// begin appends how a line that is logged now begins.
 func (w *Writer) begin(dst []byte, level zerolog.Level, action, result string) line {
 	if w.format == JSON {
 		out := bytes.NewBuffer(dst)
@@ -51,7 +51,7 @@ func (l *line) key(key string) {
 	l.dst = append(append(append(l.dst, separator...), key...), ':', ' ')
 }
 
-// end returns what begin was given, with the line behind it.
+// end returns what begin was given, followed by the line.
 func (l *line) end() []byte {
 	if l.event != nil {
 		l.event.Send()
@@ -60,15 +60,15 @@ func (l *line) end() []byte {
 	return append(l.dst, '\n')
 }
 
-// second is a second that lines begin with.
+// second is a second, and how lines begin in it.
 type second struct {
 	start time.Time
 	text  string
 }
 
-// appendTime appends the time of a line that is logged now. Within a second
-// only the monotonic clock is read, at half the cost of time.Now; so when the
-// system's clock is set, up to a second's lines do not have it yet.
+// appendTime appends the time of a line that is logged now. Within a second only
+// the monotonic clock is read, at half the cost of time.Now; so after the system's
+// clock is set, lines may have the old time for up to a second.
 func (w *Writer) appendTime(dst []byte) []byte {
 	s := w.second.Load()
 	if s == nil || time.Since(s.start) >= time.Second {

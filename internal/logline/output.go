@@ -2,8 +2,8 @@ package logline
 
 import "bytes"
 
-// output is what the writing goroutine knows of the underlying writer: which
-// lines that has not taken.
+// output is the writing goroutine's record of which lines the underlying writer has
+// not taken.
 type output struct {
 	lost int   // lines that are not accounted for yet
 	why  error // the last error

@@ -8,16 +8,15 @@ import (
 )
 
 const (
-	// chunkSize is how much is written at once, at most (a longer line, or
-	// lines that are put into the log as one, excepted), and the unit in which
-	// memory is kept.
+	// chunkSize is the most that is written at once, except a longer line or lines put
+	// into the log as one, and the unit in which memory is kept.
 	chunkSize = 64 << 10
 	// maxSpare bounds the empty chunks that are kept for later: 1 MiB.
 	maxSpare = 16
 )
 
-// enqueue adds whole lines to the queue. Where they must not wait for room they
-// are dropped and counted.
+// enqueue adds whole lines to the queue. Without mayWait, those without room are
+// dropped and counted.
 func (w *Writer) enqueue(text []byte, mayWait bool) error {
 	if len(text) == 0 {
 		return nil
@@ -51,7 +50,7 @@ func (w *Writer) enqueue(text []byte, mayWait bool) error {
 	return nil
 }
 
-// fits tells whether text may wait too. What is longer than the bound goes alone.
+// fits reports whether there is room for text. A text above the bound waits alone.
 func (w *Writer) fits(text []byte) bool {
 	return w.waiting == 0 || w.waiting+len(text) <= w.limit
 }
@@ -108,8 +107,8 @@ func (w *Writer) reportDropped() {
 	w.dropped = 0
 }
 
-// droppedLine renders the line that accounts for lines that are missing, and why
-// if that is not for want of room.
+// droppedLine renders the line that accounts for missing lines, with the reason
+// unless that is lack of room.
 func (w *Writer) droppedLine(lines int, why error) []byte {
 	l := w.begin(nil, zerolog.ErrorLevel, "log", "fail")
 	l.number("dropped_lines", lines)

@@ -14,7 +14,7 @@ type written struct {
 	bytes int
 }
 
-// recorder notes what is written to it.
+// recorder records what is written to it.
 type recorder struct {
 	start  time.Time
 	writes []written

@@ -21,12 +21,11 @@ func appendPart(dst []byte, key, value string) []byte {
 // the time: level, then the fields in their order, then a line break. Strings
 // appear without quotes, everything else as it is written in the event.
 //
-// The level is known by its place, the first field of the event, where no
-// caller can put one of his own; the field of zerolog's Timestamp is left out,
-// because the line starts with the time. An event that is not what zerolog
-// writes (a broken RawJSON, plain text) still gives one harmless line: what
-// cannot be read stands, sanitised, in a last part "malformed" or, when there
-// is no object at all, "message".
+// The level is known by its place, the first field of the event, where no caller
+// can put its own; the field of zerolog's Timestamp is left out, because the line
+// starts with the time. An event that is not what zerolog writes (a broken RawJSON,
+// plain text) still gives one harmless line: what cannot be read stands, sanitised,
+// in a last part "malformed" or, when there is no object at all, "message".
 func appendLine(dst, event []byte) []byte {
 	event = bytes.TrimRight(event, "\r\n")
 	start := len(dst)
@@ -62,7 +61,7 @@ func appendLine(dst, event []byte) []byte {
 	}
 }
 
-// errEnd is what readField says behind the last field.
+// errEnd is readField's error after the last field.
 var errEnd = errors.New("logline: end of the event")
 
 // readField reads the next field of the object that in is within.

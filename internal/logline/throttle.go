@@ -7,23 +7,23 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Whoever can reach the central can have it log: a line for each frame that is
-// refused, for each connection, for each line that is echoed. Lines alike are
-// therefore written so many times a second; more are counted, and one line at
-// the end of the second says how many there were.
+// Anybody who can reach the central can make it log: a line for each refused frame,
+// each connection, each echoed line. So similar lines are written a limited number
+// of times a second; more are counted, and one line at the end of the second says
+// how many were left out.
 const (
 	throttlePeriod = time.Second
 	maxRepeats     = 20 // lines of one kind that are written in a period
-	// maxWritten bounds the lines of all kinds with one result, as one who floods
-	// may have many addresses. It is the only bound of those that say success:
-	// whoever tries the echo by hand or with a script counts its lines.
+	// maxWritten bounds the lines of all kinds with one result, as a flood may come
+	// from many addresses. It is the only bound of those that say success: people and
+	// scripts that try the echo count its lines.
 	maxWritten = 512
-	// maxKinds bounds the kinds that are told apart in a period. Beyond it those
-	// of one action and result are one kind, without code and address.
+	// maxKinds bounds the kinds that are told apart in a period. Further ones are
+	// merged by action and result, without code and address.
 	maxKinds = 256
 )
 
-// kind is what lines have in common that count as alike.
+// kind is what similar lines have in common.
 type kind struct{ action, result, code, ip string }
 
 // repeats are the lines of a kind in the current period.
@@ -50,8 +50,8 @@ func newThrottle(tell func()) *throttle {
 	return t
 }
 
-// allow reports whether a line of that kind, about so many bets, is to be
-// written. If not it is counted.
+// allow reports whether to write a line of that kind, about that many bets. If not
+// it is counted.
 func (t *throttle) allow(k kind, bets int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -100,7 +100,7 @@ func (t *throttle) end(tell func(kind, repeats)) {
 			tell(k, r)
 		}
 	}
-	t.begin(time.Time{}) // the next line does it again
+	t.begin(time.Time{}) // the next line does that
 }
 
 func (t *throttle) begin(now time.Time) {

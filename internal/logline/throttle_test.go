@@ -38,8 +38,8 @@ func expectLogged(t *testing.T, out *bytes.Buffer, want map[string]int) {
 	}
 }
 
-// Of what strangers can cause, twenty lines alike are written in a second, of
-// those that say success more. The others are counted, and told when it ends,
+// Of lines that strangers can cause, twenty similar ones are written in a second,
+// of those that say success more. The others are counted, and reported at its end,
 // also when nothing more comes.
 func TestRepeatedLinesAreCounted(t *testing.T) {
 	refusal := func(action string, bets int, code, ip string) func(*Journal) []byte {
@@ -104,8 +104,8 @@ func TestRepeatedLinesAreCounted(t *testing.T) {
 	}
 }
 
-// As many lines as are written anyway are no reason to say anything, and neither
-// is a line that the level leaves out.
+// Lines within the limits are not reported, and neither is a line that the level
+// leaves out.
 func TestNothingIsToldOfNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
@@ -130,7 +130,7 @@ func TestNothingIsToldOfNothing(t *testing.T) {
 	})
 }
 
-// One who floods takes no line from anybody else.
+// A flood suppresses nobody else's lines.
 func TestOthersAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
@@ -157,7 +157,7 @@ func TestOthersAreLogged(t *testing.T) {
 	})
 }
 
-// A flood that is refused takes no line from those that say success.
+// A flood of refusals suppresses no line that says success.
 func TestEchoesBesideAFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
@@ -178,8 +178,8 @@ func TestEchoesBesideAFlood(t *testing.T) {
 	})
 }
 
-// Addresses without number cost no memory without bound, and no log: those for
-// which there is no place are counted together, by what they did.
+// An unbounded number of addresses takes bounded memory and log: those without a
+// place are counted together, by what they did.
 func TestMoreAddressesThanAreToldApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
@@ -218,7 +218,7 @@ func TestMoreAddressesThanAreToldApart(t *testing.T) {
 	})
 }
 
-// However many do it, and in however many ways, there is a bound for all.
+// However many clients do it, and in however many ways, the total is bounded.
 func TestAllTogetherAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
@@ -285,8 +285,8 @@ func TestThrottleIsForMany(t *testing.T) {
 	}
 }
 
-// A log that is stuck keeps nobody waiting: neither the one who refuses nor the
-// timer, of which there must not be one more each second.
+// A stuck log blocks nobody: neither the goroutine that refuses nor the timer, of
+// which there must not be one more each second.
 func TestSumsDoNotWaitForTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newGate()

@@ -3,10 +3,10 @@
 //
 //	2026-01-31 10:00:00 INFO     action: NAME | result: success | key: value
 //
-// or as zerolog's own JSON. One goroutine writes, a few milliseconds later, so
-// that whoever logs waits for no system call and many lines share one; the
-// lines stay in order, and Close writes the last one. The lines of which there
-// is one for each bet go through a Journal, without zerolog.
+// or as zerolog's own JSON. One goroutine writes, a few milliseconds later, so that
+// callers wait for no system call and many lines share one; the lines stay in
+// order, and Close writes the last one. The lines of which there is one for each
+// bet go through a Journal, without zerolog.
 //
 //	w := logline.New(os.Stdout, logline.Text)
 //	defer w.Close()
@@ -38,12 +38,12 @@ const (
 	MaxWaiting = 16 << 20
 	// flushDelay bounds how long a line waits for others to be written with.
 	flushDelay = 5 * time.Millisecond
-	// retryDelay is how long a log that cannot be written is left alone while
-	// nobody logs.
+	// retryDelay is how long after a failed write, while nobody logs, the next one is
+	// tried.
 	retryDelay = time.Second
-	// closeLimit bounds how long Close waits for a reader of the log who has
-	// stopped reading, and after Hurry everybody else: twice that is less than any
-	// sensible grace period of a stop.
+	// closeLimit bounds how long Close, and after Hurry everybody else, waits for a
+	// log reader that has stopped reading: twice that is less than any sensible grace
+	// period of a stop.
 	closeLimit = 3 * time.Second
 )
 
@@ -51,11 +51,11 @@ const (
 // was waiting in time. The rest is lost.
 var ErrStuck = errors.New("logline: the log could not be written in time")
 
-// Writer renders events and writes them asynchronously, in order and
-// completely. It is safe for concurrent use. A failing underlying writer, such as
-// a file on a disk that is full, loses what it was given and disturbs nobody:
-// later lines are tried again, and when it takes lines again, which is also tried
-// once a second, the first one says how many are missing, and why:
+// Writer renders events and writes them asynchronously, in order and completely. It
+// is safe for concurrent use. A failing underlying writer, such as a file on a disk
+// that is full, loses what it was given and affects no caller: later lines are
+// tried again, and when it takes lines again, which is also tried once a second,
+// the first one says how many are missing, and why:
 //
 //	action: log | result: fail | dropped_lines: N | error: …
 //
@@ -77,7 +77,7 @@ type Writer struct {
 	timer    *time.Timer
 	armed    bool        // the timer runs, as it does while there are chunks that are not due
 	retry    *time.Timer // runs while lines are lost
-	failing  bool        // the last write
+	failing  bool        // the last write failed
 	tryAgain bool
 	lastTry  bool // was made
 	spare    [][]byte
@@ -153,10 +153,9 @@ func (w *Writer) write(event []byte, mayWait bool) (int, error) {
 	return len(event), w.enqueue(text, mayWait)
 }
 
-// Hurry is called when a stop begins, whose end must not depend on a reader of
-// the log who has stopped reading: in three seconds from now nobody waits for
-// room any more. From then on lines for which there is none are dropped and
-// counted, as those of NonBlocking are.
+// Hurry is called when a stop begins, so that a log reader that has stopped reading
+// cannot hold it up: in three seconds from now nobody waits for room any more. From
+// then on lines without room are dropped and counted, as those of NonBlocking are.
 func (w *Writer) Hurry() {
 	time.AfterFunc(closeLimit, func() {
 		w.mu.Lock()
@@ -166,9 +165,9 @@ func (w *Writer) Hurry() {
 	})
 }
 
-// Close writes everything that is waiting and ends the goroutine. It may be
-// called again, and by several. Its error is the first one of the underlying
-// writer, or ErrStuck when that did not take everything within three seconds.
+// Close writes everything that is waiting and ends the goroutine. It may be called
+// again, and concurrently. Its error is the first one of the underlying writer, or
+// ErrStuck when that did not take everything within three seconds.
 func (w *Writer) Close() error {
 	w.tellSuppressed()
 	w.mu.Lock()

@@ -286,8 +286,8 @@ func TestFailingWriterDisturbsNobody(t *testing.T) {
 	}
 }
 
-// A stop does not wait for who has stopped reading the log: neither what waits
-// for room already, nor what comes later.
+// A stop does not wait for a stuck reader of the log: neither what waits for room
+// already, nor what comes later.
 func TestHurry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newGate()

@@ -25,15 +25,15 @@ type Central struct {
 	Hidden  string // why there is no page yet, if there is to be one
 }
 
-// StartCentral starts bin/server in a folder, where no configuration should lie
-// around, and returns when it takes connections: over TLS if it is to. It is
-// returned with an error, too, unless it was not started.
+// StartCentral starts bin/server in a folder, which should hold no configuration,
+// and returns when it takes connections: over TLS if overTLS. With an error, too,
+// it returns the central, unless that was not started.
 func StartCentral(ctx context.Context, bin, folder, name string, overTLS bool, args ...string) (*Central, error) {
 	program, err := filepath.Abs(filepath.Join(bin, "server"))
 	if err != nil {
 		return nil, err
 	}
-	// The environment may change what the arguments do not say, but not what is read.
+	// The environment may set what the arguments do not, but not the log's format.
 	cmd := exec.Command(program, append([]string{"--log-format", "text"}, args...)...)
 	cmd.Dir = folder
 	p, err := Start(cmd, name)

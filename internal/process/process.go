@@ -1,5 +1,5 @@
-// Package process runs programs as processes of this one: each has a log, and a
-// group of its own, and ends with this program.
+// Package process runs programs as child processes: each has a log, and a group of
+// its own, and ends with this program.
 package process
 
 import (
@@ -41,9 +41,8 @@ type Failure struct {
 
 func (f *Failure) Error() string { return f.Of.Name + " " + f.What }
 
-// Start starts the command. What it writes goes to a log in its folder, which is
-// called like the process, with dashes for spaces. A Ctrl-C at the terminal does
-// not reach it.
+// Start starts the command. What it writes goes to a log in its folder, named after
+// the process, with dashes for spaces. A Ctrl-C at the terminal does not reach it.
 func Start(cmd *exec.Cmd, name string) (*Process, error) {
 	log, err := os.Create(filepath.Join(cmd.Dir, strings.ReplaceAll(name, " ", "-")+".log"))
 	if err != nil {
@@ -56,7 +55,7 @@ func Start(cmd *exec.Cmd, name string) (*Process, error) {
 	started := make(chan error)
 	go func() {
 		// The kernel takes the end of the starting thread for that of the parent, see
-		// ownGroup: it has to live as long as the process.
+		// ownGroup: it must live as long as the process.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer close(p.ended)
@@ -72,8 +71,8 @@ func Start(cmd *exec.Cmd, name string) (*Process, error) {
 	return p, nil
 }
 
-// Await waits until the log is such that the process is ready. The error is a
-// *Failure when it ends before, or the cause of the end of ctx.
+// Await waits until ready accepts the log. The error is a *Failure when the process
+// ends before, or the cause of the end of ctx.
 func (p *Process) Await(ctx context.Context, ready func(log []byte) bool) error {
 	for {
 		ended := p.HasEnded() // before the look: it may have said why
@@ -116,8 +115,8 @@ func (p *Process) HasEnded() bool {
 	}
 }
 
-// Stop asks processes to end, and ends those that have not after a time. The
-// error has a *Failure for each that did not end well, and soon.
+// Stop asks processes to end, and kills those that have not after grace. The error
+// has a *Failure for each that did not end in time and with success.
 func Stop(grace time.Duration, all ...*Process) (err error) {
 	late := time.NewTimer(grace)
 	defer late.Stop()
@@ -144,8 +143,8 @@ func Stop(grace time.Duration, all ...*Process) (err error) {
 	return err
 }
 
-// Wait waits for the end of a process that ends by itself. The error is a
-// *Failure when that is no success. The process is ended when ctx is done.
+// Wait waits for the end of a process that ends by itself. The error is a *Failure
+// when that is no success. The process is killed when ctx is done.
 func (p *Process) Wait(ctx context.Context) error {
 	select {
 	case <-p.ended:

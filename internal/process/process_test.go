@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what is to come at once.
+// patience is how long a test waits for what should come at once.
 const patience = 20 * time.Second
 
 // shell starts a script. The loops of scripts are the shell's own: they end with
@@ -93,7 +93,7 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// What ends by itself is somebody's business.
+// A process that ends by itself is reported.
 func TestEndsByItself(t *testing.T) {
 	early := make(chan *Failure, 1)
 	shell(t, "kill -KILL $$").OnEnd(func(f *Failure) { early <- f })

@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// forProbes is what is answered to everybody, and under every name: a probe that
-// knows the central by another name must not take it out of service, and has no
-// token. What they say is of no use to anybody else.
+// forProbes are the paths answered to everybody, under every name: a probe that
+// uses another name must not take the central out of service, and has no token. The
+// answers are of no use to anybody else.
 var forProbes = []string{"/healthz", "/readyz"}
 
-// Journal writes lines that strangers can cause, and counts those of which there
-// are too many (reactor.Journal, logline.Journal).
+// Journal writes lines that strangers can cause, and only counts those in excess
+// (reactor.Journal, logline.Journal).
 type Journal interface {
 	AppendRefusal(dst []byte, action string, bets int, code, ip string, err error) []byte
 	TryWrite(lines []byte)
@@ -30,9 +30,8 @@ const howToPresent = "send it as \"Authorization: Bearer TOKEN\", or as the pass
 
 var errWrongToken = errors.New("that is not the token of the admin port")
 
-// authenticated refuses requests that do not have the token, when there is one.
-// However often somebody fails, nobody else is kept out: the token is too long to
-// be guessed (minToken).
+// authenticated refuses requests without the token, when there is one. Failures
+// lock nobody out: the token is too long to be guessed (minToken).
 func (s *Server) authenticated(h http.Handler) http.Handler {
 	if s.config.Token == nil {
 		return h
@@ -53,17 +52,17 @@ func (s *Server) authenticated(h http.Handler) http.Handler {
 	})
 }
 
-// isAllowed tells whether a request has the token that counts now.
+// isAllowed reports whether a request has the current token.
 func (s *Server) isAllowed(r *http.Request) bool {
 	if s.config.Token == nil {
 		return true
 	}
-	// Of digests, the comparison does not tell the length either.
+	// Comparing digests does not reveal the length either.
 	want, got := sha256.Sum256([]byte(s.config.Token())), sha256.Sum256([]byte(presented(r)))
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }
 
-// presented returns what a request has for a token.
+// presented returns the token of a request, or "".
 func presented(r *http.Request) string {
 	if _, password, ok := r.BasicAuth(); ok {
 		return password

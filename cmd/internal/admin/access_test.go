@@ -67,7 +67,8 @@ func TestToken(t *testing.T) {
 		"a long one that is no token": {[]string{"Bearer " + strings.Repeat("x", 8000)}, 401},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// What there is not is no secret, but whoever has no token learns of nothing.
+			// A missing path is no secret, but clients without the token learn
+			// nothing.
 			for _, path := range []string{"/", "/page.js", "/metrics", "/api/state", "/debug/pprof/", "/nothing"} {
 				code, header, text := c.with(path, test.authorization...)
 				want := test.code
@@ -96,7 +97,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// with asks with these headers of authorization.
+// with sends a request with these Authorization headers.
 func (c *central) with(path string, authorization ...string) (code int, header http.Header, body string) {
 	c.t.Helper()
 	return c.do("GET", path, http.Header{"Authorization": authorization})
@@ -118,7 +119,7 @@ func TestTokenCannotBePassedBy(t *testing.T) {
 	}
 }
 
-// The reasons may name files: only whoever may see all is told.
+// The reasons may name files: only authorised clients are told.
 func TestReadyTellsStrangersNoReason(t *testing.T) {
 	c, _ := showGuarded(t, 1)
 	c.open(t.TempDir(), c.admin.Observer())
@@ -154,8 +155,8 @@ func (r *failedLogins) all() []string {
 	return slices.Clone(r.lines)
 }
 
-// Who had another token is logged; who had none may be a browser that is about to
-// ask for it. However many fail, the operator gets in.
+// A wrong token is logged; a missing one may be a browser that is about to ask for
+// it. However many fail, the operator gets in.
 func TestFailedLogins(t *testing.T) {
 	journal := &failedLogins{}
 	c := show(t, 1, func(config *Config) {
@@ -180,7 +181,7 @@ func TestFailedLogins(t *testing.T) {
 	}
 }
 
-// A token that counts no more ends what it has opened.
+// A replaced token ends the streams that it has opened.
 func TestStreamEndsWithItsToken(t *testing.T) {
 	c, g := showGuarded(t, 1)
 	c.authorization = "Bearer " + testToken
@@ -201,7 +202,7 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 	c.stream().next("curves")
 }
 
-// Who may see the admin port is said where it is not obvious.
+// The log says who may see the admin port, where that is not obvious.
 func TestOpenAddressIsAWarning(t *testing.T) {
 	token := func() string { return testToken }
 	for name, test := range map[string]struct {
@@ -234,7 +235,7 @@ func TestOpenAddressIsAWarning(t *testing.T) {
 					config.TLS = newIssuer(t).store.ServerConfig
 				}
 			})
-			if _, err := c.visit("GET /healthz HTTP/1.0\r\n\r\n").Read(make([]byte, 1)); err != nil { // over TLS that is an error, but an answer
+			if _, err := c.visit("GET /healthz HTTP/1.0\r\n\r\n").Read(make([]byte, 1)); err != nil { // an error over TLS, but still an answer
 				t.Fatal(err)
 			}
 			log := c.log.String()
@@ -257,8 +258,8 @@ func hasIPv6() bool {
 	return err == nil
 }
 
-// The page with a token: a person types it once, and the page's files, the state
-// and the stream are theirs.
+// The page with a token: a person types it once, and the browser sends it for the
+// page's files, the state and the stream.
 func TestPageWithAToken(t *testing.T) {
 	w := needBrowser(t)
 	c, g := showGuarded(t, 1)
@@ -288,7 +289,7 @@ func TestPageWithAToken(t *testing.T) {
 	p.await("with another token", "en vivo")
 }
 
-// Without the token a browser shows what is to be done, and nothing else.
+// Without the token a browser shows how to present it, and nothing else.
 func TestPageWithoutTheToken(t *testing.T) {
 	w := needBrowser(t)
 	c, _ := showGuarded(t, 1)

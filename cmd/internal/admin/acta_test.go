@@ -95,7 +95,7 @@ func TestPageWithAnActa(t *testing.T) {
 	en.expectNothingWrong(c.url)
 }
 
-// The acta, a certificate that expires and what there is of TLS can be read in both
+// The acta, an expiring certificate and the state of TLS can be read in both
 // schemes and languages, and fit on a phone.
 func TestPageOfAnActaIsReadable(t *testing.T) {
 	w := needBrowser(t)

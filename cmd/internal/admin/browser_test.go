@@ -58,9 +58,9 @@ type tab struct {
 // window is where a test opens its tabs.
 type window struct{ browser context.Context }
 
-// needBrowser is the first line of each test of the page: where there is no
-// browser the test is skipped, before it has started anything. Tabs are opened in
-// what it returns, so that none can be without it.
+// needBrowser is the first line of each test of the page: without a browser it
+// skips the test before anything is started. Tabs are opened in its result, so that
+// none can do without it.
 func needBrowser(t testing.TB) window {
 	t.Helper()
 	browserContext, err := chromium()
@@ -166,7 +166,7 @@ func (p *tab) run(steps ...step) {
 	}
 }
 
-// text returns what an expression of JavaScript gives.
+// text returns the value of an expression of JavaScript.
 func text[T any](p *tab, expression string) T {
 	p.t.Helper()
 	value, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](expression))
@@ -176,7 +176,7 @@ func text[T any](p *tab, expression string) T {
 	return value
 }
 
-// await waits until the page's text has all that, each somewhere.
+// await waits until the page's text has all of these, each somewhere.
 func (p *tab) await(what string, parts ...string) {
 	p.t.Helper()
 	var body string
@@ -192,7 +192,7 @@ func (p *tab) await(what string, parts ...string) {
 	}
 }
 
-// awaitText waits until an expression of JavaScript gives that.
+// awaitText waits until an expression of JavaScript has that value.
 func (p *tab) awaitText(what, expression, want string) {
 	p.t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
@@ -206,7 +206,7 @@ func (p *tab) awaitText(what, expression, want string) {
 	}
 }
 
-// expectNothingWrong says that the browser had nothing to complain of, and that
+// expectNothingWrong expects that the browser has not complained, and that
 // everything came from the admin port.
 func (p *tab) expectNothingWrong(address string) {
 	p.t.Helper()

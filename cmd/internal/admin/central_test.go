@@ -92,8 +92,7 @@ func show(t testing.TB, agencies int, configure func(*Config)) *central {
 	return c
 }
 
-// run runs the admin port until it is stopped, or the test ends, in whatever
-// way.
+// run runs the admin port until it is stopped, or the test ends.
 func (c *central) run() (stop func()) {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -175,7 +174,7 @@ func (c *central) listen() {
 	}
 }
 
-// start runs a central of so many agencies with its admin port.
+// start runs a central of that many agencies with its admin port.
 func start(t testing.TB, agencies int) *central {
 	t.Helper()
 	c := show(t, agencies, nil)
@@ -184,7 +183,7 @@ func start(t testing.TB, agencies int) *central {
 	return c
 }
 
-// await looks again and again until it is so.
+// await polls until so returns true.
 func (c *central) await(what string, so func() bool) {
 	c.t.Helper()
 	for deadline := time.Now().Add(patience); !so(); time.Sleep(time.Millisecond) {
@@ -320,7 +319,7 @@ func (p *peer) ask(m codec.Message, kind codec.Type) {
 	p.expect(kind)
 }
 
-// What stands in these bets must be nowhere on the admin port.
+// These values must appear nowhere on the admin port.
 const (
 	firstName = "Zulema"
 	lastName  = "Quintriqueo"
@@ -341,7 +340,7 @@ func rawBets(agency, n int) []lottery.RawBet {
 
 func batch(agency, n int) *codec.Batch { return &codec.Batch{RawBets: rawBets(agency, n)} }
 
-// badBatch has a number that there is not.
+// badBatch has an invalid number.
 func badBatch(agency, n int) *codec.Batch {
 	b := batch(agency, n)
 	b.RawBets[n-1].Number = "10000"

@@ -10,10 +10,10 @@ import (
 	"loteria/reactor"
 )
 
-// counters counts what the reactor tells of (reactor.Observer).
+// counters counts what the reactor reports (reactor.Observer).
 type counters struct {
 	agencies []agencyCounters                // of agency i+1
-	refusals map[lottery.Code]*atomic.Uint64 // for every code that there is
+	refusals map[lottery.Code]*atomic.Uint64 // for every code
 	problems problems
 	changed  chan struct{} // has room for one: something happened that people want to see at once
 
@@ -24,13 +24,13 @@ type counters struct {
 // agencyCounters is what is counted for one agency.
 type agencyCounters struct {
 	bets    atomic.Uint64 // durable, of the whole contest
-	known   atomic.Bool   // bets is more than nothing for want of news
-	before  atomic.Uint64 // those of bets that were there when it became known
+	known   atomic.Bool   // bets was learned, and 0 means none
+	before  atomic.Uint64 // those of bets that existed when it became known
 	own     atomic.Uint64 // with a shared ledger: new ones that this central has stored since the start
 	batches atomic.Uint64 // BETs and BATCHes acknowledged since the start
 	bytes   atomic.Uint64 // of their payloads
 	refused atomic.Uint64 // requests
-	told    atomic.Bool   // its winners
+	told    atomic.Bool   // its winners were sent
 }
 
 func newCounters(agencies int) *counters {
@@ -57,7 +57,7 @@ func (t *counters) begin(contest *lottery.Contest) {
 	}
 }
 
-// learn takes in how many bets of an agency there are, which was not known.
+// learn sets how many bets of an agency there are, once that is known.
 func (a *agencyCounters) learn(bets uint64) {
 	a.before.Store(bets - min(bets, a.own.Load())) // first, or all of them would look new
 	a.bets.Store(bets)
@@ -136,7 +136,7 @@ func (t *counters) bets() (sum uint64) {
 	return sum
 }
 
-// grown returns how many bets of all agencies have come since they are counted.
+// grown returns how many bets of all agencies are new since the count began.
 func (t *counters) grown() (sum uint64) {
 	for i := range t.agencies {
 		sum += t.agencies[i].grown()

@@ -1,8 +1,7 @@
-// Package admin shows what the central does to those who run it, over HTTP on
-// a port of its own: a page that lives, its state as JSON, metrics for
-// Prometheus, and whether it is alive and ready.
+// Package admin shows operators what the central does, over HTTP on a port of its
+// own: a live page, its state as JSON, metrics for Prometheus, and whether it is
+// alive and ready.
 //
-// It only looks. What it counts, it is told by the reactor and by the ledger
-// (counters); of the event loops it reads atomic values. Nothing of it holds
-// a document or a name.
+// It is read-only. The reactor and the ledger tell it what it counts (counters); of
+// the event loops it reads atomic values. It holds no document and no name.
 package admin

@@ -9,7 +9,7 @@ import (
 	"loteria/lottery/ledgertest"
 )
 
-// The operators' page says of every code what it means, and names every place.
+// The operators' page explains every code, and names every path.
 func TestOperatorsPage(t *testing.T) {
 	content, err := os.ReadFile("../../../docs/operators.md")
 	if err != nil {

@@ -9,10 +9,9 @@ import (
 	"strings"
 )
 
-// hostChecked refuses requests for another host than this one. A web page that
-// has its own name resolve to this machine (DNS rebinding) is of the same origin
-// as the admin port for a browser, and could read all that is here; but the
-// browser says under which name it asks.
+// hostChecked refuses requests for another host than this one. A web page whose
+// name resolves to this machine (DNS rebinding) has the admin port's origin for a
+// browser, and could read all that is here; but the browser sends that name.
 func (s *Server) hostChecked(h http.Handler) http.Handler {
 	known := append(slices.Clone(s.config.Hosts), "localhost")
 	if host, _, err := net.SplitHostPort(s.config.Address); err == nil && host != "" {
@@ -31,8 +30,8 @@ func (s *Server) hostChecked(h http.Handler) http.Handler {
 	})
 }
 
-// isOwnHost tells whether a request is for a host that is known, for the address
-// that it came in on, or for one of loopback. Browsers always name one.
+// isOwnHost reports whether a request is for a known host, for the address that it
+// came in on, or for a loopback address. Browsers always name a host.
 func isOwnHost(r *http.Request, known []string) bool {
 	if r.Host == "" {
 		return true
@@ -58,8 +57,8 @@ func hostOf(address net.Addr) string {
 	return host
 }
 
-// canonicalHost returns the one way to write a host: in lower case, an IP
-// address without brackets and zone, a name without the dot of the root.
+// canonicalHost returns the canonical form of a host: in lower case, an IP address
+// without brackets and zone, a name without the dot of the root.
 func canonicalHost(host string) string {
 	bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	if ip, err := netip.ParseAddr(bare); err == nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// as asks under the name of another host, and returns the answer's code and text.
+// as asks for another host's name, and returns the answer's code and text.
 func (c *central) as(method, host, path string) (code int, header http.Header, text string) {
 	c.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
@@ -36,7 +36,7 @@ func (c *central) as(method, host, path string) (code int, header http.Header, t
 	return response.StatusCode, response.Header, string(start[:n])
 }
 
-// A web page that has its own name resolve to this machine reads nothing here.
+// A web page whose name resolves to this machine reads nothing here.
 func TestForeignHost(t *testing.T) {
 	c := show(t, 1, func(config *Config) { config.Hosts = []string{"Central.example", "2001:db8::7"} })
 	open := show(t, 1, func(config *Config) { config.Address = "0.0.0.0:0" })
@@ -102,8 +102,8 @@ func TestHostIsTheOwnAddress(t *testing.T) {
 	t.Skip("this machine has no address beside loopback")
 }
 
-// Whoever only looks whether the stream is there takes no page's place, and
-// proxies are told to pass each state on.
+// A HEAD request for the stream takes no page's place, and proxies are told to pass
+// each state on.
 func TestHeadOfTheStream(t *testing.T) {
 	c := show(t, 1, nil)
 	for _, method := range []string{"HEAD", "GET"} {

@@ -14,7 +14,7 @@ import (
 	"loteria/lottery"
 )
 
-// growing returns the states of a lottery of so many agencies at its beginning,
+// growing returns the states of a lottery of that many agencies at its beginning,
 // with more and more bets of each, and drawn.
 func growing(t *testing.T, agencies, bets int) map[string]string {
 	t.Helper()
@@ -48,16 +48,15 @@ func growing(t *testing.T, agencies, bets int) map[string]string {
 	return states
 }
 
-// places shows a state and returns where the left, the right and the upper edge
-// of each cell and figure are then, and of the whole curve, beside the upper edge
-// of the first.
+// places shows a state and returns the left, right and upper edge of each cell and
+// figure, and of the whole curve, beside the upper edge of the first.
 const places = `((state) => {
 	show(state);
 	const all = [...document.querySelectorAll("dd, #agencies tr > *, #total")].filter((e) => e.checkVisibility()).map((e) => e.getBoundingClientRect());
 	return all.map((r) => [r.left, r.right, r.top - all[0].top].map(Math.round).join(" "));
 })`
 
-// However the figures grow, from nothing to the draw, nothing moves.
+// However the figures grow, from nothing to the draw, nothing on the page moves.
 func TestPageDoesNotJump(t *testing.T) {
 	w := needBrowser(t)
 	c := show(t, 5, nil)
@@ -134,7 +133,7 @@ func TestPageCurveFillsItsWidth(t *testing.T) {
 	}
 }
 
-// What an axis reaches is a round number, and never below what it shows.
+// The end of an axis is a round number, and never below what it shows.
 func TestPageCeiling(t *testing.T) {
 	w := needBrowser(t)
 	p := w.open(t, show(t, 1, nil).url, "es")
@@ -155,8 +154,8 @@ func motion(value string) step {
 // moving says which parts of the page move.
 const moving = `[...new Set(document.getAnimations().map((a) => a.effect.target.id || a.effect.target.className))]`
 
-// Whoever watches sees the draw happen, without movement if that is asked for;
-// whoever comes later, or back, sees that it is done.
+// A page that is open shows the draw happen, without movement if that is asked for;
+// one that is opened later, or again, shows that it is done.
 func TestPageOfTheDraw(t *testing.T) {
 	w := needBrowser(t)
 	states := growing(t, 2, 9_999)
@@ -199,7 +198,7 @@ func TestPageOfTheDraw(t *testing.T) {
 	}
 }
 
-// While the draw fades in, what it says can be read.
+// While the draw fades in, its text is legible.
 func TestPageOfTheDrawIsReadable(t *testing.T) {
 	w := needBrowser(t)
 	states := growing(t, 2, 9_999)

@@ -24,17 +24,17 @@ type Ledger struct {
 	*LedgerHealth
 }
 
-// LedgerHealth is how a ledger in NATS is, as far as it is known. It must hold
-// no credentials: whoever looks sees it.
+// LedgerHealth is the health of a ledger in NATS, as far as it is known. It must
+// hold no credentials: every visitor sees it.
 type LedgerHealth struct {
 	Server   string          `json:"server"`   // that the central is connected to; empty when to none
 	Leader   string          `json:"leader"`   // of the stream; empty when there is none, or it is not known
 	Replicas []LedgerReplica `json:"replicas"` // of the stream, the leader's among them
 	Messages uint64          `json:"messages"` // in the stream
 	Bytes    uint64          `json:"bytes"`    // likewise
-	Limit    int64           `json:"limit"`    // of bytes; without one it is not above 0
+	Limit    int64           `json:"limit"`    // of bytes; 0 or less is none
 	InFlight int             `json:"in_flight"`
-	Asked    time.Time       `json:"asked,omitzero"`    // when the leader last told all that
+	Asked    time.Time       `json:"asked,omitzero"`    // when the leader last reported this
 	Problem  string          `json:"problem,omitempty"` // what is wrong, such as why nothing is stored
 }
 
@@ -47,12 +47,12 @@ type LedgerReplica struct {
 	Damaged bool   `json:"damaged"` // it lacks messages that it should have
 }
 
-// HealthBy has the server show a ledger in NATS, and how it is. It is called
-// before the ledger is opened. health must return at once, and is called by many
-// goroutines; what it returns is not changed any more.
+// HealthBy has the server show a ledger in NATS and its health. It is called before
+// the ledger is opened. health must return at once, and is called by many
+// goroutines; what it returns must not change afterwards.
 func (s *Server) HealthBy(health func() LedgerHealth) { s.health.Store(&health) }
 
-// ledgerHealth returns how the ledger in NATS is, or nil when it is a folder.
+// ledgerHealth returns the health of the ledger in NATS, or nil for a folder.
 func (s *Server) ledgerHealth() *LedgerHealth {
 	ask := s.health.Load()
 	if ask == nil {
@@ -79,7 +79,7 @@ func (s *Server) ledger() Ledger {
 	return Ledger{NATS, health}
 }
 
-// What is told of a ledger in NATS only.
+// Metrics of a ledger in NATS only.
 var (
 	ledgerConnected   = describe("ledger_connected", "Whether the central is connected to a server of its ledger.")
 	ledgerLeader      = describe("ledger_leader_known", "Whether the ledger's stream has a leader, as far as is known.")
@@ -119,7 +119,7 @@ func collectLedger(gauge sample, health *LedgerHealth) {
 			current++
 		}
 		if i > 0 && replica.Server == health.Replicas[i-1].Server {
-			continue // two series of one name would be no metrics at all
+			continue // a duplicate series would fail the whole scrape
 		}
 		gauge(ledgerCurrent, oneIf(replica.Current), replica.Server)
 		gauge(ledgerLag, float64(replica.Lag), replica.Server)

@@ -1,7 +1,7 @@
 package admin
 
-// State returns what there is to see now, with the first agencies. Unlike what the
-// page is fed, it is not a second old: whoever has just changed something sees that.
+// State returns the present state, with the first agencies. Unlike what the page is
+// fed, it is never a second old: callers see what they have just changed.
 func (s *Server) State() State {
 	s.renew()
 	return s.current().state

@@ -123,7 +123,7 @@ func TestLottery(t *testing.T) {
 	}
 }
 
-// Nothing on the admin port says who has bet, not even of what was refused.
+// Nothing on the admin port reveals who has bet, not even in refused requests.
 func TestNobodyIsNamed(t *testing.T) {
 	c := start(t, 1)
 	stream := c.stream()
@@ -146,8 +146,8 @@ func TestNobodyIsNamed(t *testing.T) {
 	}
 }
 
-// The linter of Prometheus's client library has nothing to say against the
-// metrics; it is also what promtool check metrics uses.
+// The linter of Prometheus's client library accepts the metrics; promtool check
+// metrics also uses it.
 func TestMetricsAreWellFormed(t *testing.T) {
 	c := start(t, 2)
 	p := c.dial()

@@ -17,7 +17,7 @@ import (
 // manyAgencies is how many a central may expect.
 const manyAgencies = 100_000
 
-// A state lists so many agencies from a number on, and counts those after them.
+// A state lists maxListed agencies from one on, and counts the rest.
 func TestStateOfManyAgencies(t *testing.T) {
 	const agencies = 2*maxListed + 50
 	c := start(t, agencies)
@@ -58,7 +58,7 @@ func TestStateOfManyAgencies(t *testing.T) {
 	}
 }
 
-// However many look, the agencies are looked at once.
+// However many clients look, the agencies are visited once.
 func TestVisitorsShareASnapshot(t *testing.T) {
 	c := show(t, 3, nil)
 	c.open(t.TempDir(), c.admin.Observer())
@@ -89,7 +89,7 @@ func TestVisitorsShareASnapshot(t *testing.T) {
 	}
 }
 
-// What it costs that people look: how long an answer takes, and how long it is.
+// The cost of viewers: the duration of an answer, and its length.
 func BenchmarkVisitors(b *testing.B) {
 	b.Run("folder", func(b *testing.B) {
 		c := show(b, manyAgencies, nil)

@@ -19,7 +19,7 @@ const (
 	scrapeTimeout = 10 * time.Second
 )
 
-// commits is what is counted of the ledger's commits, by its writer.
+// commits are metrics of the ledger's commits, set by its writer.
 type commits struct {
 	bytes, appends, syncs, publishes prometheus.Histogram
 }
@@ -40,8 +40,8 @@ func newCommits() commits {
 	}
 }
 
-// add takes in a commit; isPublished says that it was a message. What holds for
-// a disk does not hold for a network and a quorum, so these are counted apart.
+// add counts a commit; isPublished says that it was a message. A disk differs from
+// a network and a quorum, so their times are counted apart.
 func (c *commits) add(commit lottery.Commit, isPublished bool) {
 	c.bytes.Observe(float64(commit.Bytes))
 	c.appends.Observe(float64(commit.Appends))
@@ -74,7 +74,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 }
 
-// What is asked for at each scrape.
+// Metrics computed at each scrape.
 var (
 	ready     = describe("ready", "Whether the central is ready: its ledger is recovered and it listens to agencies.")
 	startedAt = describe("start_timestamp_seconds", "When the central was started.")
@@ -116,7 +116,7 @@ var (
 	maxBytes       = describe("window_bytes_limit", "Payload of one connection that may wait for its answer.")
 )
 
-// collector asks for everything anew at each scrape (prometheus.Collector).
+// collector computes everything anew at each scrape (prometheus.Collector).
 type collector struct{ server *Server }
 
 // Describe implements prometheus.Collector.
@@ -170,7 +170,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		collectLedger(gauge, health)
 	}
 	if watched == nil {
-		return // what is counted begins with what the ledger has, or rates would jump
+		return // counters begin with what the ledger has, or rates would jump
 	}
 	s.refresh()
 	for i := range s.counters.agencies {
@@ -228,7 +228,7 @@ func collectReactor(gauge, counter sample, stats reactor.Stats) {
 	}
 }
 
-// seconds is a time as Prometheus has it, since 1970.
+// seconds returns a time as Prometheus has it, since 1970.
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 func oneIf(so bool) float64 {

@@ -20,9 +20,9 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/metrics.txt")
 
-// The series that a central has after the draw, when it has all that there are,
-// are listed for those who ask for them: alerts and a dashboard are held against
-// the list. With -update it is written.
+// The series of a central after the draw, when it has all of them, are listed in a
+// file: alerts and a dashboard are compared with the list. With -update it is
+// written.
 func TestMetricsList(t *testing.T) {
 	s := New(Config{Address: "127.0.0.1:0", Agencies: 1, Log: zerolog.Nop()})
 	ledger, err := csvledger.Open(t.TempDir(), 1, csvledger.WithCommits(s.Committed))

@@ -22,8 +22,8 @@ import (
 	"loteria/lottery/ledgertest"
 )
 
-// row returns the texts of the cells of an agency's row; the curve's is what a
-// screen reader says of it.
+// row returns the texts of the cells of an agency's row; for the curve, what a
+// screen reader says.
 func (p *tab) row(agency int) []string {
 	p.t.Helper()
 	return text[[]string](p, fmt.Sprintf(`[...document.querySelectorAll("#agencies tbody tr")[%d].cells].map(
@@ -80,7 +80,7 @@ func TestPage(t *testing.T) {
 	if err := <-stopped; !errors.Is(err, agency.ErrStopped) {
 		t.Fatal(err)
 	}
-	// What it had sent before is stored still, after its connection has ended.
+	// Its bets are still stored after its connection has ended.
 	c.await("what was sent is stored", func() bool {
 		stats := c.reactor.Stats()
 		return stats.Connections == 0 && stats.Jobs == 0
@@ -175,7 +175,7 @@ func (p *tab) expectProblems(n int) {
 	}
 }
 
-// settled is a central before whose page there is something of everything.
+// settled is a central whose page has something of everything.
 func settled(t *testing.T) *central {
 	t.Helper()
 	c := start(t, 3)
@@ -190,7 +190,7 @@ func settled(t *testing.T) *central {
 func TestPageInEnglish(t *testing.T) {
 	w := needBrowser(t)
 	c := settled(t)
-	for _, language := range []string{"en-GB", "de-DE"} { // English is for who has neither
+	for _, language := range []string{"en-GB", "de-DE"} { // English is the fallback
 		p := w.open(t, c.url, language)
 		p.await(language, "1 of 3 agencies have finished", "Agencies 2 and 3 are still to finish.", "invalid number, 1 bet", "1 refusal", "live")
 		p.awaitRow(1, "finished", "60", "–")
@@ -251,7 +251,7 @@ const contrast = `(() => {
 	return least;
 })()`
 
-// In both schemes every text can be read, and the schemes are two.
+// In both schemes every text can be read, and the schemes differ.
 func TestPageLightAndDark(t *testing.T) {
 	w := needBrowser(t)
 	c := settled(t)
@@ -403,7 +403,7 @@ func TestPageFindsTheCentralAgain(t *testing.T) {
 	p.await("with another one", "en vivo")
 }
 
-// More agencies than a page can bear are counted, and not listed.
+// Agencies beyond the page's limit are counted, not listed.
 func TestPageWithManyAgencies(t *testing.T) {
 	w := needBrowser(t)
 	c := start(t, maxListed+50)

@@ -9,16 +9,16 @@ import (
 	"loteria/reactor"
 )
 
-// So many problems are kept; the oldest are forgotten. Nobody may drive the
-// others' out, so there are bounds for one code and for one address, too.
+// Bounds of the problems that are kept; the oldest are forgotten. Those of one code
+// and one address keep anybody from driving the others' out.
 const (
 	maxProblems   = 50
 	maxPerCode    = 10
 	maxPerAddress = 5
 )
 
-// problem is a refusal as people see it. The same again and again is one problem:
-// a peer that floods the central does not drown the others'.
+// problem is a refusal as people see it. Repeated ones are one problem: a peer that
+// floods the central does not drown those of others.
 type problem struct {
 	Number uint64       `json:"number"` // of all since the start, from 1
 	Time   time.Time    `json:"time"`   // of the last one

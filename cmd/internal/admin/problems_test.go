@@ -10,8 +10,7 @@ import (
 	"loteria/reactor"
 )
 
-// The last problems are kept; the same again and again is one, whatever comes in
-// between.
+// The last problems are kept; repeated ones are one, whatever comes in between.
 func TestProblems(t *testing.T) {
 	var p problems
 	base := reactor.Refused{Action: "apuesta_recibida", Agency: 1, Bets: 3, Code: lottery.Gap, Peer: "10.0.0.1"}
@@ -44,7 +43,7 @@ func refused(i int, code lottery.Code, peer string) reactor.Refused {
 	return reactor.Refused{Action: "resume", Agency: i, Code: code, Peer: peer}
 }
 
-// Whoever causes many problems drives out their own, and nobody else's.
+// A client with many problems drives out its own, and nobody else's.
 func TestProblemsOfOthersAreKept(t *testing.T) {
 	now := time.Unix(1000, 0)
 	codes := codec.Codes()
@@ -85,8 +84,8 @@ func TestProblemsOfOthersAreKept(t *testing.T) {
 	}
 }
 
-// However many there are, of whatever kind, so many are kept, and the newest is
-// one of them.
+// However many there are, of any kind, the number kept is bounded, and the newest
+// is among them.
 func TestProblemsAreBounded(t *testing.T) {
 	var p problems
 	codes := codec.Codes()
@@ -117,7 +116,7 @@ func TestProblemsAreBounded(t *testing.T) {
 	}
 }
 
-// Whatever the number of an agency and the code, there is a place for it.
+// There is a place for any agency's number and any code.
 func TestTallyOfAnything(t *testing.T) {
 	counters := newCounters(2)
 	for _, agency := range []int{-1, 0, 1, 2, 3, 1 << 40} {

@@ -10,7 +10,7 @@ import (
 //go:embed page
 var page embed.FS
 
-// handler is all that there is to see.
+// handler serves all requests.
 func (s *Server) handler() http.Handler {
 	files, err := fs.Sub(page, "page")
 	if err != nil {
@@ -36,8 +36,7 @@ func (s *Server) handler() http.Handler {
 	return guarded(s.hostChecked(s.authenticated(mux)))
 }
 
-// guarded says to browsers that nothing here is kept, framed, or fetched from
-// elsewhere.
+// guarded tells browsers not to keep, frame, or fetch from elsewhere anything here.
 func guarded(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -54,10 +53,10 @@ func guarded(h http.Handler) http.Handler {
 func answer(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
-	_, _ = w.Write([]byte(text + "\n")) // whoever asked may have gone
+	_, _ = w.Write([]byte(text + "\n")) // the client may have gone
 }
 
-// readyz tells the reason, which may name files, only to those who may see all.
+// readyz gives the reason, which may name files, only to clients with the token.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	_, now := s.inspect()
 	code, text := http.StatusOK, string(now.status)

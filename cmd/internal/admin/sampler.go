@@ -13,9 +13,8 @@ const (
 	interval = time.Second
 	// curveLength is how many rates a curve has: those of the last minutes.
 	curveLength = 180
-	// sharedWindow is how many intervals the rates of a shared ledger are taken
-	// over: what other centrals store is told when it suits the ledger, so in some
-	// seconds it is not told at all.
+	// sharedWindow is how many intervals the rates of a shared ledger span: it reports
+	// the bets of other centrals at times of its own, so some seconds have no report.
 	sharedWindow = 5
 )
 
@@ -26,7 +25,7 @@ type rateSampler struct {
 	ticks int // rates taken
 
 	window int                     // intervals that a rate is taken over: 1, or sharedWindow
-	taken  [sharedWindow]time.Time // when the last rates were, as many as that
+	taken  [sharedWindow]time.Time // when the last rates were, one per interval
 
 	total curve
 	each  []curve // of agency i+1
@@ -34,7 +33,7 @@ type rateSampler struct {
 
 // curve is the last rates of a count, the oldest overwritten by the newest.
 type curve struct {
-	counts [sharedWindow]uint64 // when it was last looked at, as often as the window is long
+	counts [sharedWindow]uint64 // the last counts, one per interval of the window
 	rates  [curveLength]float64
 }
 
@@ -52,7 +51,7 @@ func (r rates) of(i int) float64 {
 	return 0
 }
 
-// newRateSampler begins before there are any bets.
+// newRateSampler returns one without any bets.
 func newRateSampler(t *counters, now time.Time) *rateSampler {
 	p := &rateSampler{window: 1, each: make([]curve, min(maxListed, len(t.agencies)))}
 	p.since(now)
@@ -65,8 +64,8 @@ func (p *rateSampler) since(now time.Time) {
 	}
 }
 
-// begin has the counters begin with the bets that there are, which are no part of
-// the next rates.
+// begin starts the counters with the existing bets, which are no part of the next
+// rates.
 func (p *rateSampler) begin(t *counters, contest *lottery.Contest, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -22,29 +22,29 @@ const (
 	readTimeout   = 5 * time.Second  // for a request to come in
 	idleTimeout   = 10 * time.Second // for the next request of a connection
 	maxHeader     = 16 << 10         // bytes
-	answerTimeout = 2 * time.Minute  // for an answer, of which the longest is a profile
-	closeTimeout  = time.Second      // for answers that are on their way at a stop
+	answerTimeout = 2 * time.Minute  // for an answer; a profile takes longest
+	closeTimeout  = time.Second      // for answers in flight at a stop
 )
 
-// Config says what a Server shows. Agencies has to be given.
+// Config says what a Server shows. Agencies is required.
 type Config struct {
 	Address  string    // host:port to listen on; empty is nowhere, and State alone shows the central
 	Contest  string    // the name of the contest; may be empty
 	Central  string    // the name of this central, as a shared ledger tells it to others; may be empty
 	Agencies int       // that are expected
 	Deadline time.Time // when betting ends at the latest; zero is never
-	Hosts    []string  // names under which it may be asked, beside localhost and that of Address
+	Hosts    []string  // host names that it accepts, besides localhost and that of Address
 	Profiles bool      // whether /debug/pprof is there
-	// Token returns what whoever asks has to know, or is nil when nobody has to. TLS
-	// returns the configuration of a connection that begins, or is nil without TLS.
+	// Token returns the token that clients must present; nil asks for none. TLS
+	// returns the configuration for a new connection; nil is without TLS.
 	Token   func() string
 	TLS     func() *tls.Config
 	Log     zerolog.Logger
 	Journal Journal // of the lines that strangers can cause; may be nil
 }
 
-// Server shows a central. It is there before the central is: until Watch is
-// called it says that the ledger is being recovered.
+// Server shows a central. It runs before the central does: until Watch is called it
+// says that the ledger is being recovered.
 type Server struct {
 	config   Config
 	started  time.Time
@@ -65,11 +65,11 @@ type Server struct {
 	// certificate tells until when the central's is valid; nil without one.
 	certificate atomic.Pointer[func() time.Time]
 	stopping    atomic.Bool
-	closing     chan struct{} // closed when streams have to end
+	closing     chan struct{} // closed when streams must end
 	address     net.Addr      // known when listening is closed
 	listening   chan struct{} // closed by Run
 
-	retryPeriod, readTimeout time.Duration // the constants, but for tests
+	retryPeriod, readTimeout time.Duration // the constants, except in tests
 }
 
 // watched is the central that a Server shows.
@@ -77,7 +77,7 @@ type watched struct {
 	contest     *lottery.Contest
 	reactor     *reactor.Server
 	ledgerBytes func() int64              // on disk
-	drawnAt     atomic.Pointer[time.Time] // nil when the draw was done before
+	drawnAt     atomic.Pointer[time.Time] // nil unless the draw was seen
 }
 
 // New returns a Server that has nothing to show yet.
@@ -102,15 +102,15 @@ func New(config Config) *Server {
 	return s
 }
 
-// Observer is what the reactor has to tell what happens.
+// Observer returns what the reactor must report to.
 func (s *Server) Observer() reactor.Observer { return s.counters }
 
-// Committed takes in a commit of the ledger.
+// Committed counts a commit of the ledger.
 func (s *Server) Committed(c lottery.Commit) { s.commits.add(c, s.health.Load() != nil) }
 
-// Watch has the server show a contest, how much of its ledger is on disk (which a
-// ledger in NATS tells by HealthBy, so ledgerBytes is nil then), and its reactor,
-// which does not run yet. It is called once, before the reactor runs.
+// Watch has the server show a contest, how much of its ledger is on disk (nil for
+// one in NATS, which HealthBy tells of), and its reactor. It is called once, before
+// the reactor runs.
 func (s *Server) Watch(contest *lottery.Contest, ledgerBytes func() int64, reactor *reactor.Server) {
 	s.sampler.begin(s.counters, contest, time.Now())
 	s.watched.Store(&watched{contest: contest, ledgerBytes: ledgerBytes, reactor: reactor})
@@ -135,9 +135,9 @@ func (s *Server) Listening() <-chan struct{} { return s.listening }
 // closed.
 func (s *Server) Address() net.Addr { return s.address }
 
-// Run shows the central until ctx is done. An address that is in use is tried
-// again until it is free: to be seen is worth less than to take bets, so the
-// central goes on without. It returns when everything is closed.
+// Run shows the central until ctx is done. It retries an address in use until that
+// is free; the central takes bets meanwhile, which matters more. It returns when
+// everything is closed.
 func (s *Server) Run(ctx context.Context) {
 	following := make(chan struct{})
 	done := make(chan struct{})
@@ -157,7 +157,7 @@ func (s *Server) Run(ctx context.Context) {
 	s.logListening()
 	server := &http.Server{
 		Handler:        s.handler(),
-		ReadTimeout:    s.readTimeout, // not for streams: it ends when the request is there
+		ReadTimeout:    s.readTimeout, // not for streams: it ends when the request is read
 		WriteTimeout:   answerTimeout,
 		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: maxHeader,
@@ -166,8 +166,8 @@ func (s *Server) Run(ctx context.Context) {
 		ConnContext:    withVisit,
 		Protocols:      new(http.Protocols),
 	}
-	// With HTTP/2 a connection could ask for hundreds of things at a time, and the
-	// bound on connections would be none on work.
+	// With HTTP/2 a connection could send hundreds of requests at a time, and a bound
+	// on connections would not bound the work.
 	server.Protocols.SetHTTP1(true)
 	ended := make(chan error, 1)
 	go func() { ended <- s.serve(server, visitors{listener, &s.visits}) }()
@@ -181,15 +181,15 @@ func (s *Server) Run(ctx context.Context) {
 	closing, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if server.Shutdown(closing) != nil {
-		_ = server.Close() // somebody takes too long to take an answer
+		_ = server.Close() // a client takes too long to read an answer
 	}
 	<-ended
 	s.config.Log.Info().Str("action", "close_admin").Str("result", "success").Stringer("address", s.address).Send()
 }
 
-// serve serves until the server is shut down, over TLS when that is configured. No
-// header says that browsers have to use TLS from then on (HSTS): they would with
-// every port of the machine, Prometheus' and Grafana's too.
+// serve serves until the server is shut down, over TLS when that is configured. It
+// sends no HSTS header: browsers would then use TLS with every port of the machine,
+// Prometheus' and Grafana's too.
 func (s *Server) serve(server *http.Server, listener net.Listener) error {
 	if s.config.TLS == nil {
 		return server.Serve(listener)
@@ -201,8 +201,8 @@ func (s *Server) serve(server *http.Server, listener net.Listener) error {
 	return server.ServeTLS(listener, "", "")
 }
 
-// logListening says where the server listens, and warns when whoever can reach it
-// there sees everything.
+// logListening logs where the server listens, and warns when everybody who can
+// reach that sees everything.
 func (s *Server) logListening() {
 	event := s.config.Log.Info().Str("action", "admin_listen").Str("result", "success")
 	if s.config.TLS != nil {
@@ -220,8 +220,8 @@ func isLoopback(address net.Addr) bool {
 	return ok && tcp.IP.IsLoopback()
 }
 
-// complaints logs what visitors do wrong, which is no failure of the central's
-// unless it panics.
+// complaints logs errors of clients, which are no failure of the central, unless it
+// panics.
 type complaints struct{ log zerolog.Logger }
 
 func (c complaints) Write(line []byte) (int, error) {
@@ -253,7 +253,7 @@ func (s *Server) listen(ctx context.Context) net.Listener {
 	}
 }
 
-// rootOf returns what is behind an error that says the address again.
+// rootOf returns the innermost error, as the others repeat the address.
 func rootOf(err error) error {
 	for {
 		inner := errors.Unwrap(err)

@@ -62,8 +62,8 @@ func TestReady(t *testing.T) {
 	c.expectReady(503, Stopping)
 }
 
-// breakLedger has the ledger fail at its next bet: a file that may not grow is a
-// disk that is full.
+// breakLedger makes the ledger fail at its next bet: a file that may not grow is
+// like a full disk.
 func (c *central) breakLedger() {
 	c.t.Helper()
 	signal.Ignore(syscall.SIGXFSZ)
@@ -93,7 +93,7 @@ func TestReadyWithABrokenLedger(t *testing.T) {
 	c.expectReady(503, LedgerFailed)
 }
 
-// What keeps the central from its work is told as long as it does.
+// What keeps the central from its work is shown as long as it does.
 func TestReadyWithAHindrance(t *testing.T) {
 	c := show(t, 1, nil)
 	var hindrance atomic.Pointer[error]
@@ -167,7 +167,7 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// An address in use is tried again, and the log has no failure.
+// An address in use is retried, and the log has no failure.
 func TestAddressInUse(t *testing.T) {
 	other, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -192,7 +192,7 @@ func TestAddressInUse(t *testing.T) {
 	}
 }
 
-// Who begins a request and does not end it has no connection for long.
+// A client that begins a request and does not end it is soon cut off.
 func TestSlowVisitors(t *testing.T) {
 	c := &central{t: t, log: &logBuffer{}}
 	c.admin = New(Config{Address: "127.0.0.1:0", Agencies: 1, Log: newLog(c.log)})
@@ -237,7 +237,7 @@ func TestStopWhileTheAddressIsInUse(t *testing.T) {
 	New(Config{Address: other.Addr().String(), Agencies: 1}).Run(ctx) // returns
 }
 
-// A stop waits neither for streams nor for visitors who do nothing.
+// A stop waits neither for streams nor for idle clients.
 func TestStopWithVisitors(t *testing.T) {
 	c := &central{t: t, log: &logBuffer{}}
 	c.admin = New(Config{Address: "127.0.0.1:0", Agencies: 1, Log: newLog(c.log)})
@@ -277,8 +277,7 @@ func (b *blocking) WinnersSent(agency int) {
 	b.Observer.WinnersSent(agency)
 }
 
-// Whatever is asked for, it asks nothing of the event loop: all of it is
-// answered while that is stuck.
+// No request needs the event loop: all of them are answered while that is stuck.
 func TestNothingWaitsForTheLoop(t *testing.T) {
 	c := show(t, 1, nil)
 	stuck := &blocking{c.admin.Observer(), make(chan struct{}), make(chan struct{})}

@@ -14,8 +14,8 @@ import (
 	"loteria/lottery/ledgertest"
 )
 
-// sharedLedger is a ledger on a memory that others write to, too. What they
-// store it tells when a test says so.
+// sharedLedger is a ledger on a memory that others write to, too. It reports their
+// bets when a test says so.
 type sharedLedger struct {
 	*ledgertest.MemoryLedger
 	seen func(agency int, bets uint64, central string)
@@ -33,7 +33,7 @@ type sharing struct {
 	health atomic.Pointer[LedgerHealth]
 }
 
-// healthy is a ledger that has nothing to complain of.
+// healthy is the health of a ledger without problems.
 func healthy() LedgerHealth {
 	return LedgerHealth{
 		Server: "nats-1", Leader: "nats-2", Messages: 1234, Bytes: 5_600_000, Limit: 8 << 30, InFlight: 70_000, Asked: time.Now(),
@@ -41,7 +41,7 @@ func healthy() LedgerHealth {
 	}
 }
 
-// sick is one with a bit of everything.
+// sick is one with some of every problem.
 func sick() LedgerHealth {
 	h := healthy()
 	h.Server, h.Leader, h.Asked = "", "", time.Now().Add(-time.Minute)
@@ -83,13 +83,13 @@ func share(t testing.TB, m *ledgertest.Memory, name string, agencies int) *shari
 	return c
 }
 
-// tick has a second pass for the rates.
+// tick lets a second pass for the rates.
 func (c *central) tick(now time.Time) {
 	c.admin.refresh()
 	c.admin.sampler.take(c.admin.counters, now)
 }
 
-// expectTotal compares how many bets there are, of all agencies and of each.
+// expectBets compares how many bets there are, of all agencies and of each.
 func (c *central) expectBets(when string, total uint64, each ...uint64) {
 	c.t.Helper()
 	c.admin.renew()
@@ -104,8 +104,8 @@ func (c *central) expectBets(when string, total uint64, each ...uint64) {
 	}
 }
 
-// TestSharedLottery has two centrals on one ledger: each shows the whole
-// contest, and with which of them an agency speaks.
+// TestSharedLottery has two centrals on one ledger: each shows the whole contest,
+// and which of them an agency speaks to.
 func TestSharedLottery(t *testing.T) {
 	m := &ledgertest.Memory{Lazy: true}
 	a, b := share(t, m, "a", 3), share(t, m, "b", 3)
@@ -170,7 +170,8 @@ func TestToldElsewhere(t *testing.T) {
 		map[string]float64{`loteria_agency_told{agency="1"}`: 0, `loteria_winners{agency="1"}`: 1})
 }
 
-// What is admitted and not stored is no bet yet, and what was lost never was.
+// A bet that is admitted and not stored does not count yet, and a lost one never
+// did.
 func TestSharedBetsAreDurable(t *testing.T) {
 	m := &ledgertest.Memory{Lazy: true}
 	c := share(t, m, "a", 1)
@@ -194,8 +195,8 @@ func TestSharedBetsAreDurable(t *testing.T) {
 	restore()
 }
 
-// Rates are of bets that come, whoever takes them, and not of those that a
-// central hears of for the first time.
+// Rates are of new bets, whoever takes them, and not of those that a central first
+// hears of.
 func TestSharedRates(t *testing.T) {
 	c := prepare(t, "a", 3)
 	m := &ledgertest.Memory{Lazy: true}
@@ -246,7 +247,7 @@ func TestSharedRateOfTheFirstBets(t *testing.T) {
 	}
 }
 
-// The ledger is in the state, also before it could be opened.
+// The ledger is in the state, even before it could be opened.
 func TestLedgerState(t *testing.T) {
 	c := prepare(t, "a", 1)
 	c.tell(LedgerHealth{Problem: "no servers available for connection"})
@@ -346,7 +347,7 @@ func TestLedgerMetrics(t *testing.T) {
 	}
 }
 
-// What a disk takes and what a quorum takes is counted apart.
+// Latencies of a disk and of a quorum are counted apart.
 func TestPublishLatency(t *testing.T) {
 	c := prepare(t, "a", 1)
 	folder := show(t, 1, nil)

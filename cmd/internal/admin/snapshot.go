@@ -13,9 +13,8 @@ import (
 // maxListed is how many agencies a state lists, and the page has curves of.
 const maxListed = 200
 
-// snapshot is what there was to see at one moment. It is put together and
-// encoded once for all who look within a second, as that takes a look at every
-// agency.
+// snapshot is the state at one moment. It is made and encoded once for all who look
+// within a second, as that visits every agency.
 type snapshot struct {
 	taken     time.Time
 	state     State // with the first agencies
@@ -34,7 +33,7 @@ type snapshots struct {
 	last *snapshot
 }
 
-// current returns what there is to see, a second old at most.
+// current returns a snapshot that is at most a second old.
 func (s *Server) current() *snapshot {
 	s.snapshots.mu.Lock()
 	defer s.snapshots.mu.Unlock()
@@ -48,7 +47,7 @@ func (s *Server) current() *snapshot {
 	return s.snapshots.last
 }
 
-// renew has the next one who looks see what is there then.
+// renew drops the last snapshot, so that the next is up to date.
 func (s *Server) renew() {
 	s.snapshots.mu.Lock()
 	defer s.snapshots.mu.Unlock()
@@ -104,5 +103,5 @@ func (s *Server) apiState(w http.ResponseWriter, r *http.Request) {
 		text = encode(&state)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(text) // whoever asked may have gone
+	_, _ = w.Write(text) // the client may have gone
 }

@@ -32,7 +32,7 @@ type State struct {
 	Central   string `json:"central,omitempty"` // the name of this one, with a ledger in NATS
 	Elsewhere int    `json:"elsewhere"`         // agencies that last bet at another central
 
-	Agencies []Agency `json:"agencies"` // the first ones, or those from ?from= on, so many at most
+	Agencies []Agency `json:"agencies"` // the first ones, or those from ?from= on, maxListed at most
 	More     int      `json:"more"`     // agencies after the last one in the list
 
 	Connections    int `json:"connections"`
@@ -53,12 +53,12 @@ type State struct {
 	Refusals map[lottery.Code]uint64 `json:"refusals"` // since the start; codes that never came are left out
 	Problems []problem               `json:"problems"` // the last ones, oldest first
 
-	// Tick is how many seconds' rates there have been: the page's curves grow
-	// by one with each.
+	// Tick counts the rates taken, one each second: the page's curves grow by one with
+	// each.
 	Tick int `json:"tick"`
 }
 
-// TLS is what there is of the port on which agencies prove who they are.
+// TLS is the state of the port on which agencies prove who they are.
 type TLS struct {
 	Connections      int `json:"connections"`    // whose handshake is done; they are among State.Connections
 	Handshakes       int `json:"handshakes"`     // in progress
@@ -93,7 +93,7 @@ type AgencyState string
 // knows it: for others that share the ledger, the agency stays Finished.
 const (
 	Awaited  AgencyState = "awaited"  // it has sent nothing yet
-	Sending  AgencyState = "sending"  // it has, and has not finished
+	Sending  AgencyState = "sending"  // it has sent bets, and has not finished
 	Finished AgencyState = "finished" // it has said FINISHED
 	Missing  AgencyState = "missing"  // an operator has ended its betting
 	Told     AgencyState = "told"     // its winners were sent to it, by this central
@@ -102,8 +102,8 @@ const (
 // maxAwaited is how many agencies that have not finished a state names.
 const maxAwaited = 10
 
-// state puts together what is there now, and how far the agencies are, which it
-// does not list.
+// state returns the present state without its list of agencies, and how far each of
+// them is.
 func (s *Server) state(rates rates) (state State, standings []lottery.Standing) {
 	watched, now := s.inspect()
 	s.refresh()

@@ -17,14 +17,14 @@ const (
 	TellingWinners Status = "the draw is done: winners are told, bets are not taken"
 )
 
-// condition is how the central is.
+// condition is the status and its reason.
 type condition struct {
 	ready  bool // the ledger is recovered, agencies are listened to, and nothing hinders
 	status Status
 	reason error // of LedgerFailed and Hindered
 }
 
-// look returns what is shown, and how it is. Before Watch, watched is nil.
+// inspect returns what is shown, and its condition. Before Watch, watched is nil.
 func (s *Server) inspect() (watched *watched, now condition) {
 	watched = s.watched.Load()
 	if watched != nil {

@@ -14,12 +14,12 @@ const (
 	maxViewers = 64
 	// writeTimeout is how long a page may take to take what it is sent.
 	writeTimeout = 10 * time.Second
-	// coalesceTime is how long what happened waits for more before pages see it.
+	// coalesceTime is how long an event waits for more before pages see it.
 	coalesceTime = 200 * time.Millisecond
 )
 
 // viewers are the streams that are open. Each has a channel with room for one
-// message: whoever is slow gets the newest.
+// message: a slow one gets the newest.
 type viewers struct {
 	mu   sync.Mutex
 	open map[chan []byte]struct{}
@@ -87,7 +87,7 @@ func (s *Server) follow(done <-chan struct{}) {
 	soon := time.NewTimer(coalesceTime)
 	defer soon.Stop()
 	watching := s.watching
-	var drawn <-chan struct{} // closed when the draw that is to come is done
+	var drawn <-chan struct{} // closed when the awaited draw is done
 	for {
 		select {
 		case <-done:
@@ -116,8 +116,8 @@ func (s *Server) follow(done <-chan struct{}) {
 	}
 }
 
-// stream feeds a page: first with the curves so far and the state, then with
-// each new state, as long as the token with which it was asked for counts.
+// stream feeds a page: first with the curves so far and the state, then with each
+// new state, as long as the request's token is valid.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
@@ -128,7 +128,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	}
 	messages, ok := s.viewers.join()
 	if !ok {
-		header.Set("Connection", "close") // whoever asks for that many is not to keep them open
+		header.Set("Connection", "close") // a client with that many must not keep them open
 		answer(w, http.StatusServiceUnavailable, fmt.Sprintf("%d pages are open already, more are not fed", maxViewers))
 		return
 	}

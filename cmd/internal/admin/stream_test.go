@@ -51,7 +51,7 @@ func (s *stream) next(name string) string {
 	return data
 }
 
-// until reads states until one is as it should be, and returns all that was read.
+// until reads states until one is as wanted, and returns all that was read.
 func (s *stream) until(so func(*State) bool) (all string) {
 	s.t.Helper()
 	all = s.next("curves")
@@ -75,7 +75,7 @@ func (s *stream) expectEnd() {
 	}
 }
 
-// What happens is seen without asking again: rates, refusals, the draw.
+// The stream shows events without another request: rates, refusals, the draw.
 func TestStream(t *testing.T) {
 	c := start(t, 1)
 	s := c.stream()
@@ -115,8 +115,8 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// A problem is not kept until the next second: pages see it within the one in
-// which it came. A busy machine may need several attempts.
+// A problem does not wait for the next second: pages see it within the one in which
+// it came. A busy machine may need several attempts.
 func TestProblemsAreSeenAtOnce(t *testing.T) {
 	const agencies = 20
 	c := start(t, agencies)

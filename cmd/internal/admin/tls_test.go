@@ -61,7 +61,7 @@ func (i *issuer) renew(until time.Time) {
 	}
 }
 
-// clientConfig is what a client has that trusts the authority.
+// clientConfig returns the configuration of a client that trusts the authority.
 func (i *issuer) clientConfig() *tls.Config {
 	return &tls.Config{RootCAs: certstest.Trust(i.authority)}
 }
@@ -108,8 +108,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// Who does not trust the authority, or asks for another name, gets nothing; and
-// whoever speaks plain HTTP is told so.
+// Clients that do not trust the authority, or ask for another name, get nothing;
+// and those that speak plain HTTP are told so.
 func TestTLSWithOthers(t *testing.T) {
 	c, i := showSecured(t, 1)
 	address := c.admin.Address().String()
@@ -145,7 +145,7 @@ func TestTLSWithOthers(t *testing.T) {
 	}
 }
 
-// Who says nothing has no connection for long.
+// A silent client is soon cut off.
 func TestTLSHandshakesThatStall(t *testing.T) {
 	i := newIssuer(t)
 	c := &central{t: t, log: &logBuffer{}}
@@ -165,7 +165,7 @@ func TestTLSHandshakesThatStall(t *testing.T) {
 	}
 }
 
-// Another certificate counts for new connections; who is connected stays.
+// Another certificate is used for new connections; open ones stay.
 func TestTLSIsRenewed(t *testing.T) {
 	c, i := showSecured(t, 1)
 	c.authorization = "Bearer " + testToken
@@ -210,8 +210,7 @@ func TestPageOverTLS(t *testing.T) {
 	p.expectNothingWrong(c.url)
 }
 
-// What there is of the agencies' port for TLS, of one that proves who it is and of
-// one that does not.
+// The state of the agencies' TLS port, of a central with and without one.
 func TestAgenciesOverTLS(t *testing.T) {
 	w := needBrowser(t)
 	const shown = `["tls-connections", "tls-handshakes"].map((id) => document.getElementById(id)).map((e) => e.checkVisibility() ? e.innerText : "").join("; ")`

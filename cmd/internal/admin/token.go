@@ -14,18 +14,17 @@ import (
 )
 
 const (
-	// minToken is how many characters a token has at least: even of letters of one
-	// case only, 16 are more than anybody can try.
+	// minToken is the least length of a token: even 16 letters of one case are more
+	// than anybody can try.
 	minToken = 16
 	maxToken = 256
 
-	// tokenPeriod is how long the file of a token is not looked at again.
+	// tokenPeriod is the least time between two reads of a token.
 	tokenPeriod = time.Second
 )
 
-// TokenFile is a file whose first line is a token. It is read again when it is
-// asked for, once a second at most, so that the token can be changed without a
-// stop.
+// TokenFile is a file whose first line is a token. It is reread on use, at most
+// once a second, so that the token can be changed without a stop.
 type TokenFile struct {
 	path  string
 	log   zerolog.Logger
@@ -33,12 +32,12 @@ type TokenFile struct {
 
 	reading sync.Mutex // one at a time reads; the others take what there is
 	read    time.Time  // when it was last
-	problem string     // why the file was of no use then
+	problem string     // why that failed
 	period  time.Duration
 }
 
 // OpenToken reads a file. Its error says what is wrong with the file, and what a
-// token has to be.
+// token must be.
 func OpenToken(path string, log zerolog.Logger) (*TokenFile, error) {
 	token, err := readToken(path)
 	if err != nil {
@@ -49,8 +48,8 @@ func OpenToken(path string, log zerolog.Logger) (*TokenFile, error) {
 	return f, nil
 }
 
-// Token returns what is in the file. While the file is of no use, which is logged,
-// the last token counts.
+// Token returns the token in the file. While the file cannot be used, which is
+// logged, it is the last one.
 func (f *TokenFile) Token() string {
 	if f.reading.TryLock() {
 		defer f.reading.Unlock()
@@ -88,7 +87,7 @@ func readToken(path string) (token string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if !info.Mode().IsRegular() { // a pipe could be read once only, and have us wait
+	if !info.Mode().IsRegular() { // a pipe could block, and be read once only
 		return "", fmt.Errorf("%s is no regular file", path)
 	}
 	file, err := os.Open(path)
@@ -107,7 +106,7 @@ func readToken(path string) (token string, err error) {
 	return token, nil
 }
 
-// parseToken returns the first line. Its errors do not tell the token.
+// parseToken returns the first line. Its errors do not reveal the token.
 func parseToken(content []byte) (string, error) {
 	line, _, _ := bytes.Cut(content, []byte("\n"))
 	line = bytes.TrimSuffix(line, []byte("\r"))

@@ -65,7 +65,7 @@ func write(t *testing.T, path, content string) {
 
 func TestTokenFileThatIsNone(t *testing.T) {
 	folder := t.TempDir()
-	pipe := filepath.Join(folder, "pipe") // opening one waits for somebody who writes
+	pipe := filepath.Join(folder, "pipe") // opening one waits for a writer
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -80,8 +80,8 @@ func TestTokenFileThatIsNone(t *testing.T) {
 	}
 }
 
-// A token that changes counts from then on; a file that is of no use changes
-// nothing, and is told of once.
+// A changed token is valid from then on; an unusable file changes nothing, and is
+// logged once.
 func TestTokenFileIsReadAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	write(t, path, testToken+"\n")
@@ -137,8 +137,8 @@ func TestTokenFileIsReadAgain(t *testing.T) {
 	expect("renamed to it", testToken, 3, 3)
 }
 
-// Asked for by many, the file is read once a second at most, and nobody waits for
-// whoever reads it.
+// With many callers, the file is read once a second at most, and nobody waits for
+// the reading one.
 func TestTokenFileIsReadBySomeoneElse(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	write(t, path, testToken)

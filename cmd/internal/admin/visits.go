@@ -11,20 +11,19 @@ import (
 )
 
 const (
-	// MaxConnections is how many connections there are at a time. One more takes the
-	// place of another one, see visits.
+	// MaxConnections bounds the open connections. One more replaces another one, see
+	// visits.
 	MaxConnections = 128
 
 	_ = uint(MaxConnections - maxViewers - 1) // there are always some that feed no page
 )
 
-// visits are the connections that are open. When there are as many as there may
-// be, a new one is not left waiting, or whoever holds that many could keep a probe
-// of health from its answer: the one that is missed the least is closed for it.
-// That is the one that has waited the longest for its next request, then for its
-// first, and then the one whose answer takes the longest. What feeds a page stays.
-// An answer that takes less than it takes others to come as often as there is room
-// for them is therefore never cut off.
+// visits are the open connections. At the bound, a new one does not wait, or
+// whoever holds all could keep a health probe from its answer: the one that is
+// missed the least is closed for it. That is the one that is idle the longest, then
+// the one that has sent no request the longest, and then the one whose answer takes
+// the longest. Those that feed a page stay. So no answer is cut off before as many
+// others have come as there is room for.
 type visits struct {
 	mu   sync.Mutex
 	open map[*visit]struct{}
@@ -39,13 +38,13 @@ type visit struct {
 	since time.Time // of the stage
 }
 
-// stage is how far a visit is, in the order in which visits are missed.
+// stage is how far a visit is: the lower, the less it is missed.
 type stage int
 
 const (
 	idle      stage = iota // between two requests
-	fresh                  // nothing was asked yet
-	answering              // it asked for something
+	fresh                  // no request yet
+	answering              // a request is being answered
 	feeding                // a page, for as long as it likes
 )
 
@@ -113,7 +112,7 @@ func (v *visit) enter(s stage) {
 	v.stage, v.since = s, time.Now()
 }
 
-// visitOf returns the visit that a connection of the HTTP server is.
+// visitOf returns the visit behind a connection of the HTTP server.
 func visitOf(conn net.Conn) *visit {
 	if encrypted, ok := conn.(*tls.Conn); ok {
 		conn = encrypted.NetConn()
@@ -121,7 +120,7 @@ func visitOf(conn net.Conn) *visit {
 	return conn.(*visit)
 }
 
-// visitKey is where a request's context has its visit.
+// visitKey is the context key of a request's visit.
 type visitKey struct{}
 
 // withVisit puts it there (http.Server.ConnContext).
@@ -129,7 +128,7 @@ func withVisit(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, visitKey{}, visitOf(conn))
 }
 
-// noteStage takes in how far a connection is (http.Server.ConnState).
+// noteStage notes how far a connection is (http.Server.ConnState).
 func noteStage(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateActive:

@@ -47,8 +47,8 @@ const (
 	askForHealth = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 )
 
-// However many hold connections, whatever they do with them, health is answered,
-// and the pages that are fed are fed.
+// However many hold connections, whatever they do with them, health checks are
+// answered, and the open pages are fed.
 func TestHealthWithManyVisitors(t *testing.T) {
 	for name, request := range map[string]string{
 		"say nothing":          "",
@@ -92,7 +92,7 @@ func TestHealthWithManyVisitors(t *testing.T) {
 	}
 }
 
-// A page that is one too many is told so, and holds no connection.
+// A page too many is told so, and holds no connection.
 func TestOnePageTooMany(t *testing.T) {
 	c := show(t, 1, nil)
 	for range maxViewers {
@@ -108,7 +108,7 @@ func TestOnePageTooMany(t *testing.T) {
 	expectClosed(t, v)
 }
 
-// Which connection is closed for another one.
+// Which connection is closed for a new one.
 func TestLeastMissed(t *testing.T) {
 	now := time.Now()
 	at := func(s stage, seconds int) *visit {
@@ -137,7 +137,7 @@ func TestLeastMissed(t *testing.T) {
 	}
 }
 
-// What is closed is counted no more, in whatever way it ended.
+// A closed connection is not counted, in whatever way it ended.
 func TestVisitsEnd(t *testing.T) {
 	c := show(t, 1, nil)
 	c.visit("").Close()

@@ -19,9 +19,9 @@ const (
 	withTotal = 72 // and units
 )
 
-// Bar shows how many bets are stored, of how many, how many in a second, and
-// for how long it takes. What is told waits for no terminal. Its methods are
-// safe for concurrent use.
+// Bar shows how many bets are stored, of how many, how many in a second, and the
+// time that takes. No call waits for the terminal. Its methods are safe for
+// concurrent use.
 type Bar struct {
 	name string
 	now  func() time.Time
@@ -30,7 +30,7 @@ type Bar struct {
 	mu    sync.Mutex
 	state state
 
-	// What the frame shows that is being drawn; mpb's drawing alone uses it.
+	// What the frame being drawn shows; only mpb's drawing uses it.
 	drawn   state
 	width   int
 	samples []sample // of the last rateSpan, one for each frame
@@ -61,8 +61,8 @@ const (
 
 func newBar(name string, now func() time.Time) *Bar { return &Bar{name: name, now: now} }
 
-// Set says how many bets are stored. The first call begins the time, and says
-// how many there were before: these are not part of the bets/s.
+// Set says how many bets are stored. The first call starts the clock, and says how
+// many there were before, which are not part of the bets/s.
 func (b *Bar) Set(stored uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -85,7 +85,7 @@ func (b *Bar) SetTotal(total uint64) {
 	}
 }
 
-// Finish says that all bets are stored, and ends the time.
+// Finish says that all bets are stored, and stops the clock.
 func (b *Bar) Finish() { b.finish(finished) }
 
 // Stop leaves the bar where it is, for good.
@@ -136,14 +136,14 @@ func (b *Bar) begin(width int) {
 func (s *state) share() (current, total int64, completed bool) {
 	switch {
 	case s.end == finished:
-		return 1, 1, true // of no bets, too
+		return 1, 1, true // also without bets
 	case !s.totalKnown:
 		return 0, 0, false
 	}
 	return int64(min(s.stored, s.total)), int64(s.total), false
 }
 
-// The columns have the space before them, if there is something in them.
+// A column that is not empty begins with its space.
 
 func (b *Bar) percent() string {
 	s := &b.drawn
@@ -207,8 +207,8 @@ func (b *Bar) timeText() string {
 	return ""
 }
 
-// perSecond returns how many bets are stored in a second: lately, or after the
-// end over the whole time. It is 0 when that is not known.
+// perSecond returns the bets stored in a second: lately, or after the end over the
+// whole time. It is 0 when that is not known.
 func (b *Bar) perSecond() float64 {
 	from, to := b.drawn.first, b.drawn.last
 	if b.drawn.end == running {

@@ -1,5 +1,5 @@
-// Package progress shows on a terminal how far something is that stores bets:
-// a bar each at the bottom, and above them whatever lines are written.
+// Package progress shows on a terminal the progress of storing bets: bars at the
+// bottom, and above them whatever lines are written.
 //
 //	terminal, ok := progress.FindTerminal(os.Stdout)
 //	bars := progress.New(terminal)
@@ -29,8 +29,8 @@ import (
 const (
 	// refresh is the pause between two frames.
 	refresh = 100 * time.Millisecond
-	// closeLimit bounds how long Close waits for a terminal that takes
-	// nothing, which one Ctrl-S is enough for.
+	// closeLimit bounds how long Close waits for a terminal that takes nothing, as
+	// after a Ctrl-S.
 	closeLimit = 3 * time.Second
 )
 
@@ -49,7 +49,7 @@ type Bars struct {
 	bars []*Bar
 }
 
-// New returns bars, of which there are none yet, at the bottom of the terminal.
+// New returns an empty set of bars at the bottom of the terminal.
 func New(terminal *Terminal) *Bars {
 	c := &console{out: terminal.file, size: terminal.Size}
 	return &Bars{
@@ -67,7 +67,7 @@ func (b *Bars) Add(name string) *Bar {
 	column := func(text func() string) decor.Decorator {
 		return decor.Any(func(decor.Statistics) string { return text() }, decor.WCSyncWidth)
 	}
-	// The name is drawn first, when the whole width is still to be had.
+	// The name is drawn first, while the whole width is available.
 	first := decor.Any(func(s decor.Statistics) string {
 		bar.begin(s.AvailableWidth)
 		return bar.name + " "

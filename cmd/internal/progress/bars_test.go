@@ -84,7 +84,7 @@ func TestBars(t *testing.T) {
 // which looks as if it wrapped.
 func filling(i int) string { return strings.Repeat("x", i%9*10) }
 
-// Many lines from many sides, while bars change: each is whole and there once,
+// Many lines from many goroutines, while bars change: each is whole and there once,
 // in its writer's order.
 func TestLinesAboveBars(t *testing.T) {
 	const writers, each = 4, 400
@@ -168,8 +168,8 @@ func TestNarrow(t *testing.T) {
 	}
 }
 
-// A screen that has fewer lines than there are bars shows some, and loses
-// nothing of what is above.
+// A screen with fewer lines than bars shows some, and loses nothing of what is
+// above.
 func TestLowScreen(t *testing.T) {
 	bars, screen, end := open(t, 60, 4)
 	var all []*Bar
@@ -259,7 +259,7 @@ func TestTyping(t *testing.T) {
 	wantLines(t, screen, `agency 1 \[.*\]  50% +2.* stopped`)
 }
 
-// A terminal that takes nothing any more does not keep the command.
+// A terminal that takes nothing any more does not block the command.
 func TestStuckTerminal(t *testing.T) {
 	// A pipe that nobody reads, standing in for a terminal after Ctrl-S.
 	r, w, err := os.Pipe()
@@ -329,7 +329,7 @@ func TestFindTerminal(t *testing.T) {
 	}
 }
 
-// A terminal that loses its size is taken for a usual one.
+// A terminal that loses its size is assumed to have a usual one.
 func TestSizeIsUnknown(t *testing.T) {
 	bars, screen, end := open(t, 80, 24)
 	screen.Resize(0, 0)

@@ -8,22 +8,21 @@ import (
 	"unicode/utf8"
 )
 
-// maxColumns is how wide a frame is at most: a bar that is wider says nothing
-// more, and what is narrower than the terminal does not wrap when that is made
-// somewhat narrower.
+// maxColumns is the width of a frame at most: a wider bar says nothing more, and a
+// narrower one does not wrap when the terminal shrinks a little.
 const maxColumns = 100
 
-// console is the terminal as mpb sees it (mpb.ConsoleWriter), shared with who
-// writes lines. The bars' last frame stands at the bottom, and the cursor on
-// the line below it. What is written takes the frame away, puts the lines
-// there, and draws the frame again below them, in one write: at no time is a
-// line lost, torn, or waiting for mpb.
+// console is the terminal as mpb sees it (mpb.ConsoleWriter), shared with the
+// writers of lines. The bars' last frame stands at the bottom, and the cursor on
+// the line below it. A write erases the frame, puts the lines there, and draws the
+// frame again below them, in one system call: no line is ever lost, torn, or
+// waiting for mpb.
 //
-// A terminal that is made so narrow that the frame wraps keeps a torn bar for
-// each time. Going up by more lines instead would erase what is not the bars'
-// on terminals that do not wrap again what they have shown.
+// A terminal made so narrow that the frame wraps keeps a torn bar each time. Going
+// up by more lines instead would erase other text on terminals that do not reflow
+// theirs.
 type console struct {
-	// Buffer is the frame that mpb is drawing; its goroutine's alone.
+	// Buffer is the frame that mpb is drawing; only its goroutine uses it.
 	bytes.Buffer
 	size func() (columns, rows int)
 
@@ -43,8 +42,8 @@ func (c *console) GetTermSize() (width, height int, err error) {
 	return max(min(columns-1, maxColumns), 0), rows - 1, nil
 }
 
-// Flush puts the frame that mpb has drawn on the terminal. Its lines are
-// counted here: mpb counts wrong when there was no room for all bars.
+// Flush puts the frame that mpb has drawn on the terminal. Its lines are counted
+// here: mpb miscounts when there was no room for all bars.
 func (c *console) Flush(int) error {
 	defer c.Reset()
 	c.mu.Lock()
@@ -82,8 +81,8 @@ func (c *console) fit() {
 	c.frame = cut
 }
 
-// erase returns what takes the frame away. The cursor may have left the first
-// column: a Ctrl-C shows as ^C.
+// erase returns the sequence that erases the frame. The cursor may have left the
+// first column: a Ctrl-C shows as ^C.
 func (c *console) erase() []byte {
 	lines := bytes.Count(c.frame, []byte("\n"))
 	if lines == 0 {

@@ -2,17 +2,16 @@ package progress
 
 import "sync"
 
-// Group is the bars of several that do the same, numbered from 0: one for each,
-// or where these take more than half of the terminal, one for all. Nil shows
-// nothing. It is safe for concurrent use.
+// Group is the bars of several senders, numbered from 0: one for each, or where
+// these take more than half of the terminal, one for all. Nil shows nothing. It is
+// safe for concurrent use.
 type Group struct {
 	mu   sync.Mutex
 	bars []*Bar
 	each []state
 }
 
-// AddGroup puts the bars of so many below the others. all is the name of the one
-// for all.
+// AddGroup puts n bars below the others. all is the name of the one for all.
 func (b *Bars) AddGroup(n int, name func(i int) string, all string) *Group {
 	g := &Group{each: make([]state, n)}
 	if _, rows := b.console.size(); n > rows/2 {
@@ -26,7 +25,7 @@ func (b *Bars) AddGroup(n int, name func(i int) string, all string) *Group {
 	return g
 }
 
-// Set says how many bets of one are stored, and whether that is all.
+// Set says how many bets of sender i are stored, and whether that is all.
 func (g *Group) Set(i int, stored uint64, all bool) {
 	g.change(i, func(s *state) {
 		if s.stored = stored; all {

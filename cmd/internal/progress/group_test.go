@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// Where a bar for each takes more than half of the terminal, one is for all.
+// Where bars for each would take more than half of the terminal, there is one for
+// all.
 func TestGroup(t *testing.T) {
 	for rows, want := range map[int][]string{
 		4: {`one +\[=+\] 100% +3 / 3 .* in .*`, `two +\[=*>?-+\] +50% +2 / 4 .* stopped`},

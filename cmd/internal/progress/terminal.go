@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The size from which on a bar can be read, and does not wrap.
+// The least size at which a bar can be read, and does not wrap.
 const (
 	minColumns = 40
 	minRows    = 2
 )
 
-// The size of a terminal that has lost it.
+// The size of a terminal that does not tell it.
 const (
 	usualColumns = 80
 	usualRows    = 24
@@ -22,9 +22,9 @@ const (
 // Terminal is one on which the cursor can be moved.
 type Terminal struct{ file *os.File }
 
-// FindTerminal returns the terminal that out is. ok is false when it is
-// something else, one that can only write on (TERM=dumb), or one that is too
-// small or does not know its size, as in containers that nobody has told it.
+// FindTerminal returns the terminal that out is. ok is false when out is something
+// else, a dumb terminal (TERM=dumb), or one that is too small or does not know its
+// size, as in some containers.
 func FindTerminal(out io.Writer) (t *Terminal, ok bool) {
 	file, ok := out.(*os.File)
 	if !ok || os.Getenv("TERM") == "dumb" {

@@ -44,8 +44,8 @@ func duration(d time.Duration) string {
 	return clock(d)
 }
 
-// Printable replaces what could move a terminal's cursor or change its colours,
-// in a text that somebody else has made.
+// Printable replaces what could move a terminal's cursor or change its colours, in
+// a text from outside.
 func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\t' {

@@ -11,9 +11,8 @@ import (
 const saveAsUTF8 = "; save the file as UTF-8"
 
 // decodeText returns a file's text without a byte order mark, and with LF at the
-// end of each line. UTF-16 is taken with a mark, as editors and shells of
-// Windows write it. What has none is as it was: UTF-8, but in comments and paths
-// it may be anything.
+// end of each line. UTF-16 needs a mark, as editors and shells of Windows write it.
+// Text without one stays as it is: UTF-8, but with anything in comments and paths.
 func decodeText(raw []byte) ([]byte, error) {
 	for _, mark := range []string{"\xff\xfe\x00\x00", "\x00\x00\xfe\xff"} {
 		if bytes.HasPrefix(raw, []byte(mark)) {

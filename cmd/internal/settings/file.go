@@ -66,8 +66,8 @@ func parserFor(path string) koanf.Parser {
 // and an unquoted date a point in time.
 type yamlParser struct{ *koanfyaml.YAML }
 
-// Unmarshal parses a document into nested maps, strings, lists, and nil for a
-// key with nothing behind it.
+// Unmarshal parses a document into nested maps, strings, lists, and nil for a key
+// without a value.
 func (p yamlParser) Unmarshal(text []byte) (map[string]any, error) {
 	number := 0
 	for line := range bytes.Lines(text) {
@@ -97,7 +97,7 @@ func restoreTexts(values map[string]any, mapping *yaml.Node) {
 			value = value.Alias
 		}
 		switch was := values[key].(type) {
-		case nil: // nothing behind the key; or a merge key, which is none
+		case nil: // no value; or a merge key, which is none
 		case map[string]any:
 			if value.Kind == yaml.MappingNode {
 				restoreTexts(was, value)
@@ -110,12 +110,12 @@ func restoreTexts(values map[string]any, mapping *yaml.Node) {
 	}
 }
 
-// iniParser reads the section [DEFAULT], as Python's configparser writes it.
-// Keys of other sections appear as "[section] key", which no setting is called.
+// iniParser reads the section [DEFAULT], as Python's configparser writes it. Keys
+// of other sections appear as "[section] key", which is no setting.
 type iniParser struct{}
 
-// Unmarshal parses a file into a flat map of strings. A key that stands twice in
-// a section is an error.
+// Unmarshal parses a file into a flat map of strings. A key that occurs twice in a
+// section is an error.
 func (iniParser) Unmarshal(text []byte) (map[string]any, error) {
 	parsed, err := ini.LoadSources(ini.LoadOptions{
 		IgnoreContinuation:         true, // a path may end in a backslash

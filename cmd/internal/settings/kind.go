@@ -24,9 +24,9 @@ func (k Kind[T]) OrEmpty() Kind[T] {
 	return k
 }
 
-// OrAbsent returns the kind of what need not be given, and has a value when it is:
-// where a script has an empty variable for the value of a flag, nothing else is done
-// than what was asked for. Without it, it is T's zero value.
+// OrAbsent returns the kind for a setting that may be left out, but not be empty: a
+// script's empty variable as the value of a flag must not start anything but what
+// was asked for. When left out, it is T's zero value.
 func (k Kind[T]) OrAbsent() Kind[T] {
 	k.absent = true
 	return k
@@ -44,7 +44,7 @@ func (k Kind[T]) read(text string) (value T, err error) {
 	return value, err
 }
 
-// errNotAllowed is for values of which there is no more to say than what is allowed.
+// errNotAllowed is for values about which only what is allowed is said.
 var errNotAllowed = errors.New("is not allowed")
 
 // Parsed is whatever parse accepts. allowed describes that in a phrase, such as
@@ -65,7 +65,7 @@ func Text() Kind[string] {
 	return Parsed("any text", func(text string) (string, error) { return text, nil })
 }
 
-// Int is a whole number within bounds that belong to it.
+// Int is a whole number from low to high, inclusive.
 func Int(low, high int) Kind[int] {
 	return Parsed(fmt.Sprintf("a whole number from %d to %d", low, high), func(text string) (int, error) {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
@@ -76,8 +76,8 @@ func Int(low, high int) Kind[int] {
 	})
 }
 
-// Duration is a duration within bounds that belong to it: Go's syntax, or a bare
-// number of seconds.
+// Duration is a duration from low to high, inclusive: Go's syntax, or a bare number
+// of seconds.
 func Duration(low, high time.Duration) Kind[time.Duration] {
 	allowed := fmt.Sprintf("a duration from %s to %s, like 100ms, 5s or 5 (seconds)", short(low), short(high))
 	return Parsed(allowed, func(text string) (time.Duration, error) {
@@ -121,7 +121,7 @@ func Bool() Kind[bool] {
 	return kind
 }
 
-// OneOf is one of some words, in any case; the value is the word as it stands here.
+// OneOf is one of some words, in any case; the value is the word as listed here.
 func OneOf(words ...string) Kind[string] {
 	return Parsed("one of "+strings.Join(words, ", "), func(text string) (string, error) {
 		for _, word := range words {

@@ -120,7 +120,7 @@ func (s *Set) layers(flags *pflag.FlagSet, environ []string) ([]layer, error) {
 			}
 			switch e := byEnv[name]; {
 			case e == nil || value == "":
-				return "", nil // somebody else's, or set but empty, which is not set
+				return "", nil // not ours, or empty, which counts as not set
 			case isServicePort(name, value):
 				s.warnings = append(s.warnings, fmt.Sprintf("environment variable %s: %s is what Kubernetes sets for a Service, "+
 					"and Docker for a link, and no value of %s: ignored; enableServiceLinks: false keeps it away", name, quoted(value), e.path))
@@ -203,7 +203,7 @@ func (s *Set) checkKeys(raw *koanf.Koanf, path string) (*koanf.Koanf, error) {
 		}
 		value := all[key]
 		if value == nil {
-			value = "" // a YAML key with nothing behind it
+			value = "" // a YAML key without a value
 		}
 		values[e.path] = value
 	}
@@ -243,10 +243,10 @@ func (s *Set) parseFlags(args []string) (*pflag.FlagSet, error) {
 	return flags, nil
 }
 
-// joinValues writes a flag and the word behind it as one, --flag=value. pflag
-// does not take that word for a flag that may stand alone; as there are no
-// arguments besides flags, it can be nothing but the value. A word that begins
-// with -- is the next flag: as a value it needs the =.
+// joinValues joins a flag and the word after it, --flag=value. pflag does not take
+// that word for a flag that may stand alone; as there are no arguments besides
+// flags, it must be the value. A word that begins with -- is the next flag: as a
+// value it needs the =.
 func (s *Set) joinValues(flags *pflag.FlagSet, args []string) (words []string, err error) {
 	for i := 0; i < len(args); i++ {
 		word := args[i]
@@ -279,8 +279,8 @@ func (s *Set) noValue(flag string) *Error {
 	return e
 }
 
-// withoutLineEnds takes away what a file of another system leaves behind a
-// value: a shell that reads NAME=value and CR LF makes the CR a part of it.
+// withoutLineEnds removes what a file of another system leaves after a value: a
+// shell that reads NAME=value and CR LF makes the CR a part of it.
 func withoutLineEnds(words []string) []string {
 	trimmed := make([]string, len(words))
 	for i, word := range words {

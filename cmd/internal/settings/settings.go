@@ -33,9 +33,8 @@ type Setting struct {
 
 // File says where a command's file is.
 type File struct {
-	// Default is the path that is read when none is given. It may be absent.
-	// Its extension is the format of files with any other extension than .ini,
-	// .yaml and .yml.
+	// Default is the path that is read when none is given. It may be absent. Its
+	// extension is the format of files whose own is not .ini, .yaml or .yml.
 	Default string
 	Env     string // names the variable that holds a path; the flag is --config
 }
@@ -53,7 +52,7 @@ type entry struct {
 	Setting
 	path    string             // its name within the layers
 	allowed string             // what its kind allows
-	empty   bool               // an empty value is one
+	empty   bool               // an empty value is allowed
 	absent  bool               // it need not be given
 	alone   string             // what its flag means when it stands alone; empty when it may not
 	set     func(string) error // parses and stores
@@ -103,8 +102,8 @@ func (s *Set) Require(why string, keys ...string) error {
 	return nil
 }
 
-// Given reports whether somebody has given the setting with the key a value, so
-// that it is not the default.
+// Given reports whether the setting with the key was given a value, instead of the
+// default.
 func (s *Set) Given(key string) bool { return s.Source(key) != "" }
 
 // Source returns where the setting with the key was given its value, like "flag
@@ -118,9 +117,9 @@ func (s *Set) Source(key string) string {
 	return ""
 }
 
-// Refuse returns an *Error about the value that the setting with the key was
-// given, for a rule that is about more than one setting. It returns nil when
-// the value is the default: then the caller has to make do with another.
+// Refuse returns an *Error about the value that the setting with the key was given,
+// for a rule that is about more than one setting. It returns nil when the value is
+// the default: then the caller must make do with another.
 func (s *Set) Refuse(key, why, allowed string) error {
 	for _, e := range s.entries {
 		if e.Key == key && e.source != "" {
@@ -130,8 +129,8 @@ func (s *Set) Refuse(key, why, allowed string) error {
 	return nil
 }
 
-// Ignore notes that the value of the setting with the key, if it was given one,
-// is of no use, and why.
+// Ignore notes that the value of the setting with the key, if it was given one, has
+// no effect, and why.
 func (s *Set) Ignore(key, why string) {
 	if source := s.Source(key); source != "" {
 		s.warnings = append(s.warnings, fmt.Sprintf("%s: %s %s: ignored", source, key, why))
@@ -139,7 +138,7 @@ func (s *Set) Ignore(key, why string) {
 }
 
 // Warnings are what Load and Ignore have ignored, and why, a line each: a value
-// that somebody else has set under a name of the table, or that is of no use.
+// that something else has set under a name of the table, or one without effect.
 func (s *Set) Warnings() []string { return s.warnings }
 
 // notSet is the error of a setting that nobody gave.

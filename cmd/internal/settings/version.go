@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// release is the version of a program that was built where Go cannot know it, as
-// in an image, for which there is no repository: go build -ldflags "-X …=v1.2.3".
+// release is the version of a program that was built where Go cannot know it, as in
+// an image, which has no repository: go build -ldflags "-X …=v1.2.3".
 var release string
 
 // version is the command's name, what it was built from, and Go's version.

@@ -41,7 +41,7 @@ func TestVersionOf(t *testing.T) {
 	}
 }
 
-// A program says which commit it was built from, and an image's what it was told.
+// A program says which commit it was built from, and an image's its release.
 func TestVersionOfAProgram(t *testing.T) {
 	for _, program := range []string{"go", "git"} {
 		if _, err := exec.LookPath(program); err != nil {

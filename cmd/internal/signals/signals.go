@@ -1,4 +1,4 @@
-// Package signals has what a signal means to the programs of the lottery.
+// Package signals says what a signal means to the programs of the lottery.
 package signals
 
 import (

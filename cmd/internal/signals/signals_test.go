@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// asProgram makes this test's binary a program that stops in order. What takes
-// the time of its stop is its standard input.
+// asProgram makes this test's binary a program that stops in order. Its stop lasts
+// as long as its standard input.
 const asProgram = "LOTERIA_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {

@@ -21,7 +21,7 @@ type Folder struct {
 // centralNames are how the central is reached.
 var centralNames = []string{"localhost", "127.0.0.1", "::1"}
 
-const central = "central" // its files' names begin so
+const central = "central" // prefix of its files' names
 
 // New makes an authority, the certificate of a central on this machine, and those
 // of agencies 1 to N, and writes them into the folder. Nothing is revoked.
@@ -79,7 +79,7 @@ func (f *Folder) RenewAgency(agency int) error {
 	return f.write(agencyName(agency)+".pem", certificate)
 }
 
-// Revoke makes these entries the list of what is revoked, all of it.
+// Revoke replaces the revocation list by these entries.
 func (f *Folder) Revoke(entries ...string) error {
 	return f.write("revoked.txt", []byte(strings.Join(append(entries, ""), "\n")))
 }
@@ -99,7 +99,7 @@ func (f *Folder) serial(name string) (string, error) {
 	return certs.SerialOf(certificates[0]), nil
 }
 
-// Files returns what a central proves itself with, and knows agencies by.
+// Files returns the files of a central.
 func (f *Folder) Files() certs.Files {
 	return certs.Files{
 		Certificate: f.File(central + ".pem"),
@@ -139,7 +139,7 @@ func (f *Folder) writePair(name string, pair certs.Pair) error {
 	return f.write(name+".pem", pair.Certificate)
 }
 
-// write replaces a file at once: nobody reads half of it.
+// write replaces a file atomically.
 func (f *Folder) write(name string, content []byte) error {
 	next := f.File(name + ".next")
 	if err := os.WriteFile(next, content, 0o600); err != nil {

@@ -19,7 +19,7 @@ func Authority(t testing.TB) *certs.Authority {
 	return authority
 }
 
-// Trust returns what trusts the authorities.
+// Trust returns a pool of the authorities.
 func Trust(authorities ...*certs.Authority) *x509.CertPool {
 	pool := x509.NewCertPool()
 	for _, authority := range authorities {
@@ -28,8 +28,8 @@ func Trust(authorities ...*certs.Authority) *x509.CertPool {
 	return pool
 }
 
-// Certificate returns what an authority has issued as crypto/tls has it. It takes
-// what Authority.Central and Authority.Agency return.
+// Certificate returns an issued certificate for crypto/tls. It takes what
+// Authority.Central and Authority.Agency return.
 func Certificate(t testing.TB, pair certs.Pair, err error) tls.Certificate {
 	t.Helper()
 	if err != nil {

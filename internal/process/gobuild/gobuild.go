@@ -16,8 +16,8 @@ type Programs struct {
 	build  func() error
 }
 
-// New returns the programs that "go build" makes of these arguments, packages
-// among them, in a folder: that of the module whose dependencies they have.
+// New returns the programs that "go build" makes of these arguments, packages among
+// them, in the folder of a module.
 func New(module string, args ...string) *Programs {
 	p := new(Programs)
 	p.build = sync.OnceValue(func() (err error) {

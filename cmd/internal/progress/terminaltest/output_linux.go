@@ -7,10 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keepOutput has a Ctrl-C leave what is on its way to the screen. Otherwise the kernel
-// sends the signal first and flushes then, and with that goes what a process has
-// written of its end in between (NOFLSH,
-// https://man7.org/linux/man-pages/man3/termios.3.html).
+// keepOutput makes a Ctrl-C keep pending output. Otherwise the kernel sends the
+// signal and then discards it, with what a process has written about its end in
+// between (NOFLSH, https://man7.org/linux/man-pages/man3/termios.3.html).
 func keepOutput(control *os.File) error {
 	raw, err := control.SyscallConn()
 	if err != nil {

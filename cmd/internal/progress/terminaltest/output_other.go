@@ -4,5 +4,5 @@ package terminaltest
 
 import "os"
 
-// keepOutput does nothing: there a Ctrl-C may take what was written last.
+// keepOutput does nothing: a Ctrl-C may discard what was written last.
 func keepOutput(*os.File) error { return nil }

@@ -30,11 +30,11 @@ type Terminal struct {
 	columns  int
 	raw      strings.Builder // all that was written
 	change   chan struct{}   // closed when more is
-	ended    chan struct{}   // closed when nobody has the terminal open any more
+	ended    chan struct{}   // closed when no process has the terminal open
 }
 
-// Open returns a terminal of this size, and the file that is its other end,
-// for something in the test's own process. Whoever writes to it closes it.
+// Open returns a terminal of this size, and the file that is its other end, for
+// code in the test's own process. Whoever writes to it closes it.
 func Open(t *testing.T, columns, rows int) (*Terminal, *os.File) {
 	t.Helper()
 	control, tty, err := pty.Open()
@@ -113,8 +113,8 @@ func (s *Terminal) read() {
 	}
 }
 
-// Ended waits until nobody has the terminal open any more, so that the screen
-// is as it stays.
+// Ended waits until no process has the terminal open, so that the screen is as it
+// stays.
 func (s *Terminal) Ended() {
 	s.t.Helper()
 	select {
@@ -132,7 +132,7 @@ func (s *Terminal) Close() {
 }
 
 // Wait waits for the end of the process that was started on the terminal, and
-// returns its exit code and what is left on the screen, which has to be clean.
+// returns its exit code and what is left on the screen, which must be clean.
 func (s *Terminal) Wait(cmd *exec.Cmd) (code int, lines []string) {
 	s.t.Helper()
 	s.Ended()
@@ -186,7 +186,7 @@ func (s *Terminal) Raw() string {
 	return s.raw.String()
 }
 
-// Await waits until the lines are so, and returns them.
+// Await waits until so accepts the lines, and returns them.
 func (s *Terminal) Await(what string, so func(lines []string) bool) []string {
 	s.t.Helper()
 	limit := time.After(patience)

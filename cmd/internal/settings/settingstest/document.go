@@ -1,4 +1,4 @@
-// Package settingstest holds the document of the settings against the commands.
+// Package settingstest compares the document of the settings with the commands.
 package settingstest
 
 import (
