@@ -12,10 +12,7 @@ import (
 )
 
 // Colours of a terminal.
-const (
-	red   = "\x1b[31m"
-	green = "\x1b[32m"
-)
+const red, green = "\x1b[31m", "\x1b[32m"
 
 // screen shows a person what happens, a line each. On a terminal bars and a table
 // show how far the agencies are, and lines only the rest. Several goroutines may
@@ -75,12 +72,16 @@ func (s *screen) openBars(agencies []*agency) *progress.Group {
 	if s.terminal == nil {
 		return nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.bars = progress.New(s.terminal)
 	return s.bars.AddGroup(len(agencies), func(i int) string { return agencies[i].String() }, plural(len(agencies), "agency", "agencies"))
 }
 
 // closeBars leaves the bars on the terminal as they are.
 func (s *screen) closeBars() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.bars != nil {
 		_ = s.bars.Close() // there is nobody to tell but the terminal itself
 		s.bars = nil
