@@ -12,6 +12,6 @@ const DieTogether = true
 // The kernel takes the end of the starting thread for the end of the program
 // (prctl(2), PR_SET_PDEATHSIG), so the goroutine that starts a process must
 // stay locked to its thread (https://go.dev/issue/27505).
-func ownGroup() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+func ownGroup(attributes *syscall.SysProcAttr) {
+	attributes.Setpgid, attributes.Pdeathsig = true, syscall.SIGKILL
 }

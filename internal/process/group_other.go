@@ -10,6 +10,6 @@ const DieTogether = false
 // ownGroup gives a process a group of its own, so that a Ctrl-C at the
 // terminal reaches the program alone, which then stops all in order. Only Linux
 // can also end the process when the program itself is killed.
-func ownGroup() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true}
+func ownGroup(attributes *syscall.SysProcAttr) {
+	attributes.Setpgid = true
 }

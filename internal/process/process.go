@@ -51,7 +51,10 @@ func Start(cmd *exec.Cmd, name string) (*Process, error) {
 	defer log.Close() // the process has its own
 	p := &Process{Name: name, Log: log.Name(), cmd: cmd, ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = ownGroup()
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	ownGroup(cmd.SysProcAttr)
 	started := make(chan error)
 	go func() {
 		// The kernel takes the end of the starting thread for that of the parent, see

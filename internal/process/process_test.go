@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -34,6 +36,33 @@ func shell(t *testing.T, script string) *Process {
 
 func says(text string) func([]byte) bool {
 	return func(log []byte) bool { return bytes.Contains(log, []byte(text)) }
+}
+
+// A server that must not run as root is started as another user.
+func TestAttributesAreKept(t *testing.T) {
+	cmd := exec.Command("sh", "-c", "id -u; id -g")
+	folder, err := os.MkdirTemp("", "") // one of t's is below a folder that only this user can enter
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	if err := os.Chmod(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Dir = folder
+	id := uint32(os.Getuid())
+	if id == 0 {
+		id = 65532
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: uint32(os.Getgid()), NoSetGroups: true}}
+	p, err := Start(cmd, "the shell")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("%d\n%d\n", id, os.Getgid())
+	if err := p.Await(context.Background(), says(want)); err != nil {
+		t.Errorf("%v: %s", err, p.Tail())
+	}
 }
 
 func TestAwait(t *testing.T) {
