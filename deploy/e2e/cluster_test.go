@@ -41,6 +41,7 @@ func newClusterLab(t *testing.T) *lab {
 func TestClusterLosesAServerAndACentral(t *testing.T) {
 	l := newClusterLab(t)
 	files := committedRows(t)
+	l.composeCluster("build", "credentials") // also where an older image has that name
 	l.composeCluster("up", "-d")
 	for _, name := range []string{"agency-1", "agency-2"} { // one at each central
 		l.await(name, "batch_processed", "success", 20)
