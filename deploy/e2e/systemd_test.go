@@ -97,7 +97,7 @@ func (h host) commentedCommands() string {
 	}
 	var commands []string
 	for line := range strings.Lines(string(content)) {
-		if command, isOne := strings.CutPrefix(strings.TrimSpace(line), "#   "); isOne {
+		if command, isOne := strings.CutPrefix(strings.TrimSpace(line), "#   "); isOne && strings.Contains(command, "/etc/loteria/tls") {
 			commands = append(commands, command)
 		}
 	}
