@@ -53,8 +53,12 @@ func (m *mailbox) put(l task) bool {
 	if m.woken {
 		return true
 	}
+	if m.loop.Execute(context.Background(), m) != nil {
+		m.tasks = m.tasks[:len(m.tasks)-1]
+		return false
+	}
 	m.woken = true
-	return m.loop.Execute(context.Background(), m) == nil
+	return true
 }
 
 // do runs f on the loop. The channel is closed after that, or at once if put fails.

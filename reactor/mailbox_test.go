@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 
@@ -94,5 +95,32 @@ func TestMailboxAfterTheEnd(t *testing.T) {
 			t.Error("a task was taken after the end")
 		}
 		await(t, sh.mail.do(func() { t.Error("somebody has done it") }), "who waits for it waits for ever")
+	}
+}
+
+// unwakeable is an event loop that cannot be woken.
+type unwakeable struct{ gnet.EventLoop }
+
+func (unwakeable) Execute(context.Context, gnet.Runnable) error {
+	return errors.New("there is no descriptor")
+}
+
+// A task that the loop was not told of is not taken: it is not done later, when
+// its caller has given up, and the next one tries to wake the loop again.
+func TestMailboxCannotWakeTheLoop(t *testing.T) {
+	m := new(mailbox)
+	m.open(unwakeable{})
+	for range 2 {
+		ran := false
+		<-m.do(func() { ran = true })
+		m.empty()
+		if ran {
+			t.Error("a task was done that was not taken")
+		}
+	}
+	for range 2 {
+		if m.put(task{do: func() {}}) {
+			t.Error("a task was taken")
+		}
 	}
 }

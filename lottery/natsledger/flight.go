@@ -15,13 +15,10 @@ import (
 // (nats-server, server/errors.json). All others are tried again.
 const (
 	codeNoMessage     = 10037 // no message found
-	codeNotFound      = 10059 // stream not found
 	codeWrongLast     = 10071 // wrong last sequence: N
 	codeFull          = 10077 // the store has refused it: its limit, mostly
 	codeInProcess     = 10164 // wrong last sequence; another message of the subject is in process
 	codeTooMany       = 10167 // too much is queued at the stream
-	codeOtherStream   = 10060 // the subject belongs to another stream than expected
-	codeBatchOff      = 10174 // atomic publish is disabled
 	codeBatchNotWhole = 10176 // the first message of a batch has not come
 )
 
@@ -290,7 +287,7 @@ func (l *Ledger) find(f *flight) {
 	}
 	f.waiting = false
 	p := l.get(getRequest{Seq: f.m.expected + 1, NextFor: f.chain.subject}, func(s *storedMessage, err error) {
-		if f.settled() {
+		if f.dropped {
 			return
 		}
 		if err != nil || s == nil { // the leader does not have it

@@ -49,8 +49,6 @@ type parcel struct {
 	dropped bool
 }
 
-func (p *parcel) settled() bool { return p.dropped }
-
 // address gives a parcel its token and registers it. The caller holds the lock.
 func (l *Ledger) address(p *parcel) {
 	l.ids++
