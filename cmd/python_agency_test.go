@@ -4,8 +4,10 @@ package cmd_test
 
 import (
 	"archive/zip"
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +21,7 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+	"loteria/codec"
 	"loteria/lottery"
 	"loteria/lottery/csvledger"
 )
@@ -45,16 +48,20 @@ func TestPythonAgency(t *testing.T) {
 	var cuts atomic.Int64
 	cuts.Store(8)
 	told := make([]string, agencies+1)
+	// Without one of them there is no draw, and the others wait for ever.
+	ctx, cancel := context.WithTimeout(t.Context(), stuckTime)
+	defer cancel()
 	var running sync.WaitGroup
 	for id := 1; id <= agencies; id++ {
 		file := extract(t, "../.data/datasets.zip", id, data)
 		proxy := startProxy(t, transport{}, address, 1, id, &cuts, 300*time.Millisecond)
 		running.Go(func() {
 			var complaints strings.Builder
-			cmd := exec.CommandContext(t.Context(), python, pythonAgency, proxy.address(), strconv.Itoa(id), file)
+			cmd := exec.CommandContext(ctx, python, pythonAgency, proxy.address(), strconv.Itoa(id), file)
 			cmd.Stderr = &complaints
 			output, err := cmd.Output()
 			if err != nil {
+				cancel()
 				t.Errorf("agency %d: %v: %s", id, err, complaints.String())
 			}
 			told[id] = string(output)
@@ -79,6 +86,53 @@ func TestPythonAgency(t *testing.T) {
 		}
 	}
 }
+
+// TestPythonAgencyCutAnywhere ends the connection after each byte of the central's
+// answers. The agency takes none that has come in part, and connects again.
+func TestPythonAgencyCutAnywhere(t *testing.T) {
+	python := lookPython(t)
+	file := filepath.Join(t.TempDir(), "agency.csv")
+	if err := os.WriteFile(file, []byte("Ana,Ruiz,30904465,1999-03-17,7574\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	answers := mustFrames(&codec.ResumePoint{Digest: xxhash.Sum64(nil)}, &codec.Success{}, &codec.Success{},
+		&codec.WinnersPart{Documents: []string{"30904465"}}, &codec.Winners{Documents: []string{"30904466"}})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var central sync.WaitGroup
+	central.Go(func() {
+		for size := range len(answers) + 1 {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			// What it has sent is read, or its connection would be reset.
+			_, _ = conn.Write(answers[:size])
+			_ = conn.(*net.TCPConn).CloseWrite()
+			_, _ = io.Copy(io.Discard, conn)
+			conn.Close()
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), stuckTime)
+	defer cancel()
+	output, err := exec.CommandContext(ctx, python, "-c", pythonHurries, pythonAgency, listener.Addr().String(), "1", file).CombinedOutput()
+	if said := strings.Split(string(output), "\n"); err != nil || said[len(said)-2] != "30904465 30904466" || len(said)-2 != len(answers) {
+		t.Errorf("cut after each of %d bytes, it ends with %v and says:\n%s", len(answers), err, output)
+	}
+	listener.Close()
+	central.Wait()
+}
+
+// pythonHurries has the example connect again at once, as often as it takes.
+const pythonHurries = `
+import runpy, sys, time
+time.sleep = lambda pause: None
+names = runpy.run_path(sys.argv[1])
+print(*names["Agency"](*sys.argv[2:]).run(1000))
+`
 
 // extract puts an agency's file into a folder.
 func extract(t *testing.T, archive string, id int, folder string) string {

@@ -80,12 +80,15 @@ class Agency:
     def send(self, kind, payload):
         self.socket.sendall(struct.pack(">IB", len(payload), kind) + payload + b"\xff")
 
-    def receive(self, *kinds):
-        header = self.file.read(5)
-        if len(header) < 5:
+    def read(self, size):
+        data = self.file.read(size)
+        if len(data) < size:
             raise Again("the connection has ended")
-        size, kind = struct.unpack(">IB", header)
-        payload = self.file.read(size + 1)[:-1]
+        return data
+
+    def receive(self, *kinds):
+        size, kind = struct.unpack(">IB", self.read(5))
+        payload = self.read(size + 1)[:-1]
         if kind == RETRY:
             raise Again(next(strings(payload)))
         if kind == ERROR:
