@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -15,6 +16,13 @@ func descriptors(t testing.TB) int {
 		t.Skipf("descriptors cannot be counted here: %v", err)
 	}
 	return len(entries)
+}
+
+// awaitDescriptors waits until at most n are open. gnet closes a connection's own after
+// it has told of its end, and the one that it was given on another goroutine.
+func (c *central) awaitDescriptors(n int) {
+	c.t.Helper()
+	c.await(fmt.Sprintf("at most %d descriptors are open", n), func() bool { return descriptors(c.t) <= n })
 }
 
 // leavesNothing runs a test that must leave no descriptor and no goroutine after its

@@ -153,9 +153,7 @@ func TestPitfall14ThousandQueries(t *testing.T) {
 		parked[i].send(queryFrame(1 + i%2))
 	}
 	c.awaitParked(queries)
-	if now := descriptors(t); now != before+2*queries {
-		t.Fatalf("%d descriptors are open with %d connections, before them were %d", now, queries, before)
-	}
+	c.awaitDescriptors(before + 2*queries)
 	leaving, staying := parked[:queries/2], parked[queries/2:]
 	for i, p := range leaving {
 		if i%2 == 0 {
@@ -182,9 +180,7 @@ func TestPitfall14ThousandQueries(t *testing.T) {
 		c.ask(queryFrame(1), winnersFrame())
 	}
 	c.awaitSessions(0)
-	if after := descriptors(t); after != before {
-		t.Errorf("%d descriptors are open, before the queries were %d", after, before)
-	}
+	c.awaitDescriptors(before)
 	c.expectIdle()
 }
 
