@@ -103,7 +103,7 @@ func (h host) control() {
 	// The settings may also be the environment's.
 	const settings = "export CONTEST=navidad STORAGE_DIR=/var/lib/loteria\n"
 	h.expect(h.sh(settings+markdown.Quoted("server ctl status")), "betting has ended of 1 of 5")
-	h.expect(h.sh(settings+markdown.Quoted("server ctl end 3")), "agency 3: it had finished already, with 0 bets")
+	h.expect(h.sh(settings+markdown.Quoted("server ctl end 3")), "agency 3: its betting had been ended before, with 0 bets")
 	h.sh("sed -i /^CONTEST=/d /etc/loteria/loteria.env")
 }
 
