@@ -49,7 +49,7 @@ func TestDetailsOfTheExercises(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.shell(markdown.Quoted("docker cp server:/bets/loteria-nacional/contest.json backup/ && docker cp server:/bets/loteria-nacional/bets.csv backup/"))
-	said := l.docker("run", "--rm", "--user", "root", "--volume", filepath.Join(l.dir, "backup")+":/backup", "server:latest", "--check", "--storage-dir", "/backup")
+	said := l.docker("run", "--rm", "--user", "0", "--volume", filepath.Join(l.dir, "backup")+":/backup", "server:latest", "--check", "--storage-dir", "/backup")
 	for _, text := range []string{"bets.csv: 78697 rows", "state: drawn", "nothing is damaged"} {
 		if !strings.Contains(said, text) {
 			t.Errorf("the check of the backup says\n%s\nwithout %q", said, text)
