@@ -13,14 +13,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"loteria/docs/markdown"
 )
 
 // elsewhere names the tests of make test and make e2e that run commands of the
 // documents, or an equivalent. TestCommands runs the others.
 var elsewhere = map[string]string{
-	// These two run all the others here.
+	// It runs all the others here, beside make e2e.
 	"make test": "docs/commands_test.go:TestEveryCommandIsRun",
-	"make e2e":  "deploy/e2e/main_test.go:TestMain",
 
 	"make watch":             "cmd/run/stay_test.go:TestStay",
 	"make cluster":           "cluster/demo/demo_test.go:TestClusterWithTheCommittedData",
@@ -37,45 +38,6 @@ var elsewhere = map[string]string{
 	"go run ./bench/load":                                             "bench/load/main_test.go:TestRun",
 	"go test ./internal/dataset -update":                              "internal/dataset/dataset_test.go:TestCommittedDataIsWhatTheGeneratorMakes",
 
-	// The exercises.
-	"bash generar-compose.sh docker-compose-dev.yaml 5":                                             "deploy/e2e/documents_test.go:TestExercises",
-	"CLI_MODE=bet NUMERO=7574 DOCUMENTO=30904465 bash generar-compose.sh docker-compose-dev.yaml 2": "deploy/e2e/documents_test.go:TestExercises",
-	"docker compose up": "deploy/e2e/documents_test.go:TestExercises",
-	"docker compose up -d && docker compose logs server client1 | grep 'action: config'": "deploy/e2e/documents_test.go:TestExercises",
-	"docker compose up -d && docker compose logs -f":                                     "deploy/e2e/documents_test.go:TestExercises",
-	"docker compose logs server":                                                         "deploy/e2e/documents_test.go:TestExercises",
-	"docker compose stop -t 10 && docker compose logs --tail 3 server":                   "deploy/e2e/documents_test.go:TestExercises",
-	"sh validar-echo-server.sh":                                                          "deploy/e2e/documents_test.go:TestExercises",
-	"docker compose stop -t 10":                                                          "deploy/e2e/documents_test.go:TestDetailsOfTheExercises",
-	"docker inspect -f '{{.Name}} {{.State.ExitCode}}' server client1":                   "deploy/e2e/documents_test.go:TestDetailsOfTheExercises",
-	"docker cp server:/bets/loteria-nacional/bets.csv .":                                 "deploy/e2e/documents_test.go:TestDetailsOfTheExercises",
-	"docker run --rm -v tp0_bets:/bets:ro busybox cat /bets/loteria-nacional/bets.csv":   "deploy/e2e/documents_test.go:TestDetailsOfTheExercises",
-
-	// Containers.
-	"docker compose up -d":     "deploy/e2e/documents_test.go:TestExercises",
-	"docker compose down":      "deploy/e2e/restart_test.go:TestUnfinishedLotteryGoesOn",
-	"make docker-image":        "deploy/e2e/main_test.go:TestMain",
-	"make docker-compose-up":   "deploy/e2e/restart_test.go:TestMakeTargets",
-	"make docker-compose-down": "deploy/e2e/restart_test.go:TestMakeTargets",
-	"make docker-compose-logs": "deploy/e2e/restart_test.go:TestMakeLogs",
-	"CLI_MODE=echo bash generar-compose.sh docker-compose-dev.yaml 2":                                                          "deploy/e2e/modes_test.go:TestEcho",
-	"docker compose -f docker-compose-dev.yaml -f deploy/observability.yaml up -d":                                             "deploy/e2e/observability_test.go:TestPrometheusSeesTheCentral",
-	"docker compose -f deploy/cluster.yaml up":                                                                                 "deploy/e2e/cluster_test.go:TestClusterLosesAServerAndACentral",
-	`docker run --rm -v "$PWD/bets:/bets" busybox chown 65532:65532 /bets`:                                                     "deploy/e2e/images_test.go:TestFolderOfTheHost",
-	"docker cp server:/bets/loteria-nacional/contest.json backup/ && docker cp server:/bets/loteria-nacional/bets.csv backup/": "deploy/e2e/documents_test.go:TestDetailsOfTheExercises",
-
-	// The service of systemd.
-	"install -m 755 bin/server /usr/local/bin/loteria-server":                             "deploy/e2e/systemd_test.go:TestSystemd",
-	"install -m 644 deploy/systemd/loteria.service /etc/systemd/system/":                  "deploy/e2e/systemd_test.go:TestSystemd",
-	"install -D -m 644 deploy/systemd/loteria.sysusers.conf /etc/sysusers.d/loteria.conf": "deploy/e2e/systemd_test.go:TestSystemd",
-	"install -D -m 644 deploy/systemd/loteria.env /etc/loteria/loteria.env":               "deploy/e2e/systemd_test.go:TestSystemd",
-	"systemd-sysusers && systemctl daemon-reload && systemctl enable --now loteria":       "deploy/e2e/systemd_test.go:TestSystemd",
-	"systemctl stop loteria": "deploy/e2e/systemd_test.go:TestSystemd",
-
-	// Checkouts.
-	"rm server client && cp -r deploy/server deploy/client .":     "deploy/checkout_test.go:TestCheckoutWithoutSymbolicLinks",
-	"git config core.symlinks true && git checkout server client": "deploy/checkout_test.go:TestCheckoutWithoutSymbolicLinks",
-
 	// Over TLS, and the acta.
 	"make build && go build -o bin/ ./cmd/certs":                      "cmd/operators_test.go:TestOperatorsWayToTLS",
 	"bin/certs --agencies 5 --central-name central.example,localhost": "cmd/operators_test.go:TestOperatorsWayToTLS",
@@ -84,26 +46,17 @@ var elsewhere = map[string]string{
 		"--tls-cert certs/central.pem --tls-key certs/central-key.pem --tls-client-ca certs/authority.pem --tls-revoked certs/revoked.txt": "cmd/operators_test.go:TestOperatorsWayToTLS",
 	"for id in 1 2 3 4 5; do bin/client --id $id --server-address localhost:12346 --tls-ca certs/authority.pem " +
 		"--tls-cert certs/agency-$id.pem --tls-key certs/agency-$id-key.pem & done; wait": "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"bin/certs --renew central,agency-3":                                 "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"bin/certs --renew central --central-name …":                         "cmd/certs/certs_test.go:TestRenew",
-	"echo 'agency 3 # its laptop was stolen' >>certs/revoked.txt":        "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"go run ./cmd/certs":                                                 "deploy/e2e/tls_test.go:TestTLS",
-	"deploy/mount-certs.sh":                                              "deploy/tls_test.go:TestMountCerts",
-	"docker compose -f docker-compose-dev.yaml -f deploy/tls.yaml up -d": "deploy/e2e/tls_test.go:TestTLS",
-	"bin/server --verify FOLDER --acta-public-key acta-public.pem":       "cmd/server/acta_test.go:TestActaOfADraw",
-	"bin/server --check":                                                 "cmd/server/acta_test.go:TestActaOfADraw",
+	"bin/certs --renew central,agency-3":                           "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"bin/certs --renew central --central-name …":                   "cmd/certs/certs_test.go:TestRenew",
+	"echo 'agency 3 # its laptop was stolen' >>certs/revoked.txt":  "cmd/operators_test.go:TestOperatorsWayToTLS",
+	"bin/server --verify FOLDER --acta-public-key acta-public.pem": "cmd/server/acta_test.go:TestActaOfADraw",
+	"bin/server --check": "cmd/server/acta_test.go:TestActaOfADraw",
 
 	// The admin port.
 	"bin/server --admin 0.0.0.0:8080 --admin-token-file /etc/loteria/admin-token --admin-tls --tls-cert central.pem --tls-key central-key.pem …": "cmd/server/admin_access_test.go:TestAdminAccess",
 	"curl --cacert": "cmd/server/admin_access_test.go:TestAdminAccess",
 
 	// A running central.
-	"bin/server ctl --contest navidad --storage-dir /var/lib/loteria status":                    "cmd/server/ctl_test.go:TestCtlFindsTheCentral",
-	"sudo -u loteria loteria-server ctl --contest navidad --storage-dir /var/lib/loteria end 3": "cmd/server/control_test.go:TestControlEnd",
-	"docker compose exec server /server ctl end 3":                                              "deploy/e2e/ctl_test.go:TestCtl",
-	"server ctl":          "deploy/e2e/ctl_test.go:TestCtl",
-	"server ctl status":   "deploy/e2e/ctl_test.go:TestCtl",
-	"server ctl end 3":    "deploy/e2e/ctl_test.go:TestCtl",
 	"server ctl deadline": "cmd/server/control_test.go:TestControlDeadline",
 	"server ctl drain":    "cmd/server/control_test.go:TestControlDrain",
 	"bin/server --contest navidad --winners                     >winners.csv":                             "cmd/server/export_test.go:TestExportForms",
@@ -112,10 +65,9 @@ var elsewhere = map[string]string{
 	"server --ledger nats://… --contest navidad --winners":                                                "cluster/server/import_test.go:TestImportAndBack",
 
 	// The central's own options.
-	`cp "$FOLDER/contest.json" "$FOLDER/bets.csv" "$BACKUP/"`:                           "cmd/backup_test.go:TestBackup",
-	`bin/server --check --storage-dir "$BACKUP"`:                                        "cmd/backup_test.go:TestBackup",
-	"bin/server --check --storage-dir FOLDER":                                           "cmd/backup_test.go:TestBackup",
-	"bin/server --contest navidad --storage-dir /var/lib/loteria --expected-agencies 5": "deploy/e2e/systemd_test.go:TestSystemd",
+	`cp "$FOLDER/contest.json" "$FOLDER/bets.csv" "$BACKUP/"`: "cmd/backup_test.go:TestBackup",
+	`bin/server --check --storage-dir "$BACKUP"`:              "cmd/backup_test.go:TestBackup",
+	"bin/server --check --storage-dir FOLDER":                 "cmd/backup_test.go:TestBackup",
 	"server --check":          "cmd/server/main_test.go:TestCheck",
 	"server --draw-without 3": "cmd/server/main_test.go:TestDrawWithout",
 	"server --ledger nats://nats1:4222,nats2:4222,nats3:4222 --contest navidad --expected-agencies 5 --central buenos-aires": "cluster/server/start_test.go:TestTwoCentralsDraw",
@@ -129,22 +81,22 @@ var elsewhere = map[string]string{
 // nor on every machine, or only named.
 var others = map[string]string{
 	"docker compose":                        "named",
-	"docker kill":                           "named",
+	"server ctl":                            "named",
+	"make e2e":                              "the tests that it runs cannot run it",
 	"truncate -s":                           "named",
 	"chmod 600":                             "named",
 	"openssl genpkey":                       "named",
 	"openssl pkey -in acta-key.pem -pubout": "named",
 	"nats …":                                "named",
-	"nats --server nats://operator:PASSWORD@nats1:4222 …": "NATS' tool",
-	"nats server cluster peer-remove OLD":                 "NATS' tool",
-	"nats stream backup":                                  "NATS' tool",
-	"nats stream edit loteria-navidad --max-bytes 16GiB":  "NATS' tool",
-	"nats stream rm":                                      "NATS' tool",
-	"nats stream view loteria-navidad":                    "NATS' tool",
-	"curl -s http://nats1:8222/varz":                      "NATS' monitoring port",
-	"openssl rand -base64 24 | install -m 640 -g loteria /dev/stdin /etc/loteria/admin-token": "needs the service's group",
-	"ssh -L 8080:127.0.0.1:8080 central":                                                      "another machine",
-	"go test -bench Central/window=128 -benchtime 300000x -cpuprofile …":                      "how a profile was made",
+	"nats --server nats://operator:PASSWORD@nats1:4222 …":                "NATS' tool",
+	"nats server cluster peer-remove OLD":                                "NATS' tool",
+	"nats stream backup":                                                 "NATS' tool",
+	"nats stream edit loteria-navidad --max-bytes 16GiB":                 "NATS' tool",
+	"nats stream rm":                                                     "NATS' tool",
+	"nats stream view loteria-navidad":                                   "NATS' tool",
+	"curl -s http://nats1:8222/varz":                                     "NATS' monitoring port",
+	"ssh -L 8080:127.0.0.1:8080 central":                                 "another machine",
+	"go test -bench Central/window=128 -benchtime 300000x -cpuprofile …": "how a profile was made",
 }
 
 // notCommands are blocks of code, by their first lines, that are neither commands
@@ -160,7 +112,8 @@ var notCommands = map[string][]string{
 }
 
 // quotations returns the commands that tests run as the documents have them, by their
-// texts, with the places of the calls of markdown.Quoted.
+// texts, with the places of the calls of markdown.Quoted, or of markdown.Sessions for
+// all that a document shows after prompts.
 func quotations(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -169,7 +122,7 @@ func quotations(t *testing.T) map[string]string {
 			continue
 		}
 		source := read(t, name)
-		if !strings.Contains(source, "markdown.Quoted(") {
+		if !strings.Contains(source, "markdown.") {
 			continue
 		}
 		positions := token.NewFileSet()
@@ -183,15 +136,21 @@ func quotations(t *testing.T) map[string]string {
 				return true
 			}
 			callee, isMember := call.Fun.(*ast.SelectorExpr)
-			if !isMember || callee.Sel.Name != "Quoted" {
+			if !isMember || callee.Sel.Name != "Quoted" && callee.Sel.Name != "Sessions" {
 				return true
 			}
 			where := positions.Position(call.Pos()).String()
 			text, err := constant(call.Args[0])
-			if err != nil {
-				t.Errorf("%s: the command is no constant of literals: %v", where, err)
+			switch {
+			case err != nil:
+				t.Errorf("%s: it is marked by no constant of literals: %v", where, err)
+			case callee.Sel.Name == "Quoted":
+				found[text] = where
+			default:
+				for _, e := range markdown.Parse(text, read(t, text)).Exchanges() {
+					found[e.Text] = where
+				}
 			}
-			found[text] = where
 			return true
 		})
 	}

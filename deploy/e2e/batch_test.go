@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+
+	"loteria/docs/markdown"
 )
 
 func TestFiveAgenciesWithTheCommittedData(t *testing.T) {
 	l := newLab(t)
-	l.docker("compose", "up", "-d") // as on a fresh clone: .env names the file
+	l.shell(markdown.Quoted("docker compose up -d")) // as on a fresh clone: .env names the file
 	l.finish(5)
 	if !l.running("server") {
 		t.Error("the central has ended")

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"loteria/docs/markdown"
 	"loteria/lottery"
 )
 
@@ -82,7 +83,7 @@ func TestCtl(t *testing.T) {
 		t.Errorf("exit code %d, %s", code, problems)
 	}
 
-	if said := l.mustCtl("end", "3"); said != "agency 3: its betting is ended, with 0 bets\nthe draw is made\n" {
+	if said := l.shell(markdown.Quoted("docker compose exec server /server ctl end 3")); said != "agency 3: its betting is ended, with 0 bets\nthe draw is made\n" {
 		t.Errorf("it says %q", said)
 	}
 	l.finish(len(present))

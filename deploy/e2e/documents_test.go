@@ -3,14 +3,11 @@
 package e2e
 
 import (
-	"bufio"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -34,37 +31,28 @@ func exchanges(t *testing.T, name string) []markdown.Exchange {
 // The commands of the exercises, in the order of README, print what README shows.
 func TestExercises(t *testing.T) {
 	l := newLab(t)
-	for _, e := range exchanges(t, "README.md") {
+	for _, e := range exchanges(t, markdown.Sessions("README.md")) {
 		l.converse(e)
 	}
 }
 
-// The same for the page with their details, and for the backup of the operators'
-// page. They are about the committed lottery, after its end.
+// The same for the page with their details. They are about the committed lottery,
+// after its end. The backup of the operators' page is whole then.
 func TestDetailsOfTheExercises(t *testing.T) {
 	l := newLab(t)
 	l.up()
 	l.finish(5)
-	for _, e := range exchanges(t, "docs/ejercicios.md") {
+	for _, e := range exchanges(t, markdown.Sessions("docs/ejercicios.md")) {
 		l.converse(e)
-	}
-	page, err := os.ReadFile(filepath.Join(pristine, "docs/operators.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const backUp = "docker cp server:/bets/"
-	commands := markdown.Parse("docs/operators.md", string(page)).Commands()
-	i := slices.IndexFunc(commands, func(c markdown.Command) bool { return strings.HasPrefix(c.Text, backUp) })
-	if i < 0 {
-		t.Fatalf("the operators' page has no %s", backUp)
 	}
 	if err := os.Mkdir(filepath.Join(l.dir, "backup"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	l.run("sh", "-ec", commands[i].Text)
-	for _, name := range []string{"bets.csv", "contest.json"} {
-		if _, err := os.Stat(filepath.Join(l.dir, "backup", name)); err != nil {
-			t.Error(err)
+	l.shell(markdown.Quoted("docker cp server:/bets/loteria-nacional/contest.json backup/ && docker cp server:/bets/loteria-nacional/bets.csv backup/"))
+	said := l.docker("run", "--rm", "--user", "0", "--volume", filepath.Join(l.dir, "backup")+":/backup", "server:latest", "--check", "--storage-dir", "/backup")
+	for _, text := range []string{"bets.csv: 78697 rows", "state: drawn", "nothing is damaged"} {
+		if !strings.Contains(said, text) {
+			t.Errorf("the check of the backup says\n%s\nwithout %q", said, text)
 		}
 	}
 }
@@ -101,47 +89,23 @@ func (l *lab) converse(e markdown.Exchange) {
 // Ctrl-C, when all lines are there; one that ends must succeed if none is missing.
 func (l *lab) say(e markdown.Exchange) (printed string, missing []string) {
 	l.Helper()
-	c := l.command([]string{"COMPOSE_ANSI=never"}, "sh", "-c", e.Text)
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
-	output, writer := io.Pipe()
-	c.Stdout, c.Stderr = writer, writer
-	if err := c.Start(); err != nil {
-		l.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() {
-		err := c.Wait()
-		writer.Close()
-		ended <- err
-	}()
-
+	t := l.open(nil, "sh", "-c", e.Text)
 	missing = slices.Clone(e.Prints)
 	interrupted := false
-	var all strings.Builder
-	for lines := bufio.NewScanner(output); lines.Scan(); {
-		all.WriteString(lines.Text() + "\n")
-		missing = slices.DeleteFunc(missing, func(line string) bool { return pattern(line).MatchString(lines.Text()) })
+	for line, more := t.next(); more; line, more = t.next() {
+		missing = slices.DeleteFunc(missing, func(awaited string) bool { return pattern(awaited).MatchString(line) })
 		if len(missing) == 0 && !interrupted && goesOn(e.Text) {
 			interrupted = true
-			if err := syscall.Kill(-c.Process.Pid, syscall.SIGINT); err != nil {
-				l.Error(err)
-			}
+			t.interrupt()
 		}
 	}
-	if err := <-ended; err != nil && !interrupted && len(missing) == 0 {
-		l.Fatalf("%s: %s: %v\n%s", e.Where, e.Text, err, end(all.String()))
+	if err := t.end(); err != nil && !interrupted && len(missing) == 0 {
+		l.Fatalf("%s: %s: %v\n%s", e.Where, e.Text, err, end(t.printed.String()))
 	}
-	return all.String(), missing
+	return t.printed.String(), missing
 }
 
 // goesOn reports whether a command does not end by itself.
 func goesOn(command string) bool {
 	return strings.HasSuffix(command, "compose up") || strings.HasSuffix(command, "logs -f")
-}
-
-// end returns the last bytes of an output.
-func end(output string) string {
-	const most = 4000
-	return output[max(0, len(output)-most):]
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"loteria/docs/markdown"
 )
 
 func TestImages(t *testing.T) {
@@ -113,14 +115,14 @@ func TestHealthOfALongStart(t *testing.T) {
 	}
 }
 
-// The central can use a folder of the host with the owner that README says.
+// The central can use a folder of the host with the owner that the operators' page says.
 func TestFolderOfTheHost(t *testing.T) {
 	l := newLab(t)
 	bets := filepath.Join(l.dir, "bets")
 	if err := os.Mkdir(bets, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	l.run("sh", "-c", `docker run --rm -v "$PWD/bets:/bets" busybox chown 65532:65532 /bets`)
+	l.shell(markdown.Quoted(`docker run --rm -v "$PWD/bets:/bets" busybox chown 65532:65532 /bets`))
 	t.Cleanup(func() { // or only root could remove it
 		l.docker("run", "--rm", "--volume", bets+":/bets", busybox, "chown", "-R", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), "/bets")
 	})

@@ -2,7 +2,11 @@
 
 package e2e
 
-import "testing"
+import (
+	"testing"
+
+	"loteria/docs/markdown"
+)
 
 // The central and an agency are killed, and everything is taken down, in the
 // middle of sending: the lottery continues each time, and has each bet once.
@@ -16,7 +20,7 @@ func TestKilledContainersGoOn(t *testing.T) {
 
 	l.up()
 	l.await("client1", "batch_processed", "success", 10)
-	l.docker("kill", "server")
+	l.shell(markdown.Quoted("docker kill server"))
 	l.up()
 	l.await("client1", "batch_processed", "success", 20)
 	l.docker("kill", "client2")

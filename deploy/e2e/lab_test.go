@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"loteria/docs/markdown"
 )
 
 const (
@@ -89,6 +91,13 @@ func (l *lab) runWith(environment []string, name string, args ...string) string 
 		l.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, &stdout, &stderr)
 	}
 	return stdout.String()
+}
+
+// shell runs a command as written, which must succeed, and returns its standard
+// output.
+func (l *lab) shell(command string) string {
+	l.Helper()
+	return l.run("sh", "-ec", command)
 }
 
 func (l *lab) docker(args ...string) string {
@@ -176,7 +185,7 @@ func (l *lab) up(services ...string) {
 func (l *lab) down() {
 	l.Helper()
 	l.checkShape()
-	l.compose("down")
+	l.shell(markdown.Quoted("docker compose down"))
 }
 
 // destroy removes everything of the project, whatever file it was started from.

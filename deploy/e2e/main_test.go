@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"loteria/docs/markdown"
 )
 
 const (
@@ -56,7 +58,7 @@ func testMain(m *testing.M) (code int, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	defer cancel()
-	build := exec.CommandContext(ctx, "make", "docker-image")
+	build := exec.CommandContext(ctx, "sh", "-c", markdown.Quoted("make docker-image"))
 	build.Dir, build.Stdout, build.Stderr = pristine, os.Stdout, os.Stderr
 	if err := build.Run(); err != nil {
 		return 0, fmt.Errorf("make docker-image: %w", err)

@@ -5,13 +5,15 @@ package e2e
 import (
 	"fmt"
 	"testing"
+
+	"loteria/docs/markdown"
 )
 
 func TestEcho(t *testing.T) {
-	const agencies, messages = 5, 5
+	const agencies, messages = 2, 5
 	l := newLab(t)
 	l.configureClient(usual)
-	l.generate(agencies, "CLI_MODE=echo")
+	l.shell(markdown.Quoted("CLI_MODE=echo bash generar-compose.sh docker-compose-dev.yaml 2"))
 	l.up()
 	l.finish(agencies)
 	l.checkUndisturbed()

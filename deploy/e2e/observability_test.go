@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -17,19 +18,22 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"loteria/docs/markdown"
 )
 
 const (
 	observabilityName = "deploy/observability.yaml"
 	figures           = project + "_prometheus" // the volume
 	prometheusImage   = "loteria-e2e-prometheus"
+	grafanaImage      = "loteria-e2e-grafana"
 	// glance is the interval of polling.
 	glance = 200 * time.Millisecond
 )
 
-// observed is the environment of the merged files: a local image, and free ports
-// of this machine.
-var observed = []string{"PROMETHEUS_IMAGE=" + prometheusImage, "ADMIN_PORT=0", "PROMETHEUS_PORT=0", "GRAFANA_PORT=0"}
+// observed is the environment of the merged files: local images, and free ports of
+// this machine.
+var observed = []string{"PROMETHEUS_IMAGE=" + prometheusImage, "GRAFANA_IMAGE=" + grafanaImage, "ADMIN_PORT=0", "PROMETHEUS_PORT=0", "GRAFANA_PORT=0"}
 
 // composeObserved runs docker compose on the lab's file and the one beside it.
 func (l *lab) composeObserved(args ...string) string {
@@ -92,14 +96,18 @@ func TestObservabilityFileMerges(t *testing.T) {
 func TestPrometheusSeesTheCentral(t *testing.T) {
 	l := newLab(t)
 	l.makePrometheusImage()
-	// Its log does not have our shape: it is removed before the others are
+	l.makeGrafanaImage()
+	// Their logs do not have our shape: they are removed before the others are
 	// checked.
 	t.Cleanup(l.forgetPrometheus)
 
 	l.provide(300, 200)
 	l.configureClient(usual)
 	l.generate(2)
-	l.composeObserved("up", "-d", "server", "prometheus", "client1", "client2")
+	l.runWith(observed, "sh", "-ec", markdown.Quoted("docker compose -f docker-compose-dev.yaml -f deploy/observability.yaml up -d"))
+	l.awaitAnswer("server", "8080", "/")
+	l.awaitAnswer("prometheus", "9090", "/-/ready")
+	l.awaitAnswer("grafana", "3000", "/api/health")
 	l.finish(2)
 
 	l.awaitResult(`up{job="central"}`, 1)
@@ -116,7 +124,7 @@ func TestPrometheusSeesTheCentral(t *testing.T) {
 	l.awaitResult(`up{job="central"}`, 0)
 	l.awaitResult(`count(ALERTS{alertname="CentralDown", alertstate="firing"})`, 1)
 
-	l.composeObserved("rm", "--stop", "--force", "prometheus")
+	l.composeObserved("rm", "--stop", "--force", "prometheus", "grafana")
 	l.checkUndisturbed()
 	l.checkShape()
 	l.composeObserved("down", "--volumes")
@@ -175,14 +183,48 @@ func (l *lab) makePrometheusImage() {
 	l.Cleanup(func() { l.docker("rmi", "--force", prometheusImage) })
 }
 
-// forgetPrometheus removes its container and its data.
+// makeGrafanaImage makes an image that is Grafana to its health check only. What
+// Grafana would show is checked by the tests of deploy.
+func (l *lab) makeGrafanaImage() {
+	l.Helper()
+	folder := l.TempDir()
+	dockerfile := "FROM " + busybox + "\nRUN mkdir -p /www/api && echo '{}' >/www/api/health\n" +
+		`ENTRYPOINT ["httpd", "-f", "-p", "3000", "-h", "/www"]` + "\nSTOPSIGNAL SIGKILL\n"
+	if err := os.WriteFile(filepath.Join(folder, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
+		l.Fatal(err)
+	}
+	l.docker("build", "--quiet", "--tag", grafanaImage, folder)
+	l.Cleanup(func() { l.docker("rmi", "--force", grafanaImage) })
+}
+
+// awaitAnswer waits until a service answers 200 on the port of this machine under
+// which its own is published.
+func (l *lab) awaitAnswer(service, port, path string) {
+	l.Helper()
+	address := "http://" + strings.TrimSpace(l.composeObserved("port", service, port)) + path
+	var got string
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(glance) {
+		response, err := http.Get(address)
+		if err != nil {
+			got = err.Error()
+			continue
+		}
+		response.Body.Close()
+		if got = response.Status; response.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	l.Fatalf("after a minute %s, %s, answers %s", service, address, got)
+}
+
+// forgetPrometheus removes the two containers, and the data.
 func (l *lab) forgetPrometheus() {
 	if l.Failed() {
 		output, _ := l.command(observed, "docker", "compose", "-f", composeName, "-f", observabilityName,
 			"logs", "--tail", "50", "prometheus").CombinedOutput()
 		l.Logf("the last lines of prometheus:\n%s", output)
 	}
-	l.composeObserved("rm", "--stop", "--force", "prometheus")
+	l.composeObserved("rm", "--stop", "--force", "prometheus", "grafana")
 	l.docker("volume", "rm", "--force", figures)
 }
 

@@ -3,9 +3,10 @@
 package e2e
 
 import (
-	"bufio"
 	"strings"
 	"testing"
+
+	"loteria/docs/markdown"
 )
 
 // The bets of three agencies, and how many of them win.
@@ -139,13 +140,13 @@ func TestNewFileIsANewLottery(t *testing.T) {
 func TestMakeTargets(t *testing.T) {
 	l, files := newSmallLottery(t)
 	for range 2 { // the same file twice
-		l.run("make", "docker-compose-up")
+		l.shell(markdown.Quoted("make docker-compose-up"))
 		l.finish(len(files))
 		l.checkLottery(files, usual.batchMaxAmount, smallWinners)
 		l.checkStored(l.contest(), files)
 		l.checkUndisturbed()
 		l.checkShape()
-		l.run("make", "docker-compose-down")
+		l.shell(markdown.Quoted("make docker-compose-down"))
 		if err := lookForOthers(); err != nil {
 			t.Error(err)
 		}
@@ -156,28 +157,11 @@ func TestMakeLogs(t *testing.T) {
 	l := newLab(t)
 	l.generate(0)
 	l.up()
-	follow := l.command(nil, "make", "docker-compose-logs")
-	output, err := follow.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := follow.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(output)
-	for _, awaited := range []string{"action: listen", "action: close_listener"} {
-		for lines.Scan() && !strings.Contains(lines.Text(), awaited) {
-		}
-		if !strings.Contains(lines.Text(), awaited) {
-			t.Fatalf("%q was not shown", awaited)
-		}
-		if awaited == "action: listen" {
-			l.docker("stop", "server")
-		}
-	}
-	for lines.Scan() {
-	}
-	if err := follow.Wait(); err != nil { // it ends when no container is left to log
+	logs := l.open(nil, "sh", "-c", markdown.Quoted("make docker-compose-logs"))
+	logs.await("action: listen")
+	l.docker("stop", "server")
+	logs.await("action: close_listener")
+	if err := logs.end(); err != nil { // it ends when no container is left to log
 		t.Error(err)
 	}
 }

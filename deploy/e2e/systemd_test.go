@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"loteria/docs/markdown"
 )
 
 const (
@@ -19,15 +21,23 @@ const (
 // host is a container in which systemd runs, with the project's tree at /src.
 type host struct{ *lab }
 
-// TestSystemd installs the central as the operators' page says, on a fresh system,
-// and runs a lottery in the service's sandbox.
+// TestSystemd starts the central by hand and then installs it, as the operators' page
+// says, on a fresh system, and runs a lottery in the service's sandbox.
 func TestSystemd(t *testing.T) {
 	l := newLab(t)
 	l.run("make", "build")
 	h := l.bootSystemd()
 
-	install := h.installCommands()
-	h.sh(install)
+	h.byHand()
+	for _, command := range []string{
+		markdown.Quoted("install -m 755 bin/server /usr/local/bin/loteria-server"),
+		markdown.Quoted("install -m 644 deploy/systemd/loteria.service /etc/systemd/system/"),
+		markdown.Quoted("install -D -m 644 deploy/systemd/loteria.sysusers.conf /etc/sysusers.d/loteria.conf"),
+		markdown.Quoted("install -D -m 644 deploy/systemd/loteria.env /etc/loteria/loteria.env"),
+		markdown.Quoted("systemd-sysusers && systemctl daemon-reload && systemctl enable --now loteria"),
+	} {
+		h.sh(command)
+	}
 	h.awaitReady("taking bets")
 	if status := h.show("ActiveState", "SubState"); status != "active running" {
 		t.Errorf("after its installation the service is %s", status)
@@ -36,7 +46,7 @@ func TestSystemd(t *testing.T) {
 		test $(cat /tmp/*.log | grep -c 'action: consulta_ganadores | result: success') = 5`)
 	h.awaitReady("the draw is done")
 
-	h.sh("systemctl stop loteria")
+	h.sh(markdown.Quoted("systemctl stop loteria"))
 	if ended := h.show("Result", "ExecMainStatus", "ActiveState"); ended != "success 0 inactive" {
 		t.Errorf("a stop ends with %s", ended)
 	}
@@ -55,12 +65,69 @@ func TestSystemd(t *testing.T) {
 	h.awaitShown("1 active", "NRestarts", "ActiveState")
 	h.awaitReady("the draw is done")
 
+	h.control()
+	h.withToken()
 	h.overTLS()
 
 	// A failure that no restart would fix is not restarted.
 	h.sh("echo EXPECTED_AGENCIES=0 >>/etc/loteria/loteria.env; ! systemctl restart loteria")
 	if ended := h.show("ActiveState", "ExecMainStatus"); ended != "failed 2" {
 		t.Errorf("with a bad configuration the service is %s", ended)
+	}
+}
+
+// statusOfNavidad asks the central of byHand, and later the service, how things stand.
+var statusOfNavidad = markdown.Quoted("bin/server ctl --contest navidad --storage-dir /var/lib/loteria status")
+
+// byHand begins a lottery without the service, and stops the central.
+func (h host) byHand() {
+	h.Helper()
+	central := h.open(nil, "docker", h.exec(markdown.Quoted("bin/server --contest navidad --storage-dir /var/lib/loteria --expected-agencies 5"))...)
+	central.await("action: listen \\| result: success")
+	h.expect(h.sh(statusOfNavidad), "contest      navidad", "phase        betting", "of 5")
+	h.sh(strings.Replace(statusOfNavidad, "status", "drain", 1))
+	if err := central.end(); err != nil {
+		h.Errorf("by hand the central ends with %v\n%s", err, end(central.printed.String()))
+	}
+}
+
+// control operates the service without a restart. Its lottery is the one of byHand,
+// whose folder systemd has given to the service's account.
+func (h host) control() {
+	h.Helper()
+	h.sh("echo CONTEST=navidad >>/etc/loteria/loteria.env; systemctl restart loteria; ln -s /src/bin/server /usr/local/bin/")
+	h.expect(h.sh(statusOfNavidad), "contest      navidad", "phase        betting")
+	h.expect(h.sh(markdown.Quoted("sudo -u loteria loteria-server ctl --contest navidad --storage-dir /var/lib/loteria end 3")),
+		"agency 3: its betting is ended, with 0 bets")
+
+	// The settings may also be the environment's.
+	const settings = "export CONTEST=navidad STORAGE_DIR=/var/lib/loteria\n"
+	h.expect(h.sh(settings+markdown.Quoted("server ctl status")), "betting has ended of 1 of 5")
+	h.expect(h.sh(settings+markdown.Quoted("server ctl end 3")), "agency 3: its betting had been ended before, with 0 bets")
+	h.sh("sed -i /^CONTEST=/d /etc/loteria/loteria.env")
+}
+
+// withToken makes a token for the admin port, which the service's account can read.
+func (h host) withToken() {
+	h.Helper()
+	const file = "/etc/loteria/admin-token"
+	h.sh(markdown.Quoted("openssl rand -base64 24 | install -m 640 -g loteria /dev/stdin /etc/loteria/admin-token"))
+	h.sh("echo ADMIN_TOKEN_FILE=" + file + " >>/etc/loteria/loteria.env; systemctl restart loteria")
+	for user, want := range map[string]string{"": "401", `--user "x:$(cat ` + file + `)"`: "200", "--user x:another-token-than-that": "401"} {
+		if got := h.sh("curl --silent --output /dev/null --write-out '%{http_code}' " + user + " http://127.0.0.1:8080/api/state"); got != want {
+			h.Errorf("curl %s gets %s, want %s", user, got, want)
+		}
+	}
+	h.sh("sed -i /^ADMIN_TOKEN_FILE=/d /etc/loteria/loteria.env")
+}
+
+// expect reports texts that are not in what a command has said.
+func (h host) expect(said string, texts ...string) {
+	h.Helper()
+	for _, text := range texts {
+		if !strings.Contains(said, text) {
+			h.Errorf("it says\n%s\nwithout %q", said, text)
+		}
 	}
 }
 
@@ -114,7 +181,7 @@ func (l *lab) bootSystemd() host {
 	l.Cleanup(func() { l.docker("rm", "--force", systemdContainer); l.docker("rmi", "--force", systemdImage) })
 	// The image of the builder is a Debian that every machine has.
 	output, err := l.command(nil, "docker", "run", "--name", systemdContainer, "golang:1.26", "sh", "-ec",
-		"apt-get -qq update && apt-get -qq install -y --no-install-recommends systemd dbus curl >/dev/null").CombinedOutput()
+		"apt-get -qq update && apt-get -qq install -y --no-install-recommends systemd dbus curl openssl sudo >/dev/null").CombinedOutput()
 	if err != nil {
 		l.Skipf("Debian's systemd cannot be installed in a container here: %v: %s", err, output)
 	}
@@ -143,28 +210,14 @@ func (l *lab) bootSystemd() host {
 	}
 }
 
-// installCommands returns those of the operators' page.
-func (h host) installCommands() string {
-	h.Helper()
-	page, err := os.ReadFile(filepath.Join(root, "docs", "operators.md")) // pages are not part of a lab
-	if err != nil {
-		h.Fatal(err)
-	}
-	var commands []string
-	for line := range strings.Lines(string(page)) {
-		if text := strings.TrimSpace(line); strings.HasPrefix(line, "      install ") || strings.HasPrefix(text, "systemd-sysusers ") {
-			commands = append(commands, text)
-		}
-	}
-	if len(commands) != 5 {
-		h.Fatalf("the operators' page has %d commands that install the service: %q", len(commands), commands)
-	}
-	return strings.Join(commands, "\n")
+// exec returns the arguments with which docker runs a script in the container, from
+// the project's root.
+func (h host) exec(script string) []string {
+	return []string{"exec", "--workdir", "/src", systemdContainer, "bash", "-ec", script}
 }
 
-// inside returns a script to run in the container, from the project's root.
 func (h host) inside(script string) *exec.Cmd {
-	return h.command(nil, "docker", "exec", "--workdir", "/src", systemdContainer, "bash", "-ec", script)
+	return h.command(nil, "docker", h.exec(script)...)
 }
 
 // sh runs a script in the container. It must succeed.

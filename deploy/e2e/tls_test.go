@@ -8,24 +8,20 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"loteria/docs/markdown"
 )
 
-// composeTLS runs docker compose on the lab's file and the one for TLS.
-func (l *lab) composeTLS(args ...string) string {
-	l.Helper()
-	return l.docker(append([]string{"compose", "-f", composeName, "-f", "deploy/tls.yaml"}, args...)...)
-}
-
-// Five agencies over TLS, as at the head of deploy/tls.yaml. Others get nothing,
+// Five agencies over TLS, as on the operators' page. Others get nothing,
 // nor does one whose certificate is revoked.
 func TestTLS(t *testing.T) {
 	l := newLab(t)
 	files := committedRows(t)
 	l.configureServer(usualCentral)
 	l.configureClient(usual)
-	l.run("go", "run", "./cmd/certs")
-	l.run("deploy/mount-certs.sh")
-	l.composeTLS("up", "-d")
+	l.shell(markdown.Quoted("go run ./cmd/certs"))
+	l.shell(markdown.Quoted("deploy/mount-certs.sh"))
+	l.shell(markdown.Quoted("docker compose -f docker-compose-dev.yaml -f deploy/tls.yaml up -d"))
 	l.finish(len(files))
 	l.checkUndisturbed()
 	l.checkLottery(files, usual.batchMaxAmount, []int{2, 3, 3, 2, 0})

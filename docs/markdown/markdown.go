@@ -191,6 +191,10 @@ func (d Document) Commands() (all []Command) {
 // and fails on a text that no document has.
 func Quoted(command string) string { return command }
 
+// Sessions returns the document's name. It marks one whose sessions a test runs whole,
+// each of its Exchanges, as Quoted marks a command.
+func Sessions(document string) string { return document }
+
 // Exchange is a command after a prompt, and the lines below it that it prints.
 type Exchange struct {
 	Command
