@@ -18,6 +18,12 @@ type visitor struct {
 	read *bufio.Reader
 }
 
+func (v *visits) count() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.open)
+}
+
 func (c *central) visit(request string) *visitor {
 	c.t.Helper()
 	conn, err := net.Dial("tcp", c.admin.Address().String())
