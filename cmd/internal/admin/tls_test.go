@@ -153,15 +153,7 @@ func TestTLSHandshakesThatStall(t *testing.T) {
 	c.admin.readTimeout = 50 * time.Millisecond
 	c.run()
 	for _, begun := range []string{"", "\x16\x03\x01"} {
-		conn, err := net.Dial("tcp", c.admin.Address().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := conn.Write([]byte(begun)); err != nil {
-			t.Fatal(err)
-		}
-		expectClosed(t, conn)
+		expectClosed(t, c.visit(begun))
 	}
 }
 
