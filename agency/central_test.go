@@ -99,6 +99,27 @@ func (p *peer) expect(kind byte) (payload []byte, ok bool) {
 
 func (p *peer) send(frames ...[]byte) { _, _ = p.Write(joined(frames...)) }
 
+// answer answers what the agency sends, and keeps nothing of it. A batch is left to
+// onBatch.
+func (p *peer) answer(onBatch func(payload []byte)) {
+	for {
+		kind, payload, ok := p.frame()
+		if !ok {
+			return
+		}
+		switch kind {
+		case tResume:
+			p.send(nothing)
+		case tBatch:
+			onBatch(payload)
+		case tFinished:
+			p.send(finishedOK)
+		case tQuery:
+			p.send(winnersFrame(tWinners))
+		}
+	}
+}
+
 // gone waits until the agency has closed the connection.
 func (p *peer) gone() { _, _ = io.Copy(io.Discard, p) }
 

@@ -213,34 +213,22 @@ func TestWindow(t *testing.T) {
 			var once sync.Once
 			address := serve(t, func(_ int, p *peer) {
 				var waiting [][]byte
-				for {
-					if len(waiting) == window {
-						once.Do(func() {
-							_ = p.SetReadDeadline(soon())
-							if n, _ := p.Read(make([]byte, 1)); n > 0 {
-								t.Errorf("more than %d batches came without an answer", window)
-							}
-							_ = p.SetReadDeadline(never)
-						})
-						p.send(waiting...) // several answers in one write
-						waiting = nil
-					}
-					kind, payload, ok := p.frame()
-					if !ok {
+				p.answer(func(payload []byte) {
+					first := parseBatch(t, payload).rawBets[0]
+					waiting = append(waiting, frame(tSuccess, text(first.Document), text(first.Number)))
+					if len(waiting) < window {
 						return
 					}
-					switch kind {
-					case tResume:
-						p.send(nothing)
-					case tBatch:
-						first := parseBatch(t, payload).rawBets[0]
-						waiting = append(waiting, frame(tSuccess, text(first.Document), text(first.Number)))
-					case tFinished:
-						p.send(finishedOK)
-					case tQuery:
-						p.send(winnersFrame(tWinners))
-					}
-				}
+					once.Do(func() {
+						_ = p.SetReadDeadline(soon())
+						if n, _ := p.Read(make([]byte, 1)); n > 0 {
+							t.Errorf("more than %d batches came without an answer", window)
+						}
+						_ = p.SetReadDeadline(never)
+					})
+					p.send(waiting...) // several answers in one write
+					waiting = nil
+				})
 			})
 			config := batchConfig(t, address, rows)
 			config.Window = window
@@ -257,24 +245,7 @@ func TestFullBuffersBothWays(t *testing.T) {
 	name := strings.Repeat("a", lottery.MaxName)
 	rows := slices.Repeat([]string{name + "," + name + ",1,2000-01-01,1"}, frames*betsInFrame)
 	answer := frame(tSuccess, text("1"), text(strings.Repeat("9", 8000)))
-	address := serve(t, func(_ int, p *peer) {
-		for {
-			kind, _, ok := p.frame()
-			if !ok {
-				return
-			}
-			switch kind {
-			case tResume:
-				p.send(nothing)
-			case tBatch:
-				p.send(answer)
-			case tFinished:
-				p.send(finishedOK)
-			case tQuery:
-				p.send(winnersFrame(tWinners))
-			}
-		}
-	})
+	address := serve(t, func(_ int, p *peer) { p.answer(func([]byte) { p.send(answer) }) })
 	config := batchConfig(t, address, rows)
 	config.BatchMaxAmount = 1000
 	config.Window = MaxWindow
