@@ -82,6 +82,10 @@ func echoConfig(address string, amount int) Config {
 	return c
 }
 
+func winnersConfig(address string) Config {
+	return Config{ID: 1, Address: address, Mode: ModeWinners, ConnectLimit: 5, ConnectTimeout: testLimit}
+}
+
 // testAgency is an agency whose own pauses are short.
 func testAgency(config Config, log *record) *agency {
 	a := newAgency(config, log.logger(zerolog.InfoLevel))

@@ -117,7 +117,7 @@ func TestNextAddress(t *testing.T) {
 	for mode, config := range map[Mode]Config{
 		ModeBatch:   batchConfig(t, "", sampleRows(25)),
 		ModeBet:     betConfig("", 3),
-		ModeWinners: {ID: 1, Mode: ModeWinners, ConnectTimeout: testLimit},
+		ModeWinners: winnersConfig(""),
 	} {
 		t.Run(string(mode), func(t *testing.T) {
 			central := &fake{knowsResume: true}

@@ -78,7 +78,7 @@ func TestLate(t *testing.T) {
 // An agency that only asks for the winners needs no file, and sends nothing else.
 func TestModeWinners(t *testing.T) {
 	central := &fake{winners: [][]byte{winnersFrame(tWinners, "30904465")}}
-	config := Config{ID: 1, Address: central.start(t), Mode: ModeWinners, ConnectTimeout: testLimit}
+	config := winnersConfig(central.start(t))
 	log := completed(t, config)
 	log.wantLines(t, "action: consulta_ganadores | result: success | cant_ganadores: 1")
 	if central.resumes+len(central.batches)+len(central.finishes) != 0 || central.queries != 1 {

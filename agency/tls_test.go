@@ -134,7 +134,7 @@ func TestOverTLS(t *testing.T) {
 	for name, config := range map[string]Config{
 		"batch":   batchConfig(t, "", rows),
 		"bet":     betConfig("", 3),
-		"winners": {ID: 1, Mode: ModeWinners, ConnectTimeout: testLimit},
+		"winners": winnersConfig(""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			central := &fake{knowsResume: true, winners: [][]byte{winnersFrame(tWinners, "30904465")}}
@@ -223,7 +223,7 @@ func TestCertificateThatIsRefused(t *testing.T) {
 	} {
 		for mode, config := range map[Mode]Config{
 			ModeBatch:   batchConfig(t, "", sampleRows(3)),
-			ModeWinners: {ID: 1, Mode: ModeWinners, ConnectTimeout: testLimit, ConnectLimit: 3},
+			ModeWinners: winnersConfig(""),
 		} {
 			t.Run(name+" "+string(mode), func(t *testing.T) {
 				theirs := i.central()
@@ -286,7 +286,7 @@ func TestCentralWithTLSOnly(t *testing.T) {
 	for mode, config := range map[Mode]Config{
 		ModeBatch:   batchConfig(t, "", sampleRows(3)),
 		ModeBet:     betConfig("", 2),
-		ModeWinners: {ID: 1, Mode: ModeWinners, ConnectTimeout: testLimit, ConnectLimit: 3},
+		ModeWinners: winnersConfig(""),
 		ModeEcho:    echoConfig("", 2),
 	} {
 		for name, pieces := range map[string][][]byte{
@@ -446,7 +446,7 @@ func TestRevokedWhileConnected(t *testing.T) {
 		p.expect(tQuery)
 		revoked.Store(true)
 	})
-	log, err := runAgency(t, i.agency(Config{ID: 1, Address: c.address, Mode: ModeWinners, ConnectTimeout: testLimit, ConnectLimit: 5}))
+	log, err := runAgency(t, i.agency(winnersConfig(c.address)))
 	wantFailure(t, log, err, "connect", "the central "+c.address+" refuses the certificate in agency-1.pem (--tls-cert), which is revoked")
 	if n := c.calls.Load(); n != 2 {
 		t.Errorf("the central was called %d times, expected 2", n)
@@ -473,7 +473,7 @@ func TestUnfitAddresses(t *testing.T) {
 		return strings.Join(more, ",")
 	}
 	t.Run("another one is good", func(t *testing.T) {
-		for _, config := range []Config{batchConfig(t, "", sampleRows(25)), {ID: 1, Mode: ModeWinners, ConnectTimeout: testLimit}} {
+		for _, config := range []Config{batchConfig(t, "", sampleRows(25)), winnersConfig("")} {
 			central := &fake{knowsResume: true}
 			bad := unfit()
 			secured := central.startTLS(t, always(i.central()))
@@ -539,7 +539,7 @@ func TestReminderWithinRecord(t *testing.T) {
 		paced.next = func() { reminders++; log.awaitCount(t, "action: consulta_ganadores | result: in_progress", reminders) }
 		slow.send(winnersFrame(tWinners, "30904465"))
 	})
-	a := testAgency(i.agency(Config{ID: 1, Address: address, Mode: ModeWinners, ConnectTimeout: testLimit}), log)
+	a := testAgency(i.agency(winnersConfig(address)), log)
 	a.remind = reminder{first: time.Millisecond, every: time.Millisecond}
 	if err := a.run(t.Context()); err != nil {
 		t.Fatal(err)
