@@ -422,7 +422,7 @@ func TestPageFindsTheCentralAgain(t *testing.T) {
 		return c.run()
 	}
 	stop := begin("127.0.0.1:0")
-	address := c.admin.Address().String()
+	address := c.admin.address.String()
 	p := w.open(t, c.url, "es")
 	p.await("at first", "en vivo")
 	stop()

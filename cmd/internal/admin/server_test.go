@@ -237,8 +237,8 @@ func TestStopWithVisitors(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); c.admin.Run(ctx) }()
 	c.awaitListening()
-	c.url = "http://" + c.admin.Address().String()
-	silent, err := net.Dial("tcp", c.admin.Address().String())
+	c.url = "http://" + c.admin.address.String()
+	silent, err := net.Dial("tcp", c.admin.address.String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,7 +112,7 @@ func TestTLS(t *testing.T) {
 // and those that speak plain HTTP are told so.
 func TestTLSWithOthers(t *testing.T) {
 	c, i := showSecured(t, 1)
-	address := c.admin.Address().String()
+	address := c.admin.address.String()
 	for name, config := range map[string]*tls.Config{
 		"another authority": newIssuer(t).clientConfig(),
 		"another name":      {RootCAs: i.clientConfig().RootCAs, ServerName: "central.example"},
@@ -164,7 +164,7 @@ func TestTLSIsRenewed(t *testing.T) {
 	s := c.stream()
 	s.next("curves")
 	serial := func() string {
-		conn, err := tls.Dial("tcp", c.admin.Address().String(), i.clientConfig())
+		conn, err := tls.Dial("tcp", c.admin.address.String(), i.clientConfig())
 		if err != nil {
 			t.Fatal(err)
 		}

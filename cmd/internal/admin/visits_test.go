@@ -26,7 +26,7 @@ func (v *visits) count() int {
 
 func (c *central) visit(request string) *visitor {
 	c.t.Helper()
-	conn, err := net.Dial("tcp", c.admin.Address().String())
+	conn, err := net.Dial("tcp", c.admin.address.String())
 	if err != nil {
 		c.t.Fatal(err)
 	}
