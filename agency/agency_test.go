@@ -82,6 +82,10 @@ func echoConfig(address string, amount int) Config {
 	return c
 }
 
+func winnersConfig(address string) Config {
+	return Config{ID: 1, Address: address, Mode: ModeWinners, ConnectLimit: 5, ConnectTimeout: testLimit}
+}
+
 // testAgency is an agency whose own pauses are short.
 func testAgency(config Config, log *record) *agency {
 	a := newAgency(config, log.logger(zerolog.InfoLevel))
@@ -102,6 +106,17 @@ func runAgency(t *testing.T, config Config) (*record, error) {
 		t.Fatalf("the agency has not ended by itself; it logged\n%s", strings.Join(log.all(), "\n"))
 	}
 	return log, err
+}
+
+// completed runs an agency to its end, which must come without any failure.
+func completed(t *testing.T, config Config) *record {
+	t.Helper()
+	log, err := runAgency(t, config)
+	if err != nil {
+		t.Fatalf("%v; it logged\n%s", err, strings.Join(log.all(), "\n"))
+	}
+	log.wantNoFail(t)
+	return log
 }
 
 // wantFailure fails the test unless the run ended with an error that says all this,
@@ -149,10 +164,7 @@ func TestBatches(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			central := &fake{knowsResume: test.knowsResume}
 			rows := sampleRows(test.rows)
-			log, err := runAgency(t, batchConfig(t, central.start(t), rows))
-			if err != nil {
-				t.Fatal(err)
-			}
+			log := completed(t, batchConfig(t, central.start(t), rows))
 			central.wantStored(rows)
 			if got := central.sizes(); !slices.Equal(got, test.sizes) {
 				t.Errorf("the batches have %v bets, expected %v", got, test.sizes)
@@ -167,7 +179,6 @@ func TestBatches(t *testing.T) {
 			} else {
 				central.wantFinished(-1)
 			}
-			log.wantNoFail(t)
 			for i, line := range log.with("action: batch_processed ") {
 				first := i*10 + 1
 				last := first + test.sizes[i] - 1
@@ -184,10 +195,7 @@ func TestBatches(t *testing.T) {
 // The log has all lines of the contract, in order.
 func TestBatchLog(t *testing.T) {
 	central := &fake{knowsResume: true, winners: [][]byte{winnersFrame(tWinners, "30904465")}}
-	log, err := runAgency(t, batchConfig(t, central.start(t), sampleRows(13)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	log := completed(t, batchConfig(t, central.start(t), sampleRows(13)))
 	log.wantLines(t,
 		"action: batch_processing_start | result: success",
 		"action: batch_processed | result: success | client_id: 1 | batch: 1-10 | cantidad: 10",
@@ -212,9 +220,7 @@ func TestFrameLimit(t *testing.T) {
 				central := &fake{knowsResume: knowsResume}
 				config := batchConfig(t, central.start(t), rows)
 				config.BatchMaxAmount = 100_000
-				if _, err := runAgency(t, config); err != nil {
-					t.Fatal(err)
-				}
+				completed(t, config)
 				central.wantStored(rows)
 				bet := 4 + 12 + 1 + 2*length + 10 + 10 + 4
 				for i, b := range central.batches {
@@ -250,11 +256,8 @@ func TestFileForms(t *testing.T) {
 			central := &fake{knowsResume: true}
 			config := batchConfig(t, central.start(t), nil)
 			config.DataDir = writeFile(t, content)
-			if _, err := runAgency(t, config); err != nil {
-				t.Fatal(err)
-			}
-			central.wantStored(rows)
-			central.wantFinished(3)
+			completed(t, config)
+			central.wantAll(rows)
 		})
 	}
 }
@@ -263,9 +266,7 @@ func TestFileForms(t *testing.T) {
 func TestQuotedNames(t *testing.T) {
 	central := &fake{knowsResume: true}
 	config := batchConfig(t, central.start(t), []string{`"Ana ""La Ñata""","Paz, viuda de Gil",1,2000-01-01,7574`})
-	if _, err := runAgency(t, config); err != nil {
-		t.Fatal(err)
-	}
+	completed(t, config)
 	got := central.batches[0].rawBets[0]
 	want := lottery.RawBet{Agency: "1", FirstName: `Ana "La Ñata"`, LastName: "Paz, viuda de Gil", Document: "1", Birthdate: "2000-01-01", Number: "7574"}
 	if got != want {
@@ -370,9 +371,7 @@ func TestPeriod(t *testing.T) {
 	config := batchConfig(t, central.start(t), sampleRows(25))
 	config.LoopPeriod = 30 * time.Millisecond
 	begun := time.Now()
-	if _, err := runAgency(t, config); err != nil {
-		t.Fatal(err)
-	}
+	completed(t, config)
 	if took := time.Since(begun); took < 2*config.LoopPeriod {
 		t.Errorf("three batches took %v, expected two pauses of %v", took, config.LoopPeriod)
 	}

@@ -51,8 +51,12 @@ func winnersFrame(kind byte, documents ...string) []byte {
 
 var (
 	finishedOK = frame(tSuccess, text("OK"))
+	nothing    = frame(tPoint, u64(0), u64(xxhash.Sum64(nil))) // is stored
 	retry      = frame(tRetry, text("the draw is not done"))
 )
+
+// refusal is an ERROR about no bet.
+func refusal(code string) []byte { return frame(tError, text(""), text(""), text(code)) }
 
 // peer is the central's end of a connection.
 type peer struct {
@@ -94,6 +98,27 @@ func (p *peer) expect(kind byte) (payload []byte, ok bool) {
 }
 
 func (p *peer) send(frames ...[]byte) { _, _ = p.Write(joined(frames...)) }
+
+// answer answers what the agency sends, and keeps nothing of it. A batch is left to
+// onBatch.
+func (p *peer) answer(onBatch func(payload []byte)) {
+	for {
+		kind, payload, ok := p.frame()
+		if !ok {
+			return
+		}
+		switch kind {
+		case tResume:
+			p.send(nothing)
+		case tBatch:
+			onBatch(payload)
+		case tFinished:
+			p.send(finishedOK)
+		case tQuery:
+			p.send(winnersFrame(tWinners))
+		}
+	}
+}
 
 // gone waits until the agency has closed the connection.
 func (p *peer) gone() { _, _ = io.Copy(io.Discard, p) }
@@ -201,14 +226,20 @@ func parseBatch(t *testing.T, payload []byte) received {
 type fake struct {
 	t           *testing.T
 	knowsResume bool
-	retries     int // how many queries are answered RETRY
-	winners     [][]byte
+	retries     int      // how many queries are answered RETRY
+	winners     [][]byte // the answer to the others; nil is nobody
 	// onBatch is called before a batch is stored. What it returns is sent
 	// instead of an answer, if it is not nil; hangUp closes the connection.
 	onBatch func(n int) (answer []byte, hangUp bool)
 	// afterBatch is called before a stored batch is answered, and reports whether the
 	// connection must be closed instead.
 	afterBatch func(n int) bool
+	// onConn is called with each connection, counted from 1, and onFrame with each
+	// frame, before it is answered. They report whether the connection must be closed.
+	onConn  func(n int, p *peer) (hangUp bool)
+	onFrame func(n int, p *peer, kind byte) (hangUp bool)
+	// reply, if there is one, sends the answers, and reports the same.
+	reply func(p *peer, kind byte, answer []byte) (hangUp bool)
 
 	mu       sync.Mutex
 	batches  []received
@@ -224,23 +255,29 @@ type fake struct {
 // start serves the central.
 func (f *fake) start(t *testing.T) (address string) {
 	f.t = t
-	if f.winners == nil {
-		f.winners = [][]byte{winnersFrame(tWinners)}
-	}
 	return serve(t, func(_ int, p *peer) { f.handle(p) })
 }
 
 func (f *fake) handle(p *peer) {
 	f.mu.Lock()
 	f.conns++
+	n := f.conns
 	f.mu.Unlock()
+	if f.onConn != nil && f.onConn(n, p) {
+		return
+	}
 	for {
 		kind, payload, ok := p.frame()
-		if !ok {
+		if !ok || f.onFrame != nil && f.onFrame(n, p, kind) {
 			return
 		}
 		answer, hangUp := f.answer(kind, payload)
-		if _, err := p.Write(answer); err != nil || hangUp {
+		if f.reply != nil {
+			hangUp = f.reply(p, kind, answer) || hangUp
+		} else {
+			p.send(answer)
+		}
+		if hangUp {
 			return
 		}
 	}
@@ -278,6 +315,9 @@ func (f *fake) answer(kind byte, payload []byte) (answer []byte, hangUp bool) {
 		if f.queries++; f.queries <= f.retries {
 			return retry, false
 		}
+		if f.winners == nil {
+			return winnersFrame(tWinners), false
+		}
 		return joined(f.winners...), false
 	case tResume:
 		f.resumes++
@@ -301,7 +341,7 @@ func (f *fake) store(r received) (answer []byte, hangUp bool) {
 			continue // stored already
 		}
 		if r.hasPosition && r.position+uint64(i) > uint64(len(f.ends)) {
-			return frame(tError, text(""), text(""), text("gap")), false
+			return refusal("gap"), false
 		}
 		bet, err := r.rawBets[i].Bet()
 		if err != nil {
@@ -338,6 +378,14 @@ func (f *fake) wantStored(rows []string) {
 	if string(f.rows) != want {
 		f.t.Errorf("the central has %d bets, expected %d\ngot  %.300q\nwant %.300q", len(f.ends), len(rows), f.rows, want)
 	}
+}
+
+// wantAll fails the test unless the central has exactly these bets, and was told so
+// by FINISHED.
+func (f *fake) wantAll(rows []string) {
+	f.t.Helper()
+	f.wantStored(rows)
+	f.wantFinished(len(rows))
 }
 
 // wantFinished fails the test unless FINISHED was said once, with this total

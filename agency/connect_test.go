@@ -117,18 +117,14 @@ func TestNextAddress(t *testing.T) {
 	for mode, config := range map[Mode]Config{
 		ModeBatch:   batchConfig(t, "", sampleRows(25)),
 		ModeBet:     betConfig("", 3),
-		ModeWinners: {ID: 1, Mode: ModeWinners, ConnectTimeout: testLimit},
+		ModeWinners: winnersConfig(""),
 	} {
 		t.Run(string(mode), func(t *testing.T) {
 			central := &fake{knowsResume: true}
 			dead := refusing(t)
 			config.Address = dead + ", no-such-host.invalid:12345," + central.start(t)
 			config.ConnectLimit = 0
-			log, err := runAgency(t, config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			log.wantNoFail(t)
+			log := completed(t, config)
 			lines := log.with("action: connect | result: in_progress")
 			if len(lines) != 2 || !strings.Contains(lines[0], "server_address: "+dead+" ") || !strings.Contains(lines[0], "next: no-such-host.invalid:12345 ") ||
 				!strings.Contains(lines[1], "server_address: no-such-host.invalid:12345 ") {
@@ -142,10 +138,7 @@ func TestNextAddress(t *testing.T) {
 			n, _ := p.Read(line)
 			p.send(line[:n])
 		})
-		log, err := runAgency(t, echoConfig(refusing(t)+","+address, 3))
-		if err != nil {
-			t.Fatal(err)
-		}
+		log := completed(t, echoConfig(refusing(t)+","+address, 3))
 		if lines := log.with("action: connect | result: in_progress"); len(lines) != 1 {
 			t.Errorf("the log says %q, expected that the address which works is kept", lines)
 		}
@@ -178,13 +171,8 @@ func TestNextAddressAfterLosses(t *testing.T) {
 			rows := sampleRows(25)
 			config := batchConfig(t, losing()+","+losing()+","+central.start(t), rows)
 			config.ConnectLimit = 1
-			log, err := runAgency(t, config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			log.wantNoFail(t)
-			central.wantStored(rows)
-			central.wantFinished(25)
+			completed(t, config)
+			central.wantAll(rows)
 		})
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"loteria/lottery"
@@ -14,13 +13,9 @@ import (
 func TestExistingCentral(t *testing.T) {
 	central := &fake{retries: 3, winners: [][]byte{winnersFrame(tWinners, "30904465", "30904466")}}
 	rows := sampleRows(25)
-	log, err := runAgency(t, batchConfig(t, central.start(t), rows))
-	if err != nil {
-		t.Fatal(err)
-	}
+	log := completed(t, batchConfig(t, central.start(t), rows))
 	central.wantStored(rows)
 	central.wantFinished(-1)
-	log.wantNoFail(t)
 	if central.resumes != resumeClosings {
 		t.Errorf("RESUME was said %d times, expected %d", central.resumes, resumeClosings)
 	}
@@ -36,23 +31,37 @@ func TestExistingCentral(t *testing.T) {
 	}
 }
 
-// With RequireResume nothing is sent to a central that does not know RESUME.
+// With RequireResume, and over TLS always, nothing is sent to a central that does not
+// know RESUME.
 func TestExistingCentralIsNotWanted(t *testing.T) {
+	i := newIssuer(t)
 	for name, answer := range map[string][]byte{
 		"closes":      nil,
 		"has no code": frame(tError, text(""), text("")),
 	} {
-		t.Run(name, func(t *testing.T) {
-			address := serve(t, func(_ int, p *peer) {
-				p.expect(tResume)
-				p.send(answer)
+		handle := func(p *peer) {
+			p.expect(tResume)
+			p.send(answer)
+		}
+		for transport, config := range map[string]func() Config{
+			"without TLS": func() Config {
+				config := batchConfig(t, serve(t, func(_ int, p *peer) { handle(p) }), sampleRows(3))
+				config.RequireResume = true
+				return config
+			},
+			"over TLS": func() Config {
+				return i.agency(batchConfig(t, serveTLS(t, always(i.central()), handle).address, sampleRows(3)))
+			},
+		} {
+			t.Run(name+" "+transport, func(t *testing.T) {
+				config := config()
+				config.ConnectLimit = 2 * resumeClosings
+				log, err := runAgency(t, config)
+				if err == nil || len(log.with("action: batch_processed")) > 0 {
+					t.Errorf("the error is %v, the log\n%s", err, strings.Join(log.all(), "\n"))
+				}
 			})
-			config := batchConfig(t, address, sampleRows(3))
-			config.RequireResume, config.ConnectLimit = true, 2*resumeClosings
-			if log, err := runAgency(t, config); err == nil || len(log.with("action: batch_processed")) > 0 {
-				t.Errorf("the error is %v, the log\n%s", err, strings.Join(log.all(), "\n"))
-			}
-		})
+		}
 	}
 }
 
@@ -60,24 +69,20 @@ func TestExistingCentralIsNotWanted(t *testing.T) {
 func TestExistingCentralWithError(t *testing.T) {
 	for name, refusal := range map[string][]byte{
 		"no code":      frame(tError, text(""), text("")),
-		"unknown_type": frame(tError, text(""), text(""), text("unknown_type")),
+		"unknown_type": refusal("unknown_type"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			central := &fake{t: t}
-			address := serve(t, func(n int, p *peer) {
+			central := &fake{}
+			central.onConn = func(n int, p *peer) bool {
 				if n == 1 {
 					p.expect(tResume)
 					p.send(refusal)
 					p.gone()
-					return
 				}
-				central.handle(p)
-			})
-			central.winners = [][]byte{winnersFrame(tWinners)}
-			rows := sampleRows(3)
-			if _, err := runAgency(t, batchConfig(t, address, rows)); err != nil {
-				t.Fatal(err)
+				return n == 1
 			}
+			rows := sampleRows(3)
+			completed(t, batchConfig(t, central.start(t), rows))
 			central.wantStored(rows)
 			central.wantFinished(-1)
 		})
@@ -110,41 +115,18 @@ func TestExistingCentralInLockStep(t *testing.T) {
 			}
 		}
 	})
-	if _, err := runAgency(t, batchConfig(t, address, sampleRows(30))); err != nil {
-		t.Fatal(err)
-	}
+	completed(t, batchConfig(t, address, sampleRows(30)))
 }
 
 // An existing central that closes the connection after each answer to a query,
 // and after FINISHED, is called again.
 func TestExistingCentralClosesAfterAnswer(t *testing.T) {
-	var queries atomic.Int32
-	address := serve(t, func(_ int, p *peer) {
-		for {
-			kind, payload, ok := p.frame()
-			switch {
-			case !ok || kind == tResume:
-				return
-			case kind == tBatch:
-				first := parseBatch(t, payload).rawBets[0]
-				p.send(frame(tSuccess, text(first.Document), text(first.Number)))
-			case kind == tFinished:
-				p.send(finishedOK)
-				return
-			case kind == tQuery:
-				if queries.Add(1) < 3 {
-					p.send(retry)
-					return
-				}
-				p.send(winnersFrame(tWinners, "1"))
-			}
-		}
-	})
-	log, err := runAgency(t, batchConfig(t, address, sampleRows(5)))
-	if err != nil {
-		t.Fatal(err)
+	central := &fake{retries: 2, winners: [][]byte{winnersFrame(tWinners, "1")}}
+	central.reply = func(p *peer, kind byte, answer []byte) bool {
+		p.send(answer)
+		return kind == tFinished || kind == tQuery
 	}
-	log.wantNoFail(t)
+	log := completed(t, batchConfig(t, central.start(t), sampleRows(5)))
 	log.await(t, "action: consulta_ganadores | result: success | cant_ganadores: 1")
 }
 
@@ -177,12 +159,8 @@ func TestRetriedBatch(t *testing.T) {
 			rows := sampleRows(45)
 			config := batchConfig(t, central.start(t), rows)
 			config.Window = 1 // or the batches after it would be answered RETRY, too
-			log, err := runAgency(t, config)
-			if err != nil {
-				t.Fatal(err)
-			}
+			log := completed(t, config)
 			central.wantStored(rows)
-			log.wantNoFail(t)
 			if got := len(log.with("action: send_bets | result: in_progress")); got != 3 {
 				t.Errorf("%d lines say that it is tried again, expected 3", got)
 			}
@@ -226,7 +204,7 @@ func TestRefusedBatch(t *testing.T) {
 			"code: bad_name | dni: 30904478 | numero: 13"},
 		{"existing central", false, frame(tError, text("30904478"), text("13")), "",
 			"code:  | dni: 30904478 | numero: 13"},
-		{"after the draw", true, frame(tError, text(""), text(""), text("draw_done")), lottery.DrawDone,
+		{"after the draw", true, refusal("draw_done"), lottery.DrawDone,
 			"code: draw_done | dni:  | numero: "},
 	}
 	for _, test := range tests {
@@ -257,11 +235,7 @@ func TestRetryElsewhere(t *testing.T) {
 	never, central := &fake{knowsResume: true}, &fake{knowsResume: true}
 	never.onBatch = func(int) ([]byte, bool) { return retry, false }
 	rows := sampleRows(5)
-	log, err := runAgency(t, batchConfig(t, never.start(t)+","+central.start(t), rows))
-	if err != nil {
-		t.Fatal(err)
-	}
-	log.wantNoFail(t)
+	log := completed(t, batchConfig(t, never.start(t)+","+central.start(t), rows))
 	central.wantStored(rows)
 	if got := len(log.with("action: send_bets | result: in_progress")); got != 2 {
 		t.Errorf("%d lines say that it is tried again, expected 2", got)

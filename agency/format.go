@@ -184,10 +184,10 @@ func explainName(name string) string {
 // In Windows-1252, bytes 0x80 to 0x9F; higher ones are as in Unicode.
 var windows1252 = []rune("€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ")
 
-// codePage850 has the letters of Spanish in DOS. Bytes that are letters in
-// Windows-1252 are not looked up.
+// codePage850 has the letters of Spanish in DOS whose bytes are no letters in
+// Windows-1252: the others are taken for those.
 var codePage850 = map[byte]rune{
-	0x81: 'ü', 0x82: 'é', 0x90: 'É', 0xa0: 'á', 0xa1: 'í', 0xa2: 'ó', 0xa3: 'ú', 0xa4: 'ñ', 0xa5: 'Ñ', 0xb5: 'Á', 0xd6: 'Í', 0xe0: 'Ó', 0xe9: 'Ú',
+	0x81: 'ü', 0x82: 'é', 0x90: 'É', 0xa0: 'á', 0xa1: 'í', 0xa2: 'ó', 0xa3: 'ú', 0xa4: 'ñ', 0xa5: 'Ñ',
 }
 
 // maxContext is how many letters before a byte are shown.

@@ -146,9 +146,7 @@ func TestRowHints(t *testing.T) {
 func TestSpacesInNames(t *testing.T) {
 	rows := []string{" Ana, Ruiz ,12345678,2000-01-02,7574"}
 	central := &fake{knowsResume: true}
-	if _, err := runAgency(t, batchConfig(t, central.start(t), rows)); err != nil {
-		t.Fatal(err)
-	}
+	completed(t, batchConfig(t, central.start(t), rows))
 	central.wantStored(rows)
 }
 

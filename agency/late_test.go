@@ -24,7 +24,7 @@ func wantLate(t *testing.T, err error) *LateError {
 // all the same, and ends with an error that says both.
 func TestLate(t *testing.T) {
 	winners := winnersFrame(tWinners, "30904465", "30904466")
-	unknown := frame(tError, text(""), text(""), text("unknown_agency"))
+	unknown := refusal("unknown_agency")
 	for _, code := range []lottery.Code{lottery.DrawDone, lottery.AgencyFinished} {
 		for name, test := range map[string]struct {
 			refuses byte
@@ -39,21 +39,15 @@ func TestLate(t *testing.T) {
 				[]string{batchProcessed, askWinners}},
 		} {
 			t.Run(fmt.Sprint(code, " ", name), func(t *testing.T) {
-				central := &fake{t: t, knowsResume: true, winners: [][]byte{test.answer}}
-				address := serve(t, func(_ int, p *peer) {
-					for {
-						kind, payload, ok := p.frame()
-						if !ok {
-							return
-						}
-						answer, _ := central.answer(kind, payload)
-						if kind == test.refuses {
-							answer = frame(tError, text(""), text(""), text(string(code)))
-						}
-						p.send(answer)
+				central := &fake{knowsResume: true, winners: [][]byte{test.answer}}
+				central.reply = func(p *peer, kind byte, answer []byte) bool {
+					if kind == test.refuses {
+						answer = refusal(string(code))
 					}
-				})
-				config := batchConfig(t, address, sampleRows(5))
+					p.send(answer)
+					return false
+				}
+				config := batchConfig(t, central.start(t), sampleRows(5))
 				config.Window = 1
 				log, err := runAgency(t, config)
 				late := wantLate(t, err)
@@ -84,11 +78,8 @@ func TestLate(t *testing.T) {
 // An agency that only asks for the winners needs no file, and sends nothing else.
 func TestModeWinners(t *testing.T) {
 	central := &fake{winners: [][]byte{winnersFrame(tWinners, "30904465")}}
-	config := Config{ID: 1, Address: central.start(t), Mode: ModeWinners, ConnectTimeout: testLimit}
-	log, err := runAgency(t, config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	config := winnersConfig(central.start(t))
+	log := completed(t, config)
 	log.wantLines(t, "action: consulta_ganadores | result: success | cant_ganadores: 1")
 	if central.resumes+len(central.batches)+len(central.finishes) != 0 || central.queries != 1 {
 		t.Errorf("the central got %d RESUME, %d batches, %d FINISHED and %d queries, expected a query",
@@ -101,29 +92,17 @@ func TestModeWinners(t *testing.T) {
 func TestStorage(t *testing.T) {
 	for kind, name := range map[byte]string{tResume: "RESUME", tBatch: "BATCH", tFinished: "FINISHED", tQuery: "WINNERS_QUERY"} {
 		t.Run(name, func(t *testing.T) {
-			central := &fake{t: t, knowsResume: true, winners: [][]byte{winnersFrame(tWinners)}}
-			address := serve(t, func(n int, p *peer) {
-				for {
-					got, payload, ok := p.frame()
-					if !ok {
-						return
-					}
-					if got == kind && n <= 3 {
-						p.send(frame(tError, text(""), text(""), text("storage")))
-						return
-					}
-					answer, _ := central.answer(got, payload)
-					p.send(answer)
+			central := &fake{knowsResume: true}
+			central.onFrame = func(n int, p *peer, got byte) bool {
+				dies := got == kind && n <= 3
+				if dies {
+					p.send(refusal("storage"))
 				}
-			})
-			rows := sampleRows(25)
-			log, err := runAgency(t, batchConfig(t, address, rows))
-			if err != nil {
-				t.Fatal(err)
+				return dies
 			}
-			log.wantNoFail(t)
-			central.wantStored(rows)
-			central.wantFinished(25)
+			rows := sampleRows(25)
+			log := completed(t, batchConfig(t, central.start(t), rows))
+			central.wantAll(rows)
 			if got := log.with("action: connect | result: in_progress"); len(got) != 3 || !strings.Contains(got[0], "storage") {
 				t.Errorf("the log says %q, expected three lines with the reason", got)
 			}
@@ -131,7 +110,7 @@ func TestStorage(t *testing.T) {
 	}
 	t.Run("for good", func(t *testing.T) {
 		central := &fake{knowsResume: true}
-		central.onBatch = func(int) ([]byte, bool) { return frame(tError, text(""), text(""), text("storage")), true }
+		central.onBatch = func(int) ([]byte, bool) { return refusal("storage"), true }
 		log, err := runAgency(t, batchConfig(t, central.start(t), sampleRows(5)))
 		wantFailure(t, log, err, "connect", "given up after 6 connections without progress", "refused bets 1-5: storage")
 	})

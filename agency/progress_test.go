@@ -64,10 +64,7 @@ func TestProgress(t *testing.T) {
 			config.Window = 1
 			var said told
 			said.watch(&config)
-			log, err := runAgency(t, config)
-			if err != nil {
-				t.Fatal(err)
-			}
+			log := completed(t, config)
 			central.wantStored(rows)
 			if !slices.Equal(said.stored, test.want) {
 				t.Errorf("the run said %v, expected %v", said.stored, test.want)
@@ -111,27 +108,20 @@ func TestWinnersAreToldOnce(t *testing.T) {
 		{winnersFrame(tPart, "1", "2", "3"), winnersFrame(tPart, "4", "5")},
 		{winnersFrame(tPart, "1", "2"), winnersFrame(tPart, "3", "4", "5"), winnersFrame(tWinners, "5", "6")},
 	}
-	central := &fake{t: t, knowsResume: true}
+	central := &fake{knowsResume: true}
 	var queries atomic.Int32
-	address := serve(t, func(_ int, p *peer) {
-		for {
-			kind, payload, ok := p.frame()
-			if !ok {
-				return
-			}
-			answer, _ := central.answer(kind, payload)
-			if kind == tQuery {
-				n := int(queries.Add(1))
-				p.send(lists[n-1]...)
-				if n < len(lists) {
-					return
-				}
-				continue
-			}
-			p.send(answer)
+	central.onFrame = func(_ int, p *peer, kind byte) bool {
+		if kind != tQuery {
+			return false
 		}
-	})
-	config := batchConfig(t, address, sampleRows(3))
+		n := int(queries.Add(1))
+		p.send(lists[n-1]...)
+		if n == len(lists) {
+			p.gone()
+		}
+		return true
+	}
+	config := batchConfig(t, central.start(t), sampleRows(3))
 	var said told
 	said.watch(&config)
 	log := newRecord()

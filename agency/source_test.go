@@ -165,8 +165,7 @@ func TestZip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		central.wantStored(rows)
-		central.wantFinished(25)
+		central.wantAll(rows)
 		log.wantNoFail(t)
 	})
 	t.Run("invalid row", func(t *testing.T) {
@@ -197,10 +196,7 @@ func TestZip(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		log, err := runAgency(t, config)
-		if err != nil {
-			t.Fatal(err)
-		}
+		log := completed(t, config)
 		central.wantStored(rows)
 		log.wantNoFail(t)
 		if got := log.with("action: open_file | result: in_progress | client_id: 1 | reason: a.zip is not used: "); len(got) != 1 {

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/rs/zerolog"
 )
 
@@ -17,7 +16,7 @@ import (
 // everything closed (TestMain looks for goroutines that are left) and no line
 // that says fail; pitfall 13.
 func TestStop(t *testing.T) {
-	point := frame(tPoint, u64(0), u64(xxhash.Sum64(nil)))
+	point := nothing
 	silent := func(reached chan<- struct{}, upTo byte) func(int, *peer) {
 		return func(_ int, p *peer) {
 			for {

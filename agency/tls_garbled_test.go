@@ -40,7 +40,7 @@ type damaged struct{ *tls.Conn }
 func TestAlertInTheMiddle(t *testing.T) {
 	i := newIssuer(t)
 	config := i.central()
-	central := &fake{knowsResume: true, t: t, winners: [][]byte{winnersFrame(tWinners)}}
+	central := &fake{knowsResume: true, t: t}
 	var conn atomic.Pointer[garbled]
 	central.onBatch = func(n int) ([]byte, bool) {
 		if n == 2 && central.once(n) {
@@ -63,11 +63,7 @@ func TestAlertInTheMiddle(t *testing.T) {
 	rows := sampleRows(60)
 	run := i.agency(batchConfig(t, address, rows))
 	run.Window = 1
-	log, err := runAgency(t, run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log.wantNoFail(t)
+	completed(t, run)
 	central.wantStored(rows)
 	if n := calls.Load(); n != 2 {
 		t.Errorf("the central was called %d times, expected twice", n)

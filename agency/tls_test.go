@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"loteria/internal/certs"
 	"loteria/internal/certs/certstest"
 )
@@ -110,9 +108,6 @@ func always(config *tls.Config) func(int) *tls.Config { return func(int) *tls.Co
 func (f *fake) startTLS(t *testing.T, config func(n int) *tls.Config) *tlsCentral {
 	t.Helper()
 	f.t = t
-	if f.winners == nil {
-		f.winners = [][]byte{winnersFrame(tWinners)}
-	}
 	return serveTLS(t, config, f.handle)
 }
 
@@ -139,21 +134,16 @@ func TestOverTLS(t *testing.T) {
 	for name, config := range map[string]Config{
 		"batch":   batchConfig(t, "", rows),
 		"bet":     betConfig("", 3),
-		"winners": {ID: 1, Mode: ModeWinners, ConnectTimeout: testLimit},
+		"winners": winnersConfig(""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			central := &fake{knowsResume: true, winners: [][]byte{winnersFrame(tWinners, "30904465")}}
 			secured := central.startTLS(t, always(i.central()))
 			config.Address = secured.address
-			log, err := runAgency(t, i.agency(config))
-			if err != nil {
-				t.Fatal(err)
-			}
-			log.wantNoFail(t)
+			log := completed(t, i.agency(config))
 			log.await(t, "action: consulta_ganadores | result: success | cant_ganadores: 1")
 			if name == "batch" {
-				central.wantStored(rows)
-				central.wantFinished(len(rows))
+				central.wantAll(rows)
 			}
 			if n := secured.calls.Load(); n != 1 {
 				t.Errorf("%d connections, expected 1", n)
@@ -178,9 +168,7 @@ func TestShownCertificate(t *testing.T) {
 		config.ServerName = "central.example"
 		return config, err
 	}
-	if _, err := runAgency(t, run); err != nil {
-		t.Fatal(err)
-	}
+	completed(t, run)
 	if agency, err := certs.AgencyOf(seen.PeerCertificates[0]); err != nil || agency != 1 {
 		t.Errorf("it shows the certificate of agency %d: %v", agency, err)
 	}
@@ -235,7 +223,7 @@ func TestCertificateThatIsRefused(t *testing.T) {
 	} {
 		for mode, config := range map[Mode]Config{
 			ModeBatch:   batchConfig(t, "", sampleRows(3)),
-			ModeWinners: {ID: 1, Mode: ModeWinners, ConnectTimeout: testLimit, ConnectLimit: 3},
+			ModeWinners: winnersConfig(""),
 		} {
 			t.Run(name+" "+string(mode), func(t *testing.T) {
 				theirs := i.central()
@@ -263,7 +251,7 @@ func TestCentralWithoutTLS(t *testing.T) {
 		says   string
 	}{
 		"a frame": {func(p *peer) {
-			p.send(frame(tError, text(""), text(""), text("too_long")))
+			p.send(refusal("too_long"))
 			p.gone()
 		}, "speaks no TLS: call its TLS port, or leave out --tls-ca, --tls-cert and --tls-key"},
 		"a line": {func(p *peer) {
@@ -298,14 +286,14 @@ func TestCentralWithTLSOnly(t *testing.T) {
 	for mode, config := range map[Mode]Config{
 		ModeBatch:   batchConfig(t, "", sampleRows(3)),
 		ModeBet:     betConfig("", 2),
-		ModeWinners: {ID: 1, Mode: ModeWinners, ConnectTimeout: testLimit, ConnectLimit: 3},
+		ModeWinners: winnersConfig(""),
 		ModeEcho:    echoConfig("", 2),
 	} {
 		for name, pieces := range map[string][][]byte{
 			"an alert":           {{recordAlert, 3, 1, 0, 2, 2, 70}},
 			"an alert in pieces": {{recordAlert}, {3, 3, 0, 2}, {2, 10}},
 			"a handshake":        {{recordHandshake, 3, 3, 0, 1, 0}},
-			"a frame":            {frame(tError, text(""), text(""), text("tls_required"))},
+			"a frame":            {refusal("tls_required")},
 		} {
 			if mode == ModeEcho && name == "a frame" {
 				continue // an echo has no answer with a frame
@@ -358,7 +346,7 @@ func TestHandshakeThatPasses(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			central := &fake{t: t, knowsResume: true, winners: [][]byte{winnersFrame(tWinners)}}
+			central := &fake{t: t, knowsResume: true}
 			address := serve(t, func(n int, p *peer) {
 				if n <= resumeClosings+1 {
 					fail(p.Conn)
@@ -369,13 +357,8 @@ func TestHandshakeThatPasses(t *testing.T) {
 				central.handle(&peer{secured, t})
 			})
 			rows := sampleRows(25)
-			log, err := runAgency(t, i.agency(batchConfig(t, address, rows)))
-			if err != nil {
-				t.Fatalf("%v; it logged\n%s", err, strings.Join(log.all(), "\n"))
-			}
-			log.wantNoFail(t)
-			central.wantStored(rows)
-			central.wantFinished(len(rows))
+			log := completed(t, i.agency(batchConfig(t, address, rows)))
+			central.wantAll(rows)
 			if lines := log.with("action: connect | result: in_progress"); len(lines) != resumeClosings+1 {
 				t.Errorf("the log says %q, expected a line about each of %d calls", lines, resumeClosings+1)
 			}
@@ -401,11 +384,7 @@ func TestHandshakeThatStalls(t *testing.T) {
 	config := i.agency(batchConfig(t, secured.address, sampleRows(3)))
 	config.ConnectTimeout = 500 * time.Millisecond
 	config.ConnectLimit = 1000 // however busy the machine is
-	log, err := runAgency(t, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log.wantNoFail(t)
+	log := completed(t, config)
 	central.wantStored(sampleRows(3))
 	if lines := log.with("action: connect | result: in_progress"); len(lines) == 0 || !strings.Contains(lines[0], "the TLS handshake: not done after 500ms") {
 		t.Errorf("the log says %q", lines)
@@ -435,13 +414,8 @@ func TestCutsOverTLS(t *testing.T) {
 	config.TLS = func() (*tls.Config, error) {
 		return &tls.Config{RootCAs: i.pool, Certificates: []tls.Certificate{i.pair(i.Agency(1, time.Time{}, time.Time{}))}}, nil
 	}
-	log, err := runAgency(t, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log.wantNoFail(t)
-	central.wantStored(rows)
-	central.wantFinished(len(rows))
+	completed(t, config)
+	central.wantAll(rows)
 	if calls := int(secured.calls.Load()); calls < 3 || len(shown) != calls {
 		t.Errorf("%d connections and %d certificates, expected as many, and several", calls, len(shown))
 	}
@@ -472,7 +446,7 @@ func TestRevokedWhileConnected(t *testing.T) {
 		p.expect(tQuery)
 		revoked.Store(true)
 	})
-	log, err := runAgency(t, i.agency(Config{ID: 1, Address: c.address, Mode: ModeWinners, ConnectTimeout: testLimit, ConnectLimit: 5}))
+	log, err := runAgency(t, i.agency(winnersConfig(c.address)))
 	wantFailure(t, log, err, "connect", "the central "+c.address+" refuses the certificate in agency-1.pem (--tls-cert), which is revoked")
 	if n := c.calls.Load(); n != 2 {
 		t.Errorf("the central was called %d times, expected 2", n)
@@ -483,7 +457,7 @@ func TestRevokedWhileConnected(t *testing.T) {
 // again.
 func TestUnfitAddresses(t *testing.T) {
 	i, other := newIssuer(t), newIssuer(t)
-	plain := serve(t, func(_ int, p *peer) { p.send(frame(tError, text(""), text(""), text("too_long"))); p.gone() })
+	plain := serve(t, func(_ int, p *peer) { p.send(refusal("too_long")); p.gone() })
 	unfit := func() []*tlsCentral {
 		theirs := i.central()
 		theirs.ClientCAs = other.pool
@@ -499,17 +473,13 @@ func TestUnfitAddresses(t *testing.T) {
 		return strings.Join(more, ",")
 	}
 	t.Run("another one is good", func(t *testing.T) {
-		for _, config := range []Config{batchConfig(t, "", sampleRows(25)), {ID: 1, Mode: ModeWinners, ConnectTimeout: testLimit}} {
+		for _, config := range []Config{batchConfig(t, "", sampleRows(25)), winnersConfig("")} {
 			central := &fake{knowsResume: true}
 			bad := unfit()
 			secured := central.startTLS(t, always(i.central()))
 			config.Address = list(append(bad, secured), refusing(t), plain)
 			config.ConnectLimit = 1
-			log, err := runAgency(t, i.agency(config))
-			if err != nil {
-				t.Fatal(err)
-			}
-			log.wantNoFail(t)
+			log := completed(t, i.agency(config))
 			if lines := log.with("action: connect | result: in_progress"); len(lines) != 4 {
 				t.Errorf("the log says %q, expected a line about each of four", lines)
 			}
@@ -535,29 +505,6 @@ func TestUnfitAddresses(t *testing.T) {
 		log, err := runAgency(t, config)
 		wantFailure(t, log, err, "connect", "the central "+away+" cannot be reached, given up after 3 attempts")
 	})
-}
-
-// A central over TLS is never taken for one that does not know RESUME, whatever
-// it does.
-func TestNoExistingCentralOverTLS(t *testing.T) {
-	i := newIssuer(t)
-	for name, answer := range map[string][]byte{
-		"closes":      nil,
-		"has no code": frame(tError, text(""), text("")),
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := serveTLS(t, always(i.central()), func(p *peer) {
-				p.expect(tResume)
-				p.send(answer)
-			})
-			config := i.agency(batchConfig(t, c.address, sampleRows(3)))
-			config.ConnectLimit = 2 * resumeClosings
-			log, err := runAgency(t, config)
-			if err == nil || len(log.with("action: batch_processed")) > 0 {
-				t.Errorf("the error is %v, the log\n%s", err, strings.Join(log.all(), "\n"))
-			}
-		})
-	}
 }
 
 // pacer is a connection whose writes go out in pieces, with a call of next before each.
@@ -592,7 +539,7 @@ func TestReminderWithinRecord(t *testing.T) {
 		paced.next = func() { reminders++; log.awaitCount(t, "action: consulta_ganadores | result: in_progress", reminders) }
 		slow.send(winnersFrame(tWinners, "30904465"))
 	})
-	a := testAgency(i.agency(Config{ID: 1, Address: address, Mode: ModeWinners, ConnectTimeout: testLimit}), log)
+	a := testAgency(i.agency(winnersConfig(address)), log)
 	a.remind = reminder{first: time.Millisecond, every: time.Millisecond}
 	if err := a.run(t.Context()); err != nil {
 		t.Fatal(err)
@@ -617,7 +564,7 @@ func TestStopOverTLS(t *testing.T) {
 		"while it is not read": func(p *peer, secured *tls.Conn, reached func()) {
 			slow := &peer{secured, p.t}
 			slow.expect(tResume)
-			slow.send(frame(tPoint, u64(0), u64(xxhash.Sum64(nil))))
+			slow.send(nothing)
 			reached()
 		},
 	} {

@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 func contains(err error, text string) bool { return strings.Contains(err.Error(), text) }
@@ -31,11 +29,7 @@ func TestWinners(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			central := &fake{knowsResume: true, winners: test.answers}
-			log, err := runAgency(t, batchConfig(t, central.start(t), sampleRows(3)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			log.wantNoFail(t)
+			log := completed(t, batchConfig(t, central.start(t), sampleRows(3)))
 			log.await(t, fmt.Sprint("action: consulta_ganadores | result: success | cant_ganadores: ", test.winners))
 		})
 	}
@@ -43,24 +37,15 @@ func TestWinners(t *testing.T) {
 
 // The answers come byte by byte.
 func TestShortReads(t *testing.T) {
-	central := &fake{t: t, knowsResume: true, winners: [][]byte{winnersFrame(tPart, "1", "2"), winnersFrame(tWinners, "3")}}
-	address := serve(t, func(_ int, p *peer) {
-		for {
-			kind, payload, ok := p.frame()
-			if !ok {
-				return
-			}
-			answer, _ := central.answer(kind, payload)
-			for i := range answer {
-				p.send(answer[i : i+1])
-			}
+	central := &fake{knowsResume: true, winners: [][]byte{winnersFrame(tPart, "1", "2"), winnersFrame(tWinners, "3")}}
+	central.reply = func(p *peer, _ byte, answer []byte) bool {
+		for i := range answer {
+			p.send(answer[i : i+1])
 		}
-	})
-	rows := sampleRows(25)
-	log, err := runAgency(t, batchConfig(t, address, rows))
-	if err != nil {
-		t.Fatal(err)
+		return false
 	}
+	rows := sampleRows(25)
+	log := completed(t, batchConfig(t, central.start(t), rows))
 	central.wantStored(rows)
 	log.await(t, "action: consulta_ganadores | result: success | cant_ganadores: 3")
 }
@@ -70,32 +55,16 @@ func TestShortReads(t *testing.T) {
 func TestParkedQueryLost(t *testing.T) {
 	for _, said := range [][]byte{nil, winnersFrame(tPart, "1"), winnersFrame(tWinners, "1")[:9]} {
 		t.Run(fmt.Sprint(len(said)), func(t *testing.T) {
+			central := &fake{knowsResume: true, winners: [][]byte{winnersFrame(tWinners, "1", "2")}}
 			var queries atomic.Int32
-			address := serve(t, func(_ int, p *peer) {
-				for {
-					kind, _, ok := p.frame()
-					if !ok {
-						return
-					}
-					switch kind {
-					case tResume:
-						p.send(frame(tPoint, u64(0), u64(xxhash.Sum64(nil))))
-					case tFinished:
-						p.send(finishedOK)
-					case tQuery:
-						if queries.Add(1) <= 3 {
-							p.send(said)
-							return
-						}
-						p.send(winnersFrame(tWinners, "1", "2"))
-					}
+			central.onFrame = func(_ int, p *peer, kind byte) bool {
+				lost := kind == tQuery && queries.Add(1) <= 3
+				if lost {
+					p.send(said)
 				}
-			})
-			log, err := runAgency(t, batchConfig(t, address, nil))
-			if err != nil {
-				t.Fatal(err)
+				return lost
 			}
-			log.wantNoFail(t)
+			log := completed(t, batchConfig(t, central.start(t), nil))
 			log.await(t, "action: consulta_ganadores | result: success | cant_ganadores: 2")
 		})
 	}
@@ -104,18 +73,11 @@ func TestParkedQueryLost(t *testing.T) {
 // A central that goes away for good while the query is parked is not called for
 // ever.
 func TestCentralGoneBeforeDraw(t *testing.T) {
-	address := serve(t, func(n int, p *peer) {
-		if n > 1 {
-			return
-		}
-		p.expect(tResume)
-		p.send(frame(tPoint, u64(0), u64(xxhash.Sum64(nil))))
-		p.expect(tFinished)
-		p.send(finishedOK)
-		p.expect(tQuery)
-	})
+	central := &fake{knowsResume: true}
+	central.onConn = func(n int, _ *peer) bool { return n > 1 }
+	central.onFrame = func(_ int, _ *peer, kind byte) bool { return kind == tQuery }
 	begun := time.Now()
-	log, err := runAgency(t, batchConfig(t, address, nil))
+	log, err := runAgency(t, batchConfig(t, central.start(t), nil))
 	wantFailure(t, log, err, "connect", "given up after 6 connections without progress")
 	if took := time.Since(begun); took > testLimit/2 {
 		t.Errorf("that took %v", took)
@@ -123,7 +85,7 @@ func TestCentralGoneBeforeDraw(t *testing.T) {
 }
 
 func TestRefusedQuery(t *testing.T) {
-	central := &fake{knowsResume: true, winners: [][]byte{frame(tError, text(""), text(""), text("unknown_agency"))}}
+	central := &fake{knowsResume: true, winners: [][]byte{refusal("unknown_agency")}}
 	log, err := runAgency(t, batchConfig(t, central.start(t), sampleRows(3)))
 	wantFailure(t, log, err, "consulta_ganadores", "refused WINNERS_QUERY: unknown_agency")
 }

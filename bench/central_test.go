@@ -62,22 +62,8 @@ func BenchmarkCentral(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			b.ReportAllocs()
-			b.ResetTimer()
-			measured, err := generator.Run(b.Context(), &generator.Central{Address: central.Address}, generator.Config{
-				Connections: agencies, Agencies: agencies, Window: window, BatchSize: batchSize, Bets: int64(b.N) * batchSize,
-			})
-			b.StopTimer()
-			if err != nil {
-				b.Fatal(err)
-			}
-			if err := central.Stop(); err != nil {
-				b.Fatal(err)
-			}
-			reportBets(b)
+			measured := benchmark(b, central, &generator.Central{Address: central.Address}, window)
 			b.ReportMetric(measured.Throughput()/1e6, "ledger-MB/s")
-			b.ReportMetric(float64(measured.Quantile(0.5).Microseconds()), "p50-µs")
-			b.ReportMetric(float64(measured.Quantile(0.99).Microseconds()), "p99-µs")
 			b.ReportMetric(float64(measured.Quantile(0.999).Microseconds()), "p999-µs")
 			b.ReportMetric(bare, "disk-MB/s")
 		})
@@ -100,23 +86,31 @@ func BenchmarkCentralTLS(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			b.ReportAllocs()
-			b.ResetTimer()
-			measured, err := generator.Run(b.Context(), &generator.Central{Address: central.TLSAddress, TLS: credentials}, generator.Config{
-				Connections: agencies, Agencies: agencies, Window: window, BatchSize: batchSize, Bets: int64(b.N) * batchSize,
-			})
-			b.StopTimer()
-			if err != nil {
-				b.Fatal(err)
-			}
-			if err := central.Stop(); err != nil {
-				b.Fatal(err)
-			}
-			reportBets(b)
-			b.ReportMetric(float64(measured.Quantile(0.5).Microseconds()), "p50-µs")
-			b.ReportMetric(float64(measured.Quantile(0.99).Microseconds()), "p99-µs")
+			benchmark(b, central, &generator.Central{Address: central.TLSAddress, TLS: credentials}, window)
 		})
 	}
+}
+
+// benchmark sends batches to the central, which it stops, and reports how fast they
+// were acknowledged. One operation is one batch.
+func benchmark(b *testing.B, central *inprocess.Central, target generator.Target, window int) *generator.Report {
+	b.Helper()
+	b.ReportAllocs()
+	b.ResetTimer()
+	measured, err := generator.Run(b.Context(), target, generator.Config{
+		Connections: agencies, Agencies: agencies, Window: window, BatchSize: batchSize, Bets: int64(b.N) * batchSize,
+	})
+	b.StopTimer()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := central.Stop(); err != nil {
+		b.Fatal(err)
+	}
+	reportBets(b)
+	b.ReportMetric(float64(measured.Quantile(0.5).Microseconds()), "p50-µs")
+	b.ReportMetric(float64(measured.Quantile(0.99).Microseconds()), "p99-µs")
+	return measured
 }
 
 // reportBets reports the bets of a benchmark whose operation is one batch.

@@ -1,22 +1,15 @@
-package lottery
+package lottery_test
 
 import (
 	"errors"
 	"slices"
 	"testing"
 
+	"loteria/lottery"
 	"pgregory.net/rapid"
 )
 
-// newBatch returns a batch of valid bets, without a position.
-func newBatch(t testing.TB, bets ...Bet) *Batch {
-	t.Helper()
-	b := new(Batch)
-	fillBatch(t, b, rawBetsOf(bets))
-	return b
-}
-
-func fillBatch(t testing.TB, b *Batch, rawBets []RawBet) {
+func fillBatch(t testing.TB, b *lottery.Batch, rawBets []lottery.RawBet) {
 	t.Helper()
 	b.Reset()
 	for i := range rawBets {
@@ -26,34 +19,25 @@ func fillBatch(t testing.TB, b *Batch, rawBets []RawBet) {
 	}
 }
 
-func rawBetsOf(bets []Bet) (rawBets []RawBet) {
+func rawBetsOf(bets []lottery.Bet) (rawBets []lottery.RawBet) {
 	for i := range bets {
 		rawBets = append(rawBets, bets[i].RawBet())
 	}
 	return rawBets
 }
 
-func winnersOf(bets ...Bet) (documents []string) {
-	for i := range bets {
-		if bets[i].HasWon() {
-			documents = append(documents, bets[i].Document)
-		}
-	}
-	return documents
-}
-
 func TestBatch(t *testing.T) {
-	var b Batch // used again and again
+	var b lottery.Batch // used again and again
 	rapid.Check(t, func(rt *rapid.T) {
 		bets := rapid.SliceOfN(anyBet, 1, 8).Draw(rt, "bets")
 		for i := range bets {
 			bets[i].Agency = bets[0].Agency
 			if rapid.Bool().Draw(rt, "has won") {
-				bets[i].Number = WinningNumber
+				bets[i].Number = lottery.WinningNumber
 			}
 		}
 		b.Reset()
-		if b.Len() != 0 || b.Agency() != 0 || b.positionKnown || len(b.from(0).Rows) != 0 {
+		if b.Len() != 0 || b.Agency() != 0 || b.HasPosition() || len(b.From(0).Rows) != 0 {
 			t.Fatalf("after Reset the batch is %+v", b)
 		}
 		b.SetPosition(7)
@@ -66,7 +50,7 @@ func TestBatch(t *testing.T) {
 			}
 		}
 		for i := range bets {
-			got := b.from(i)
+			got := b.From(i)
 			if want := rowsOf(bets[i:]...); string(got.Rows) != want {
 				t.Fatalf("the rows from bet %d on are %q, want %q", i, got.Rows, want)
 			}
@@ -77,7 +61,7 @@ func TestBatch(t *testing.T) {
 				t.Fatalf("from bet %d on there are %d bets of agency %d", i, got.Bets, got.Agency)
 			}
 		}
-		if rest := b.from(len(bets)); rest.Bets != 0 || len(rest.Rows) != 0 || len(rest.Winners) != 0 {
+		if rest := b.From(len(bets)); rest.Bets != 0 || len(rest.Rows) != 0 || len(rest.Winners) != 0 {
 			t.Fatalf("behind the last bet there are %d, rows %q, winners %q", rest.Bets, rest.Rows, rest.Winners)
 		}
 	})
@@ -87,11 +71,11 @@ func TestBatchRefuses(t *testing.T) {
 	other := sample(2, 0)
 	tests := []struct {
 		name string
-		raw  RawBet
-		code Code
+		raw  lottery.RawBet
+		code lottery.Code
 	}{
-		{"a bet of another agency", other.RawBet(), WrongAgency},
-		{"no valid bet", RawBet{Agency: "1", FirstName: "Ana", LastName: "Paz", Document: "x", Birthdate: "2000-01-01", Number: "12"}, BadDocument},
+		{"a bet of another agency", other.RawBet(), lottery.WrongAgency},
+		{"no valid bet", lottery.RawBet{Agency: "1", FirstName: "Ana", LastName: "Paz", Document: "x", Birthdate: "2000-01-01", Number: "12"}, lottery.BadDocument},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -100,13 +84,13 @@ func TestBatchRefuses(t *testing.T) {
 			if !errors.Is(err, test.code) {
 				t.Fatalf("the error is %v, want %s", err, test.code)
 			}
-			var refusal *Refusal
+			var refusal *lottery.Refusal
 			if !errors.As(err, &refusal) || refusal.Document != test.raw.Document || refusal.Number != test.raw.Number {
 				t.Errorf("the refusal is %+v", refusal)
 			}
-			fillBatch(t, b, []RawBet{other.RawBet()}) // after Reset any agency will do
-			if b.Agency() != 2 || string(b.from(0).Rows) != rowsOf(other) {
-				t.Errorf("after Reset the batch has the rows %q", b.from(0).Rows)
+			fillBatch(t, b, []lottery.RawBet{other.RawBet()}) // after Reset any agency will do
+			if b.Agency() != 2 || string(b.From(0).Rows) != rowsOf(other) {
+				t.Errorf("after Reset the batch has the rows %q", b.From(0).Rows)
 			}
 		})
 	}
@@ -129,7 +113,7 @@ func perBet(b *testing.B, bets int) {
 }
 
 // fewWinners are the bets of a batch as it comes over the wire.
-func fewWinners() []Bet {
+func fewWinners() []lottery.Bet {
 	bets := samples(1, 0, 100)
 	for i := range bets {
 		bets[i].LastName, bets[i].Number = "Núñez", i
@@ -140,7 +124,7 @@ func fewWinners() []Bet {
 // BenchmarkBatch validates and renders a batch of 100 bets.
 func BenchmarkBatch(b *testing.B) {
 	rawBets := rawBetsOf(fewWinners())
-	var batch Batch
+	var batch lottery.Batch
 	b.ReportAllocs()
 	for b.Loop() {
 		fillBatch(b, &batch, rawBets)

@@ -1,4 +1,4 @@
-package lottery
+package lottery_test
 
 import (
 	"errors"
@@ -7,16 +7,17 @@ import (
 	"testing"
 	"time"
 
+	"loteria/lottery"
 	"pgregory.net/rapid"
 )
 
-func validRawBet() RawBet {
-	return RawBet{Agency: "1", FirstName: "Santiago Lionel", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "7574"}
+func validRawBet() lottery.RawBet {
+	return lottery.RawBet{Agency: "1", FirstName: "Santiago Lionel", LastName: "Lorca", Document: "30904465", Birthdate: "1999-03-17", Number: "7574"}
 }
 
 // checkRule validates a good raw bet with one field changed: code "" is a valid
 // bet, anything else must be the refusal's code, with the bet it is about.
-func checkRule(t *testing.T, change func(*RawBet), code Code) {
+func checkRule(t *testing.T, change func(*lottery.RawBet), code lottery.Code) {
 	t.Helper()
 	raw := validRawBet()
 	change(&raw)
@@ -31,7 +32,7 @@ func checkRule(t *testing.T, change func(*RawBet), code Code) {
 		t.Errorf("%.60q: the error is %v, want %s", raw, err, code)
 		return
 	}
-	var refusal *Refusal
+	var refusal *lottery.Refusal
 	if !errors.As(err, &refusal) || refusal.Document != raw.Document || refusal.Number != raw.Number {
 		t.Errorf("%.60q: the refusal is %+v", raw, refusal)
 	}
@@ -43,29 +44,29 @@ func checkRule(t *testing.T, change func(*RawBet), code Code) {
 func TestRules(t *testing.T) {
 	fields := []struct {
 		name    string
-		set     func(*RawBet, string)
-		code    Code
+		set     func(*lottery.RawBet, string)
+		code    lottery.Code
 		valid   []string
 		invalid []string
 	}{
 		{
-			"agency", func(s *RawBet, v string) { s.Agency = v }, BadAgency,
+			"agency", func(s *lottery.RawBet, v string) { s.Agency = v }, lottery.BadAgency,
 			[]string{"1", "5", "01", "0000000001", "9999999999"},
 			[]string{"", "0", "00", "-1", "+1", " 1", "1 ", "1.0", "uno", "1\x00", "٣", "１", "0x1", "1_0", "00000000001", "10000000000", "99999999999999999999"},
 		},
 		{
-			"first name", func(s *RawBet, v string) { s.FirstName = v }, BadName, validNames(), invalidNames(),
+			"first name", func(s *lottery.RawBet, v string) { s.FirstName = v }, lottery.BadName, validNames(), invalidNames(),
 		},
 		{
-			"last name", func(s *RawBet, v string) { s.LastName = v }, BadName, validNames(), invalidNames(),
+			"last name", func(s *lottery.RawBet, v string) { s.LastName = v }, lottery.BadName, validNames(), invalidNames(),
 		},
 		{
-			"document", func(s *RawBet, v string) { s.Document = v }, BadDocument,
+			"document", func(s *lottery.RawBet, v string) { s.Document = v }, lottery.BadDocument,
 			[]string{"0", "1", "00100200", "0000000000", "0123456789", "9999999999"},
 			[]string{"", "01234567890", "30.904.465", "-1", "+1", " 1", "1 ", "1a", "x", "٣٠٩٠٤٤٦٥", "１２３", "1\n", "1\x00", "½", strings.Repeat("1", 8000)},
 		},
 		{
-			"birthdate", func(s *RawBet, v string) { s.Birthdate = v }, BadBirthdate,
+			"birthdate", func(s *lottery.RawBet, v string) { s.Birthdate = v }, lottery.BadBirthdate,
 			[]string{"0001-01-01", "1999-03-17", "2000-02-29", "2024-02-29", "1900-02-28", "2023-12-31", "9999-12-31", "2024-04-30"},
 			[]string{
 				"", "0000-01-01", "1900-02-29", "2023-02-29", "2100-02-29", "2024-02-30", "2024-04-31", "2024-13-01", "2024-00-10", "2024-01-00",
@@ -74,7 +75,7 @@ func TestRules(t *testing.T) {
 			},
 		},
 		{
-			"number", func(s *RawBet, v string) { s.Number = v }, BadNumber,
+			"number", func(s *lottery.RawBet, v string) { s.Number = v }, lottery.BadNumber,
 			[]string{"0", "7574", "9999", "0007574", "0000", "0000009999"},
 			[]string{"", "10000", "-1", "+1", " 1", "1 ", "1.0", "1e3", "0x10", "1_000", "siete", "٧", "0000010000", "00000000001", "99999999999999999999", "1\n"},
 		},
@@ -82,10 +83,10 @@ func TestRules(t *testing.T) {
 	for _, field := range fields {
 		t.Run(field.name, func(t *testing.T) {
 			for _, v := range field.valid {
-				checkRule(t, func(s *RawBet) { field.set(s, v) }, "")
+				checkRule(t, func(s *lottery.RawBet) { field.set(s, v) }, "")
 			}
 			for _, v := range field.invalid {
-				checkRule(t, func(s *RawBet) { field.set(s, v) }, field.code)
+				checkRule(t, func(s *lottery.RawBet) { field.set(s, v) }, field.code)
 			}
 		})
 	}
@@ -114,17 +115,17 @@ func invalidNames() []string {
 // TestFirstBrokenRule checks that a raw bet with several mistakes is refused for
 // the first one.
 func TestFirstBrokenRule(t *testing.T) {
-	raw := RawBet{Agency: "0", FirstName: "", LastName: "Lorca", Document: "x", Birthdate: "x", Number: "x"}
+	raw := lottery.RawBet{Agency: "0", FirstName: "", LastName: "Lorca", Document: "x", Birthdate: "x", Number: "x"}
 	steps := []struct {
-		code  Code
+		code  lottery.Code
 		field *string
 		good  string
 	}{
-		{BadAgency, &raw.Agency, "1"},
-		{BadName, &raw.FirstName, "Ana"},
-		{BadDocument, &raw.Document, "1"},
-		{BadBirthdate, &raw.Birthdate, "2000-01-01"},
-		{BadNumber, &raw.Number, "1"},
+		{lottery.BadAgency, &raw.Agency, "1"},
+		{lottery.BadName, &raw.FirstName, "Ana"},
+		{lottery.BadDocument, &raw.Document, "1"},
+		{lottery.BadBirthdate, &raw.Birthdate, "2000-01-01"},
+		{lottery.BadNumber, &raw.Number, "1"},
 	}
 	for _, step := range steps {
 		if _, err := raw.Bet(); !errors.Is(err, step.code) {
@@ -138,13 +139,13 @@ func TestFirstBrokenRule(t *testing.T) {
 }
 
 func TestBetIsAsWritten(t *testing.T) {
-	raw := RawBet{Agency: "0003", FirstName: " Ana ", LastName: "Núñez", Document: "00100200", Birthdate: "2000-02-29", Number: "0007574"}
+	raw := lottery.RawBet{Agency: "0003", FirstName: " Ana ", LastName: "Núñez", Document: "00100200", Birthdate: "2000-02-29", Number: "0007574"}
 	bet, err := raw.Bet()
-	want := Bet{Agency: 3, FirstName: " Ana ", LastName: "Núñez", Document: "00100200", Birthdate: "2000-02-29", Number: 7574}
+	want := lottery.Bet{Agency: 3, FirstName: " Ana ", LastName: "Núñez", Document: "00100200", Birthdate: "2000-02-29", Number: 7574}
 	if err != nil || bet != want {
 		t.Errorf("the bet is %+v, %v; want %+v", bet, err, want)
 	}
-	canonical := RawBet{Agency: "3", FirstName: " Ana ", LastName: "Núñez", Document: "00100200", Birthdate: "2000-02-29", Number: "7574"}
+	canonical := lottery.RawBet{Agency: "3", FirstName: " Ana ", LastName: "Núñez", Document: "00100200", Birthdate: "2000-02-29", Number: "7574"}
 	if got := bet.RawBet(); got != canonical {
 		t.Errorf("the raw is %+v, want %+v", got, canonical)
 	}
@@ -161,8 +162,8 @@ func TestBetAndRawBetAgree(t *testing.T) {
 }
 
 func TestHasWon(t *testing.T) {
-	for number := range MaxNumber + 1 {
-		bet := Bet{Number: number}
+	for number := range lottery.MaxNumber + 1 {
+		bet := lottery.Bet{Number: number}
 		if bet.HasWon() != (number == 7574) {
 			t.Errorf("number %d has won: %t", number, bet.HasWon())
 		}
@@ -174,8 +175,8 @@ func TestHasWon(t *testing.T) {
 func TestDateExists(t *testing.T) {
 	check := func(date string) {
 		t.Helper()
-		_, err := time.Parse(dateLayout, date)
-		if want := err == nil && date[:4] != "0000"; dateExists(date) != want {
+		_, err := time.Parse(time.DateOnly, date)
+		if want := err == nil && date[:4] != "0000"; lottery.DateExists(date) != want {
 			t.Errorf("%s exists: %t, want %t", date, !want, want)
 		}
 	}
@@ -192,9 +193,9 @@ func TestDateExists(t *testing.T) {
 }
 
 func TestRefusal(t *testing.T) {
-	err := fmt.Errorf("while doing something: %w", &Refusal{Code: Gap, Reason: "a hole"})
-	if !errors.Is(err, Gap) || errors.Is(err, Storage) {
-		t.Errorf("%v is a gap: %t, a storage failure: %t", err, errors.Is(err, Gap), errors.Is(err, Storage))
+	err := fmt.Errorf("while doing something: %w", &lottery.Refusal{Code: lottery.Gap, Reason: "a hole"})
+	if !errors.Is(err, lottery.Gap) || errors.Is(err, lottery.Storage) {
+		t.Errorf("%v is a gap: %t, a storage failure: %t", err, errors.Is(err, lottery.Gap), errors.Is(err, lottery.Storage))
 	}
 	if want := "while doing something: gap: a hole"; err.Error() != want {
 		t.Errorf("the error reads %q, want %q", err, want)

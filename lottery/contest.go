@@ -33,14 +33,13 @@ const drawRetry = time.Second
 // A bet is admitted (its place in the ledger is fixed, and later calls see it)
 // before it is durable. A caller must wait for done before it acknowledges the bet.
 type Contest struct {
-	ledger    Ledger
-	accounts  []account    // of agency i+1
-	betting   atomic.Int32 // agencies whose betting has not ended
-	drawn     chan struct{}
-	drawnLate bool // the draw was made while the contest was opened
-	wasDrawn  bool // the draw had been made when the contest was opened
-	shared    bool // other centrals may write, too
-	used      bool // somebody had bet, or ended its betting, when the contest was opened
+	ledger   Ledger
+	accounts []account    // of agency i+1
+	betting  atomic.Int32 // agencies whose betting has not ended
+	drawn    chan struct{}
+	wasDrawn bool // the draw had been made when the contest was opened
+	shared   bool // other centrals may write, too
+	used     bool // somebody had bet, or ended its betting, when the contest was opened
 
 	// admissions are reused, so that in steady state none is allocated.
 	admissions sync.Pool
@@ -112,12 +111,10 @@ func NewContest(ledger Ledger) (*Contest, error) {
 	case c.shared && (stored.Drawn || phase == Drawing):
 		// The ledger must still tell the winners, and may not be available: that
 		// must not keep a central from starting.
-		c.drawnLate = !stored.Drawn
 		c.draw()
 	case stored.Drawn:
 		close(c.drawn)
 	case phase == Drawing:
-		c.drawnLate = true
 		err := wait(func(done func(error)) {
 			c.ledger.Draw(func(winners [][]string, err error) { done(err) })
 		})
@@ -135,10 +132,6 @@ func wait(f func(done func(error))) error {
 	f(func(err error) { ended <- err })
 	return <-ended
 }
-
-// DrawnLate reports whether NewContest itself has made the draw: nobody has
-// announced it yet.
-func (c *Contest) DrawnLate() bool { return c.drawnLate }
 
 // WasDrawn reports whether the draw had been made before the contest was opened.
 // With a shared ledger the winners may not be known yet then.

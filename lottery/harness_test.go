@@ -8,25 +8,25 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
 	"loteria/lottery"
 	"loteria/lottery/csvledger"
 	"loteria/lottery/ledgertest"
 )
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 var (
+	sample       = ledgertest.Bet
 	samples      = ledgertest.Bets
+	anyBet       = ledgertest.AnyBet
+	anyBets      = ledgertest.AnyBets
 	rowsOf       = ledgertest.Rows
 	winnersOf    = ledgertest.Winners
 	newBatch     = ledgertest.Batch
+	at           = ledgertest.At
 	checkRefused = ledgertest.CheckRefused
 )
-
-func sample(agency, i int) lottery.Bet { return samples(agency, i, 1)[0] }
-
-func at(position uint64, b *lottery.Batch) *lottery.Batch {
-	b.SetPosition(position)
-	return b
-}
 
 // contest is one in a folder.
 type contest struct {

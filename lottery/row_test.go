@@ -1,4 +1,4 @@
-package lottery
+package lottery_test
 
 import (
 	_ "embed"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"loteria/lottery"
 	"pgregory.net/rapid"
 )
 
@@ -24,24 +25,24 @@ func TestAppendRow(t *testing.T) {
 		{"a\u2028b", ";|", "1,a\u2028b,;|,007,2000-02-29,42\r\n"},
 	}
 	for _, test := range tests {
-		bet := Bet{Agency: 1, FirstName: test.first, LastName: test.last, Document: "007", Birthdate: "2000-02-29", Number: 42}
+		bet := lottery.Bet{Agency: 1, FirstName: test.first, LastName: test.last, Document: "007", Birthdate: "2000-02-29", Number: 42}
 		if got := string(bet.AppendRow([]byte("before"))); got != "before"+test.want {
 			t.Errorf("the row is\n%q, want\n%q", got, "before"+test.want)
 		}
-		if got, err := ParseRow(test.want); err != nil || got != bet {
+		if got, err := lottery.ParseRow(test.want); err != nil || got != bet {
 			t.Errorf("%q was read as %+v, %v", test.want, got, err)
 		}
 	}
 }
 
 func TestLongestRow(t *testing.T) {
-	quotes := strings.Repeat(`"`, MaxName)
-	bet := Bet{Agency: 9_999_999_999, FirstName: quotes, LastName: quotes, Document: "0123456789", Birthdate: "9999-12-31", Number: 9999}
+	quotes := strings.Repeat(`"`, lottery.MaxName)
+	bet := lottery.Bet{Agency: 9_999_999_999, FirstName: quotes, LastName: quotes, Document: "0123456789", Birthdate: "9999-12-31", Number: 9999}
 	row := bet.AppendRow(nil)
-	if len(row) != MaxRow {
-		t.Errorf("the longest row has %d bytes, MaxRow is %d", len(row), MaxRow)
+	if len(row) != lottery.MaxRow {
+		t.Errorf("the longest row has %d bytes, MaxRow is %d", len(row), lottery.MaxRow)
 	}
-	if got, err := ParseRow(string(row)); err != nil || got != bet {
+	if got, err := lottery.ParseRow(string(row)); err != nil || got != bet {
 		t.Errorf("it was read as %+v, %v", got, err)
 	}
 }
@@ -50,10 +51,10 @@ func TestRowRoundTrip(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		bet := anyBet.Draw(rt, "bet")
 		row := bet.AppendRow(nil)
-		if got, err := ParseRow(string(row)); err != nil || got != bet {
+		if got, err := lottery.ParseRow(string(row)); err != nil || got != bet {
 			t.Fatalf("%+v\nwas written as %q\nand read as %+v, %v", bet, row, got, err)
 		}
-		if len(row) > MaxRow {
+		if len(row) > lottery.MaxRow {
 			t.Fatalf("a row of %d bytes", len(row))
 		}
 	})
@@ -77,7 +78,7 @@ var otherRows = func() (rows []string) {
 
 func TestParseRowRefuses(t *testing.T) {
 	for _, row := range otherRows {
-		if bet, err := ParseRow(row); err == nil {
+		if bet, err := lottery.ParseRow(row); err == nil {
 			t.Errorf("%q was read as %+v", row, bet)
 		}
 	}
@@ -92,7 +93,7 @@ func FuzzRow(f *testing.F) {
 		f.Add(bet.AppendRow(nil))
 	}
 	f.Fuzz(func(t *testing.T, row []byte) {
-		bet, err := ParseRow(string(row))
+		bet, err := lottery.ParseRow(string(row))
 		if err != nil {
 			return
 		}
@@ -122,7 +123,7 @@ func TestParseRows(t *testing.T) {
 	}
 	for _, test := range tests {
 		var sizes []int
-		err := ParseRows([]byte(test.rows), func(_ Bet, size int) { sizes = append(sizes, size) })
+		err := lottery.ParseRows([]byte(test.rows), func(_ lottery.Bet, size int) { sizes = append(sizes, size) })
 		if !slices.Equal(sizes, test.sizes) || (err != nil) != test.fails {
 			t.Errorf("%q: rows of %v bytes, %v; want %v, an error: %t", test.rows, sizes, err, test.sizes, test.fails)
 		}

@@ -69,13 +69,22 @@ func (d *connectionLimits) count() int {
 	return d.open
 }
 
-// take admits a connection and hands it to the loop that has the fewest.
-func (s *Server) take(conn net.Conn) {
-	peer := peerOf(conn)
-	if reason := s.limits.enter(peer, &s.config); reason != nil {
+// admit counts a connection, if there is room for it; if not, it has it refused.
+func (s *Server) admit(conn net.Conn, refuse func(net.Conn, error)) (peer string, ok bool) {
+	peer = peerOf(conn)
+	reason := s.limits.enter(peer, &s.config)
+	if reason != nil {
 		s.refused.add(1)
 		s.logFailure("accept_connection", peer, reason)
 		refuse(conn, reason)
+	}
+	return peer, reason == nil
+}
+
+// take admits a connection and hands it to the loop that has the fewest.
+func (s *Server) take(conn net.Conn) {
+	peer, ok := s.admit(conn, refuse)
+	if !ok {
 		return
 	}
 	shard := s.leastLoaded()

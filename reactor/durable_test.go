@@ -16,9 +16,7 @@ func TestPitfall9NothingIsToldBeforeItIsDurable(t *testing.T) {
 		"several at once": append(betFrame(rawBets[0]), batchFrame(rawBets...)...),
 	} {
 		t.Run(what, func(t *testing.T) {
-			g := newGate()
-			c := start(t, 1, nil, g.slowDisk().wrap)
-			defer g.open()
+			c, g := startSlow(t, 1, nil)
 			p := c.dial()
 			p.send(request)
 			g.wait(t, 1)

@@ -173,9 +173,7 @@ func TestNothingOvertakesABetThatWasNotTaken(t *testing.T) {
 func TestNothingOvertakesABetWithoutRoom(t *testing.T) {
 	rawBets := losers(1, 40)
 	small := rawBetOf(1, "7", losing)
-	g := newGate()
-	c := start(t, 1, func(config *Config) { config.MaxWaiting = 2*jobCost + 1500 }, g.slowDisk().wrap)
-	defer g.open()
+	c, g := startSlow(t, 1, func(config *Config) { config.MaxWaiting = 2*jobCost + 1500 })
 	p := c.dial()
 	p.send(betFrame(small))
 	c.awaitFrames(p, 1)

@@ -206,11 +206,8 @@ func (one *handshake) mayBeCut() bool {
 // takeSecured admits a connection whose peer must prove who it is. It counts from
 // here on.
 func (s *Server) takeSecured(conn net.Conn) {
-	peer := peerOf(conn)
-	if reason := s.limits.enter(peer, &s.config); reason != nil {
-		s.refused.add(1)
-		s.logFailure("accept_connection", peer, reason)
-		conn.Close()
+	peer, ok := s.admit(conn, func(net.Conn, error) { conn.Close() })
+	if !ok {
 		return
 	}
 	one := s.handshakes.begin(conn)

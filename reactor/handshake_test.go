@@ -495,10 +495,8 @@ func TestHandshakesCountAsConnections(t *testing.T) {
 // A stop closes handshakes in progress, and answers what is in flight.
 func TestStopDuringHandshakes(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
-		g := newGate()
 		credentials := newCredentials(t)
-		c := start(t, 2, func(config *Config) { config.TLS = credentials.tls() }, g.slowDisk().wrap)
-		defer g.open()
+		c, g := startSlow(t, 2, func(config *Config) { config.TLS = credentials.tls() })
 		raw := rawBetOf(1, "1", losing)
 		betting, parked := c.dialAgency(1), c.dialAgency(2)
 		betting.send(betFrame(raw))

@@ -153,6 +153,16 @@ func (g *gate) slowDisk() *hooked {
 	}}
 }
 
+// startSlow is start with such a disk. The gate is open at the end of the test, before
+// the central is stopped.
+func startSlow(t testing.TB, agencies int, configure func(*Config)) (*central, *gate) {
+	t.Helper()
+	g := newGate()
+	c := start(t, agencies, configure, g.slowDisk().wrap)
+	t.Cleanup(g.open)
+	return c, g
+}
+
 // wait waits until n more have come to the gate.
 func (g *gate) wait(t testing.TB, n int) {
 	t.Helper()

@@ -157,9 +157,7 @@ func TestPeerLeavesWhileItsBatchIsStored(t *testing.T) {
 		"reset":  func(p *peer) { p.reset() },
 	} {
 		t.Run(how, func(t *testing.T) {
-			g := newGate()
-			c := start(t, 1, nil, g.slowDisk().wrap)
-			defer g.open()
+			c, g := startSlow(t, 1, nil)
 			p, rawBets := c.dial(), losers(1, 3)
 			p.send(batchFrame(rawBets...))
 			g.wait(t, 1)

@@ -13,9 +13,7 @@ func TestLastAnswerOfAPeerThatGoesOnSending(t *testing.T) {
 		name := map[bool]string{true: "a stop", false: "a broken frame"}[stops]
 		t.Run(name, func(t *testing.T) {
 			leavesNothing(t, func(t *testing.T) {
-				g := newGate()
-				c := start(t, 1, nil, g.slowDisk().wrap)
-				defer g.open()
+				c, g := startSlow(t, 1, nil)
 				p, raw := c.dial(), rawBetOf(1, "1", losing)
 				p.send(betFrame(raw))
 				g.wait(t, 1)

@@ -61,9 +61,7 @@ func TestWindow(t *testing.T) {
 	} {
 		for _, atOnce := range []bool{true, false} {
 			t.Run(fmt.Sprint(what, ", at once ", atOnce), func(t *testing.T) {
-				g := newGate()
-				c := start(t, 1, configure, g.slowDisk().wrap)
-				defer g.open()
+				c, g := startSlow(t, 1, configure)
 				p, other := c.dial(), c.dial()
 				if atOnce {
 					p.send(bytes.Repeat(bet, frames+1), finishedFrame(1))
@@ -114,9 +112,7 @@ func TestWindowMoves(t *testing.T) {
 // that has nothing gets one frame in.
 func TestMaxWaiting(t *testing.T) {
 	batch1, batch2 := losers(1, 100), losers(2, 100)
-	g := newGate()
-	c := start(t, 2, func(config *Config) { config.MaxWaiting = payloadOf(batchFrame(batch1...)) * 9 / 5 }, g.slowDisk().wrap)
-	defer g.open()
+	c, g := startSlow(t, 2, func(config *Config) { config.MaxWaiting = payloadOf(batchFrame(batch1...)) * 9 / 5 })
 	hanging, p := c.dial(), c.dial()
 	hanging.send(batchFrame(batch1...), batchFrame(batch1...))
 	c.awaitFrames(hanging, 2)

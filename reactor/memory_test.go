@@ -63,9 +63,7 @@ func TestAnIdleDecoderHoldsNothing(t *testing.T) {
 // A frame without a payload costs something, too.
 func TestEmptyFramesAreCounted(t *testing.T) {
 	const frames = 1000
-	g := newGate()
-	c := start(t, 1, nil, g.slowDisk().wrap)
-	defer g.open()
+	c, g := startSlow(t, 1, nil)
 	p, raw := c.dial(), rawBetOf(1, "1", losing)
 	p.send(betFrame(raw))
 	c.awaitFrames(p, 1)
@@ -166,9 +164,7 @@ func TestOneFrameGetsInAlways(t *testing.T) {
 // take as much as the frames may, the conversation ends.
 func TestRefusalsForWantOfRoomAreBounded(t *testing.T) {
 	const connections, frames = 10, 500
-	g := newGate()
-	c := start(t, 1, func(config *Config) { config.MaxWaiting = 100 << 10 }, g.slowDisk().wrap)
-	defer g.open()
+	c, _ := startSlow(t, 1, func(config *Config) { config.MaxWaiting = 100 << 10 })
 	raw := rawBetOf(1, "1", losing)
 	for range connections {
 		p := c.dial()

@@ -98,9 +98,7 @@ func TestLastAnswerComesLast(t *testing.T) {
 		p.expectEnd()
 	})
 	t.Run("after a bet that is being stored", func(t *testing.T) {
-		g := newGate()
-		c := start(t, 1, nil, g.slowDisk().wrap)
-		defer g.open()
+		c, g := startSlow(t, 1, nil)
 		p, raw := c.dial(), rawBetOf(1, "1", losing)
 		p.send(betFrame(raw))
 		g.wait(t, 1)

@@ -85,7 +85,6 @@ func (s *session) unpark() {
 	s.state, s.since = end, since
 	if behind.closeReason != nil {
 		s.closeAfterReplies(behind.closeReason)
-		s.send()
 	}
 	s.flush()
 }

@@ -188,10 +188,8 @@ func TestManyRecordsInOneRead(t *testing.T) {
 // An end of file without close_notify is an end, too: the answers come, and then a
 // close_notify.
 func TestEndOfFileWithoutCloseNotify(t *testing.T) {
-	g := newGate()
 	credentials := newCredentials(t)
-	c := start(t, 1, func(config *Config) { config.TLS = credentials.tls() }, g.slowDisk().wrap)
-	defer g.open()
+	c, g := startSlow(t, 1, func(config *Config) { config.TLS = credentials.tls() })
 	p := c.dialAgency(1)
 	s, raw := c.session(p), rawBetOf(1, "1", losing)
 	p.send(betFrame(raw))

@@ -214,6 +214,7 @@ func (s *session) closeAfterReplies(err error) {
 	}
 	s.conclude(outcome{agency: s.agency, err: err})
 	s.open.closing = true
+	s.send()
 }
 
 // checkTime ends the conversation with a peer that is too slow, or that has
@@ -235,10 +236,8 @@ func (s *session) checkTime(now time.Time) {
 		s.refuseLine(s.notComplete())
 	case s.isWithin() && now.Sub(s.since) > config.FrameTimeout:
 		s.closeAfterReplies(s.notComplete())
-		s.send()
 	case len(s.jobs) == 0 && now.Sub(s.lastSeen) > config.IdleTimeout:
 		s.closeAfterReplies(retry("nothing was said for %v", config.IdleTimeout))
-		s.send()
 	case s.decoder.Buffered() == 0:
 		s.decoder = codec.Decoder{} // it needs no memory now
 	}

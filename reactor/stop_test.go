@@ -113,9 +113,7 @@ func TestPitfalls12And13StopInTheMiddle(t *testing.T) {
 func TestStopInTheMiddleOfBatches(t *testing.T) {
 	const connections = 6
 	leavesNothing(t, func(t *testing.T) {
-		g := newGate()
-		c := start(t, connections, nil, g.slowDisk().wrap)
-		defer g.open()
+		c, g := startSlow(t, connections, nil)
 		idle := c.dial()
 		c.session(idle)
 		peers := make([]*peer, connections)

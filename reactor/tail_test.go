@@ -76,9 +76,7 @@ func TestEndOfFileWhileBetsGoToDisk(t *testing.T) {
 	withLoops(t, func(t *testing.T, configure func(*Config)) {
 		leavesNothing(t, func(t *testing.T) {
 			const connections = 10
-			g := newGate()
-			c := start(t, connections, configure, g.slowDisk().wrap)
-			defer g.open()
+			c, g := startSlow(t, connections, configure)
 			peers := c.dialMany(connections)
 			for i, p := range peers {
 				s, raw := c.session(p), rawBetOf(i+1, "1", losing)
@@ -131,9 +129,7 @@ func TestEndOfFileBehindAParkedQuery(t *testing.T) {
 // first answer.
 func TestEndOfFileOfAPeerThatIsGone(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
-		g := newGate()
-		c := start(t, 1, nil, g.slowDisk().wrap)
-		defer g.open()
+		c, g := startSlow(t, 1, nil)
 		raw := rawBetOf(1, "1", losing)
 		for range 20 {
 			p := c.dial()
@@ -191,9 +187,7 @@ func TestLongAnswerAfterTheEndOfFile(t *testing.T) {
 // A peer that has closed its side and does not read is cut like any other.
 func TestMaxUnreadAfterTheEndOfFile(t *testing.T) {
 	const maxUnread = 10 << 10
-	g := newGate()
-	c := start(t, 1, func(config *Config) { config.MaxUnread = maxUnread }, g.slowDisk().wrap)
-	defer g.open()
+	c, g := startSlow(t, 1, func(config *Config) { config.MaxUnread = maxUnread })
 	p, raw, long := c.dial(), rawBetOf(1, "1", losing), document(string(bytes.Repeat([]byte("1"), 8000)))
 	s := c.fillsUp(p)
 	p.sendLast(betFrame(raw), bytes.Repeat(betFrame(long), 100))
@@ -208,9 +202,7 @@ func TestMaxUnreadAfterTheEndOfFile(t *testing.T) {
 // closes the other connections.
 func TestStopAfterTheEndOfFile(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
-		g := newGate()
-		c := start(t, 2, nil, g.slowDisk().wrap)
-		defer g.open()
+		c, g := startSlow(t, 2, nil)
 		raw := rawBetOf(1, "1", losing)
 		betting, asking := c.dial(), c.dial()
 		sessions := []*session{c.session(betting), c.session(asking)}
@@ -236,9 +228,7 @@ func TestStopAfterTheEndOfFile(t *testing.T) {
 // One that waits for a lottery that hangs is closed with the central, too.
 func TestStopAfterTheEndOfFileWithALotteryThatHangs(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
-		g := newGate()
-		c := start(t, 1, func(config *Config) { config.StopTimeout = 10 * time.Millisecond }, g.slowDisk().wrap)
-		defer g.open()
+		c, _ := startSlow(t, 1, func(config *Config) { config.StopTimeout = 10 * time.Millisecond })
 		p := c.dial()
 		s := c.session(p)
 		p.sendLast(betFrame(rawBetOf(1, "1", losing)))

@@ -34,6 +34,31 @@ func startCentral(t *testing.T, agencies int) (c *inprocess.Central, folder stri
 	return c, folder, stop
 }
 
+// rowsIn returns the rows of the central that has stopped.
+func rowsIn(t *testing.T, folder string) []byte {
+	t.Helper()
+	rows, err := os.ReadFile(filepath.Join(folder, csvledger.LedgerFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// parkAndDraw parks queries, and has the draw answer them.
+func parkAndDraw(t *testing.T, target *generator.Central, config generator.ParkConfig) *generator.ParkReport {
+	t.Helper()
+	parked, err := generator.Park(t.Context(), target, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer parked.Close()
+	report, err := parked.Draw(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
 func TestRunSendsSoManyBets(t *testing.T) {
 	for _, config := range []generator.Config{
 		{Connections: 1, Agencies: 1, Window: 1, BatchSize: 1, Bets: 7},
@@ -48,10 +73,7 @@ func TestRunSendsSoManyBets(t *testing.T) {
 			t.Fatalf("%+v: %v", config, err)
 		}
 		stop()
-		rows, err := os.ReadFile(filepath.Join(folder, csvledger.LedgerFile))
-		if err != nil {
-			t.Fatal(err)
-		}
+		rows := rowsIn(t, folder)
 		want := (config.Bets + int64(config.BatchSize) - 1) / int64(config.BatchSize) * int64(config.BatchSize)
 		if stored := int64(bytes.Count(rows, []byte("\n"))); stored != want || report.Bets != want || report.RowBytes != int64(len(rows)) {
 			t.Errorf("%+v: %d bets in %d bytes are stored; the report says %d in %d, expected %d",
@@ -201,15 +223,7 @@ func TestPark(t *testing.T) {
 	if _, err := generator.Run(t.Context(), target, generator.Config{Connections: 3, Agencies: 3, Window: 1, BatchSize: 100, Bets: 30_000}); err != nil {
 		t.Fatal(err)
 	}
-	parked, err := generator.Park(t.Context(), target, generator.ParkConfig{Queries: 100, Connections: 30, Agencies: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer parked.Close()
-	report, err := parked.Draw(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	report := parkAndDraw(t, target, generator.ParkConfig{Queries: 100, Connections: 30, Agencies: 3})
 	if report.Queries != 100 || report.Connections != 30 || report.FirstAnswer <= 0 || report.LastAnswer < report.FirstAnswer {
 		t.Errorf("the report is %+v", report)
 	}

@@ -3,14 +3,12 @@ package generator_test
 import (
 	"bytes"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"loteria/bench/generator"
 	"loteria/bench/inprocess"
 	"loteria/internal/certs/certstest"
-	"loteria/lottery/csvledger"
 )
 
 // All bets sent over TLS are stored, however many are gathered into one write.
@@ -49,26 +47,14 @@ func TestRunOverTLS(t *testing.T) {
 	if err := c.Stop(); err != nil {
 		t.Error(err)
 	}
-	rows, err := os.ReadFile(filepath.Join(folder, csvledger.LedgerFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if stored := bytes.Count(rows, []byte("\n")); stored != 150_000 {
+	if stored := bytes.Count(rowsIn(t, folder), []byte("\n")); stored != 150_000 {
 		t.Errorf("%d bets are stored, expected 150000", stored)
 	}
 }
 
 func TestParkOverTLS(t *testing.T) {
 	_, target, c, _ := startTLS(t)
-	parked, err := generator.Park(t.Context(), target, generator.ParkConfig{Queries: 40, Connections: 20, Agencies: 5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer parked.Close()
-	report, err := parked.Draw(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	report := parkAndDraw(t, target, generator.ParkConfig{Queries: 40, Connections: 20, Agencies: 5})
 	if report.Queries != 40 {
 		t.Errorf("%d queries were answered, expected 40", report.Queries)
 	}

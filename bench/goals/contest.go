@@ -23,12 +23,12 @@ const manyBets = 10_000_000
 // draw, and restores it afterwards.
 func (l *lab) withStored(do func(folder string) error) error {
 	if l.stored == "" {
-		folder, err := os.MkdirTemp(l.folder, "bench-")
+		folder, err := os.MkdirTemp(l.Folder, "bench-")
 		if err != nil {
 			return err
 		}
 		l.stored = folder
-		fmt.Fprintf(l.news, "storing %d bets\n", manyBets)
+		fmt.Fprintf(l.News, "storing %d bets\n", manyBets)
 		err = l.withCentralIn(folder, agencies, func(c *process.Server) error {
 			_, err := l.send(c.Address, manyBets)
 			return err
@@ -57,7 +57,7 @@ func restart(l *lab) ([]row, error) {
 	var times []time.Duration
 	var most int
 	err := l.withStored(func(folder string) error {
-		return l.repeat("restart", func() error {
+		return l.Repeat("restart", func() error {
 			return l.withCentralIn(folder, agencies, func(c *process.Server) error {
 				memory, err := c.Memory()
 				times, most = append(times, c.Started), max(most, memory)
@@ -78,16 +78,16 @@ func restart(l *lab) ([]row, error) {
 func drawing(l *lab) ([]row, error) {
 	const goal = 10 * time.Millisecond
 	var times []time.Duration
-	err := l.repeat("draw", func() error {
+	err := l.Repeat("draw", func() error {
 		return l.withStored(func(folder string) error {
 			return l.withCentralIn(folder, agencies, func(c *process.Server) error {
-				parked, err := generator.Park(l.ctx, &generator.Central{Address: c.Address},
+				parked, err := generator.Park(l.Ctx, &generator.Central{Address: c.Address},
 					generator.ParkConfig{Queries: 1, Connections: 1, Agencies: agencies})
 				if err != nil {
 					return err
 				}
 				defer parked.Close()
-				measured, err := parked.Draw(l.ctx)
+				measured, err := parked.Draw(l.Ctx)
 				if err == nil {
 					times = append(times, measured.FirstAnswer)
 				}
@@ -111,15 +111,15 @@ func parking(l *lab) ([]row, error) {
 	}
 	var times []time.Duration
 	var most int
-	err = l.repeat("parked queries", func() error {
+	err = l.Repeat("parked queries", func() error {
 		return l.withCentral(agencies, func(c *process.Server) error {
-			parked, err := generator.Park(l.ctx, &generator.Central{Address: c.Address, Sources: 16},
+			parked, err := generator.Park(l.Ctx, &generator.Central{Address: c.Address, Sources: 16},
 				generator.ParkConfig{Queries: queries, Connections: connections, Agencies: agencies})
 			if err != nil {
 				return err
 			}
 			defer parked.Close()
-			measured, err := parked.Draw(l.ctx)
+			measured, err := parked.Draw(l.Ctx)
 			if err != nil {
 				return err
 			}
@@ -147,13 +147,13 @@ func parking(l *lab) ([]row, error) {
 func wholeLottery(l *lab) ([]row, error) {
 	const goal = 250 * time.Millisecond
 	var times []time.Duration
-	err := l.repeat("a whole lottery", func() error {
+	err := l.Repeat("a whole lottery", func() error {
 		begun := time.Now()
 		err := l.withCentral(agencies, func(c *process.Server) error {
 			var playing errgroup.Group
 			for id := range agencies {
 				playing.Go(func() error {
-					client := exec.CommandContext(l.ctx, filepath.Join(l.bin, "client"), "--id", strconv.Itoa(id+1),
+					client := exec.CommandContext(l.Ctx, filepath.Join(l.Bin, "client"), "--id", strconv.Itoa(id+1),
 						"--server-address", c.Address, "--data-dir", l.data, "--mode", "batch")
 					output, err := client.CombinedOutput()
 					if err != nil {

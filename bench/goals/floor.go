@@ -22,7 +22,7 @@ func (l *lab) floor(folder string) (*generator.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(l.ctx, self, "--floor")
+	cmd := exec.CommandContext(l.Ctx, self, "--floor")
 	cmd.Dir = folder
 	server, err := process.Start(cmd, process.Logs(`serving on (\S+)`))
 	if err != nil {

@@ -22,15 +22,15 @@ import (
 func futexCalls(l *lab) ([]row, error) {
 	const goal = 1.5
 	what := fmt.Sprintf("futex calls per batch, %d agencies in lock-step", agencies)
-	if exec.CommandContext(l.ctx, "perf", "stat", "-e", futexEvent, "true").Run() != nil {
-		fmt.Fprintln(l.news, "futex calls are not counted: there is no perf that may count them")
+	if exec.CommandContext(l.Ctx, "perf", "stat", "-e", futexEvent, "true").Run() != nil {
+		fmt.Fprintln(l.News, "futex calls are not counted: there is no perf that may count them")
 		return []row{{what, "≤ 1.5", "not counted: that needs perf", ""}}, nil
 	}
 	var calls []float64
-	err := l.repeat("futex calls", func() error {
-		return l.inFolder(func(folder string) error {
+	err := l.Repeat("futex calls", func() error {
+		return l.InFolder(func(folder string) error {
 			return l.withCentralIn(folder, agencies, func(c *process.Server) error {
-				count, stop, err := countFutex(l.ctx, c.PID(), filepath.Join(folder, "perf"))
+				count, stop, err := countFutex(l.Ctx, c.PID(), filepath.Join(folder, "perf"))
 				if err != nil {
 					return err
 				}
@@ -40,7 +40,7 @@ func futexCalls(l *lab) ([]row, error) {
 				}
 				n, err := count()
 				// The warm-up is counted, too.
-				all := float64(measured.Bets) / batchSize * float64(l.duration+l.duration/4) / float64(l.duration)
+				all := float64(measured.Bets) / batchSize * float64(l.Duration+l.Duration/4) / float64(l.Duration)
 				calls = append(calls, n/all)
 				return err
 			})

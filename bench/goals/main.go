@@ -13,105 +13,60 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"path/filepath"
-	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
+	"loteria/bench/measure"
 	"loteria/bench/report"
 )
 
-// Exit codes.
-const (
-	exitOK      = 0
-	exitFailure = 1
-	exitUsage   = 2
-)
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { measure.Main(run) }
 
 // goals are in the order of the table.
-var goals = []struct {
-	name    string
-	measure func(*lab) ([]row, error)
-}{
-	{"window", windowed},
-	{"lockstep", lockStep},
-	{"alone", alone},
-	{"futex", futexCalls},
-	{"lottery", wholeLottery},
-	{"parked", parking},
-	{"restart", restart},
-	{"draw", drawing},
-	{"allocations", allocations},
-	{"growth", growth},
-	{"crowd", crowd},
-	{"watched", watched},
-	{"tls", overTLS},
+var goals = measure.Goals[*lab]{
+	{Name: "window", Measure: windowed},
+	{Name: "lockstep", Measure: lockStep},
+	{Name: "alone", Measure: alone},
+	{Name: "futex", Measure: futexCalls},
+	{Name: "lottery", Measure: wholeLottery},
+	{Name: "parked", Measure: parking},
+	{Name: "restart", Measure: restart},
+	{Name: "draw", Measure: drawing},
+	{Name: "allocations", Measure: allocations},
+	{Name: "growth", Measure: growth},
+	{Name: "crowd", Measure: crowd},
+	{Name: "watched", Measure: watched},
+	{Name: "tls", Measure: overTLS},
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	l := &lab{ctx: ctx, news: stderr}
+	l := &lab{Lab: measure.Lab{Ctx: ctx, News: stderr, Bin: "bin", Folder: "run", Duration: 2 * time.Second}}
 	flags := pflag.NewFlagSet("goals", pflag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.StringVar(&l.bin, "bin", "bin", "folder of the programs server, client and run")
+	l.AddFlags(flags, "the programs server, client and run")
 	flags.StringVar(&l.data, "data", ".data", "folder with the agencies' bets, as for run")
-	flags.StringVar(&l.folder, "folder", "run", "folder on the disk that is measured")
-	flags.IntVar(&l.rounds, "rounds", 5, "how often each is measured; the table has the medians")
-	flags.DurationVar(&l.duration, "duration", 2*time.Second, "how long the load of a round is")
 	flags.IntVar(&l.connected, "connected", 5000, "agencies that are connected over TLS to see how much memory each takes")
 	floor := flags.Bool("floor", false, "only serve as the server that does nothing but sync, in the current folder")
-	only := flags.StringSlice("only", nil, "goals to measure: "+strings.Join(names(), ", ")+"; none for all")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprintf(stdout, "Measures the central against its goals.\n\n%s", flags.FlagUsages())
-		return exitOK
-	case err != nil:
-		fmt.Fprintf(stderr, "goals: %v (see --help)\n", err)
-		return exitUsage
-	case l.rounds < 1 || l.duration <= 0 || l.connected < 1 || flags.NArg() > 0:
-		fmt.Fprintln(stderr, "goals: --rounds, --duration and --connected are positive, and there are no arguments (see --help)")
-		return exitUsage
-	}
-	for _, name := range *only {
-		if !slices.Contains(names(), name) {
-			fmt.Fprintf(stderr, "goals: --only has %q, expected some of %s\n", name, strings.Join(names(), ", "))
-			return exitUsage
+	only := goals.AddFlag(flags)
+	var chosen measure.Goals[*lab]
+	check := func() (err error) {
+		if l.connected < 1 {
+			return errors.New("--connected is positive")
 		}
+		if err = l.Check(); err == nil {
+			chosen, err = goals.Choose(*only)
+		}
+		return err
 	}
-	measure := func() error { return l.measure(*only, stdout) }
-	if *floor {
-		measure = func() error { return serveFloor(stdout) }
-	}
-	if err := measure(); err != nil {
-		fmt.Fprintf(stderr, "goals: %v\n", err)
-		return exitFailure
-	}
-	return exitOK
+	return measure.Run(flags, "Measures the central against its goals.", args, stdout, stderr, check, func() error {
+		if *floor {
+			return serveFloor(stdout)
+		}
+		return l.measure(chosen, stdout)
+	})
 }
 
-func names() (all []string) {
-	for _, goal := range goals {
-		all = append(all, goal.name)
-	}
-	return all
-}
-
-func (l *lab) measure(only []string, stdout io.Writer) (err error) {
-	for _, folder := range []*string{&l.bin, &l.data, &l.folder} { // the programs have folders of their own
-		if *folder, err = filepath.Abs(*folder); err != nil {
-			return err
-		}
-	}
-	if err := os.MkdirAll(l.folder, 0o755); err != nil {
+func (l *lab) measure(chosen measure.Goals[*lab], stdout io.Writer) error {
+	if err := l.Prepare(&l.data); err != nil {
 		return err
 	}
 	defer func() {
@@ -119,19 +74,14 @@ func (l *lab) measure(only []string, stdout io.Writer) (err error) {
 			os.RemoveAll(l.stored)
 		}
 	}()
-	var rows [][]string
-	for _, goal := range goals {
-		if len(only) > 0 && !slices.Contains(only, goal.name) {
-			continue
-		}
-		measured, err := goal.measure(l)
+	var rows []row
+	for _, goal := range chosen {
+		measured, err := goal.Measure(l)
 		if err != nil {
 			return err
 		}
-		for _, r := range measured {
-			rows = append(rows, r)
-		}
+		rows = append(rows, measured...)
 	}
-	fmt.Fprintf(stdout, "%s\nMedians of %d rounds.\n\n", report.Machine(l.folder), l.rounds)
-	return report.WriteTable(stdout, []string{"what", "goal", "measured", ""}, rows)
+	fmt.Fprintf(stdout, "%s\nMedians of %d rounds.\n\n", report.Machine(l.Folder), l.Rounds)
+	return report.WriteTable(stdout, row{"what", "goal", "measured", ""}, rows)
 }

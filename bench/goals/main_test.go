@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"loteria/bench/measure"
 )
 
 // The table of a short run has each goal and its measurement; the test does not
@@ -65,12 +67,12 @@ func TestFlat(t *testing.T) {
 
 func TestArguments(t *testing.T) {
 	for args, code := range map[string]int{
-		"--help":                        exitOK,
-		"--rounds 0":                    exitUsage,
-		"--connected 0":                 exitUsage,
-		"more":                          exitUsage,
-		"--only nothing":                exitUsage,
-		"--bin nowhere --only lockstep": exitFailure,
+		"--help":                        measure.ExitOK,
+		"--rounds 0":                    measure.ExitUsage,
+		"--connected 0":                 measure.ExitUsage,
+		"more":                          measure.ExitUsage,
+		"--only nothing":                measure.ExitUsage,
+		"--bin nowhere --only lockstep": measure.ExitFailure,
 	} {
 		var stdout, stderr bytes.Buffer
 		if got := run(t.Context(), append(strings.Fields(args), "--folder", t.TempDir()), &stdout, &stderr); got != code {

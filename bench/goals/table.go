@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"time"
 
+	"loteria/bench/measure"
 	"loteria/bench/report"
 )
 
 // row is a line of the table: what is measured, the goal, the result, and
 // whether the goal is met.
-type row []string
+type row = measure.Row
 
 // verdict returns the row of a measurement; reached is as in report.Verdict.
 func verdict(what, goal, measured string, reached float64) row {

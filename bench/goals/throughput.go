@@ -22,9 +22,9 @@ func windowed(l *lab) ([]row, error) {
 	const goalRate, goalShare = 12_000_000, 0.8
 	var rates, shares, disks, perBet []float64
 	var size int
-	err := l.repeat("agencies with a window", func() error {
-		return l.inFolder(func(folder string) error {
-			bare, err := disk.Best(folder, l.duration/4)
+	err := l.Repeat("agencies with a window", func() error {
+		return l.InFolder(func(folder string) error {
+			bare, err := disk.Best(folder, l.Duration/4)
 			if err != nil {
 				return err
 			}
@@ -78,7 +78,7 @@ func costPerBet(c *process.Server, folder string, measured *generator.Report) (f
 func lockStep(l *lab) ([]row, error) {
 	const goal = 600_000
 	var rates []float64
-	err := l.repeat("agencies in lock-step", func() error {
+	err := l.Repeat("agencies in lock-step", func() error {
 		return l.withCentral(agencies, func(c *process.Server) error {
 			measured, err := l.load(c, agencies, 1)
 			if err != nil {
@@ -99,9 +99,9 @@ func lockStep(l *lab) ([]row, error) {
 func alone(l *lab) ([]row, error) {
 	const blockSize, goalMedian, goalTail, goalFloor = 8 << 10, 1.5, 2, 1.1
 	var answers, syncs, medians, tails, floors []float64
-	err := l.repeat("one agency in lock-step", func() error {
-		return l.inFolder(func(folder string) error {
-			bare, err := disk.Append(folder, blockSize, l.duration)
+	err := l.Repeat("one agency in lock-step", func() error {
+		return l.InFolder(func(folder string) error {
+			bare, err := disk.Append(folder, blockSize, l.Duration)
 			if err != nil {
 				return err
 			}
@@ -143,7 +143,7 @@ func alone(l *lab) ([]row, error) {
 func crowd(l *lab) ([]row, error) {
 	const connections, window, goal = 5000, 8, 150e6
 	var memory []int
-	err := l.repeat("memory of a crowd", func() error {
+	err := l.Repeat("memory of a crowd", func() error {
 		return l.withCentral(connections, func(c *process.Server) error {
 			if _, err := l.load(c, connections, window); err != nil {
 				return err
@@ -165,7 +165,7 @@ func crowd(l *lab) ([]row, error) {
 func allocations(l *lab) ([]row, error) {
 	const goal = 0.1 // the rest is for batches, jobs and commits, not for bets
 	var perBet, bytesPerBet []float64
-	err := l.inFolder(func(folder string) error {
+	err := l.InFolder(func(folder string) error {
 		c, err := inprocess.Start(folder, agencies)
 		if err != nil {
 			return err
@@ -173,7 +173,7 @@ func allocations(l *lab) ([]row, error) {
 		if _, err := l.send(c.Address, 1_000_000); err != nil {
 			return err
 		}
-		err = l.repeat("allocations", func() error {
+		err = l.Repeat("allocations", func() error {
 			const bets = 2_000_000
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
@@ -213,7 +213,7 @@ func growth(l *lab) ([]row, error) {
 		}
 		return err
 	}
-	err := l.repeat("rate by bets stored", func() error {
+	err := l.Repeat("rate by bets stored", func() error {
 		err := l.withCentral(agencies, func(c *process.Server) error { return rate(c, 0) })
 		if err != nil {
 			return err
@@ -228,7 +228,7 @@ func growth(l *lab) ([]row, error) {
 
 	crowds := []struct{ connections, window int }{{5, 128}, {50, 32}, {500, 8}, {5000, 8}}
 	byCrowd := make([][]float64, len(crowds))
-	err = l.repeat("rate by agencies", func() error {
+	err = l.Repeat("rate by agencies", func() error {
 		for i, crowd := range crowds {
 			err := l.withCentral(crowd.connections, func(c *process.Server) error {
 				measured, err := l.load(c, crowd.connections, crowd.window)

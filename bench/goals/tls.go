@@ -2,11 +2,11 @@ package main
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"time"
 
 	"loteria/bench/generator"
+	"loteria/bench/measure"
 	"loteria/bench/process"
 	"loteria/bench/report"
 	"loteria/internal/certs/certstest"
@@ -36,7 +36,7 @@ func overTLS(l *lab) (rows []row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = l.inFolder(func(path string) error {
+	err = l.InFolder(func(path string) error {
 		certificates, err := certstest.New(path, max(crowd, mostOverTLS))
 		if err != nil {
 			return err
@@ -76,7 +76,7 @@ type tlsSample struct {
 func (s *secured) rates() ([]row, error) {
 	samples := make([][2][]tlsSample, len(tlsLoads)) // without, over TLS
 	turn := 0
-	err := s.repeat("over TLS and without", func() error {
+	err := s.Repeat("over TLS and without", func() error {
 		for i, load := range tlsLoads {
 			for j := range 2 {
 				over := (turn + j) % 2
@@ -121,13 +121,13 @@ func (s tlsSample) beside(plain tlsSample) string {
 }
 
 func (s *secured) sample(over bool, connections, window int) (sample tlsSample, err error) {
-	err = s.inFolder(func(folder string) error {
+	err = s.InFolder(func(folder string) error {
 		return s.withPorts(folder, connections, func(c *process.Server, plain, secure *generator.Central) error {
 			target := plain
 			if over {
 				target = secure
 			}
-			measured, err := s.loadAt(target, connections, window)
+			measured, err := s.Load(target, connections, window)
 			if err != nil {
 				return err
 			}
@@ -141,22 +141,18 @@ func (s *secured) sample(over bool, connections, window int) (sample tlsSample, 
 
 // withPorts calls do with a central in the folder, and with its ports.
 func (s *secured) withPorts(folder string, agencies int, do func(c *process.Server, plain, secure *generator.Central) error) error {
-	c, address, err := process.StartTLSCentral(s.ctx, s.bin, folder, agencies, s.certificates.ServerBeside("0")...)
+	c, address, err := process.StartTLSCentral(s.Ctx, s.Bin, folder, agencies, s.certificates.ServerBeside("0")...)
 	if err != nil {
 		return err
 	}
-	err = do(c, &generator.Central{Address: c.Address}, &generator.Central{Address: address, TLS: s.credentials})
-	if err != nil {
-		return errors.Join(err, c.Kill())
-	}
-	return c.Stop()
+	return measure.End(c, do(c, &generator.Central{Address: c.Address}, &generator.Central{Address: address, TLS: s.credentials}))
 }
 
 // connected measures the memory of connected agencies that have sent one request.
 func (s *secured) connected() (row, error) {
 	const goal = 60e3
 	grown := [2][]int{} // bytes for each, without and over TLS
-	err := s.repeat(fmt.Sprintf("%d agencies connected over TLS and without it", s.crowd), func() error {
+	err := s.Repeat(fmt.Sprintf("%d agencies connected over TLS and without it", s.crowd), func() error {
 		for over := range grown {
 			each, err := s.memoryOfEach(over == 1)
 			if err != nil {
@@ -175,7 +171,7 @@ func (s *secured) connected() (row, error) {
 }
 
 func (s *secured) memoryOfEach(over bool) (bytes int, err error) {
-	err = s.inFolder(func(folder string) error {
+	err = s.InFolder(func(folder string) error {
 		return s.withPorts(folder, s.crowd, func(c *process.Server, plain, secure *generator.Central) error {
 			before, err := c.Resident()
 			if err != nil {
@@ -185,7 +181,7 @@ func (s *secured) memoryOfEach(over bool) (bytes int, err error) {
 			if over {
 				target = secure
 			}
-			held, err := generator.Hold(s.ctx, target, s.crowd)
+			held, err := generator.Hold(s.Ctx, target, s.crowd)
 			if err != nil {
 				return err
 			}

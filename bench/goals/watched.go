@@ -29,7 +29,7 @@ const (
 func watched(l *lab) ([]row, error) {
 	const goal = 0.98
 	what := fmt.Sprintf("agencies with a window, while metrics are scraped every second and the page is open in %d browsers, to unwatched", browsers)
-	viewers, closeViewers, err := openBrowsers(l.ctx)
+	viewers, closeViewers, err := openBrowsers(l.Ctx)
 	if errors.Is(err, browser.ErrNone) {
 		return []row{{what, "≥ 98 %", "not measured", "there is no Chromium"}}, nil
 	}
@@ -39,7 +39,7 @@ func watched(l *lab) ([]row, error) {
 	defer closeViewers()
 	var ratios []float64
 	for round := range watchedRounds {
-		err := l.repeat(fmt.Sprintf("watched and not, %d of %d", round+1, watchedRounds), func() error {
+		err := l.Repeat(fmt.Sprintf("watched and not, %d of %d", round+1, watchedRounds), func() error {
 			var rates [2]float64 // unwatched, watched
 			for i := range rates {
 				which := (i + len(ratios)) % 2 // alternates which is first
@@ -68,12 +68,12 @@ func watched(l *lab) ([]row, error) {
 // admin port, while the viewers have its page open and its metrics are scraped.
 // Without viewers, nothing is scraped.
 func (l *lab) shownLoad(viewers []context.Context) (rate float64, err error) {
-	err = l.inFolder(func(folder string) error {
-		c, admin, err := process.StartShownCentral(l.ctx, l.bin, folder, agencies)
+	err = l.InFolder(func(folder string) error {
+		c, admin, err := process.StartShownCentral(l.Ctx, l.Bin, folder, agencies)
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithCancel(l.ctx)
+		ctx, cancel := context.WithCancel(l.Ctx)
 		watching, ctx := errgroup.WithContext(ctx)
 		if len(viewers) > 0 {
 			for _, viewer := range viewers {

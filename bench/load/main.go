@@ -14,30 +14,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/pflag"
 	"loteria/bench/generator"
+	"loteria/bench/measure"
 )
 
-// Exit codes.
-const (
-	exitOK      = 0
-	exitFailure = 1
-	exitUsage   = 2
-)
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { measure.Main(run) }
 
 // options are the parsed arguments.
 type options struct {
@@ -49,28 +34,8 @@ type options struct {
 
 // run does what the arguments say and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	opts, help, err := parse(args)
-	switch {
-	case help != "":
-		fmt.Fprint(stdout, help)
-		return exitOK
-	case err != nil:
-		fmt.Fprintf(stderr, "load: %v (see --help)\n", err)
-		return exitUsage
-	}
-	report, err := opts.measure(ctx)
-	if err != nil {
-		fmt.Fprintf(stderr, "load: %v\n", err)
-		return exitFailure
-	}
-	fmt.Fprint(stdout, report)
-	return exitOK
-}
-
-func parse(args []string) (opts *options, help string, err error) {
-	opts = new(options)
+	var opts options
 	flags := pflag.NewFlagSet("load", pflag.ContinueOnError)
-	flags.SetOutput(io.Discard)
 	flags.StringVar(&opts.central.Address, "address", "127.0.0.1:12345", "the central")
 	flags.IntVar(&opts.central.Sources, "sources", 0, "loopback addresses that the connections come from, in turn; 0 for no choice")
 	flags.IntVar(&opts.load.Connections, "connections", 5, "connections at the same time")
@@ -83,20 +48,23 @@ func parse(args []string) (opts *options, help string, err error) {
 	flags.Float64Var(&opts.load.Rate, "rate", 0, "bets that are due per second, of all connections; 0 for as many as the windows allow")
 	flags.IntVar(&opts.park, "park", 0, "queries for winners that wait for the draw; no bets are sent then")
 	flags.StringVar(&opts.certs, "tls", "", "speak TLS, with the certificates of this folder, as cmd/certs makes it; the address is then one that the central's certificate names")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, pflag.ErrHelp):
-		return opts, "Drives a central of the lottery, and measures it.\n\n" + flags.FlagUsages(), nil
-	case err != nil:
-		return opts, "", err
-	case flags.NArg() > 0:
-		return opts, "", fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case opts.central.Sources < 0 || opts.central.Sources > 64_000:
-		return opts, "", fmt.Errorf("--sources is %d, expected 0 to 64000", opts.central.Sources)
+	return measure.Run(flags, "Drives a central of the lottery, and measures it.", args, stdout, stderr, opts.check, func() error {
+		report, err := opts.measure(ctx)
+		if err == nil {
+			fmt.Fprint(stdout, report)
+		}
+		return err
+	})
+}
+
+func (o *options) check() error {
+	switch {
+	case o.central.Sources < 0 || o.central.Sources > 64_000:
+		return fmt.Errorf("--sources is %d, expected 0 to 64000", o.central.Sources)
+	case o.park > 0:
+		return o.parking().Check()
 	}
-	if opts.park > 0 {
-		return opts, "", opts.parking().Check()
-	}
-	return opts, "", opts.load.Check()
+	return o.load.Check()
 }
 
 func (o *options) parking() *generator.ParkConfig {

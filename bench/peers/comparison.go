@@ -2,22 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"time"
 
 	"loteria/bench/generator"
+	"loteria/bench/measure"
 	"loteria/bench/peers/jetstream"
 	"loteria/bench/peers/postgres"
 	"loteria/bench/peers/redis"
 	"loteria/bench/process"
 	"loteria/bench/report"
 )
-
-const batchSize = 100 // bets
 
 // The names of those that are compared.
 const (
@@ -57,10 +54,8 @@ type result struct {
 
 // comparison is a comparison of all peers.
 type comparison struct {
-	bin, folder, self string
-	rounds            int
-	duration          time.Duration
-	news              io.Writer
+	measure.Lab
+	self string // this program
 }
 
 // peers returns those that can be measured on this machine.
@@ -79,7 +74,7 @@ func (c *comparison) peers() []peer {
 	dial := func(address string) generator.Target { return &generator.Central{Address: address} }
 	start := func(start func(context.Context, string, string, int) (*process.Server, error)) starter {
 		return func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
-			s, err := start(ctx, c.bin, folder, agencies)
+			s, err := start(ctx, c.Bin, folder, agencies)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -94,15 +89,15 @@ func (c *comparison) peers() []peer {
 		{"NATS JetStream, sync always", "synced", own("jetstream", func(url string) generator.Target { return &jetstream.Target{URL: url} })},
 	}
 	if path, err := redis.Path(); err != nil {
-		fmt.Fprintf(c.news, "Redis is skipped: %v\n", err)
+		fmt.Fprintf(c.News, "Redis is skipped: %v\n", err)
 	} else {
 		all = append(all, peer{redisName, "synced", func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
 			s, socket, err := redis.Start(ctx, path, folder)
 			return s, &redis.Target{Socket: socket}, err
 		}})
 	}
-	if path, err := postgres.Path(c.folder); err != nil {
-		fmt.Fprintf(c.news, "PostgreSQL is skipped: %v\n", err)
+	if path, err := postgres.Path(c.Folder); err != nil {
+		fmt.Fprintf(c.News, "PostgreSQL is skipped: %v\n", err)
 	} else {
 		all = append(all, peer{"PostgreSQL, COPY per batch", "synced", func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
 			s, url, err := postgres.Start(ctx, path, folder)
@@ -114,16 +109,16 @@ func (c *comparison) peers() []peer {
 
 // measure measures every peer in each round, so that whatever else the machine
 // does affects all of them.
-func (c *comparison) measure(ctx context.Context) ([]result, error) {
+func (c *comparison) measure() ([]result, error) {
 	var results []result
 	for _, p := range c.peers() {
 		n := len(loads)
 		results = append(results, result{p, make([][]float64, n), make([][]time.Duration, n), make([][]time.Duration, n)})
 	}
-	for round := range c.rounds {
+	for round := range c.Rounds {
 		for i := range results {
-			fmt.Fprintf(c.news, "%s, round %d of %d\n", results[i].peer.name, round+1, c.rounds)
-			if err := c.once(ctx, &results[i]); err != nil {
+			fmt.Fprintf(c.News, "%s, round %d of %d\n", results[i].peer.name, round+1, c.Rounds)
+			if err := c.once(&results[i]); err != nil {
 				return nil, fmt.Errorf("%s: %w", results[i].peer.name, err)
 			}
 		}
@@ -131,29 +126,28 @@ func (c *comparison) measure(ctx context.Context) ([]result, error) {
 	return results, nil
 }
 
-func (c *comparison) once(ctx context.Context, r *result) error {
-	folder, err := os.MkdirTemp(c.folder, "peer-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(folder)
-	server, target, err := r.peer.start(ctx, folder)
-	if err != nil {
-		return err
-	}
-	for i, load := range loads {
-		measured, err := generator.Run(ctx, target, generator.Config{
-			Connections: load.connections, Agencies: load.connections, Window: load.window, BatchSize: batchSize,
-			Warmup: c.duration / 4, Duration: c.duration,
-		})
+func (c *comparison) once(r *result) error {
+	return c.InFolder(func(folder string) error {
+		server, target, err := r.peer.start(c.Ctx, folder)
 		if err != nil {
-			return errors.Join(fmt.Errorf("%s: %w", load.name, err), server.Kill())
+			return err
+		}
+		return measure.End(server, c.loads(r, target))
+	})
+}
+
+// loads measures the peer under each load.
+func (c *comparison) loads(r *result, target generator.Target) error {
+	for i, load := range loads {
+		measured, err := c.Load(target, load.connections, load.window)
+		if err != nil {
+			return fmt.Errorf("%s: %w", load.name, err)
 		}
 		r.rates[i] = append(r.rates[i], measured.Rate())
 		r.medians[i] = append(r.medians[i], measured.Quantile(0.5))
 		r.tails[i] = append(r.tails[i], measured.Quantile(0.99))
 	}
-	return server.Stop()
+	return nil
 }
 
 // write writes the table. The first result is the central's.

@@ -8,83 +8,43 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
+	"loteria/bench/measure"
 	"loteria/bench/report"
 )
 
-// Exit codes.
-const (
-	exitOK      = 0
-	exitFailure = 1
-	exitUsage   = 2
-)
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { measure.Main(run) }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	c := comparison{news: stderr}
+	c := comparison{Lab: measure.Lab{Ctx: ctx, News: stderr, Bin: "../../bin", Folder: "../../run", Duration: time.Second}}
 	flags := pflag.NewFlagSet("peers", pflag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.StringVar(&c.bin, "bin", "../../bin", "folder of the central's program")
-	flags.StringVar(&c.folder, "folder", "../../run", "folder on the disk that is measured")
-	flags.IntVar(&c.rounds, "rounds", 5, "how often each is measured; the table has the medians")
-	flags.DurationVar(&c.duration, "duration", time.Second, "how long the load of a round is")
+	c.AddFlags(flags, "the central's program")
 	serve := flags.String("serve", "", "only serve as this peer, in the current folder: goroutines, simple or jetstream")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprintf(stdout, "Compares the central with what could take its place.\n\n%s", flags.FlagUsages())
-		return exitOK
-	case err != nil:
-		fmt.Fprintf(stderr, "peers: %v (see --help)\n", err)
-		return exitUsage
-	case c.rounds < 1 || c.duration <= 0 || flags.NArg() > 0:
-		fmt.Fprintln(stderr, "peers: --rounds and --duration are positive, and there are no arguments (see --help)")
-		return exitUsage
-	}
-	var err error
-	if *serve != "" {
-		err = servePeer(ctx, *serve, stdout)
-	} else {
-		err = c.compare(ctx, stdout)
-	}
-	if err != nil {
-		fmt.Fprintf(stderr, "peers: %v\n", err)
-		return exitFailure
-	}
-	return exitOK
+	return measure.Run(flags, "Compares the central with what could take its place.", args, stdout, stderr, c.Check, func() error {
+		if *serve != "" {
+			return servePeer(ctx, *serve, stdout)
+		}
+		return c.compare(stdout)
+	})
 }
 
 // compare measures all and writes the tables.
-func (c *comparison) compare(ctx context.Context, stdout io.Writer) (err error) {
-	for _, folder := range []*string{&c.bin, &c.folder} { // the servers have folders of their own
-		if *folder, err = filepath.Abs(*folder); err != nil {
-			return err
-		}
-	}
-	if err := os.MkdirAll(c.folder, 0o755); err != nil {
+func (c *comparison) compare(stdout io.Writer) (err error) {
+	if err := c.Prepare(); err != nil {
 		return err
 	}
 	if c.self, err = os.Executable(); err != nil {
 		return err
 	}
-	results, err := c.measure(ctx)
+	results, err := c.measure()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%s\nMedians of %d rounds of %v, batches of %d bets.\n\n", report.Machine(c.folder), c.rounds, c.duration, batchSize)
+	fmt.Fprintf(stdout, "%s\nMedians of %d rounds of %v, batches of %d bets.\n\n", report.Machine(c.Folder), c.Rounds, c.Duration, measure.BatchSize)
 	return c.write(stdout, results)
 }

@@ -15,7 +15,7 @@ func size(l *lab) ([]row, error) {
 	if l.before == "" {
 		return nil, nil
 	}
-	now, err := programSize(filepath.Join(l.bin, "server"))
+	now, err := programSize(filepath.Join(l.Bin, "server"))
 	if err != nil {
 		return nil, err
 	}
@@ -60,16 +60,16 @@ func folder(l *lab) ([]row, error) {
 		{"64 agencies in lock-step", 64, 1},
 		{fmt.Sprintf("5 agencies with a window of %d batches", window), 5, window},
 	}
-	programs := []string{l.bin, l.before}
+	programs := []string{l.Bin, l.before}
 	all := make([][2]series, len(loads))
 	round := 0
-	err := l.repeat("central on a folder", func() error {
+	err := l.Repeat("central on a folder", func() error {
 		round++
 		for i, load := range loads {
 			for turn := range programs {
 				which := (turn + round) % len(programs) // the second finds a warm disk
 				err := l.withFolder(programs[which], load.connections, func(s *process.Server) error {
-					measured, err := l.load(&generator.Central{Address: s.Address}, load.connections, load.window)
+					measured, err := l.Load(&generator.Central{Address: s.Address}, load.connections, load.window)
 					if err == nil {
 						all[i][which].add(measured)
 					}

@@ -28,7 +28,7 @@ func (c *contest) fill(f filling) error {
 	if _, err := ledger.Begin(lottery.Events{Ended: func(int, lottery.Ending, *lottery.Account) {}, Seen: func(int, uint64, string) {}}); err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(c.lab.ctx)
+	group, ctx := errgroup.WithContext(c.lab.Ctx)
 	group.SetLimit(writers)
 	for agency := 1; agency <= f.agencies && ctx.Err() == nil; agency++ {
 		group.Go(func() error {

@@ -4,37 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/rs/zerolog"
-	"loteria/bench/generator"
+	"loteria/bench/measure"
 	"loteria/bench/process"
 	"loteria/cluster/bench/servers"
 	"loteria/lottery/natsledger"
 )
 
 const (
-	batchSize = 100              // bets
+	batchSize = measure.BatchSize
 	openTime  = 30 * time.Second // for opening a contest
 	maxScale  = 1000
 )
 
 // lab is where the goals are measured.
 type lab struct {
-	ctx      context.Context
-	bin      string // folder of the programs
-	before   string // of an older server; may be empty
+	measure.Lab
+	before   string // folder of an older server; may be empty
 	config   string // of the NATS servers
-	folder   string // on the disk that is measured
 	profiles string // folder for CPU profiles; may be empty
-	news     io.Writer
-	rounds   int           // of each measurement
-	kills    int           // of each kind
-	scale    int           // divides what is stored
-	duration time.Duration // of each load
+	kills    int    // of each kind
+	scale    int    // divides what is stored
 
 	servers  *servers.Servers // nil until needed
 	stores   string           // their folder
@@ -46,12 +40,12 @@ func (l *lab) cluster() (*servers.Servers, error) {
 	if l.servers != nil {
 		return l.servers, nil
 	}
-	stores, err := os.MkdirTemp(l.folder, "nats-")
+	stores, err := os.MkdirTemp(l.Folder, "nats-")
 	if err != nil {
 		return nil, err
 	}
 	l.stores = stores
-	l.servers, err = servers.Start(l.ctx, filepath.Join(l.bin, "nats-server"), l.config, stores)
+	l.servers, err = servers.Start(l.Ctx, filepath.Join(l.Bin, "nats-server"), l.config, stores)
 	return l.servers, err
 }
 
@@ -108,7 +102,7 @@ func (l *lab) onContest(agencies int, do func(*contest) error) error {
 
 // open opens the contest's ledger.
 func (c *contest) open() (*natsledger.Ledger, error) {
-	ctx, cancel := context.WithTimeout(c.lab.ctx, openTime)
+	ctx, cancel := context.WithTimeout(c.lab.Ctx, openTime)
 	defer cancel()
 	return natsledger.Open(ctx, natsledger.Config{
 		Servers: c.servers.Addresses(), Contest: c.name, Agencies: c.agencies, Central: "bench", Log: zerolog.Nop(),
@@ -118,62 +112,22 @@ func (c *contest) open() (*natsledger.Ledger, error) {
 // withCentral calls do with a central on the contest that connects to the
 // servers at these URLs.
 func (c *contest) withCentral(urls []string, do func(s *process.Server, admin string) error) error {
-	return c.lab.inFolder(func(folder string) error {
-		s, admin, err := process.StartClusterCentral(c.lab.ctx, c.lab.bin, folder, c.agencies, urls, c.name)
+	return c.lab.InFolder(func(folder string) error {
+		s, admin, err := process.StartClusterCentral(c.lab.Ctx, c.lab.Bin, folder, c.agencies, urls, c.name)
 		if err != nil {
 			return err
 		}
-		return end(s, do(s, admin))
+		return measure.End(s, do(s, admin))
 	})
 }
 
 // withFolder calls do with a central of the programs in bin, on a folder.
 func (l *lab) withFolder(bin string, agencies int, do func(*process.Server) error) error {
-	return l.inFolder(func(folder string) error {
-		s, err := process.StartCentral(l.ctx, bin, folder, agencies)
+	return l.InFolder(func(folder string) error {
+		s, err := process.StartCentral(l.Ctx, bin, folder, agencies)
 		if err != nil {
 			return err
 		}
-		return end(s, do(s))
+		return measure.End(s, do(s))
 	})
-}
-
-// end stops the server, or kills it if err is not nil.
-func end(s *process.Server, err error) error {
-	if err != nil {
-		return errors.Join(err, s.Kill())
-	}
-	return s.Stop()
-}
-
-// inFolder calls do with a folder that it may fill.
-func (l *lab) inFolder(do func(folder string) error) error {
-	folder, err := os.MkdirTemp(l.folder, "bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(folder)
-	return do(folder)
-}
-
-// load sends bets to the target for a time.
-func (l *lab) load(target generator.Target, connections, window int) (*generator.Report, error) {
-	return generator.Run(l.ctx, target, generator.Config{
-		Connections: connections, Agencies: connections, Window: window, BatchSize: batchSize,
-		Warmup: l.duration / 4, Duration: l.duration,
-	})
-}
-
-// repeat calls measure in rounds, and reports each one.
-func (l *lab) repeat(what string, measure func() error) error {
-	for i := range l.rounds {
-		fmt.Fprintf(l.news, "%s, round %d of %d\n", what, i+1, l.rounds)
-		if err := l.ctx.Err(); err != nil {
-			return err
-		}
-		if err := measure(); err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-	}
-	return nil
 }

@@ -59,14 +59,14 @@ func pauses(l *lab) ([]row, error) {
 	}
 	err := l.onContest(pulseAgencies, func(c *contest) error {
 		return c.withCentral(c.servers.URLs(), func(central *process.Server, _ string) error {
-			p, err := startPulse(l.ctx, &generator.Central{Address: central.Address})
+			p, err := startPulse(l.Ctx, &generator.Central{Address: central.Address})
 			if err != nil {
 				return err
 			}
 			defer p.stop()
 			for round := range l.kills {
 				for _, d := range disasters {
-					fmt.Fprintf(l.news, "pauses, %s, %d of %d\n", d.name, round+1, l.kills)
+					fmt.Fprintf(l.News, "pauses, %s, %d of %d\n", d.name, round+1, l.kills)
 					if err := d.happen(c, p, round); err != nil {
 						return fmt.Errorf("%s: %w", d.name, err)
 					}
@@ -96,7 +96,7 @@ func (d *disaster) happen(c *contest, p *pulse, round int) error {
 	if err := c.servers.WaitCurrent(c.stream); err != nil {
 		return err
 	}
-	if err := p.awaitAll(c.lab.ctx, time.Now()); err != nil {
+	if err := p.awaitAll(c.lab.Ctx, time.Now()); err != nil {
 		return err
 	}
 	leader, err := c.servers.Leader(c.stream)
@@ -120,7 +120,7 @@ func (s *strike) without(server int, end func(int) error) (time.Duration, error)
 	if err := end(server); err != nil {
 		return 0, err
 	}
-	if err := s.pulse.awaitAll(s.contest.lab.ctx, time.Now().Add(settled)); err != nil {
+	if err := s.pulse.awaitAll(s.contest.lab.Ctx, time.Now().Add(settled)); err != nil {
 		return 0, err
 	}
 	return s.pulse.longest(), s.servers.Restart(server)
@@ -133,8 +133,8 @@ func (s *strike) quorumBack() (time.Duration, error) {
 		return 0, err
 	}
 	select {
-	case <-s.contest.lab.ctx.Done():
-		return 0, s.contest.lab.ctx.Err()
+	case <-s.contest.lab.Ctx.Done():
+		return 0, s.contest.lab.Ctx.Err()
 	case <-time.After(dark):
 	}
 	back, later := s.leader, s.follower
@@ -146,7 +146,7 @@ func (s *strike) quorumBack() (time.Duration, error) {
 	if err := s.servers.Restart(back); err != nil {
 		return 0, err
 	}
-	if err := s.pulse.awaitAll(s.contest.lab.ctx, begun); err != nil {
+	if err := s.pulse.awaitAll(s.contest.lab.Ctx, begun); err != nil {
 		return 0, err
 	}
 	return s.pulse.firstOfAll(), s.servers.Restart(later)

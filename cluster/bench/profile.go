@@ -19,7 +19,7 @@ func (l *lab) profiled(admin, name string, do func() error) error {
 	if l.profiles == "" {
 		return do()
 	}
-	ctx, cancel := context.WithCancel(l.ctx)
+	ctx, cancel := context.WithCancel(l.Ctx)
 	defer cancel()
 	taken := make(chan error, 1)
 	go func() { taken <- l.profile(ctx, admin, filepath.Join(l.profiles, name+".pprof")) }()
@@ -32,7 +32,7 @@ func (l *lab) profiled(admin, name string, do func() error) error {
 }
 
 func (l *lab) profile(ctx context.Context, admin, path string) error {
-	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", admin, math.Ceil(l.duration.Seconds()))
+	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", admin, math.Ceil(l.Duration.Seconds()))
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

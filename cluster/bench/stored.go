@@ -29,7 +29,7 @@ func stored(l *lab) (rows []row, err error) {
 	agencies := max(1, manyAgencies/l.scale)
 	bets := agencies * manyBatches * batchSize
 	err = l.onContest(agencies, func(full *contest) error {
-		fmt.Fprintf(l.news, "storing %d bets of %d agencies\n", bets, agencies)
+		fmt.Fprintf(l.News, "storing %d bets of %d agencies\n", bets, agencies)
 		if err := full.fill(filling{agencies: agencies, batches: manyBatches, size: batchSize}); err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ func stored(l *lab) (rows []row, err error) {
 func survey(full *contest, _ int) (row, error) {
 	const goal = time.Second
 	var times []time.Duration
-	err := full.lab.repeat("agencies known", func() error {
+	err := full.lab.Repeat("agencies known", func() error {
 		took, err := full.seeAll()
 		times = append(times, took)
 		return err
@@ -85,7 +85,7 @@ func (c *contest) seeAll() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(c.lab.ctx, seenTime)
+	ctx, cancel := context.WithTimeout(c.lab.Ctx, seenTime)
 	defer cancel()
 	select {
 	case <-all:
@@ -109,7 +109,7 @@ func starting(full *contest, bets int) (row, error) {
 		return took, err
 	}
 	err := full.lab.onContest(full.agencies, func(empty *contest) error {
-		return full.lab.repeat("start", func() error {
+		return full.lab.Repeat("start", func() error {
 			short, err := start(empty)
 			if err != nil {
 				return err
@@ -136,10 +136,10 @@ func exporting(full *contest, bets int) (row, error) {
 	const goal = 4 * time.Second
 	l := full.lab
 	var times []time.Duration
-	err := l.repeat("export", func() error {
-		return l.inFolder(func(folder string) error {
+	err := l.Repeat("export", func() error {
+		return l.InFolder(func(folder string) error {
 			path := filepath.Join(folder, "bets.csv")
-			command := exec.CommandContext(l.ctx, filepath.Join(l.bin, "server"), "--ledger", strings.Join(full.servers.URLs(), ","), "--contest", full.name,
+			command := exec.CommandContext(l.Ctx, filepath.Join(l.Bin, "server"), "--ledger", strings.Join(full.servers.URLs(), ","), "--contest", full.name,
 				"--expected-agencies", strconv.Itoa(full.agencies), "--so-far", "--export", path)
 			command.Dir = folder
 			begun := time.Now()

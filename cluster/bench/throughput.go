@@ -34,10 +34,10 @@ var loads = []struct {
 func throughput(l *lab) ([]row, error) {
 	type results struct{ nats, bare, folder series }
 	all := make([]results, len(loads))
-	err := l.repeat("durable bets/s", func() error {
+	err := l.Repeat("durable bets/s", func() error {
 		for i, load := range loads {
 			run := func(target generator.Target, window int, into *series) error {
-				measured, err := l.load(target, load.connections, window)
+				measured, err := l.Load(target, load.connections, window)
 				if err == nil {
 					into.add(measured)
 				}
@@ -62,7 +62,7 @@ func throughput(l *lab) ([]row, error) {
 			if err != nil {
 				return fmt.Errorf("the bare publisher, %s: %w", load.name, err)
 			}
-			err = l.withFolder(l.bin, load.connections, func(s *process.Server) error {
+			err = l.withFolder(l.Bin, load.connections, func(s *process.Server) error {
 				return run(&generator.Central{Address: s.Address}, load.window, &all[i].folder)
 			})
 			if err != nil {

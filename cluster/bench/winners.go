@@ -25,11 +25,11 @@ func winners(l *lab) (rows []row, err error) {
 	f := filling{agencies: max(1, drawAgencies/l.scale), batches: drawMessages, size: drawBets, oneByOne: true, ended: true}
 	var times []time.Duration
 	err = l.onContest(f.agencies, func(c *contest) error {
-		fmt.Fprintf(l.news, "storing %d messages\n", f.agencies*f.batches)
+		fmt.Fprintf(l.News, "storing %d messages\n", f.agencies*f.batches)
 		if err := c.fill(f); err != nil {
 			return err
 		}
-		return l.repeat("winners", func() error {
+		return l.Repeat("winners", func() error {
 			took, err := c.draw()
 			times = append(times, took)
 			return err
@@ -53,7 +53,7 @@ func (c *contest) draw() (time.Duration, error) {
 	if _, err := ledger.Begin(lottery.Events{Ended: func(int, lottery.Ending, *lottery.Account) {}, Seen: func(int, uint64, string) {}}); err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(c.lab.ctx, drawTime)
+	ctx, cancel := context.WithTimeout(c.lab.Ctx, drawTime)
 	defer cancel()
 	begun := time.Now()
 	done := make(chan error, 1)

@@ -35,7 +35,7 @@ func TestReadWhileSomebodyWrites(t *testing.T) {
 	last := uint64(0)
 	for range 8 {
 		var export bytes.Buffer
-		report, err := natsledger.Export(patient(t), conf, &export)
+		report, err := exportTo(patient(t), conf, &export)
 		if err != nil {
 			t.Error(err)
 			break

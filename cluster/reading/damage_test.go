@@ -105,7 +105,7 @@ func TestDamagedCopy(t *testing.T) {
 
 			// Whatever one copy lacks is read from the others.
 			var export bytes.Buffer
-			if report, err := natsledger.Export(patient(t), conf, &export); err != nil || export.String() != w.export.String() {
+			if report, err := exportTo(patient(t), conf, &export); err != nil || export.String() != w.export.String() {
 				t.Errorf("Export: %d bytes, want %d: %+v, %v", export.Len(), w.export.Len(), report, err)
 			}
 			if winners, err := natsledger.Winners(patient(t), conf); err != nil || !reflect.DeepEqual(winners, w.winners()) {

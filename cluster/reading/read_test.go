@@ -42,7 +42,7 @@ func TestRead(t *testing.T) {
 	check := func(drawn bool) {
 		t.Helper()
 		var export bytes.Buffer
-		report, err := natsledger.Export(patient(t), conf, &export)
+		report, err := exportTo(patient(t), conf, &export)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"testing"
@@ -247,4 +248,13 @@ func config(t testing.TB, c *natstest.Cluster, agencies int) natsledger.Config {
 		servers = append(servers, strings.TrimPrefix(u, "nats://"))
 	}
 	return natsledger.Config{Servers: servers, Contest: contest, Agencies: agencies, Log: zerolog.New(zerolog.NewTestWriter(t))}
+}
+
+// exportTo writes the rows of a contest as bets.csv has them, in the order of the
+// stream.
+func exportTo(ctx context.Context, c natsledger.Config, w io.Writer) (natsledger.Report, error) {
+	return natsledger.Read(ctx, c, func(s lottery.Stretch) error {
+		_, err := w.Write(s.Rows)
+		return err
+	})
 }

@@ -334,27 +334,6 @@ func TestFolders(t *testing.T) {
 	}
 }
 
-// A key is never overwritten, even by two runs that make it at the same time.
-func TestKeyIsNeverWrittenOver(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "key.pem")
-	if err := writeKey(path, []byte("first")); err != nil {
-		t.Fatal(err)
-	}
-	if err := writeKey(path, []byte("second")); !os.IsExist(err) {
-		t.Errorf("%v, expected that it is there", err)
-	}
-	if content, err := os.ReadFile(path); err != nil || string(content) != "first" {
-		t.Errorf("it has %q, %v", content, err)
-	}
-	link := filepath.Join(t.TempDir(), "key.pem")
-	if err := os.Symlink(path+".elsewhere", link); err != nil {
-		t.Fatal(err)
-	}
-	if err := writeKey(link, []byte("third")); !os.IsExist(err) {
-		t.Errorf("%v, expected that a link is there", err)
-	}
-}
-
 func TestHelp(t *testing.T) {
 	var out, errors strings.Builder
 	if code := run([]string{"--help"}, &out, &errors); code != exitOK || errors.Len() > 0 {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"loteria/internal/certs"
+	"loteria/internal/durable"
 )
 
 const authorityName = "authority" // of its files
@@ -44,7 +45,7 @@ func (o order) fill(stdout io.Writer, now time.Time) error {
 		}
 		say(stdout, done, f.certificate(t.String()), certificate, now)
 	}
-	if err := f.sync(); err != nil {
+	if err := durable.SyncFolder(string(f)); err != nil {
 		return err
 	}
 	return o.sayNext(stdout, f)
@@ -88,10 +89,10 @@ func (o order) takeAuthority(f folder, stdout io.Writer, now time.Time) (*certs.
 	if err != nil {
 		return nil, err
 	}
-	if err := writeKey(keyPath, authority.Key); err != nil {
+	if err := durable.Create(keyPath, keyMode, authority.Key); err != nil {
 		return nil, err
 	}
-	if err := writeCertificate(certificatePath, authority.Certificate); err != nil {
+	if err := durable.Replace(certificatePath, certificateMode, authority.Certificate); err != nil {
 		return nil, err
 	}
 	say(stdout, "made", certificatePath, authority.X509(), now)
@@ -194,11 +195,11 @@ func (o order) take(f folder, authority *certs.Authority, t target, now time.Tim
 		return nil, "", err
 	}
 	if key != nil {
-		if err := writeKey(f.key(t.String()), key); err != nil {
+		if err := durable.Create(f.key(t.String()), keyMode, key); err != nil {
 			return nil, "", err
 		}
 	}
-	if err := writeCertificate(certificatePath, text); err != nil {
+	if err := durable.Replace(certificatePath, certificateMode, text); err != nil {
 		return nil, "", err
 	}
 	certificate, err = readIssued(certificatePath, authority, t)

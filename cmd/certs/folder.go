@@ -33,15 +33,6 @@ func (f folder) make() error {
 	return err
 }
 
-// sync makes the names of the files durable, too.
-func (f folder) sync() error {
-	d, err := os.Open(string(f))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
 // has reports whether a file is there, whatever it is.
 func has(path string) (bool, error) {
 	switch _, err := os.Lstat(path); {
@@ -52,44 +43,4 @@ func has(path string) (bool, error) {
 	default:
 		return false, err
 	}
-}
-
-// writeKey writes a key to a new file. It never overwrites one, and leaves nothing
-// behind when it fails.
-func writeKey(path string, content []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, keyMode)
-	if err != nil {
-		return err
-	}
-	if err := writeAll(file, content); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
-}
-
-// writeCertificate replaces a certificate atomically: a central that reads it
-// meanwhile sees the old one or the new one.
-func writeCertificate(path string, content []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name()) // nothing is there after a rename
-	err = file.Chmod(certificateMode)
-	if e := writeAll(file, content); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	return err
-}
-
-// writeAll writes the content to disk, and closes the file.
-func writeAll(file *os.File, content []byte) error {
-	_, err := file.Write(content)
-	if err == nil {
-		err = file.Sync()
-	}
-	return errors.Join(err, file.Close())
 }

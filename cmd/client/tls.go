@@ -28,7 +28,7 @@ func addTLSSettings(s *settings.Set, t *tlsSettings) {
 		{&t.files.Key, "tls.key", "tls-key", "CLI_TLS_KEY", "file with the key of the agency's certificate"},
 		{&t.serverName, "tls.serverName", "tls-server-name", "CLI_TLS_SERVERNAME", "name in the central's certificate, where it is another one than the host of its address"},
 	} {
-		settings.Add(s, part.into, settings.Setting{Key: part.key, Flag: part.flag, Env: part.env, About: part.about}, settings.Text().OrEmpty())
+		settings.Add(s, part.into, settings.Setting{Key: part.key, Flag: part.flag, Env: part.env, About: part.about}, settings.Path().OrEmpty())
 	}
 }
 

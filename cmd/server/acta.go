@@ -51,14 +51,6 @@ func newActaKeeper(c config, show func(admin.Acta), log zerolog.Logger) (*actaKe
 		key: key, show: show, log: log, retry: actaRetry}, nil
 }
 
-// signer returns the key that an acta must be signed with, or nil.
-func (k *actaKeeper) signer() ed25519.PublicKey {
-	if k.key == nil {
-		return nil
-	}
-	return k.key.Public().(ed25519.PublicKey)
-}
-
 func (k *actaKeeper) path() string { return filepath.Join(k.folder, actaFile) }
 
 // verify compares the existing acta, if any, with the contest. An error means that
@@ -73,7 +65,7 @@ func (k *actaKeeper) verify(ctx context.Context, waits *waiting) error {
 		return nil
 	}
 	compared, err := untilThere(ctx, k.at, k.log, waits, func() (*comparison, error) {
-		c, err := compareActa(ctx, k.at, kept, k.contest, k.signer())
+		c, err := compareActa(ctx, k.at, kept, k.contest, publicOf(k.key))
 		if err != nil && k.at.isFar() && !isDifference(err) {
 			err = fmt.Errorf("%w: %w", lottery.ErrUnavailable, err)
 		}
@@ -189,7 +181,7 @@ func (k *actaKeeper) keep(made *madeActa) error {
 	}
 	a := made.acta
 	if !bytes.Equal(kept, made.content) {
-		if a, err = made.rows.Check(kept, made.contest, k.signer()); err != nil {
+		if a, err = made.rows.Check(kept, made.contest, publicOf(k.key)); err != nil {
 			return err
 		}
 	}

@@ -21,11 +21,11 @@ func addActaSettings(s *settings.Set, c *config) {
 	settings.Add(s, &c.acta.key, settings.Setting{
 		Key: "ACTA_KEY", Flag: "acta-key", Env: "ACTA_KEY",
 		About: "file with the Ed25519 key, PEM (PKCS #8), that signs the acta of the draw; a contest whose acta has another signature or none does not start; empty signs nothing",
-	}, settings.Text().OrEmpty())
+	}, settings.Path().OrEmpty())
 	settings.Add(s, &c.acta.publicKey, settings.Setting{
 		Flag:  "acta-public-key",
 		About: "file with the Ed25519 public key, PEM, whose signature --verify and --check expect",
-	}, settings.Text().OrAbsent())
+	}, settings.Path().OrAbsent())
 	settings.Add(s, &c.acta.verify, settings.Setting{
 		Flag:  "verify",
 		About: "only read the folder of a contest that is drawn, say whether its acta.json is that of its bets.csv, and change nothing",
@@ -43,10 +43,15 @@ func (c actaConfig) signer() (ed25519.PublicKey, error) {
 		return readKey(c.publicKey, "--acta-public-key", acta.ParsePublicKey)
 	}
 	key, err := c.signingKey()
-	if key == nil || err != nil {
-		return nil, err
+	return publicOf(key), err
+}
+
+// publicOf returns the public key of one that signs; nil has none.
+func publicOf(key ed25519.PrivateKey) ed25519.PublicKey {
+	if key == nil {
+		return nil
 	}
-	return key.Public().(ed25519.PublicKey), nil
+	return key.Public().(ed25519.PublicKey)
 }
 
 // maxKeyFile bounds a key's file, in bytes; the longest that openssl writes has

@@ -23,8 +23,7 @@ func addAdminAccessSettings(s *settings.Set, c *config) {
 // ignores both settings without an admin port.
 func checkAdminAccess(s *settings.Set, c *config) error {
 	if c.admin == "" {
-		s.Ignore("ADMIN_TOKEN_FILE", noAdmin)
-		s.Ignore("ADMIN_TLS", noAdmin)
+		s.Ignore("is for the admin port, and there is none", "ADMIN_TOKEN_FILE", "ADMIN_TLS")
 		c.adminAccess = adminAccess{}
 	}
 	if c.adminAccess.tls {
@@ -32,5 +31,3 @@ func checkAdminAccess(s *settings.Set, c *config) error {
 	}
 	return nil
 }
-
-const noAdmin = "is for the admin port, and there is none"

@@ -52,19 +52,19 @@ func addLedgerSettings(s *settings.Set, c *config) {
 	settings.Add(s, &c.nats.creds, settings.Setting{
 		Key: "NATS_CREDS", Flag: "nats-creds", Env: "NATS_CREDS",
 		About: "file with this central's credentials for NATS (.creds)",
-	}, settings.Text().OrEmpty())
+	}, settings.Path().OrEmpty())
 	settings.Add(s, &c.nats.ca, settings.Setting{
 		Key: "NATS_CA", Flag: "nats-ca", Env: "NATS_CA",
 		About: "file with the certificates, PEM, by which NATS servers are known; empty is the system's",
-	}, settings.Text().OrEmpty())
+	}, settings.Path().OrEmpty())
 	settings.Add(s, &c.nats.cert, settings.Setting{
 		Key: "NATS_CERT", Flag: "nats-cert", Env: "NATS_CERT",
 		About: "file with this central's certificate for NATS, PEM; with nats-key",
-	}, settings.Text().OrEmpty())
+	}, settings.Path().OrEmpty())
 	settings.Add(s, &c.nats.key, settings.Setting{
 		Key: "NATS_KEY", Flag: "nats-key", Env: "NATS_KEY",
 		About: "file with the key of that certificate, PEM",
-	}, settings.Text().OrEmpty())
+	}, settings.Path().OrEmpty())
 	settings.Add(s, &c.nats.replicas, settings.Setting{
 		Key: "NATS_REPLICAS", Flag: "nats-replicas", Env: "NATS_REPLICAS", Default: "3",
 		About: "servers that have a copy of a contest which is begun in NATS; with 1 it is lost with that server",
@@ -92,12 +92,7 @@ func checkLedgerSettings(s *settings.Set, c *config) error {
 	case c.importFrom.servers.hasUser:
 		return &settings.Error{Source: "flag --import", Problem: noUser, Allowed: serversExample}
 	}
-	if err := requirePair(s, "NATS_CERT", c.nats.cert, "NATS_KEY", c.nats.key); err != nil {
-		return err
-	}
-	if err := refuseContents(s, map[string]string{
-		"NATS_CREDS": c.nats.creds, "NATS_CA": c.nats.ca, "NATS_CERT": c.nats.cert, "NATS_KEY": c.nats.key,
-	}); err != nil {
+	if err := s.RequireTogether(withItsKey, "NATS_CERT", "NATS_KEY"); err != nil {
 		return err
 	}
 	var actions []string
@@ -119,13 +114,9 @@ func checkLedgerSettings(s *settings.Set, c *config) error {
 	}
 	if !c.ledger.areGiven() {
 		if !c.importFrom.servers.areGiven() {
-			for _, key := range []string{"NATS_CREDS", "NATS_CA", "NATS_CERT", "NATS_KEY"} {
-				s.Ignore(key, "is for a ledger in NATS, and LEDGER names no servers")
-			}
+			s.Ignore(noServers, "NATS_CREDS", "NATS_CA", "NATS_CERT", "NATS_KEY")
 		}
-		for _, key := range []string{"NATS_REPLICAS", "NATS_MAX_BYTES", "CENTRAL"} {
-			s.Ignore(key, "is for a ledger in NATS, and LEDGER names no servers")
-		}
+		s.Ignore(noServers, "NATS_REPLICAS", "NATS_MAX_BYTES", "CENTRAL")
 		return nil
 	}
 	if err := s.Require("LEDGER names servers of NATS, where a contest has a name", "CONTEST"); err != nil {
@@ -135,33 +126,16 @@ func checkLedgerSettings(s *settings.Set, c *config) error {
 		return &settings.Error{Source: "flag --reopen", Problem: "is for a contest in a folder, and LEDGER names servers of NATS", Allowed: "one of the two"}
 	}
 	if c.noSync {
-		s.Ignore("FSYNC", "is for a contest in a folder: NATS servers sync as their own sync_interval says")
+		s.Ignore("is for a contest in a folder: NATS servers sync as their own sync_interval says", "FSYNC")
 		c.noSync = false
 	}
 	return nil
 }
 
-// requirePair returns an error when only one of a certificate and its key is given.
-func requirePair(s *settings.Set, certKey, cert, keyKey, key string) error {
-	switch {
-	case cert != "" && key == "":
-		return s.Require(certKey+" is given, and a certificate is used with its key", keyKey)
-	case cert == "" && key != "":
-		return s.Require(keyKey+" is given, and a certificate is used with its key", certKey)
-	}
-	return nil
-}
-
-// refuseContents returns an error when a setting holds a file's content instead of
-// its path. It does not show the content, which may be secret.
-func refuseContents(s *settings.Set, paths map[string]string) error {
-	for key, path := range paths {
-		if strings.Contains(path, "-----BEGIN") {
-			return &settings.Error{Source: s.Source(key), Key: key, Problem: "has what such a file holds", Allowed: "the path of a file"}
-		}
-	}
-	return nil
-}
+const (
+	noServers  = "is for a ledger in NATS, and LEDGER names no servers"
+	withItsKey = "a certificate is used with its key"
+)
 
 // parseServers parses addresses separated by commas; the first must have the
 // scheme, the others may.

@@ -37,19 +37,19 @@ func addTLSSettings(s *settings.Set, c *config) {
 	settings.Add(s, &c.tls.certificate, settings.Setting{
 		Key: "TLS_CERT", Flag: "tls-cert", Env: "TLS_CERT",
 		About: "file with the central's certificate, PEM, and those between it and its authority; like the other files of TLS it is read again when it changes, and at SIGUSR1",
-	}, settings.Text().OrEmpty())
+	}, settings.Path().OrEmpty())
 	settings.Add(s, &c.tls.key, settings.Setting{
 		Key: "TLS_KEY", Flag: "tls-key", Env: "TLS_KEY",
 		About: "file with the key of that certificate, PEM, without a password",
-	}, settings.Text().OrEmpty())
+	}, settings.Path().OrEmpty())
 	settings.Add(s, &c.tls.clientCA, settings.Setting{
 		Key: "TLS_CLIENT_CA", Flag: "tls-client-ca", Env: "TLS_CLIENT_CA",
 		About: "file with the certificates, PEM, of the authorities that issue the agencies' certificates",
-	}, settings.Text().OrEmpty())
+	}, settings.Path().OrEmpty())
 	settings.Add(s, &c.tls.revoked, settings.Setting{
 		Key: "TLS_REVOKED", Flag: "tls-revoked", Env: "TLS_REVOKED",
 		About: "file with the list of what counts no more: on each line the serial number of a certificate, in hexadecimal, or an agency, like agency 7",
-	}, settings.Text().OrEmpty())
+	}, settings.Path().OrEmpty())
 	settings.Add(s, &c.tls.handshakeTimeout, settings.Setting{
 		Key: "TLS_HANDSHAKE_TIMEOUT", Flag: "tls-handshake-timeout", Env: "TLS_HANDSHAKE_TIMEOUT", Default: "10s",
 		About: "most time that the handshake of a connection may take",
@@ -103,12 +103,7 @@ func (c config) tlsBind() string {
 // checkTLSSettings returns an error when settings of TLS contradict each other, and
 // notes those without effect.
 func checkTLSSettings(s *settings.Set, c *config) error {
-	if err := refuseContents(s, map[string]string{
-		"TLS_CERT": c.tls.certificate, "TLS_KEY": c.tls.key, "TLS_CLIENT_CA": c.tls.clientCA, "TLS_REVOKED": c.tls.revoked,
-	}); err != nil {
-		return err
-	}
-	if err := requirePair(s, "TLS_CERT", c.tls.certificate, "TLS_KEY", c.tls.key); err != nil {
+	if err := s.RequireTogether(withItsKey, "TLS_CERT", "TLS_KEY"); err != nil {
 		return err
 	}
 	if c.tls.isOn() {
@@ -116,14 +111,11 @@ func checkTLSSettings(s *settings.Set, c *config) error {
 			"TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA")
 	}
 	if !s.Given("ADMIN_TLS") {
-		for _, key := range []string{"TLS_CERT", "TLS_KEY"} {
-			s.Ignore(key, "is for a port of TLS: TLS_PORT is off, and ADMIN_TLS is not set")
-		}
+		s.Ignore("is for a port of TLS: TLS_PORT is off, and ADMIN_TLS is not set", "TLS_CERT", "TLS_KEY")
 		c.tls.certificate, c.tls.key = "", ""
 	}
-	for _, key := range []string{"TLS_BIND_ADDRESS", "TLS_CLIENT_CA", "TLS_REVOKED", "TLS_HANDSHAKE_TIMEOUT", "TLS_MAX_HANDSHAKES"} {
-		s.Ignore(key, "is for the port of TLS, and TLS_PORT is off")
-	}
+	s.Ignore("is for the port of TLS, and TLS_PORT is off",
+		"TLS_BIND_ADDRESS", "TLS_CLIENT_CA", "TLS_REVOKED", "TLS_HANDSHAKE_TIMEOUT", "TLS_MAX_HANDSHAKES")
 	c.tls.clientCA, c.tls.revoked = "", ""
 	return nil
 }

@@ -121,7 +121,9 @@ func removeStale(path, address string) error {
 	case info.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("%s is no socket: remove it, if nobody needs it", path)
 	}
-	conn, err := net.DialTimeout("unix", address, lockPause)
+	// This waits for nothing: a full backlog is an error at once, as the socket does not
+	// block. With a timeout, a busy machine could take a dead central's for a live one.
+	conn, err := net.Dial("unix", address)
 	switch {
 	case err == nil:
 		conn.Close()

@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
+	"loteria/internal/durable"
 	"loteria/lottery"
 )
 
@@ -51,28 +51,16 @@ func exportLedger(ctx context.Context, c config, stdout, stderr io.Writer) error
 	if c.export == "-" {
 		return writeBets(ctx, c, stdout, stderr)
 	}
-	if err := isNew(c.export); err != nil {
+	switch err := durable.CheckFree(c.export); {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%s is there already: nothing is overwritten, name a new file", c.export)
+	case err != nil:
 		return err
 	}
-	// It gets its name when it is whole and on disk.
-	f, err := os.CreateTemp(filepath.Dir(c.export), "."+filepath.Base(c.export)+".")
-	if err != nil {
-		return fmt.Errorf("make the file to export to: %w", err)
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	err = writeBets(ctx, c, f, stdout)
+	// As bets.csv, it can be read by everybody.
+	err := durable.CreateWith(c.export, 0o644, func(w io.Writer) error { return writeBets(ctx, c, w, stdout) })
 	if err == nil {
-		err = f.Chmod(0o644) // as bets.csv; a temporary file is its owner's alone
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
-		err = f.Close()
-	}
-	if err == nil {
-		err = moveNew(f.Name(), c.export)
+		err = durable.SyncFolder(filepath.Dir(c.export))
 	}
 	if err != nil {
 		return fmt.Errorf("export to %s: %w", c.export, err)
@@ -158,38 +146,4 @@ func newObjects(w io.Writer) *json.Encoder {
 	objects := json.NewEncoder(w)
 	objects.SetEscapeHTML(false)
 	return objects
-}
-
-// isNew returns an error if anything is at path.
-func isNew(path string) error {
-	_, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = fmt.Errorf("%s is there already: nothing is overwritten, name a new file", path)
-	}
-	return err
-}
-
-// moveNew renames a synced file to a name that must be free, and returns when the
-// name is on disk.
-func moveNew(from, to string) error {
-	err := os.Link(from, to) // unlike a rename, it replaces nothing
-	if err == nil {
-		err = os.Remove(from)
-	} else if !errors.Is(err, fs.ErrExist) { // file systems may have no links
-		if err = isNew(to); err == nil {
-			err = os.Rename(from, to)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	folder, err := os.Open(filepath.Dir(to))
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	return folder.Sync()
 }

@@ -67,28 +67,6 @@ func TestExportOfWhatIsDamaged(t *testing.T) {
 	}
 }
 
-// A link that leads nowhere is something, too.
-func TestExportToALink(t *testing.T) {
-	folder := t.TempDir()
-	link := filepath.Join(folder, "bets.csv")
-	if err := os.Symlink("nowhere", link); err != nil {
-		t.Skip(err)
-	}
-	if err := isNew(link); err == nil {
-		t.Error("a link counts as nothing")
-	}
-	from := filepath.Join(folder, "from")
-	if err := os.WriteFile(from, []byte("x"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := moveNew(from, link); err == nil {
-		t.Error("a file takes the place of a link")
-	}
-	if got, err := os.Readlink(link); err != nil || got != "nowhere" {
-		t.Errorf("the link leads to %q, %v", got, err)
-	}
-}
-
 // Export, winners and check work beside a central, before the draw only if asked
 // for.
 func TestExportBesideACentral(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"loteria/cmd/internal/admin"
+	"loteria/internal/durable"
 	"loteria/lottery"
 	"loteria/lottery/csvledger"
 )
@@ -148,7 +149,11 @@ func (s stagedFolder) open(_ context.Context, known *report) (lottery.Ledger, er
 // keep moves the state first: without its bets, no central would open it.
 func (s stagedFolder) keep() (path string, err error) {
 	for _, file := range []string{csvledger.StateFile, csvledger.LedgerFile} {
-		if err := moveNew(filepath.Join(s.path, file), filepath.Join(s.within, file)); err != nil {
+		err := durable.Move(filepath.Join(s.path, file), filepath.Join(s.within, file))
+		if err == nil {
+			err = durable.SyncFolder(s.within)
+		}
+		if err != nil {
 			return "", fmt.Errorf("move the import to its place: %w", err)
 		}
 	}

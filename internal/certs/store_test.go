@@ -53,11 +53,29 @@ func newAuthority(t *testing.T) *Authority {
 
 func (l *lottery) central(from, until time.Time) Pair {
 	l.t.Helper()
-	pair, err := l.Central([]string{"localhost", "127.0.0.1"}, from, until)
+	return l.issued(l.Central([]string{"localhost", "127.0.0.1"}, from, until))
+}
+
+// agency returns what agency 7 has.
+func (l *lottery) agency() Pair {
+	l.t.Helper()
+	return l.issued(l.Agency(7, time.Time{}, time.Time{}))
+}
+
+func (l *lottery) issued(pair Pair, err error) Pair {
+	l.t.Helper()
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	return pair
+}
+
+// reload has the store read the files again.
+func (l *lottery) reload(store *Store) {
+	l.t.Helper()
+	if err := store.Reload(); err != nil {
+		l.t.Fatal(err)
+	}
 }
 
 // put writes the central's certificate and key.
@@ -114,107 +132,86 @@ func derOf(t *testing.T, text []byte) []byte {
 }
 
 func TestFilesOfNoUse(t *testing.T) {
+	const certificate, key, authorities, revoked = 0, 1, 2, 3 // as in Files.paths
+	gone := func(l *lottery, path string) { os.Remove(path) }
+	holds := func(content []byte) func(*lottery, string) {
+		return func(l *lottery, path string) { write(l.t, path, content) }
+	}
 	for name, test := range map[string]struct {
-		spoil func(*lottery) (path string) // that the error names
+		file  int // that the error names
+		spoil func(l *lottery, path string)
 		says  string
 	}{
-		"no certificate": {func(l *lottery) string { os.Remove(l.files.Certificate); return l.files.Certificate }, "no such file or directory"},
-		"no key":         {func(l *lottery) string { os.Remove(l.files.Key); return l.files.Key }, "no such file or directory"},
-		"no authorities": {func(l *lottery) string { os.Remove(l.files.Authorities); return l.files.Authorities }, "no such file or directory"},
-		"no list":        {func(l *lottery) string { os.Remove(l.files.Revoked); return l.files.Revoked }, "no such file or directory"},
-		"a folder": {func(l *lottery) string {
-			os.Remove(l.files.Certificate)
-			os.Mkdir(l.files.Certificate, 0o700)
-			return l.files.Certificate
+		"no certificate": {certificate, gone, "no such file or directory"},
+		"no key":         {key, gone, "no such file or directory"},
+		"no authorities": {authorities, gone, "no such file or directory"},
+		"no list":        {revoked, gone, "no such file or directory"},
+		"a folder": {certificate, func(_ *lottery, path string) {
+			os.Remove(path)
+			os.Mkdir(path, 0o700)
 		}, "no regular file"},
-		"empty certificate": {func(l *lottery) string { write(l.t, l.files.Certificate, nil); return l.files.Certificate }, "has no certificate in PEM"},
-		"empty key":         {func(l *lottery) string { write(l.t, l.files.Key, nil); return l.files.Key }, "has no private key in PEM"},
-		"empty authorities": {func(l *lottery) string {
-			write(l.t, l.files.Authorities, []byte("# none\n"))
-			return l.files.Authorities
+		"a pipe": {key, func(l *lottery, path string) { // it must not keep the central waiting
+			os.Remove(path)
+			if err := syscall.Mkfifo(path, 0o600); err != nil {
+				l.t.Skipf("no pipe can be made here: %v", err)
+			}
+		}, "no regular file"},
+		"empty certificate": {certificate, holds(nil), "has no certificate in PEM"},
+		"empty key":         {key, holds(nil), "has no private key in PEM"},
+		"empty authorities": {authorities, holds([]byte("# none\n")), "has no certificate in PEM"},
+		"DER": {certificate, func(l *lottery, path string) {
+			write(l.t, path, derOf(l.t, l.central(time.Time{}, time.Time{}).Certificate))
 		}, "has no certificate in PEM"},
-		"DER": {func(l *lottery) string {
-			write(l.t, l.files.Certificate, derOf(l.t, l.central(time.Time{}, time.Time{}).Certificate))
-			return l.files.Certificate
-		}, "has no certificate in PEM"},
-		"key for certificate": {func(l *lottery) string {
-			write(l.t, l.files.Certificate, l.central(time.Time{}, time.Time{}).Key)
-			return l.files.Certificate
+		"key for certificate": {certificate, func(l *lottery, path string) {
+			write(l.t, path, l.central(time.Time{}, time.Time{}).Key)
 		}, "has a key and no certificate"},
-		"certificate for key": {func(l *lottery) string {
-			write(l.t, l.files.Key, l.central(time.Time{}, time.Time{}).Certificate)
-			return l.files.Key
+		"certificate for key": {key, func(l *lottery, path string) {
+			write(l.t, path, l.central(time.Time{}, time.Time{}).Certificate)
 		}, "has a certificate and no key"},
-		"cut off": {func(l *lottery) string {
+		"cut off": {certificate, func(l *lottery, path string) {
 			whole := l.central(time.Time{}, time.Time{}).Certificate
-			write(l.t, l.files.Certificate, whole[:len(whole)/2])
-			return l.files.Certificate
+			write(l.t, path, whole[:len(whole)/2])
 		}, "begins 1 certificates, of which 0 can be read"},
-		"second authority cut off": {func(l *lottery) string {
+		"second authority cut off": {authorities, func(l *lottery, path string) {
 			other := newAuthority(l.t).Certificate
-			write(l.t, l.files.Authorities, append(slices.Clone(l.Authority.Certificate), other[:len(other)/2]...))
-			return l.files.Authorities
+			write(l.t, path, append(slices.Clone(l.Authority.Certificate), other[:len(other)/2]...))
 		}, "begins 2 certificates, of which 1 can be read"},
-		"damaged": {func(l *lottery) string {
+		"damaged": {certificate, func(l *lottery, path string) {
 			der := derOf(l.t, l.central(time.Time{}, time.Time{}).Certificate)
 			der[5] ^= 0xff
-			write(l.t, l.files.Certificate, encoded("CERTIFICATE", der, nil))
-			return l.files.Certificate
+			write(l.t, path, encoded("CERTIFICATE", der, nil))
 		}, "has a certificate, number 1, that cannot be read"},
-		"damaged key": {func(l *lottery) string {
-			write(l.t, l.files.Key, encoded("PRIVATE KEY", []byte("no key"), nil))
-			return l.files.Key
-		}, "has a key that cannot be read"},
-		"encrypted key": {func(l *lottery) string {
-			write(l.t, l.files.Key, encoded("ENCRYPTED PRIVATE KEY", []byte("x"), nil))
-			return l.files.Key
-		}, "has an encrypted key"},
-		"encrypted key of openssl's": {func(l *lottery) string {
-			write(l.t, l.files.Key, encoded("EC PRIVATE KEY", []byte("x"), map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00"}))
-			return l.files.Key
-		}, "has an encrypted key"},
-		"key of another": {func(l *lottery) string {
-			write(l.t, l.files.Key, l.central(time.Time{}, time.Time{}).Key)
-			return l.files.Key
+		"damaged key":   {key, holds(encoded("PRIVATE KEY", []byte("no key"), nil)), "has a key that cannot be read"},
+		"encrypted key": {key, holds(encoded("ENCRYPTED PRIVATE KEY", []byte("x"), nil)), "has an encrypted key"},
+		"encrypted key of openssl's": {key,
+			holds(encoded("EC PRIVATE KEY", []byte("x"), map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00"})),
+			"has an encrypted key"},
+		"key of another": {key, func(l *lottery, path string) {
+			write(l.t, path, l.central(time.Time{}, time.Time{}).Key)
 		}, "the key is of another certificate"},
-		"in the wrong order": {func(l *lottery) string {
-			own, err := os.ReadFile(l.files.Certificate)
+		"in the wrong order": {certificate, func(l *lottery, path string) {
+			own, err := os.ReadFile(path)
 			if err != nil {
 				l.t.Fatal(err)
 			}
-			write(l.t, l.files.Certificate, slices.Concat(l.Authority.Certificate, own))
-			return l.files.Certificate
+			write(l.t, path, slices.Concat(l.Authority.Certificate, own))
 		}, "central-key.pem as number 2, expected it first"},
-		"certificate of an agency": {func(l *lottery) string {
-			pair, err := l.Agency(7, time.Time{}, time.Time{})
-			if err != nil {
-				l.t.Fatal(err)
-			}
-			l.put(pair)
-			return l.files.Certificate
-		}, "not for a server"},
-		"no authority": {func(l *lottery) string {
-			write(l.t, l.files.Authorities, l.central(time.Time{}, time.Time{}).Certificate)
-			return l.files.Authorities
+		"certificate of an agency": {certificate, func(l *lottery, _ string) { l.put(l.agency()) }, "not for a server"},
+		"no authority": {authorities, func(l *lottery, path string) {
+			write(l.t, path, l.central(time.Time{}, time.Time{}).Certificate)
 		}, "number 1 (CN=central), that is of no authority"},
-		"something else in it": {func(l *lottery) string {
-			write(l.t, l.files.Authorities, append(encoded("X509 CRL", []byte("x"), nil), l.Authority.Certificate...))
-			return l.files.Authorities
+		"something else in it": {authorities, func(l *lottery, path string) {
+			write(l.t, path, append(encoded("X509 CRL", []byte("x"), nil), l.Authority.Certificate...))
 		}, `has a "X509 CRL"`},
-		"list": {func(l *lottery) string {
-			write(l.t, l.files.Revoked, []byte("agency 7\nwho?\n"))
-			return l.files.Revoked
-		}, `line 2: "who?" is no entry`},
-		"much too large": {func(l *lottery) string {
-			write(l.t, l.files.Key, bytes.Repeat([]byte("x"), maxPEM+1))
-			return l.files.Key
-		}, "expected at most 1048576"},
+		"list":           {revoked, holds([]byte("agency 7\nwho?\n")), `line 2: "who?" is no entry`},
+		"much too large": {key, holds(bytes.Repeat([]byte("x"), maxPEM+1)), "expected at most 1048576"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLottery(t)
 			store := l.open()
 			l.t = t
-			path := test.spoil(l)
+			path := l.files.paths()[test.file]
+			test.spoil(l, path)
 			if opened, err := Open(l.files); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%v, %v, expected %s and %q", opened, err, path, test.says)
 			}
@@ -297,11 +294,7 @@ func TestWarnings(t *testing.T) {
 			}
 		}, nil},
 		"no names": {func(l *lottery) {
-			pair, err := l.Central(nil, time.Time{}, time.Time{})
-			if err != nil {
-				l.t.Fatal(err)
-			}
-			l.put(pair)
+			l.put(l.issued(l.Central(nil, time.Time{}, time.Time{})))
 		}, []string{"has no DNS name and no IP address"}},
 		"expired authority": {func(l *lottery) {
 			old, err := NewAuthority("old", time.Now().Add(-AuthorityLife-day))
@@ -382,9 +375,7 @@ func TestChangedSoonAfterAChange(t *testing.T) {
 		t.Error("what was written a moment ago is not looked at again")
 	}
 	age(t, l.files.Revoked)
-	if err := store.Reload(); err != nil {
-		t.Fatal(err)
-	}
+	l.reload(store)
 	if store.Changed() {
 		t.Error("what was written yesterday is looked at again")
 	}
@@ -496,9 +487,7 @@ func TestVersion(t *testing.T) {
 	version := store.Status().Version
 	expect := func(what string, isOther bool) {
 		t.Helper()
-		if err := store.Reload(); err != nil {
-			t.Fatal(err)
-		}
+		l.reload(store)
 		if now := store.Status().Version; (now != version) != isOther {
 			t.Errorf("%s: the version is %d after %d", what, now, version)
 		}
@@ -524,12 +513,27 @@ func TestOnlyAServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trusted := x509.NewCertPool()
-	trusted.AddCert(l.X509())
-	state, err := shake(t, store.ServerConfig(), &tls.Config{RootCAs: trusted, ServerName: "localhost"})
+	state, err := shake(t, store.ServerConfig(), &tls.Config{RootCAs: poolOf(l.Authority), ServerName: "localhost"})
 	if err != nil || len(state.PeerCertificates) != 0 {
 		t.Errorf("%v, certificates of the client: %d", err, len(state.PeerCertificates))
 	}
+}
+
+func poolOf(authority *Authority) *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(authority.X509())
+	return pool
+}
+
+// having returns the configuration of a client that has a certificate, and takes any
+// of the server.
+func having(t *testing.T, pair Pair) *tls.Config {
+	t.Helper()
+	certificate, err := tls.X509KeyPair(pair.Certificate, pair.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{certificate}}
 }
 
 // shake does a handshake and returns the server's state and error.
@@ -552,11 +556,7 @@ func shake(t *testing.T, server, client *tls.Config) (tls.ConnectionState, error
 // connection is an agency's, at the server.
 func (l *lottery) connection(store *Store, pair Pair) tls.ConnectionState {
 	l.t.Helper()
-	certificate, err := tls.X509KeyPair(pair.Certificate, pair.Key)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	state, err := shake(l.t, store.Config(), &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{certificate}})
+	state, err := shake(l.t, store.Config(), having(l.t, pair))
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -566,19 +566,13 @@ func (l *lottery) connection(store *Store, pair Pair) tls.ConnectionState {
 func TestIdentify(t *testing.T) {
 	l := newLottery(t)
 	store := l.open()
-	pair, err := l.Agency(7, time.Time{}, time.Time{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	state := l.connection(store, pair)
+	state := l.connection(store, l.agency())
 	serial := SerialOf(state.PeerCertificates[0])
 	identify := func(what, list string, authorities []byte, want error) {
 		t.Helper()
 		write(t, l.files.Revoked, []byte(list))
 		write(t, l.files.Authorities, authorities)
-		if err := store.Reload(); err != nil {
-			t.Fatal(err)
-		}
+		l.reload(store)
 		agency, err := store.Identify(state)
 		if want == nil && (err != nil || agency != 7) || !errors.Is(err, want) {
 			t.Errorf("%s: agency %d, %v, expected %v", what, agency, err, want)
@@ -601,27 +595,28 @@ func TestIdentify(t *testing.T) {
 		t.Error("who has shown no certificate is an agency")
 	}
 
-	central := l.central(time.Time{}, time.Time{})
-	certificate, err := tls.X509KeyPair(central.Certificate, central.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := shake(t, store.Config(), &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{certificate}}); err == nil {
+	if _, err := shake(t, store.Config(), having(t, l.central(time.Time{}, time.Time{}))); err == nil {
 		t.Error("the central's own certificate is taken for an agency's")
 	}
 }
 
-// between is an authority that another one has certified, as companies have them.
-func between(t *testing.T, root *Authority) *Authority {
+// certified is an authority that another one has certified, as companies have them,
+// or, with nil, itself.
+func certified(t *testing.T, name string, by *Authority) *Authority {
 	t.Helper()
 	key, text, err := NewKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificate, err := sign(&x509.Certificate{
-		Subject: pkix.Name{CommonName: "between"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	template := &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}, root.certificate, key.Public(), root.signer)
+	}
+	issuer, signer := template, key
+	if by != nil {
+		issuer, signer = by.certificate, by.signer
+	}
+	certificate, err := sign(template, issuer, key.Public(), signer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -634,44 +629,22 @@ func between(t *testing.T, root *Authority) *Authority {
 
 // An authority may have others issue for it: both sides show the chain.
 func TestAuthorityBetween(t *testing.T) {
-	key, text, err := NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "root"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	certificate, err := sign(template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := ParseAuthority(Pair{certificate, text})
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := certified(t, "root", nil)
 	l := newLottery(t)
-	issuer := between(t, root)
-	pair, err := issuer.Central([]string{"localhost"}, time.Time{}, time.Now().Add(time.Hour))
-	if err != nil {
-		t.Fatal(err)
+	issuer := certified(t, "between", root)
+	chained := func(pair Pair, err error) Pair {
+		t.Helper()
+		pair = l.issued(pair, err)
+		pair.Certificate = append(pair.Certificate, issuer.Certificate...)
+		return pair
 	}
-	pair.Certificate = append(pair.Certificate, issuer.Certificate...)
-	l.put(pair)
+	until := time.Now().Add(time.Hour)
+	l.put(chained(issuer.Central([]string{"localhost"}, time.Time{}, until)))
 	write(t, l.files.Authorities, root.Certificate)
 	store := l.open()
-
-	if pair, err = issuer.Agency(7, time.Time{}, time.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	pair.Certificate = append(pair.Certificate, issuer.Certificate...)
-	own, err := tls.X509KeyPair(pair.Certificate, pair.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(root.X509())
-	state, err := shake(t, store.Config(), &tls.Config{RootCAs: roots, ServerName: "localhost", Certificates: []tls.Certificate{own}})
+	client := having(t, chained(issuer.Agency(7, time.Time{}, until)))
+	client.InsecureSkipVerify, client.RootCAs, client.ServerName = false, poolOf(root), "localhost"
+	state, err := shake(t, store.Config(), client)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -679,9 +652,7 @@ func TestAuthorityBetween(t *testing.T) {
 		t.Errorf("agency %d, %v", agency, err)
 	}
 	write(t, l.files.Revoked, []byte(SerialOf(issuer.X509())))
-	if err := store.Reload(); err != nil {
-		t.Fatal(err)
-	}
+	l.reload(store)
 	if agency, err := store.Identify(state); !errors.Is(err, errRevoked) {
 		t.Errorf("when who issued it is revoked: agency %d, %v", agency, err)
 	}
@@ -691,11 +662,7 @@ func TestAuthorityBetween(t *testing.T) {
 func TestStoreIsForManyGoroutines(t *testing.T) {
 	l := newLottery(t)
 	store := l.open()
-	pair, err := l.Agency(7, time.Time{}, time.Time{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	state := l.connection(store, pair)
+	state := l.connection(store, l.agency())
 	done := make(chan struct{})
 	for range 4 {
 		go func() {
@@ -720,27 +687,5 @@ func TestStoreIsForManyGoroutines(t *testing.T) {
 	}
 	for range 4 {
 		<-done
-	}
-}
-
-// A pipe must not keep the central waiting.
-func TestPipeIsNoFile(t *testing.T) {
-	l := newLottery(t)
-	os.Remove(l.files.Key)
-	if err := syscall.Mkfifo(l.files.Key, 0o600); err != nil {
-		t.Skipf("no pipe can be made here: %v", err)
-	}
-	done := make(chan error, 1)
-	go func() {
-		_, err := Open(l.files)
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		if err == nil || !strings.Contains(err.Error(), "no regular file") {
-			t.Error(err)
-		}
-	case <-time.After(30 * time.Second):
-		t.Error("it waits for a writer")
 	}
 }

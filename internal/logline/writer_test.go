@@ -286,9 +286,9 @@ func TestFailingWriterDisturbsNobody(t *testing.T) {
 	}
 }
 
-// A stop does not wait for a stuck reader of the log: neither what waits for room
-// already, nor what comes later.
-func TestHurry(t *testing.T) {
+// withStuck calls do with a writer whose output hangs and has no more room, and with
+// a line that waits for some.
+func withStuck(t *testing.T, do func(t *testing.T, out *gate, w *Writer, waiting *sync.WaitGroup)) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newGate()
 		w := small(out, Text)
@@ -296,6 +296,14 @@ func TestHurry(t *testing.T) {
 		var waiting sync.WaitGroup
 		waiting.Go(func() { _, _ = w.Write(bigEvent()) })
 		synctest.Wait()
+		do(t, out, w, &waiting)
+	})
+}
+
+// A stop does not wait for a stuck reader of the log: neither what waits for room
+// already, nor what comes later.
+func TestHurry(t *testing.T) {
+	withStuck(t, func(t *testing.T, out *gate, w *Writer, waiting *sync.WaitGroup) {
 		start := time.Now()
 		w.Hurry()
 		waiting.Wait()
@@ -315,13 +323,7 @@ func TestHurry(t *testing.T) {
 }
 
 func TestCloseGivesUpOnAStuckWriter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		out := newGate()
-		w := small(out, Text)
-		fill(w, bigEvent())
-		var waiting sync.WaitGroup
-		waiting.Go(func() { _, _ = w.Write(bigEvent()) })
-		synctest.Wait()
+	withStuck(t, func(t *testing.T, out *gate, w *Writer, waiting *sync.WaitGroup) {
 		start := time.Now()
 		if err := w.Close(); !errors.Is(err, ErrStuck) {
 			t.Errorf("Close: %v", err)

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+	"loteria/internal/durable"
 )
 
 // diskFile is a file whose Sync leaves out what is not needed to read the data
@@ -40,17 +40,6 @@ type readOnlyFile struct{ *os.File }
 func (readOnlyFile) Sync() error        { return nil }
 func (readOnlyFile) Verify(int64) error { return nil }
 
-// syncFolder makes the names in a folder durable: those of files just created
-// or renamed.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("open the folder to sync it: %w", err)
-	}
-	defer folder.Close()
-	return folderSyncFailure(path, folder.Sync())
-}
-
 func folderSyncFailure(path string, err error) error {
 	switch {
 	case err == nil:
@@ -81,7 +70,9 @@ type realDisk struct{}
 
 func (realDisk) create(path string) (newFile, error) { return os.Create(path) }
 func (realDisk) rename(from, to string) error        { return os.Rename(from, to) }
-func (realDisk) syncFolder(path string) error        { return syncFolder(path) }
+func (realDisk) syncFolder(path string) error {
+	return folderSyncFailure(path, durable.SyncFolder(path))
+}
 
 func (realDisk) renameNew(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
@@ -97,10 +88,7 @@ func (realDisk) renameNew(from, to string) error {
 // renameUnlessThere is for file systems that cannot rename without replacing (NFS):
 // other writers must be locked out.
 func renameUnlessThere(from, to string) error {
-	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
-		if err == nil {
-			err = &fs.PathError{Op: "rename to", Path: to, Err: fs.ErrExist}
-		}
+	if err := durable.CheckFree(to); err != nil {
 		return err
 	}
 	return os.Rename(from, to)

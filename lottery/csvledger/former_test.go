@@ -76,8 +76,8 @@ func TestFormer(t *testing.T) {
 				}
 			}
 			check()
-			if c.DrawnLate() != test.late {
-				t.Errorf("drawn late: %t, want %t", c.DrawnLate(), test.late)
+			if late := c.Phase() == lottery.Drawn && !c.WasDrawn(); late != test.late {
+				t.Errorf("drawn late: %t, want %t", late, test.late)
 			}
 			if test.state != "" {
 				files[StateFile] = test.state + "\n"

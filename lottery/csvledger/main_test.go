@@ -40,28 +40,15 @@ func TestMain(m *testing.M) {
 }
 
 var (
+	sample       = ledgertest.Bet
 	samples      = ledgertest.Bets
+	anyBets      = ledgertest.AnyBets
 	rowsOf       = ledgertest.Rows
 	winnersOf    = ledgertest.Winners
 	newBatch     = ledgertest.Batch
+	at           = ledgertest.At
 	checkRefused = ledgertest.CheckRefused
 )
-
-func sample(agency, i int) lottery.Bet { return samples(agency, i, 1)[0] }
-
-func at(position uint64, b *lottery.Batch) *lottery.Batch {
-	b.SetPosition(position)
-	return b
-}
-
-// anyBets returns n bets that are the same in every run.
-func anyBets(n int) []lottery.Bet {
-	bets := make([]lottery.Bet, n)
-	for i := range bets {
-		bets[i] = ledgertest.AnyBet.Example(i)
-	}
-	return bets
-}
 
 // otherRows returns bad rows; package lottery tests these, too.
 func otherRows(t testing.TB) (rows []string) {

@@ -44,6 +44,12 @@ func Batch(t testing.TB, bets ...lottery.Bet) *lottery.Batch {
 	return b
 }
 
+// At gives the batch its position.
+func At(position uint64, b *lottery.Batch) *lottery.Batch {
+	b.SetPosition(position)
+	return b
+}
+
 // Writer returns the agency's writer: the one that has resumed it here last.
 func (c *Contest) Writer(agency int) lottery.Writer {
 	c.mu.Lock()

@@ -7,22 +7,28 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Bets returns n valid bets of an agency, from its i-th on. Every fifth has won.
-// Their rows need quotes.
+// Bet returns a valid bet, the i-th of its agency. Every fifth has won. Its row needs
+// quotes.
+func Bet(agency, i int) lottery.Bet {
+	bet := lottery.Bet{
+		Agency:    agency,
+		FirstName: "María José",
+		LastName:  `O'Hara, "Ñata"`,
+		Document:  fmt.Sprintf("%03d%07d", agency, i),
+		Birthdate: "1999-03-17",
+		Number:    i % 5000,
+	}
+	if i%5 == 0 {
+		bet.Number = lottery.WinningNumber
+	}
+	return bet
+}
+
+// Bets returns n such bets of an agency, from its i-th on.
 func Bets(agency, i, n int) []lottery.Bet {
 	bets := make([]lottery.Bet, n)
 	for k := range bets {
-		bets[k] = lottery.Bet{
-			Agency:    agency,
-			FirstName: "María José",
-			LastName:  `O'Hara, "Ñata"`,
-			Document:  fmt.Sprintf("%03d%07d", agency, i+k),
-			Birthdate: "1999-03-17",
-			Number:    (i + k) % 5000,
-		}
-		if (i+k)%5 == 0 {
-			bets[k].Number = lottery.WinningNumber
-		}
+		bets[k] = Bet(agency, i+k)
 	}
 	return bets
 }
@@ -73,6 +79,15 @@ var AnyBet = rapid.Custom(func(t *rapid.T) lottery.Bet {
 		Number: rapid.IntRange(0, lottery.MaxNumber).Draw(t, "number"),
 	}
 })
+
+// AnyBets returns n of those that AnyBet generates, the same in every run.
+func AnyBets(n int) []lottery.Bet {
+	bets := make([]lottery.Bet, n)
+	for i := range bets {
+		bets[i] = AnyBet.Example(i)
+	}
+	return bets
+}
 
 var anyName = rapid.StringOfN(rapid.OneOf(
 	rapid.SampledFrom([]rune(`",' ;|\aZ`+"ñÑáéíóúÜ\u00a0\u2028\u2029\ufeff\ufffd\u0301日🎲")),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -54,15 +53,6 @@ func IsDrawn(ctx context.Context, c Config) (bool, error) {
 		return false, fmt.Errorf("look for the draw in the stream %s: %w", r.stream, err)
 	}
 	return true, nil
-}
-
-// Export writes the rows of a contest as bets.csv has them, in the order of the
-// stream. Otherwise it is like Read.
-func Export(ctx context.Context, c Config, w io.Writer) (Report, error) {
-	return Read(ctx, c, func(s lottery.Stretch) error {
-		_, err := w.Write(s.Rows)
-		return err
-	})
 }
 
 // Check is Read of every server's copy, one after the other, without visit. The

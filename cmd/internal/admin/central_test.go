@@ -101,14 +101,14 @@ func (c *central) run() (stop func()) {
 	stop = func() { cancel(); running.Wait() }
 	c.t.Cleanup(stop)
 	c.awaitListening()
-	c.url = "http://" + c.admin.Address().String()
+	c.url = "http://" + c.admin.address.String()
 	return stop
 }
 
 func (c *central) awaitListening() {
 	c.t.Helper()
 	select {
-	case <-c.admin.Listening():
+	case <-c.admin.listening:
 	case <-time.After(patience):
 		c.t.Fatalf("the admin port never listened; the log is\n%s", c.log)
 	}

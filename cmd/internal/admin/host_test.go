@@ -84,7 +84,7 @@ func TestHostIsTheOwnAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := show(t, 1, func(config *Config) { config.Address = ":0" })
-	_, port, _ := net.SplitHostPort(c.admin.Address().String())
+	_, port, _ := net.SplitHostPort(c.admin.address.String())
 	for _, address := range addresses {
 		ip := address.(*net.IPNet).IP
 		if ip.IsLoopback() || ip.IsLinkLocalUnicast() {

@@ -48,8 +48,8 @@ func TestMetricsList(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); s.Run(ctx) }()
 	defer func() { cancel(); <-ended }()
-	<-s.Listening()
-	response, err := http.Get("http://" + s.Address().String() + "/metrics")
+	<-s.listening
+	response, err := http.Get("http://" + s.address.String() + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}

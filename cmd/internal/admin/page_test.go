@@ -251,23 +251,51 @@ const contrast = `(() => {
 	return least;
 })()`
 
+// inScheme has the browser prefer light or dark.
+func inScheme(scheme string) step {
+	return call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+	})
+}
+
+// expectContrast fails the test when a text of the page is hard to tell from what is
+// behind it.
+func (p *tab) expectContrast(when string) {
+	p.t.Helper()
+	least := text[struct {
+		Ratio float64
+		Text  string
+	}](p, contrast)
+	if least.Ratio < 4.5 || least.Text == "" {
+		p.t.Errorf("%s: %q has a contrast of %.1f, expected at least 4.5", when, least.Text, least.Ratio)
+	}
+}
+
+// expectReadable opens the page on a phone in both languages and schemes, has await
+// wait for what is to be seen there, and fails the test unless it can be read.
+func expectReadable(t *testing.T, w window, url string, await func(p *tab)) {
+	t.Helper()
+	for _, language := range []string{"es", "en"} {
+		for _, scheme := range []string{"light", "dark"} {
+			p := w.open(t, url, language, chromedp.EmulateViewport(360, 740, chromedp.EmulateScale(2)), inScheme(scheme))
+			await(p)
+			if width := text[int](p, "document.documentElement.scrollWidth"); width > 360 {
+				t.Errorf("%s: the page is %d pixels wide on a screen of 360", language, width)
+			}
+			p.expectContrast(scheme)
+		}
+	}
+}
+
 // In both schemes every text can be read, and the schemes differ.
 func TestPageLightAndDark(t *testing.T) {
 	w := needBrowser(t)
 	c := settled(t)
 	backs := map[string]bool{}
 	for _, scheme := range []string{"light", "dark"} {
-		p := w.open(t, c.url, "es", call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-		}))
+		p := w.open(t, c.url, "es", inScheme(scheme))
 		p.await(scheme, "bad_number", "terminó", "enviando", "sin noticias")
-		least := text[struct {
-			Ratio float64
-			Text  string
-		}](p, contrast)
-		if least.Ratio < 4.5 || least.Text == "" {
-			t.Errorf("%s: %q has a contrast of %.1f, expected at least 4.5", scheme, least.Text, least.Ratio)
-		}
+		p.expectContrast(scheme)
 		backs[text[string](p, "getComputedStyle(document.documentElement).backgroundColor")] = true
 	}
 	if len(backs) != 2 {
@@ -394,7 +422,7 @@ func TestPageFindsTheCentralAgain(t *testing.T) {
 		return c.run()
 	}
 	stop := begin("127.0.0.1:0")
-	address := c.admin.Address().String()
+	address := c.admin.address.String()
 	p := w.open(t, c.url, "es")
 	p.await("at first", "en vivo")
 	stop()
@@ -512,21 +540,5 @@ func TestPageOfASickLedger(t *testing.T) {
 	h.Server, h.Leader = h.Replicas[0].Server, h.Replicas[0].Server
 	h.Problem = "nats-with-a-name-that-is-as-long-as-a-host-name-in-a-cluster.example has served a stream with holes: empty its folder"
 	c.tell(h)
-	for _, language := range []string{"es", "en"} {
-		for _, scheme := range []string{"light", "dark"} {
-			p := w.open(t, c.url, language, chromedp.EmulateViewport(360, 740, chromedp.EmulateScale(2)),
-				call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}))
-			p.await("on a phone", "with holes: empty its folder", "a-central-with")
-			if width := text[int](p, "document.documentElement.scrollWidth"); width > 360 {
-				t.Errorf("%s: the page is %d pixels wide on a screen of 360", language, width)
-			}
-			least := text[struct {
-				Ratio float64
-				Text  string
-			}](p, contrast)
-			if least.Ratio < 4.5 || least.Text == "" {
-				t.Errorf("%s: %q has a contrast of %.1f, expected at least 4.5", scheme, least.Text, least.Ratio)
-			}
-		}
-	}
+	expectReadable(t, w, c.url, func(p *tab) { p.await("on a phone", "with holes: empty its folder", "a-central-with") })
 }

@@ -128,13 +128,6 @@ func (s *Server) Stopping() {
 	s.counters.wake()
 }
 
-// Listening is closed when the server listens.
-func (s *Server) Listening() <-chan struct{} { return s.listening }
-
-// Address returns where the server listens. It is known when Listening is
-// closed.
-func (s *Server) Address() net.Addr { return s.address }
-
 // Run shows the central until ctx is done. It retries an address in use until that
 // is free; the central takes bets meanwhile, which matters more. It returns when
 // everything is closed.

@@ -199,15 +199,7 @@ func TestSlowVisitors(t *testing.T) {
 	c.admin.readTimeout = 50 * time.Millisecond
 	c.run()
 	for _, begun := range []string{"", "GET /healthz HTTP/1.1\r\nHost: x\r\n", "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n"} {
-		conn, err := net.Dial("tcp", c.admin.Address().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := conn.Write([]byte(begun)); err != nil {
-			t.Fatal(err)
-		}
-		expectClosed(t, conn)
+		expectClosed(t, c.visit(begun))
 	}
 	// A stream lasts longer than that.
 	s := c.stream()
@@ -245,8 +237,8 @@ func TestStopWithVisitors(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); c.admin.Run(ctx) }()
 	c.awaitListening()
-	c.url = "http://" + c.admin.Address().String()
-	silent, err := net.Dial("tcp", c.admin.Address().String())
+	c.url = "http://" + c.admin.address.String()
+	silent, err := net.Dial("tcp", c.admin.address.String())
 	if err != nil {
 		t.Fatal(err)
 	}

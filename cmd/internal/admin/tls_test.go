@@ -112,7 +112,7 @@ func TestTLS(t *testing.T) {
 // and those that speak plain HTTP are told so.
 func TestTLSWithOthers(t *testing.T) {
 	c, i := showSecured(t, 1)
-	address := c.admin.Address().String()
+	address := c.admin.address.String()
 	for name, config := range map[string]*tls.Config{
 		"another authority": newIssuer(t).clientConfig(),
 		"another name":      {RootCAs: i.clientConfig().RootCAs, ServerName: "central.example"},
@@ -153,15 +153,7 @@ func TestTLSHandshakesThatStall(t *testing.T) {
 	c.admin.readTimeout = 50 * time.Millisecond
 	c.run()
 	for _, begun := range []string{"", "\x16\x03\x01"} {
-		conn, err := net.Dial("tcp", c.admin.Address().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := conn.Write([]byte(begun)); err != nil {
-			t.Fatal(err)
-		}
-		expectClosed(t, conn)
+		expectClosed(t, c.visit(begun))
 	}
 }
 
@@ -172,7 +164,7 @@ func TestTLSIsRenewed(t *testing.T) {
 	s := c.stream()
 	s.next("curves")
 	serial := func() string {
-		conn, err := tls.Dial("tcp", c.admin.Address().String(), i.clientConfig())
+		conn, err := tls.Dial("tcp", c.admin.address.String(), i.clientConfig())
 		if err != nil {
 			t.Fatal(err)
 		}

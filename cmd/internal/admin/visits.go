@@ -92,12 +92,6 @@ func (v *visits) leastMissed() (least *visit) {
 	return least
 }
 
-func (v *visits) count() int {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return len(v.open)
-}
-
 // Close implements net.Conn.
 func (v *visit) Close() error {
 	v.of.mu.Lock()

@@ -18,9 +18,15 @@ type visitor struct {
 	read *bufio.Reader
 }
 
+func (v *visits) count() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.open)
+}
+
 func (c *central) visit(request string) *visitor {
 	c.t.Helper()
-	conn, err := net.Dial("tcp", c.admin.Address().String())
+	conn, err := net.Dial("tcp", c.admin.address.String())
 	if err != nil {
 		c.t.Fatal(err)
 	}

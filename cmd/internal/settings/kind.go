@@ -65,6 +65,23 @@ func Text() Kind[string] {
 	return Parsed("any text", func(text string) (string, error) { return text, nil })
 }
 
+// errContent is for a secret that stands where the path of its file should: neither
+// an error nor a log may show it.
+var errContent = errors.New("has what such a file holds")
+
+// Path is the path of a file, exactly as it was given. The content of a file in PEM
+// is refused, and not shown.
+func Path() Kind[string] {
+	kind := Text()
+	kind.parse = func(text string) (string, error) {
+		if strings.Contains(text, "-----BEGIN") {
+			return "", errContent
+		}
+		return text, nil
+	}
+	return kind
+}
+
 // Int is a whole number from low to high, inclusive.
 func Int(low, high int) Kind[int] {
 	return Parsed(fmt.Sprintf("a whole number from %d to %d", low, high), func(text string) (int, error) {

@@ -70,6 +70,8 @@ func (s *Set) resolve(e *entry, layers []layer) error {
 		switch err := e.set(value); {
 		case errors.Is(err, errEmpty):
 			return &Error{Source: from.source(e), Key: e.Key, Problem: `"" is empty`, Allowed: e.allowed}
+		case errors.Is(err, errContent):
+			return &Error{Source: from.source(e), Key: e.Key, Problem: err.Error(), Allowed: "the path of a file"}
 		case err != nil:
 			return &Error{Source: from.source(e), Key: e.Key, Problem: quoted(value) + " " + err.Error(), Allowed: e.allowed}
 		}

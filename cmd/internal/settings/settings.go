@@ -89,14 +89,33 @@ func Add[T any](s *Set, into *T, setting Setting, kind Kind[T]) {
 
 func clash(a, b string) bool { return a != "" && strings.EqualFold(a, b) }
 
+// find returns the setting with the key, which must be in the table.
+func (s *Set) find(key string) *entry {
+	for _, e := range s.entries {
+		if e.Key == key {
+			return e
+		}
+	}
+	panic("settings: there is no key " + key)
+}
+
 // Require returns an *Error for the first of the keys whose value is empty. It
 // is for settings that another one makes necessary, after Load.
 func (s *Set) Require(why string, keys ...string) error {
 	for _, key := range keys {
-		for _, e := range s.entries {
-			if e.Key == key && e.value == "" {
-				return s.notSet(e, why)
-			}
+		if e := s.find(key); e.value == "" {
+			return s.notSet(e, why)
+		}
+	}
+	return nil
+}
+
+// RequireTogether returns an *Error for the first of the keys whose value is empty,
+// if another one has a value.
+func (s *Set) RequireTogether(why string, keys ...string) error {
+	for _, key := range keys {
+		if s.find(key).value != "" {
+			return s.Require(key+" is given, and "+why, keys...)
 		}
 	}
 	return nil
@@ -108,32 +127,26 @@ func (s *Set) Given(key string) bool { return s.Source(key) != "" }
 
 // Source returns where the setting with the key was given its value, like "flag
 // --port" or "environment variable SERVER_PORT", or "" when it is the default.
-func (s *Set) Source(key string) string {
-	for _, e := range s.entries {
-		if e.Key == key {
-			return e.source
-		}
-	}
-	return ""
-}
+func (s *Set) Source(key string) string { return s.find(key).source }
 
 // Refuse returns an *Error about the value that the setting with the key was given,
 // for a rule that is about more than one setting. It returns nil when the value is
 // the default: then the caller must make do with another.
 func (s *Set) Refuse(key, why, allowed string) error {
-	for _, e := range s.entries {
-		if e.Key == key && e.source != "" {
-			return &Error{Source: e.source, Key: e.Key, Problem: quoted(e.value) + " " + why, Allowed: allowed}
-		}
+	e := s.find(key)
+	if e.source == "" {
+		return nil
 	}
-	return nil
+	return &Error{Source: e.source, Key: e.Key, Problem: quoted(e.value) + " " + why, Allowed: allowed}
 }
 
-// Ignore notes that the value of the setting with the key, if it was given one, has
-// no effect, and why.
-func (s *Set) Ignore(key, why string) {
-	if source := s.Source(key); source != "" {
-		s.warnings = append(s.warnings, fmt.Sprintf("%s: %s %s: ignored", source, key, why))
+// Ignore notes that the values of those of the keys that were given one have no
+// effect, and why.
+func (s *Set) Ignore(why string, keys ...string) {
+	for _, key := range keys {
+		if source := s.Source(key); source != "" {
+			s.warnings = append(s.warnings, fmt.Sprintf("%s: %s %s: ignored", source, key, why))
+		}
 	}
 }
 

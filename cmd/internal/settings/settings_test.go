@@ -469,6 +469,34 @@ func TestRequire(t *testing.T) {
 	}
 }
 
+// Of two settings that go together neither may be missing alone.
+func TestRequireTogether(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for args, want := range map[string]string{
+		"":                 "",
+		"--cert=c --key=k": "",
+		"--cert=c":         "KEY: is not set, but CERT is given, and they go together",
+		"--key=k":          "CERT: is not set, but KEY is given, and they go together",
+		"--cert= --key=k":  "CERT: is not set, but KEY is given, and they go together",
+		"--cert=c --key=-----BEGIN-PRIVATE-KEY-----s3cr3t": "flag --key: KEY: has what such a file holds; allowed: the path of a file",
+	} {
+		var cert, key string
+		s := New("thing", "", File{Default: "config.ini", Env: "THING_CONFIG"})
+		Add(s, &cert, Setting{Key: "CERT", Flag: "cert"}, Path().OrEmpty())
+		Add(s, &key, Setting{Key: "KEY", Flag: "key"}, Path().OrEmpty())
+		err := s.Load(strings.Fields(args), nil)
+		if err == nil {
+			err = s.RequireTogether("they go together", "CERT", "KEY")
+		}
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s: %v", args, err)
+		case want != "" && (err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "s3cr3t")):
+			t.Errorf("%s: %v, expected %s", args, err, want)
+		}
+	}
+}
+
 func TestKinds(t *testing.T) {
 	durations := Duration(0, 24*time.Hour)
 	for text, want := range map[string]time.Duration{
