@@ -21,8 +21,8 @@ import (
 // patience bounds every wait of these tests; none of them needs it.
 const patience = time.Minute
 
-// programs builds the server, in its own module.
-var programs = gobuild.New("../..", "./cmd/server")
+// programs builds the server and the client, in their own module.
+var programs = gobuild.New("../..", "./cmd/server", "./cmd/client")
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
