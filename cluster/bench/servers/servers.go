@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"loteria/bench/process"
 	"loteria/cluster/natsserver"
+	programs "loteria/internal/process"
 )
 
 // Count is how many servers there are.
@@ -138,8 +139,17 @@ func (s *Servers) Restart(i int) (err error) {
 		RoutesPassword: routesPass, OperatorPassword: operatorPass,
 	})
 	cmd.Dir = n.folder
-	n.process, err = process.Start(cmd, process.Logs(`Server is ready`))
-	return err
+	if n.process, err = process.Start(cmd, process.Logs(`Server is ready`)); err != nil {
+		return fmt.Errorf("%s: %w", n.name, err)
+	}
+	return nil
+}
+
+// OnEnd calls back when a server has ended by itself.
+func (s *Servers) OnEnd(early func(error)) {
+	for i := range s.nodes {
+		s.nodes[i].process.OnEnd(func(f *programs.Failure) { early(fmt.Errorf("%s: %w", s.nodes[i].name, f)) })
+	}
 }
 
 // Kill ends a server with SIGKILL.
