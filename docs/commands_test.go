@@ -115,7 +115,7 @@ var elsewhere = map[string]string{
 	`bin/server --check --storage-dir "$BACKUP"`:                                        "cmd/backup_test.go:TestBackup",
 	"bin/server --check --storage-dir FOLDER":                                           "cmd/backup_test.go:TestBackup",
 	"bin/server --contest navidad --storage-dir /var/lib/loteria --expected-agencies 5": "deploy/e2e/systemd_test.go:TestSystemd",
-	"server --draw-without 3": "cmd/server/main_test.go:TestDrawWithout",
+	"server --draw-without 3":                                                           "cmd/server/main_test.go:TestDrawWithout",
 }
 
 // others are commands that are not run: of programs that are neither the project's
