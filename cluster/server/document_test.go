@@ -187,8 +187,9 @@ func TestDocumentedOperations(t *testing.T) {
 		exchange(t, address, []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	}
 	bet()
+	r.servers.WaitCurrent(stream)
 	info := markdown.Quoted("NATS_URL=nats://operator:PASSWORD@nats1:4222 nats stream info loteria-navidad")
-	r.expect(info, "Leader: nats-", "Maximum Bytes: 8.0 GiB", "nats-2, current")
+	r.expect(info, "Leader: nats-", "Maximum Bytes: 8.0 GiB", ", current, seen ")
 	// Commands without NATS_URL take it from the environment.
 	r.environment = append(r.environment, r.replace.Replace(strings.Fields(info)[0]))
 	r.expect(markdown.Quoted("nats stream edit loteria-navidad --max-bytes 16GiB --force"), "Maximum Bytes: 16 GiB")
@@ -199,6 +200,7 @@ func TestDocumentedOperations(t *testing.T) {
 
 	fourth := r.servers.Add()
 	r.servers.Stop(2)
+	r.servers.WaitReady() // it may have led
 	remove := markdown.Quoted("NATS_URL=nats://system:PASSWORD@nats1:4222 nats server cluster peer-remove nats3 --force")
 	r.expect(strings.Replace(remove, "nats3 ", r.servers.Name(2)+" ", 1))
 	r.servers.WaitCurrent(stream)
