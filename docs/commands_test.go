@@ -62,19 +62,12 @@ var elsewhere = map[string]string{
 	"bin/server --contest navidad --winners                     >winners.csv":                             "cmd/server/export_test.go:TestExportForms",
 	"bin/server --contest navidad --export bets.csv":                                                      "cmd/server/export_test.go:TestExport",
 	"bin/server --contest navidad --export - --format json | jq -r 'select(.number == 7574) | .document'": "cmd/server/export_test.go:TestExportForms",
-	"server --ledger nats://… --contest navidad --winners":                                                "cluster/server/import_test.go:TestImportAndBack",
 
 	// The central's own options.
 	`cp "$FOLDER/contest.json" "$FOLDER/bets.csv" "$BACKUP/"`: "cmd/backup_test.go:TestBackup",
 	`bin/server --check --storage-dir "$BACKUP"`:              "cmd/backup_test.go:TestBackup",
 	"bin/server --check --storage-dir FOLDER":                 "cmd/backup_test.go:TestBackup",
-	"server --check":          "cmd/server/main_test.go:TestCheck",
-	"server --draw-without 3": "cmd/server/main_test.go:TestDrawWithout",
-	"server --ledger nats://nats1:4222,nats2:4222,nats3:4222 --contest navidad --expected-agencies 5 --central buenos-aires": "cluster/server/start_test.go:TestTwoCentralsDraw",
-	"client --server-address a:12345,b:12345":                            "cluster/demo/demo_test.go:TestClusterWithTheCommittedData",
-	"server --ledger nats://… --contest navidad --export bets.csv":       "cluster/server/import_test.go:TestImportAndBack",
-	"server --contest navidad --storage-dir backup --import nats://…":    "cluster/server/import_test.go:TestImportAndBack",
-	"server --ledger nats://… --contest navidad --import backup/navidad": "cluster/server/import_test.go:TestImportAndBack",
+	"server --draw-without 3":                                 "cmd/server/main_test.go:TestDrawWithout",
 }
 
 // others are commands that are not run: of programs that are neither the project's
@@ -87,15 +80,7 @@ var others = map[string]string{
 	"chmod 600":                             "named",
 	"openssl genpkey":                       "named",
 	"openssl pkey -in acta-key.pem -pubout": "named",
-	"nats …":                                "named",
-	"nats --server nats://operator:PASSWORD@nats1:4222 …":                "NATS' tool",
-	"nats server cluster peer-remove OLD":                                "NATS' tool",
-	"nats stream backup":                                                 "NATS' tool",
-	"nats stream edit loteria-navidad --max-bytes 16GiB":                 "NATS' tool",
-	"nats stream rm":                                                     "NATS' tool",
-	"nats stream view loteria-navidad":                                   "NATS' tool",
-	"curl -s http://nats1:8222/varz":                                     "NATS' monitoring port",
-	"ssh -L 8080:127.0.0.1:8080 central":                                 "another machine",
+	"ssh -L 8080:127.0.0.1:8080 central":    "another machine",
 	"go test -bench Central/window=128 -benchtime 300000x -cpuprofile …": "how a profile was made",
 }
 

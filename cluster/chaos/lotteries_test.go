@@ -294,7 +294,7 @@ func (g *games) servers() (leader, follower int) {
 func (g *games) look() string {
 	var b strings.Builder
 	for _, p := range g.office.centrals {
-		fmt.Fprintf(&b, "%s: %v\n", p.name, p.program)
+		fmt.Fprintf(&b, "%s: %v\n", p.name, p.Process)
 	}
 	for i := range g.cluster.Size() {
 		fmt.Fprintf(&b, "%s runs: %t\n", g.cluster.Name(i), g.cluster.Running(i))

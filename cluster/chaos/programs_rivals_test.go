@@ -12,6 +12,7 @@ import (
 
 	"loteria/cluster/natstest"
 	"loteria/codec"
+	"loteria/internal/process/processtest"
 	"loteria/lottery"
 	"loteria/lottery/ledgertest"
 )
@@ -55,7 +56,7 @@ func TestRivalPrograms(t *testing.T) {
 		}
 		won := 0
 		for i, r := range rivals {
-			if code := r.wait(t); code == 0 {
+			if code := r.End(); code == 0 {
 				won++
 			} else if text := r.String(); code != 1 || !strings.Contains(text, "the central has") {
 				t.Errorf("round %d: rival %d has not finished, and does not say why: %s", round, i, text)
@@ -94,7 +95,7 @@ func TestRivalPrograms(t *testing.T) {
 // program, and the results are read when it has ended.
 type rival struct {
 	*bettor
-	*program
+	*processtest.Process
 	acked  int
 	fenced int
 }
@@ -118,11 +119,11 @@ func startRival(a *bettor, rng *rand.Rand, addresses string) *rival {
 	if rng.IntN(2) == 0 {
 		args = append(args, "--loop-period", upTo(rng, 3*time.Millisecond).String())
 	}
-	r.program = start(a.table.t, watch, "client", args...)
+	r.Process = start(a.table.t, watch, "client", args...)
 	return r
 }
 
-func (r *rival) hasWon() bool { return r.cmd.ProcessState.ExitCode() == 0 }
+func (r *rival) hasWon() bool { return r.ExitCode() == 0 }
 
 // TestExistingClients lets agencies without RESUME send each batch on a new
 // connection, to the centrals in turn. As long as nothing fails, nothing is lost

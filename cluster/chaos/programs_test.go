@@ -1,148 +1,31 @@
 package chaos_test
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"loteria/cluster/natstest"
 	"loteria/internal/process/gobuild"
+	"loteria/internal/process/processtest"
 )
-
-// keptLines is how many lines of a process a failed test shows.
-const keptLines = 40
 
 // programs builds the server and the client, in their own module.
 var programs = gobuild.New("../..", "./cmd/server", "./cmd/client")
 
-// program is a process of the server or the client.
-type program struct {
-	cmd   *exec.Cmd
-	ended chan struct{}
-
-	mu        sync.Mutex
-	tail      []string
-	said      map[string]int // lines, by their action
-	listening chan struct{}  // closed when it takes connections
-	watch     func(line string)
-}
-
-// start starts a program, which dies with the tests: to the kernel, the thread
-// that started it is its parent (prctl(2), PR_SET_PDEATHSIG). watch is called
-// with each line; it may be nil.
-func start(t *testing.T, watch func(line string), name string, args ...string) *program {
+// start starts a program, without any settings but the arguments.
+func start(t *testing.T, watch func(line string), name string, args ...string) *processtest.Process {
 	t.Helper()
-	binFolder := programs.Folder(t)
-	p := &program{ended: make(chan struct{}), said: map[string]int{}, listening: make(chan struct{}), watch: watch}
-	p.cmd = exec.Command(filepath.Join(binFolder, name), args...)
-	p.cmd.Dir = binFolder // it has no configuration file
-	p.cmd.Env = []string{"GOTRACEBACK=all"}
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, in, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.cmd.Stdout, p.cmd.Stderr = in, in
-	started := make(chan error, 1)
-	go func() {
-		defer close(p.ended)
-		defer out.Close()
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := p.cmd.Start()
-		in.Close()
-		started <- err
-		if err != nil {
-			return
-		}
-		for scanner := bufio.NewScanner(out); scanner.Scan(); {
-			p.take(scanner.Text())
-		}
-		_ = p.cmd.Wait()
-	}()
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		<-p.ended
-	})
-	return p
-}
-
-func (p *program) take(line string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.tail) == keptLines {
-		p.tail = slices.Delete(p.tail, 0, 1)
-	}
-	p.tail = append(p.tail, line)
-	if _, rest, found := strings.Cut(line, "action: "); found {
-		action, rest, _ := strings.Cut(rest, " | ")
-		p.said[action]++
-		if action == "listen" && p.said[action] == 1 && strings.HasPrefix(rest, "result: success") {
-			close(p.listening)
-		}
-	}
-	if p.watch != nil {
-		p.watch(line)
-	}
-}
-
-func (p *program) count(action string) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.said[action]
-}
-
-func (p *program) kill() {
-	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		panic(err)
-	}
-	<-p.ended
-}
-
-func (p *program) hasEnded() bool {
-	select {
-	case <-p.ended:
-		return true
-	default:
-		return false
-	}
-}
-
-// wait waits until the program ends, and returns its exit code.
-func (p *program) wait(t *testing.T) int {
-	t.Helper()
-	select {
-	case <-p.ended:
-	case <-time.After(stuckTime):
-		t.Fatalf("it does not end:\n%v", p)
-	}
-	return p.cmd.ProcessState.ExitCode()
-}
-
-func (p *program) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	how := "running"
-	if p.hasEnded() {
-		how = p.cmd.ProcessState.String()
-	}
-	return fmt.Sprintf("%s (%s):\n%s", filepath.Base(p.cmd.Path), how, strings.Join(p.tail, "\n"))
+	command := exec.Command(filepath.Join(programs.Folder(t), name), args...)
+	command.Env = []string{"GOTRACEBACK=all"}
+	return processtest.Start(t, command, watch)
 }
 
 // office is the centrals of a contest, as processes.
@@ -159,7 +42,7 @@ type process struct {
 	name   string
 	port   int
 	access *natstest.Access
-	*program
+	*processtest.Process
 }
 
 // newOffice starts the centrals, and returns when they accept connections.
@@ -203,7 +86,7 @@ func (o *office) ledger(access *natstest.Access) []string {
 
 func (o *office) start(p *process) {
 	o.t.Helper()
-	p.program = start(o.t, nil, "server", append(o.ledger(p.access), "--central", p.name,
+	p.Process = start(o.t, nil, "server", append(o.ledger(p.access), "--central", p.name,
 		"--bind", "127.0.0.1", "--port", strconv.Itoa(p.port), "--admin=")...)
 }
 
@@ -211,21 +94,21 @@ func (o *office) start(p *process) {
 func (o *office) kill(p *process) {
 	o.t.Helper()
 	o.checkRunning(p)
-	p.program.kill()
+	p.Kill()
 	o.checkDraws(p)
 }
 
 func (o *office) checkRunning(p *process) {
 	o.t.Helper()
-	if p.hasEnded() {
-		o.t.Fatalf("%s has ended by itself: %v", p.name, p.program)
+	if p.HasEnded() {
+		o.t.Fatalf("%s has ended by itself: %v", p.name, p.Process)
 	}
 }
 
 // checkDraws checks that a process has logged at most one draw.
 func (o *office) checkDraws(p *process) {
 	o.t.Helper()
-	if n := p.count("sorteo"); n > 1 {
+	if n := p.Count("action: sorteo | "); n > 1 {
 		o.t.Errorf("%s has told of %d draws", p.name, n)
 	}
 }
@@ -233,14 +116,10 @@ func (o *office) checkDraws(p *process) {
 // awaitListening waits until all centrals accept connections.
 func (o *office) awaitListening() {
 	o.t.Helper()
-	timeout := time.After(stuckTime)
+	const listens = "action: listen | result: success"
 	for _, p := range o.centrals {
-		select {
-		case <-p.listening:
-		case <-p.ended:
-			o.t.Fatalf("%s has ended: %v", p.name, p.program)
-		case <-timeout:
-			o.t.Fatalf("%s does not take connections: %v", p.name, p.program)
+		if p.Count(listens) == 0 {
+			p.Await(listens)
 		}
 	}
 }
@@ -261,11 +140,11 @@ func (o *office) close() {
 	o.t.Helper()
 	for _, p := range o.centrals {
 		o.checkRunning(p)
-		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		p.Signal(syscall.SIGTERM)
 	}
 	for _, p := range o.centrals {
-		if code := p.wait(o.t); code != 0 {
-			o.t.Errorf("%s: exit code %d: %v", p.name, code, p.program)
+		if code := p.End(); code != 0 {
+			o.t.Errorf("%s: exit code %d: %v", p.name, code, p.Process)
 		}
 		o.checkDraws(p)
 	}
@@ -277,12 +156,12 @@ func (o *office) export() [][]string {
 	o.t.Helper()
 	access := o.cluster.NewAccess()
 	check := start(o.t, nil, "server", append(o.ledger(access), "--check")...)
-	if code := check.wait(o.t); code != 0 {
+	if code := check.End(); code != 0 {
 		o.t.Errorf("--check: exit code %d: %v", code, check)
 	}
 	path := filepath.Join(o.t.TempDir(), o.contest+".csv")
 	export := start(o.t, nil, "server", append(o.ledger(access), "--so-far", "--export", path)...)
-	if code := export.wait(o.t); code != 0 {
+	if code := export.End(); code != 0 {
 		o.t.Fatalf("--export: exit code %d: %v", code, export)
 	}
 	content, err := os.ReadFile(path)

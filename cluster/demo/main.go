@@ -28,6 +28,10 @@ const (
 	contest    = "loteria"
 	exportName = "export.csv" // what a central's --export writes, in the demo's folder
 
+	exitFailure = 1
+	exitUsage   = 2
+	exitSignal  = 128 // and the signal's number, as shells do
+
 	startLimit = time.Minute      // for a central to listen
 	endLimit   = 10 * time.Minute // for the queries and the export after the draw
 	grace      = 10 * time.Second // between SIGTERM and SIGKILL
@@ -40,6 +44,7 @@ type demo struct {
 	folder            string
 	servers           *servers.Servers
 	centrals          []*process.Central
+	fail              func(error) // ends the lottery
 }
 
 func main() {
@@ -49,64 +54,121 @@ func main() {
 	pflag.StringVar(&d.config, "config", "deploy/nats/nats.conf", "configuration of the NATS servers")
 	pflag.IntVar(&d.agencies, "agencies", 5, "number of agencies")
 	pflag.Parse()
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-
-	err := d.run(signals)
-	var ended *exec.ExitError
-	switch {
-	case errors.As(err, &ended): // from run, which has said why
-		os.Exit(ended.ExitCode())
-	case err != nil:
-		fmt.Fprintf(os.Stderr, "cluster: failed: %v\n", err)
-		var f *process.Failure
-		if errors.As(err, &f) {
-			fmt.Fprintln(os.Stderr, f.Of.Tail())
-		}
-		os.Exit(1)
+	if err := d.check(); err != nil {
+		fmt.Fprintf(os.Stderr, "cluster: %v (see --help)\n", err)
+		os.Exit(exitUsage)
 	}
+	os.Exit(d.exitCode(d.run()))
 }
+
+// check finds what would otherwise be found when the servers run.
+func (d *demo) check() error {
+	if pflag.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", pflag.Arg(0))
+	}
+	if d.agencies < 1 {
+		return fmt.Errorf("--agencies is %d, expected at least 1", d.agencies)
+	}
+	for _, path := range []string{d.config, filepath.Join(d.bin, "server"), filepath.Join(d.bin, "run"), filepath.Join(d.bin, "nats-server")} {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("there is no %s", path)
+		}
+	}
+	for id := 1; id <= d.agencies; id++ {
+		file, err := openRows(d.data, id)
+		if err != nil {
+			return err
+		}
+		file.Close()
+	}
+	return nil
+}
+
+// exitCode tells how the lottery has ended.
+func (d *demo) exitCode(err error) int {
+	var by received
+	var ended runEnded
+	var f *process.Failure
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &by):
+		fmt.Fprintf(os.Stderr, "cluster: %v\n", by)
+		return exitSignal + int(by.Signal.(syscall.Signal))
+	case errors.As(err, &ended): // it has said why
+		return int(ended)
+	case errors.As(err, &f):
+		said := err.Error()
+		if last := f.Of.Tail(); !strings.Contains(said, last) {
+			said += "\n" + last
+		}
+		fmt.Fprintf(os.Stderr, "cluster: failed: %s\n", said)
+	default:
+		fmt.Fprintf(os.Stderr, "cluster: failed: %v\n", err)
+	}
+	return exitFailure
+}
+
+// received is the signal that has ended the lottery.
+type received struct{ os.Signal }
+
+func (r received) Error() string { return "stopped by a signal: " + r.String() }
+
+// runEnded is an exit code of the program run, which is no success.
+type runEnded int
+
+func (e runEnded) Error() string { return fmt.Sprintf("run exited with code %d", int(e)) }
 
 // say prints what somebody did, as run does.
 func say(who, what string) { fmt.Printf("%-9s  %s\n", who, what) }
 
-// run runs the lottery. An *exec.ExitError is from the program run.
-func (d *demo) run(signals <-chan os.Signal) (err error) {
+// run runs the lottery, until a signal, or the end of a process that should go on,
+// ends it.
+func (d *demo) run() error {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as with nohup
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	go func() {
+		by := <-signals
+		signal.Reset(syscall.SIGINT, syscall.SIGTERM) // another one ends this at once, and the processes with it
+		cancel(received{by})
+	}()
+	d.fail = cancel
+	err := d.play(ctx)
+	if cause := context.Cause(ctx); cause != nil {
+		return cause // the rest follows from that
+	}
+	return err
+}
+
+// play plays the lottery from its first server to the comparison.
+func (d *demo) play(ctx context.Context) (err error) {
 	d.folder = filepath.Join("run", time.Now().Format("cluster-2006-01-02T15-04-05.000"))
 	if err := os.MkdirAll(d.folder, 0o755); err != nil {
 		return err
 	}
-	if d.folder, err = filepath.Abs(d.folder); err != nil {
-		return err
+	for _, path := range []*string{&d.folder, &d.config, &d.bin} {
+		if *path, err = filepath.Abs(*path); err != nil {
+			return err
+		}
 	}
-	if d.config, err = filepath.Abs(d.config); err != nil {
-		return err
-	}
-	nats, err := filepath.Abs(filepath.Join(d.bin, "nats-server"))
-	if err != nil {
-		return err
-	}
-	if d.servers, err = servers.Start(context.Background(), nats, d.config, d.folder); err != nil {
+	if err := d.startServers(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.servers.Close()) }() // last: stopping centrals still store
-	for i := range servers.Count {
-		say(fmt.Sprintf("nats %d", i+1), "ready")
-	}
 	defer func() { err = errors.Join(err, d.stopCentrals()) }()
-	if err := d.startCentrals(); err != nil {
+	if err := d.startCentrals(ctx); err != nil {
 		return err
 	}
-	if err := d.play(signals); err != nil {
+	if err := d.letRun(ctx); err != nil {
 		return err
 	}
-
-	ctx, cancel := context.WithTimeout(context.Background(), endLimit)
+	ctx, cancel := context.WithTimeout(ctx, endLimit)
 	defer cancel()
-	go func() { // a signal cancels the rest
-		<-signals
-		cancel()
-	}()
 	if err := d.askAll(ctx); err != nil {
 		return err
 	}
@@ -124,13 +186,30 @@ func (d *demo) run(signals <-chan os.Signal) (err error) {
 	return err
 }
 
+// startServers starts the NATS servers. Until they run the end of ctx ends them,
+// and then only Close.
+func (d *demo) startServers(ctx context.Context) (err error) {
+	life, end := context.WithCancel(context.Background())
+	stop := context.AfterFunc(ctx, end)
+	defer stop()
+	if d.servers, err = servers.Start(life, filepath.Join(d.bin, "nats-server"), d.config, d.folder); err != nil {
+		end()
+		return err
+	}
+	d.servers.OnEnd(d.fail)
+	for i := range servers.Count {
+		say(fmt.Sprintf("nats %d", i+1), "ready")
+	}
+	return nil
+}
+
 // ledger returns a central's flags for the ledger.
 func (d *demo) ledger() []string {
 	return []string{"--ledger", strings.Join(d.servers.URLs(), ","), "--contest", contest, "--expected-agencies", fmt.Sprint(d.agencies)}
 }
 
-func (d *demo) startCentrals() error {
-	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+func (d *demo) startCentrals(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	for i := range centrals {
 		name := fmt.Sprintf("central %d", i+1)
@@ -142,42 +221,47 @@ func (d *demo) startCentrals() error {
 		if err != nil {
 			return err
 		}
+		c.OnEnd(func(f *process.Failure) { d.fail(f) })
 		say(name, "listening on "+c.Address)
 	}
 	return nil
 }
 
-// play runs the agencies, and passes signals on to them.
-func (d *demo) play(signals <-chan os.Signal) error {
+// letRun runs the agencies with the program run, and passes a signal on to it.
+func (d *demo) letRun(ctx context.Context) error {
 	var addresses []string
 	for _, c := range d.centrals {
 		addresses = append(addresses, c.Address)
 	}
-	run := exec.Command(filepath.Join(d.bin, "run"), "--data", d.data, "--agencies", fmt.Sprint(d.agencies), "--central", strings.Join(addresses, ","))
-	run.Stdout, run.Stderr = os.Stdout, os.Stderr
-	run.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // or it would get a Ctrl-C twice
-	if err := run.Start(); err != nil {
+	command := exec.Command(filepath.Join(d.bin, "run"), "--data", d.data, "--agencies", fmt.Sprint(d.agencies), "--central", strings.Join(addresses, ","))
+	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	run, err := process.Start(command, "run")
+	if err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- run.Wait() }()
-	for {
-		select {
-		case s := <-signals:
-			_ = run.Process.Signal(s) // fails if it has just ended
-		case err := <-ended:
-			return err
-		}
+	select {
+	case <-run.Ended():
+	case <-ctx.Done():
+		by := received{syscall.SIGTERM}
+		errors.As(context.Cause(ctx), &by)
+		run.Signal(by.Signal)
+		late, cancel := context.WithTimeout(context.Background(), grace)
+		defer cancel()
+		_ = run.Wait(late) // what is wrong is the cause
+		return context.Cause(ctx)
 	}
+	switch code := run.ExitCode(); {
+	case code > 0:
+		return runEnded(code)
+	case code < 0:
+		return errors.New("run " + run.How())
+	}
+	return nil
 }
 
 // export writes the rows of the contest into a file, as an operator would.
 func (d *demo) export(ctx context.Context) error {
-	server, err := filepath.Abs(filepath.Join(d.bin, "server"))
-	if err != nil {
-		return err
-	}
-	command := exec.Command(server, append(d.ledger(), "--export", exportName)...)
+	command := exec.Command(filepath.Join(d.bin, "server"), append(d.ledger(), "--export", exportName)...)
 	command.Dir = d.folder
 	p, err := process.Start(command, "export")
 	if err != nil {

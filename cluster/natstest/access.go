@@ -2,6 +2,7 @@ package natstest
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -53,7 +54,7 @@ func (a *Access) Stall() (resume func()) { return each(a.proxies, (*proxy).stall
 func (a *Access) Mute() (drop func()) { return each(a.proxies, (*proxy).mute) }
 
 // CopyLogs copies the logs of servers that are processes to a folder that
-// outlives the test, and returns its path.
+// outlives the test, one for each start, and returns its path.
 func (c *Cluster) CopyLogs() string {
 	folder, err := os.MkdirTemp("", "nats-logs-")
 	if err != nil {
@@ -61,8 +62,7 @@ func (c *Cluster) CopyLogs() string {
 	}
 	for _, n := range c.servers {
 		if p, ok := n.backend.(*process); ok {
-			content, _ := os.ReadFile(p.log)
-			_ = os.WriteFile(folder+"/"+n.name+".log", content, 0o600)
+			_ = os.CopyFS(filepath.Join(folder, n.name), os.DirFS(p.folder))
 		}
 	}
 	return folder

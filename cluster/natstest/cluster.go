@@ -11,6 +11,7 @@ import (
 const (
 	central      = "central"
 	operator     = "operator"
+	system       = "system"
 	operatorPass = "operator-of-tests"
 
 	// deadAddress is what servers advertise to other servers. Nothing listens
@@ -22,6 +23,7 @@ const (
 // of them.
 type Cluster struct {
 	t       testing.TB
+	make1   func(i int) backend
 	servers []*node
 	clients []*proxy   // one in front of each server
 	routes  [][]*proxy // from the first to the second; nil from one to itself
@@ -81,6 +83,7 @@ func (n *node) look() (state, addresses, int) {
 func build(t testing.TB, n int, make1 func(c *Cluster, i int) backend) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
+	c.make1 = func(i int) backend { return make1(c, i) }
 	t.TempDir() // its removal must come after close
 	t.Cleanup(c.close)
 	for i := range n {
@@ -101,7 +104,7 @@ func build(t testing.TB, n int, make1 func(c *Cluster, i int) backend) *Cluster 
 	}
 	errs := make(chan error, n)
 	for i, s := range c.servers {
-		s.backend = make1(c, i)
+		s.backend = c.make1(i)
 		go func() { errs <- c.start(i) }()
 	}
 	for range n {
@@ -117,6 +120,29 @@ func build(t testing.TB, n int, make1 func(c *Cluster, i int) backend) *Cluster 
 	}
 	c.WaitReady()
 	return c
+}
+
+// Add starts one more server, which knows the others' addresses while they do not
+// know its own, and returns its number when the meta leader knows it.
+func (c *Cluster) Add() int {
+	c.t.Helper()
+	i := len(c.servers)
+	n := &node{name: fmt.Sprintf("nats-%d", i), dir: c.t.TempDir()}
+	var routes []*proxy
+	for j, other := range c.servers {
+		p := c.newProxy()
+		_, at, _ := other.look()
+		p.point(at.cluster)
+		routes = append(routes, p)
+		c.routes[j] = append(c.routes[j], nil)
+	}
+	c.servers = append(c.servers, n)
+	c.clients = append(c.clients, c.newProxy())
+	c.routes = append(c.routes, append(routes, nil))
+	n.backend = c.make1(i)
+	c.Restart(i)
+	c.WaitReady()
+	return i
 }
 
 func (c *Cluster) newProxy() *proxy {
@@ -140,6 +166,16 @@ func (c *Cluster) URLs() []string { return c.urls("") }
 
 // OperatorURLs are URLs for a user that may delete and change streams.
 func (c *Cluster) OperatorURLs() []string { return c.urls(operator + ":" + operatorPass + "@") }
+
+// SystemURLs are URLs for the user that looks after the servers themselves, of
+// servers that are processes.
+func (c *Cluster) SystemURLs() []string { return c.urls(system + ":" + operatorPass + "@") }
+
+// Monitor returns the address, host:port, of a running server's health and metrics.
+func (c *Cluster) Monitor(i int) string {
+	_, at, _ := c.servers[i].look()
+	return at.monitor
+}
 
 func (c *Cluster) urls(user string) []string {
 	urls := make([]string, 0, len(c.clients))
@@ -218,8 +254,8 @@ func (c *Cluster) start(i int) error {
 func (c *Cluster) point(i int, at addresses) {
 	c.clients[i].point(at.client)
 	for from := range c.servers {
-		if from != i {
-			c.routes[from][i].point(at.cluster)
+		if p := c.routes[from][i]; p != nil {
+			p.point(at.cluster)
 		}
 	}
 }

@@ -20,7 +20,7 @@ func Routes(c *Cluster, i int) int {
 func ProcessIDs(c *Cluster) []int {
 	var ids []int
 	for _, n := range c.servers {
-		ids = append(ids, n.backend.(*process).command.Process.Pid)
+		ids = append(ids, n.backend.(*process).PID())
 	}
 	return ids
 }

@@ -8,6 +8,7 @@ import (
 
 	"loteria/cluster/natstest"
 	"loteria/codec"
+	"loteria/internal/process/processtest"
 )
 
 // Every central of a contest makes the same acta, each in its own folder, and again
@@ -19,18 +20,18 @@ func TestActaOfCentrals(t *testing.T) {
 	at := func(i int, more ...string) []string { return with(args, with(more, "--storage-dir", folders[i])...) }
 	path := func(i int) string { return filepath.Join(folders[i], contest, "acta.json") }
 	a, b := begin(t, at(0)...), begin(t, at(1)...)
-	atA, atB := a.listens(), b.listens()
+	atA, atB := listens(a), listens(b)
 	done := &codec.Success{Finished: true}
 	exchange(t, atA, []codec.Message{&codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}}, []codec.Message{stored, done})
 	exchange(t, atB, []codec.Message{&codec.Finished{Agency: "2"}}, []codec.Message{done})
 	exchange(t, atB, []codec.Message{&codec.WinnersQuery{Agency: "1"}}, []codec.Message{told})
 	var lines []string
-	for _, p := range []*process{a, b} {
-		_, line, _ := strings.Cut(p.await("action: acta | result: success"), "sha256: ")
+	for _, p := range []*processtest.Process{a, b} {
+		_, line, _ := strings.Cut(p.Await("action: acta | result: success"), "sha256: ")
 		lines = append(lines, line)
-		p.stop()
-		if p.count("result: fail") != 0 {
-			t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
+		p.Stop()
+		if p.Count("result: fail") != 0 {
+			t.Errorf("the log has %v", p)
 		}
 	}
 	kept := string(read(t, path(0)))
@@ -66,18 +67,18 @@ func TestActaOfCentrals(t *testing.T) {
 		t.Fatal(err)
 	}
 	a = begin(t, at(0)...)
-	a.await("action: acta | result: success")
-	a.stop()
+	a.Await("action: acta | result: success")
+	a.Stop()
 	if again := string(read(t, path(0))); again != kept {
 		t.Errorf("it is made again as %s", again)
 	}
 	a = begin(t, at(0)...)
-	a.await("it is that of the ledger")
-	a.stop()
+	a.Await("it is that of the ledger")
+	a.Stop()
 	write(path(0), strings.Replace(kept, `"bets": 1`, `"bets": 2`, 1))
 	a = begin(t, at(0)...)
-	if code := a.end(); code != 1 || a.count("action: listen") != 0 || !strings.Contains(a.stderr.String(), "acta.json: line ") {
-		t.Errorf("exit code %d:\n%s\n%s", code, strings.Join(a.log, "\n"), &a.stderr)
+	if code := a.End(); code != 1 || a.Count("action: listen") != 0 || !strings.Contains(a.Stderr(), "acta.json: line ") {
+		t.Errorf("exit code %d: %v", code, a)
 	}
 	if _, problems := do(t, 1, at(0, "--check")...); !strings.Contains(problems, "acta.json: line ") {
 		t.Errorf("--check says %s", problems)
@@ -89,15 +90,15 @@ func TestActaOfCentralsInOneFolder(t *testing.T) {
 	folder := t.TempDir()
 	args := with(on(natstest.Start(t, 1)), "--expected-agencies", "1", "--storage-dir", folder)
 	a, b := begin(t, args...), begin(t, args...)
-	atA := a.listens()
-	b.listens()
+	atA := listens(a)
+	listens(b)
 	exchange(t, atA, []codec.Message{&codec.Finished{Agency: "1"}}, []codec.Message{&codec.Success{Finished: true}})
-	for _, p := range []*process{a, b} {
-		p.await("action: acta | result: success")
-		p.stop()
+	for _, p := range []*processtest.Process{a, b} {
+		p.Await("action: acta | result: success")
+		p.Stop()
 	}
 	entries, err := os.ReadDir(filepath.Join(folder, args[3]))
 	if err != nil || len(entries) != 1 {
-		t.Errorf("%v, %v:\n%s\n%s", entries, err, strings.Join(a.log, "\n"), strings.Join(b.log, "\n"))
+		t.Errorf("%v, %v: %v\n%v", entries, err, a, b)
 	}
 }

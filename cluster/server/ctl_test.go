@@ -11,6 +11,7 @@ import (
 
 	"loteria/cluster/natstest"
 	"loteria/codec"
+	"loteria/internal/process/processtest"
 )
 
 // ctl operates the central that has its socket below a folder, and returns the exit
@@ -32,12 +33,12 @@ func ctl(t *testing.T, storage string, args []string, words ...string) (code int
 func TestCtl(t *testing.T) {
 	c := natstest.Start(t, 3)
 	args := with(on(c), "--expected-agencies", "3")
-	var centrals [2]*process
+	var centrals [2]*processtest.Process
 	var folders, addresses [2]string
 	for i := range centrals {
 		folders[i] = t.TempDir()
 		centrals[i] = begin(t, with(args, "--storage-dir", folders[i], "--central", string(rune('a'+i)))...)
-		addresses[i] = centrals[i].listens()
+		addresses[i] = listens(centrals[i])
 	}
 	expect := func(central, code int, says string, words ...string) {
 		t.Helper()
@@ -53,15 +54,15 @@ func TestCtl(t *testing.T) {
 	// A third one shares the folder, and a fourth one also its name: that one runs
 	// without a socket.
 	third := begin(t, with(args, "--storage-dir", folders[0], "--central", "c")...)
-	third.listens()
+	listens(third)
 	expect(0, 0, "central      a, taking bets", "status")
 	expect(0, 0, "central      c, taking bets", "status", "--central=c")
 	fourth := begin(t, with(args, "--storage-dir", folders[0], "--central", "c")...)
-	fourth.await("action: control_listen | result: in_progress | file: " + filepath.Join(folders[0], args[3], "control-c.sock") + " | reason: another central has it")
-	fourth.listens()
-	fourth.stop()
+	fourth.Await("action: control_listen | result: in_progress | file: " + filepath.Join(folders[0], args[3], "control-c.sock") + " | reason: another central has it")
+	listens(fourth)
+	fourth.Stop()
 	expect(0, 0, "the central has ended", "drain", "--central=c")
-	third.end()
+	third.End()
 	expect(0, 1, "no central has ", "status", "--central=c")
 	expect(0, 0, "central      a, taking bets", "status")
 
@@ -96,8 +97,8 @@ func TestCtl(t *testing.T) {
 	exchange(t, addresses[0], []codec.Message{&codec.WinnersQuery{Agency: "1"}}, []codec.Message{told})
 	for i, p := range centrals {
 		expect(i, 0, "the central has ended, with exit code 0\n", "drain")
-		if code := p.end(); code != 0 {
-			t.Errorf("exit code %d: %s", code, &p.stderr)
+		if code := p.End(); code != 0 {
+			t.Errorf("exit code %d: %v", code, p)
 		}
 	}
 	expect(0, 1, "no central has ", "status")
@@ -125,7 +126,7 @@ func TestCtlBeforeNATS(t *testing.T) {
 	folder := t.TempDir()
 	args := []string{"--ledger", "nats://127.0.0.1:1", "--contest", "x"}
 	p := begin(t, with(args, "--storage-dir", folder)...)
-	p.await("action: control_listen | result: success")
+	p.Await("action: control_listen | result: success")
 	awaitCtl(t, "why it waits", func() bool {
 		_, said, _ := ctl(t, folder, args, "status")
 		return strings.Contains(said, " starting\n") && strings.Contains(said, "connection refused")
@@ -133,5 +134,5 @@ func TestCtlBeforeNATS(t *testing.T) {
 	if code, _, problems := ctl(t, folder, args, "end", "1"); code != 1 || !strings.Contains(problems, "the central is starting") {
 		t.Errorf("exit code %d, %s", code, problems)
 	}
-	p.stop()
+	p.Stop()
 }

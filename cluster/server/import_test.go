@@ -175,14 +175,14 @@ func TestImportIntoAUsedStream(t *testing.T) {
 	}
 	used := on(c)
 	p := begin(t, with(used, "--expected-agencies", "3")...)
-	exchange(t, p.listens(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
+	exchange(t, listens(p), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	if _, said := do(t, 1, with(used, "--import", source)...); !strings.Contains(said, "nothing was imported: the target has a contest already") {
 		t.Errorf("with a bet it says %s", said)
 	}
 	if said, _ := do(t, 0, with(used, "--check")...); !strings.Contains(said, ": 1 rows") {
 		t.Errorf("the check says %s", said)
 	}
-	p.stop()
+	p.Stop()
 	unused := on(c)
 	if err := open(unused, 3).Close(); err != nil {
 		t.Fatal(err)
@@ -196,7 +196,7 @@ func TestImportIsKilled(t *testing.T) {
 	c := natstest.Start(t, 1)
 	source, args := writeFolder(t, 200_000, false), on(c)
 	p := begin(t, with(args, "--import", source)...)
-	p.await("from ")
+	p.Await("from ")
 	config := natsledger.Config{Servers: c.URLs(), Contest: args[3], Log: zerolog.Nop()}
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		report, err := natsledger.Read(t.Context(), config, func(lottery.Stretch) error { return nil })
@@ -207,10 +207,7 @@ func TestImportIsKilled(t *testing.T) {
 			t.Fatalf("nothing is imported: %v", err)
 		}
 	}
-	if err := p.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = p.end()
+	p.Kill()
 	if _, said := do(t, 1, with(args, "--import", source)...); !strings.Contains(said, "nothing was imported: the target has a contest already") || !strings.Contains(said, "nats stream rm") {
 		t.Errorf("again it says %s", said)
 	}

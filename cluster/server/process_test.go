@@ -2,8 +2,6 @@
 package server_test
 
 import (
-	"bufio"
-	"bytes"
 	"io"
 	"net"
 	"os"
@@ -11,20 +9,20 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 	"loteria/codec"
 	"loteria/internal/process/gobuild"
+	"loteria/internal/process/processtest"
 )
 
 // patience bounds every wait of these tests; none of them needs it.
 const patience = time.Minute
 
-// programs builds the server, in its own module.
-var programs = gobuild.New("../..", "./cmd/server")
+// programs builds the server and the client, in their own module.
+var programs = gobuild.New("../..", "./cmd/server", "./cmd/client")
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
@@ -39,96 +37,16 @@ func program(t *testing.T) string {
 	return filepath.Join(programs.Folder(t), "server")
 }
 
-// process is a running server.
-type process struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	stderr bytes.Buffer
-	lines  chan string // of stdout; closed at its end
-	log    []string    // the lines read so far
-}
-
 // begin starts a server without waiting for anything.
-func begin(t *testing.T, args ...string) *process {
+func begin(t *testing.T, args ...string) *processtest.Process {
 	t.Helper()
-	p := &process{t: t, lines: make(chan string, 4096)}
-	p.cmd = exec.Command(program(t), append([]string{"--bind", "127.0.0.1", "--port", "0", "--admin="}, args...)...)
-	p.cmd.Dir = t.TempDir()
-	p.cmd.Stderr = &p.stderr
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	stdout, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() })
-	go func() {
-		defer close(p.lines)
-		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
-			p.lines <- scanner.Text()
-		}
-	}()
-	return p
-}
-
-// await reads the log up to the first line with the text, and returns it.
-func (p *process) await(text string) string {
-	p.t.Helper()
-	timeout := time.After(patience)
-	for {
-		select {
-		case line, ok := <-p.lines:
-			if !ok {
-				p.t.Fatalf("the server ended without %q:\n%s\n%s", text, strings.Join(p.log, "\n"), &p.stderr)
-			}
-			p.log = append(p.log, line)
-			if strings.Contains(line, text) {
-				return line
-			}
-		case <-timeout:
-			p.t.Fatalf("no line has %q:\n%s", text, strings.Join(p.log, "\n"))
-		}
-	}
-}
-
-// end reads the rest of the log and returns the exit code.
-func (p *process) end() int {
-	p.t.Helper()
-	stuck := time.AfterFunc(patience, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
-	defer stuck.Stop()
-	for line := range p.lines {
-		p.log = append(p.log, line)
-	}
-	_ = p.cmd.Wait()
-	return p.cmd.ProcessState.ExitCode()
-}
-
-// stop sends SIGTERM and expects a clean end.
-func (p *process) stop() {
-	p.t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		p.t.Fatal(err)
-	}
-	if code := p.end(); code != 0 {
-		p.t.Fatalf("exit code %d after SIGTERM, expected 0:\n%s\n%s", code, strings.Join(p.log, "\n"), &p.stderr)
-	}
-}
-
-func (p *process) count(text string) (n int) {
-	for _, line := range p.log {
-		if strings.Contains(line, text) {
-			n++
-		}
-	}
-	return n
+	args = append([]string{"--bind", "127.0.0.1", "--port", "0", "--admin="}, args...)
+	return processtest.Start(t, exec.Command(program(t), args...), nil)
 }
 
 // listens waits until the central accepts connections, and returns its address.
-func (p *process) listens() (address string) {
-	p.t.Helper()
-	_, address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
+func listens(p *processtest.Process) string {
+	_, address, _ := strings.Cut(p.Await("action: listen | result: success"), "address: ")
 	return address
 }
 
@@ -137,14 +55,13 @@ func (p *process) listens() (address string) {
 func do(t *testing.T, code int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	p := begin(t, args...)
-	if got := p.end(); got != code {
-		t.Fatalf("%q exits with %d, expected %d:\n%s\n%s", args, got, code, strings.Join(p.log, "\n"), &p.stderr)
+	if got := p.End(); got != code {
+		t.Fatalf("%q exits with %d, expected %d: %v", args, got, code, p)
 	}
-	said := strings.Join(p.log, "\n")
-	if code != 0 && strings.Count(p.stderr.String(), "\n") != 1 {
-		t.Errorf("%q says more than a line: %s", args, &p.stderr)
+	if code != 0 && strings.Count(p.Stderr(), "\n") != 1 {
+		t.Errorf("%q says more than a line: %s", args, p.Stderr())
 	}
-	return said, p.stderr.String()
+	return strings.Join(p.Lines(), "\n"), p.Stderr()
 }
 
 // exchange sends requests on a new connection and expects the answers.

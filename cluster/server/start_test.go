@@ -8,13 +8,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"loteria/cluster/natstest"
 	"loteria/codec"
+	"loteria/internal/process/processtest"
 	"loteria/lottery"
 )
 
@@ -40,9 +40,9 @@ var (
 func TestOtherTerms(t *testing.T) {
 	args := on(natstest.Start(t, 1))
 	p := begin(t, with(args, "--expected-agencies", "2")...)
-	p.listens()
+	listens(p)
 	line := ""
-	for _, said := range p.log {
+	for _, said := range p.Lines() {
 		if strings.Contains(said, "action: open_contest") {
 			line = said
 		}
@@ -55,7 +55,7 @@ func TestOtherTerms(t *testing.T) {
 	if _, said := do(t, 2, with(args, "--expected-agencies", "3")...); !strings.Contains(said, "EXPECTED_AGENCIES: is 3") || !strings.Contains(said, "was begun with 2") {
 		t.Errorf("it says %q", said)
 	}
-	p.stop()
+	p.Stop()
 }
 
 // A central that starts before its servers waits for them, and its admin port
@@ -65,21 +65,21 @@ func TestStartBeforeNATS(t *testing.T) {
 	args := with(on(c), "--expected-agencies", "1", "--admin", "127.0.0.1:0")
 	heal := c.CutAllClients()
 	p := begin(t, args...)
-	_, admin, _ := strings.Cut(p.await("action: admin_listen | result: success"), "address: ")
-	p.await("action: open_contest | result: in_progress | servers: 127.0.0.1:")
+	_, admin, _ := strings.Cut(p.Await("action: admin_listen | result: success"), "address: ")
+	p.Await("action: open_contest | result: in_progress | servers: 127.0.0.1:")
 	for path, want := range map[string]string{"/healthz": "200", "/readyz": "503", "/api/state": `"kind":"nats"`} {
 		if got := get(t, "http://"+admin+path); !strings.Contains(got, want) {
 			t.Errorf("%s answers %s, expected %s", path, got, want)
 		}
 	}
 	stopped := begin(t, args...)
-	stopped.await("action: open_contest | result: in_progress")
-	stopped.stop()
-	if stopped.count("action: exit | result: success") != 1 || stopped.count("result: fail") != 0 {
-		t.Errorf("the stop is not clean:\n%s", strings.Join(stopped.log, "\n"))
+	stopped.Await("action: open_contest | result: in_progress")
+	stopped.Stop()
+	if stopped.Count("action: exit | result: success") != 1 || stopped.Count("result: fail") != 0 {
+		t.Errorf("the stop is not clean: %v", stopped)
 	}
 	heal()
-	address := p.listens()
+	address := listens(p)
 	exchange(t, address, []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) { // the leader is asked each second
 		got := get(t, "http://"+admin+"/api/state")
@@ -90,7 +90,7 @@ func TestStartBeforeNATS(t *testing.T) {
 			t.Fatalf("the state does not tell of the leader: %s", got)
 		}
 	}
-	p.stop()
+	p.Stop()
 }
 
 // It says why it waits: otherwise an operator looks for the fault in the wrong
@@ -106,9 +106,9 @@ func TestSaysWhyItWaits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := begin(t, with(test.args, "--admin", "127.0.0.1:0")...)
-			_, admin, _ := strings.Cut(p.await("action: admin_listen | result: success"), "address: ")
+			_, admin, _ := strings.Cut(p.Await("action: admin_listen | result: success"), "address: ")
 			for line := ""; !strings.Contains(line, test.wants); {
-				line = p.await("action: open_contest | result: in_progress")
+				line = p.Await("action: open_contest | result: in_progress")
 				if !strings.Contains(line, "error: ") {
 					continue // the first attempt goes on
 				}
@@ -119,7 +119,7 @@ func TestSaysWhyItWaits(t *testing.T) {
 			if got := get(t, "http://"+admin+"/api/state"); !strings.Contains(got, test.wants) {
 				t.Errorf("the state is %s, expected %q in it", got, test.wants)
 			}
-			p.stop()
+			p.Stop()
 		})
 	}
 }
@@ -203,32 +203,32 @@ func TestNotLetIn(t *testing.T) {
 func TestTwoCentralsDraw(t *testing.T) {
 	args := with(on(natstest.Start(t, 1)), "--expected-agencies", "2")
 	b := begin(t, with(args, "--central", "B")...)
-	atB := b.listens()
+	atB := listens(b)
 	exchange(t, atB, []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	// If A is late, its deadline has passed and it draws at once.
 	deadline := time.Now().Add(3 * time.Second).UTC().Format(time.RFC3339Nano)
 	a := begin(t, with(args, "--central", "A", "--draw-deadline", deadline)...)
-	atA := a.listens()
+	atA := listens(a)
 	ask := []codec.Message{&codec.WinnersQuery{Agency: "1"}}
-	for _, p := range []*process{a, b} {
-		if p.count("action: sorteo") == 0 {
-			p.await("action: sorteo | result: success")
+	for _, p := range []*processtest.Process{a, b} {
+		if p.Count("action: sorteo") == 0 {
+			p.Await("action: sorteo | result: success")
 		}
 	}
 	exchange(t, atA, ask, []codec.Message{told})
 	exchange(t, atB, ask, []codec.Message{told})
-	a.stop()
-	b.stop()
-	for _, p := range []*process{a, b} {
-		if p.count("action: sorteo") != 1 || p.count("result: fail") != 0 {
-			t.Errorf("the log does not tell of one draw:\n%s", strings.Join(p.log, "\n"))
+	a.Stop()
+	b.Stop()
+	for _, p := range []*processtest.Process{a, b} {
+		if p.Count("action: sorteo") != 1 || p.Count("result: fail") != 0 {
+			t.Errorf("the log does not tell of one draw: %v", p)
 		}
 	}
 	again := begin(t, args...)
-	exchange(t, again.listens(), append(ask, &codec.Finished{Agency: "1"}), []codec.Message{told, &codec.Error{Code: lottery.DrawDone}})
-	again.stop()
-	if again.count("action: sorteo") != 0 || again.count("action: contest_drawn") != 1 {
-		t.Errorf("the restart draws again:\n%s", strings.Join(again.log, "\n"))
+	exchange(t, listens(again), append(ask, &codec.Finished{Agency: "1"}), []codec.Message{told, &codec.Error{Code: lottery.DrawDone}})
+	again.Stop()
+	if again.Count("action: sorteo") != 0 || again.Count("action: contest_drawn") != 1 {
+		t.Errorf("the restart draws again: %v", again)
 	}
 }
 
@@ -236,14 +236,9 @@ func TestTwoCentralsDraw(t *testing.T) {
 func TestStopWithoutNATS(t *testing.T) {
 	c := natstest.Start(t, 1)
 	p := begin(t, with(on(c), "--expected-agencies", "1")...)
-	address := p.listens()
+	address := listens(p)
 	exchange(t, address, []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	heal := c.CutAllClients()
 	defer heal()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if code := p.end(); code != 0 {
-		t.Errorf("exit code %d:\n%s\n%s", code, strings.Join(p.log, "\n"), &p.stderr)
-	}
+	p.Stop()
 }

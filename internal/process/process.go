@@ -26,7 +26,7 @@ const (
 // Process is a program that was started.
 type Process struct {
 	Name string // for people
-	Log  string // the file with all that it writes
+	Log  string // the file with all that it writes, if its command has no outputs
 
 	cmd   *exec.Cmd
 	told  atomic.Bool // to stop
@@ -42,15 +42,19 @@ type Failure struct {
 func (f *Failure) Error() string { return f.Of.Name + " " + f.What }
 
 // Start starts the command. What it writes goes to a log in its folder, named after
-// the process, with dashes for spaces. A Ctrl-C at the terminal does not reach it.
+// the process, with dashes for spaces, unless the command has outputs of its own. A
+// Ctrl-C at the terminal does not reach it.
 func Start(cmd *exec.Cmd, name string) (*Process, error) {
-	log, err := os.Create(filepath.Join(cmd.Dir, strings.ReplaceAll(name, " ", "-")+".log"))
-	if err != nil {
-		return nil, err
+	p := &Process{Name: name, cmd: cmd, ended: make(chan struct{})}
+	if cmd.Stdout == nil && cmd.Stderr == nil {
+		log, err := os.Create(filepath.Join(cmd.Dir, strings.ReplaceAll(name, " ", "-")+".log"))
+		if err != nil {
+			return nil, err
+		}
+		defer log.Close() // the process has its own
+		p.Log = log.Name()
+		cmd.Stdout, cmd.Stderr = log, log
 	}
-	defer log.Close() // the process has its own
-	p := &Process{Name: name, Log: log.Name(), cmd: cmd, ended: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = log, log
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = new(syscall.SysProcAttr)
 	}
@@ -108,6 +112,9 @@ func (p *Process) OnEnd(early func(*Failure)) {
 	}()
 }
 
+// Ended is closed when the process has ended, and all that it wrote is there.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
 // HasEnded reports whether the process has ended.
 func (p *Process) HasEnded() bool {
 	select {
@@ -125,7 +132,7 @@ func Stop(grace time.Duration, all ...*Process) (err error) {
 	defer late.Stop()
 	for _, p := range all {
 		if !p.told.Swap(true) {
-			_ = p.cmd.Process.Signal(syscall.SIGTERM) // an error is that it has just ended
+			p.Signal(syscall.SIGTERM)
 		}
 	}
 	for _, p := range all {
@@ -168,12 +175,22 @@ func (p *Process) Kill() {
 	<-p.ended
 }
 
+// Signal sends a signal to the process, unless that has ended.
+func (p *Process) Signal(s os.Signal) {
+	if !p.HasEnded() {
+		_ = p.cmd.Process.Signal(s) // an error is that it has just ended
+	}
+}
+
+// ExitCode returns the exit code of a process that has ended; -1 after a signal.
+func (p *Process) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
+
 // PID returns the number of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // How says how the process has ended.
 func (p *Process) How() string {
-	if code := p.cmd.ProcessState.ExitCode(); code >= 0 {
+	if code := p.ExitCode(); code >= 0 {
 		return fmt.Sprintf("exited with code %d", code)
 	}
 	return "ended with " + p.cmd.ProcessState.String() // "signal: killed"

@@ -4,14 +4,12 @@ package servers
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +18,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"loteria/bench/process"
+	"loteria/cluster/natsserver"
+	programs "loteria/internal/process"
 )
 
 // Count is how many servers there are.
@@ -131,28 +131,25 @@ func (s *Servers) Restart(i int) (err error) {
 	var routes []string
 	for j := range s.nodes {
 		if j != i {
-			routes = append(routes, fmt.Sprintf("nats://routes:%s@%s", routesPass, s.nodes[j].cluster))
+			routes = append(routes, s.nodes[j].cluster)
 		}
 	}
-	list, err := json.Marshal(routes)
-	if err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(s.ctx, s.program, "-c", s.config)
+	cmd := natsserver.Command(s.ctx, s.program, s.config, natsserver.Settings{
+		Name: n.name, Client: n.client, Monitor: n.monitor, Cluster: n.cluster, Routes: routes, Store: filepath.Join(n.folder, "store"),
+		RoutesPassword: routesPass, OperatorPassword: operatorPass,
+	})
 	cmd.Dir = n.folder
-	cmd.Env = append(os.Environ(),
-		"NATS_NAME="+n.name,
-		fmt.Sprintf("NATS_LISTEN=%q", n.client),
-		fmt.Sprintf("NATS_MONITOR=%q", n.monitor),
-		fmt.Sprintf("NATS_STORE_DIR=%q", filepath.Join(n.folder, "store")),
-		"NATS_MAX_FILE_STORE=64GB",
-		fmt.Sprintf("NATS_CLUSTER_LISTEN=%q", n.cluster),
-		"NATS_ROUTES="+string(list),
-		fmt.Sprintf("NATS_ROUTES_PASSWORD=%q", routesPass),
-		fmt.Sprintf("NATS_OPERATOR_PASSWORD=%q", operatorPass),
-	)
-	n.process, err = process.Start(cmd, process.Logs(`Server is ready`))
-	return err
+	if n.process, err = process.Start(cmd, process.Logs(`Server is ready`)); err != nil {
+		return fmt.Errorf("%s: %w", n.name, err)
+	}
+	return nil
+}
+
+// OnEnd calls back when a server has ended by itself.
+func (s *Servers) OnEnd(early func(error)) {
+	for i := range s.nodes {
+		s.nodes[i].process.OnEnd(func(f *programs.Failure) { early(fmt.Errorf("%s: %w", s.nodes[i].name, f)) })
+	}
 }
 
 // Kill ends a server with SIGKILL.
