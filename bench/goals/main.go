@@ -68,6 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&l.rounds, "rounds", 5, "how often each is measured; the table has the medians")
 	flags.DurationVar(&l.duration, "duration", 2*time.Second, "how long the load of a round is")
 	flags.IntVar(&l.connected, "connected", 5000, "agencies that are connected over TLS to see how much memory each takes")
+	flags.IntVar(&l.scale, "scale", 1, "divides how many bets, queries and agencies what is measured with many has; 1 is for the goals")
 	floor := flags.Bool("floor", false, "only serve as the server that does nothing but sync, in the current folder")
 	only := flags.StringSlice("only", nil, "goals to measure: "+strings.Join(names(), ", ")+"; none for all")
 	switch err := flags.Parse(args); {
@@ -77,8 +78,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		fmt.Fprintf(stderr, "goals: %v (see --help)\n", err)
 		return exitUsage
-	case l.rounds < 1 || l.duration <= 0 || l.connected < 1 || flags.NArg() > 0:
-		fmt.Fprintln(stderr, "goals: --rounds, --duration and --connected are positive, and there are no arguments (see --help)")
+	case l.rounds < 1 || l.duration <= 0 || l.connected < 1 || l.scale < 1 || l.scale > maxScale || flags.NArg() > 0:
+		fmt.Fprintf(stderr, "goals: --rounds, --duration and --connected are positive, --scale is 1 to %d, and there are no arguments (see --help)\n", maxScale)
 		return exitUsage
 	}
 	for _, name := range *only {
@@ -132,6 +133,10 @@ func (l *lab) measure(only []string, stdout io.Writer) (err error) {
 			rows = append(rows, r)
 		}
 	}
-	fmt.Fprintf(stdout, "%s\nMedians of %d rounds.\n\n", report.Machine(l.folder), l.rounds)
+	fmt.Fprintf(stdout, "%s\nMedians of %d rounds.\n", report.Machine(l.folder), l.rounds)
+	if l.scale > 1 {
+		fmt.Fprintf(stdout, "What is measured with many was measured with 1/%d of that.\n", l.scale)
+	}
+	fmt.Fprintln(stdout)
 	return report.WriteTable(stdout, []string{"what", "goal", "measured", ""}, rows)
 }
