@@ -18,25 +18,6 @@ import (
 // elsewhere names the tests of make test and make e2e that run commands of the
 // documents, or an equivalent. TestCommands runs the others.
 var elsewhere = map[string]string{
-	// These two run all the others here.
-	"make test": "docs/commands_test.go:TestEveryCommandIsRun",
-	"make e2e":  "deploy/e2e/main_test.go:TestMain",
-
-	"make watch":             "cmd/run/stay_test.go:TestStay",
-	"make cluster":           "cluster/demo/demo_test.go:TestClusterWithTheCommittedData",
-	"make chaos":             "cmd/chaos_test.go:TestKills",
-	"make fuzz":              "codec/fuzz_test.go:FuzzDecoder",
-	"make bench":             "bench/goals/main_test.go:TestGoals",
-	"make bench DATA=folder": "bench/goals/main_test.go:TestGoals",
-	"bin/goals --only tls":   "bench/goals/main_test.go:TestGoals",
-	"go run ./bench/load --address central.example:12346 --tls certs --agencies 5 --window 64 --duration 5s": "bench/load/main_test.go:TestRun",
-	"make bench-cluster":                                              "cluster/bench/main_test.go:TestBench",
-	"make bench-cluster BEFORE=d2c9e4c":                               "cluster/bench/main_test.go:TestBench",
-	"make bench-cluster PROFILES=run/profiles":                        "cluster/bench/main_test.go:TestBench",
-	"go tool pprof -top -cum bin/server run/profiles/coalesced.pprof": "cluster/bench/main_test.go:TestBench",
-	"go run ./bench/load":                                             "bench/load/main_test.go:TestRun",
-	"go test ./internal/dataset -update":                              "internal/dataset/dataset_test.go:TestCommittedDataIsWhatTheGeneratorMakes",
-
 	// The exercises.
 	"bash generar-compose.sh docker-compose-dev.yaml 5":                                             "deploy/e2e/documents_test.go:TestExercises",
 	"CLI_MODE=bet NUMERO=7574 DOCUMENTO=30904465 bash generar-compose.sh docker-compose-dev.yaml 2": "deploy/e2e/documents_test.go:TestExercises",
@@ -76,65 +57,41 @@ var elsewhere = map[string]string{
 	"rm server client && cp -r deploy/server deploy/client .":     "deploy/checkout_test.go:TestCheckoutWithoutSymbolicLinks",
 	"git config core.symlinks true && git checkout server client": "deploy/checkout_test.go:TestCheckoutWithoutSymbolicLinks",
 
-	// Over TLS, and the acta.
-	"make build && go build -o bin/ ./cmd/certs":                      "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"bin/certs --agencies 5 --central-name central.example,localhost": "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"touch certs/revoked.txt":                                         "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"bin/server --contest navidad --storage-dir bets --expected-agencies 5 --port off --tls-port 12346 " +
-		"--tls-cert certs/central.pem --tls-key certs/central-key.pem --tls-client-ca certs/authority.pem --tls-revoked certs/revoked.txt": "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"for id in 1 2 3 4 5; do bin/client --id $id --server-address localhost:12346 --tls-ca certs/authority.pem " +
-		"--tls-cert certs/agency-$id.pem --tls-key certs/agency-$id-key.pem & done; wait": "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"bin/certs --renew central,agency-3":                                 "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"bin/certs --renew central --central-name …":                         "cmd/certs/certs_test.go:TestRenew",
-	"echo 'agency 3 # its laptop was stolen' >>certs/revoked.txt":        "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"go run ./cmd/certs":                                                 "deploy/e2e/tls_test.go:TestTLS",
-	"deploy/mount-certs.sh":                                              "deploy/tls_test.go:TestMountCerts",
+	"go run ./cmd/certs":    "deploy/e2e/tls_test.go:TestTLS",
+	"deploy/mount-certs.sh": "deploy/tls_test.go:TestMountCerts",
 	"docker compose -f docker-compose-dev.yaml -f deploy/tls.yaml up -d": "deploy/e2e/tls_test.go:TestTLS",
-	"bin/server --verify FOLDER --acta-public-key acta-public.pem":       "cmd/server/acta_test.go:TestActaOfADraw",
-	"bin/server --check":                                                 "cmd/server/acta_test.go:TestActaOfADraw",
-
-	// The admin port.
-	"bin/server --admin 0.0.0.0:8080 --admin-token-file /etc/loteria/admin-token --admin-tls --tls-cert central.pem --tls-key central-key.pem …": "cmd/server/admin_access_test.go:TestAdminAccess",
-	"curl --cacert": "cmd/server/admin_access_test.go:TestAdminAccess",
 
 	// A running central.
-	"bin/server ctl --contest navidad --storage-dir /var/lib/loteria status":                    "cmd/server/ctl_test.go:TestCtlFindsTheCentral",
-	"sudo -u loteria loteria-server ctl --contest navidad --storage-dir /var/lib/loteria end 3": "cmd/server/control_test.go:TestControlEnd",
-	"docker compose exec server /server ctl end 3":                                              "deploy/e2e/ctl_test.go:TestCtl",
-	"server ctl":          "deploy/e2e/ctl_test.go:TestCtl",
-	"server ctl status":   "deploy/e2e/ctl_test.go:TestCtl",
-	"server ctl end 3":    "deploy/e2e/ctl_test.go:TestCtl",
-	"server ctl deadline": "cmd/server/control_test.go:TestControlDeadline",
-	"server ctl drain":    "cmd/server/control_test.go:TestControlDrain",
-	"bin/server --contest navidad --winners                     >winners.csv":                             "cmd/server/export_test.go:TestExportForms",
-	"bin/server --contest navidad --export bets.csv":                                                      "cmd/server/export_test.go:TestExport",
-	"bin/server --contest navidad --export - --format json | jq -r 'select(.number == 7574) | .document'": "cmd/server/export_test.go:TestExportForms",
-	"server --ledger nats://… --contest navidad --winners":                                                "cluster/server/import_test.go:TestImportAndBack",
+	"docker compose exec server /server ctl end 3": "deploy/e2e/ctl_test.go:TestCtl",
+	"server ctl":        "deploy/e2e/ctl_test.go:TestCtl",
+	"server ctl status": "deploy/e2e/ctl_test.go:TestCtl",
+	"server ctl end 3":  "deploy/e2e/ctl_test.go:TestCtl",
+	"server --ledger nats://… --contest navidad --winners": "cluster/server/import_test.go:TestImportAndBack",
 
 	// The central's own options.
-	`cp "$FOLDER/contest.json" "$FOLDER/bets.csv" "$BACKUP/"`:                           "cmd/backup_test.go:TestBackup",
-	`bin/server --check --storage-dir "$BACKUP"`:                                        "cmd/backup_test.go:TestBackup",
-	"bin/server --check --storage-dir FOLDER":                                           "cmd/backup_test.go:TestBackup",
-	"bin/server --contest navidad --storage-dir /var/lib/loteria --expected-agencies 5": "deploy/e2e/systemd_test.go:TestSystemd",
-	"server --check":          "cmd/server/main_test.go:TestCheck",
-	"server --draw-without 3": "cmd/server/main_test.go:TestDrawWithout",
+	"bin/server --contest navidad --storage-dir /var/lib/loteria --expected-agencies 5":                                      "deploy/e2e/systemd_test.go:TestSystemd",
 	"server --ledger nats://nats1:4222,nats2:4222,nats3:4222 --contest navidad --expected-agencies 5 --central buenos-aires": "cluster/server/start_test.go:TestTwoCentralsDraw",
-	"client --server-address a:12345,b:12345":                            "cluster/demo/demo_test.go:TestClusterWithTheCommittedData",
-	"server --ledger nats://… --contest navidad --export bets.csv":       "cluster/server/import_test.go:TestImportAndBack",
-	"server --contest navidad --storage-dir backup --import nats://…":    "cluster/server/import_test.go:TestImportAndBack",
-	"server --ledger nats://… --contest navidad --import backup/navidad": "cluster/server/import_test.go:TestImportAndBack",
+	"client --server-address a:12345,b:12345":                                                                                "cluster/demo/demo_test.go:TestClusterWithTheCommittedData",
+	"server --ledger nats://… --contest navidad --export bets.csv":                                                           "cluster/server/import_test.go:TestImportAndBack",
+	"server --contest navidad --storage-dir backup --import nats://…":                                                        "cluster/server/import_test.go:TestImportAndBack",
+	"server --ledger nats://… --contest navidad --import backup/navidad":                                                     "cluster/server/import_test.go:TestImportAndBack",
 }
 
 // others are commands that are not run: of programs that are neither the project's
-// nor on every machine, or only named.
+// nor on every machine, of those that would run all the rest again, or take long; or
+// they are only named.
 var others = map[string]string{
-	"docker compose":                        "named",
-	"docker kill":                           "named",
-	"truncate -s":                           "named",
-	"chmod 600":                             "named",
-	"openssl genpkey":                       "named",
-	"openssl pkey -in acta-key.pem -pubout": "named",
-	"nats …":                                "named",
+	"make test":  "runs the others, in TestCommands and beside it",
+	"make e2e":   "runs the others, in containers",
+	"make chaos": "the tests of make test, for much longer",
+	"make fuzz":  "two dozen targets are built anew, some five minutes for one input each; make test gives them their seeds",
+
+	"docker compose":  "named",
+	"docker kill":     "named",
+	"truncate -s":     "named",
+	"chmod 600":       "named",
+	"openssl genpkey": "named",
+	"nats …":          "named",
 	"nats --server nats://operator:PASSWORD@nats1:4222 …": "NATS' tool",
 	"nats server cluster peer-remove OLD":                 "NATS' tool",
 	"nats stream backup":                                  "NATS' tool",
@@ -142,9 +99,7 @@ var others = map[string]string{
 	"nats stream rm":                                      "NATS' tool",
 	"nats stream view loteria-navidad":                    "NATS' tool",
 	"curl -s http://nats1:8222/varz":                      "NATS' monitoring port",
-	"openssl rand -base64 24 | install -m 640 -g loteria /dev/stdin /etc/loteria/admin-token": "needs the service's group",
-	"ssh -L 8080:127.0.0.1:8080 central":                                                      "another machine",
-	"go test -bench Central/window=128 -benchtime 300000x -cpuprofile …":                      "how a profile was made",
+	"ssh -L 8080:127.0.0.1:8080 central":                  "another machine",
 }
 
 // notCommands are blocks of code, by their first lines, that are neither commands
