@@ -110,7 +110,6 @@ var notCommands = map[string][]string{
 	"docs/acta.md":        {"{"},
 	"docs/agency-file.md": {"Ana,Ruiz,"},
 	"docs/cluster.md":     {"agencies ──►"},
-	"docs/operators.md":   {"until ["}, // a loop around server ctl status
 	"docs/protocol.md":    {"00000037 01", "agency   ", "3,María José,"},
 }
 

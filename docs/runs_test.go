@@ -61,6 +61,7 @@ var runs = []run{
 	{"bin/server ctl --contest navidad --storage-dir /var/lib/loteria status", prints("phase +betting", `the draw waits for\n.*\n +3 +0 `)},
 	{"server ctl deadline '2026-12-24 18:00'", prints(`deadline: .*; before, there was none`)},
 	{"sudo -u loteria loteria-server ctl --contest navidad --storage-dir /var/lib/loteria end 3", prints(`agency 3: its betting is ended, with 0 bets\nthe draw is made`)},
+	{`until [ "$(bin/server ctl status --json | jq -r .phase)" = drawn ]; do sleep 10; done`, has("jq", prints(`^$`))},
 	{"bin/server --contest navidad --winners                     >winners.csv", (*place).tellWinners},
 	{"bin/server --contest navidad --export bets.csv", prints("nothing is damaged")},
 	{"bin/server --contest navidad --export - --format json | jq -r 'select(.number == 7574) | .document'", has("jq", prints(`(?m)^\d{7,8}$`))},
@@ -206,7 +207,8 @@ func (p *place) shell(command string) *exec.Cmd {
 }
 
 // isSetting matches variables that change what the programs and make do.
-var isSetting = regexp.MustCompile(`^(CLI_.*|SERVER_.*|CONTEST|EXPECTED_AGENCIES|STORAGE_DIR|DATA|ADMIN.*|NOMBRE|APELLIDO|DOCUMENTO|NACIMIENTO|NUMERO|LOGGING_LEVEL|MAKE.*|MFLAGS|SHORT|COUNT|BEFORE|PROFILES)$`)
+var isSetting = regexp.MustCompile(`^(CLI_.*|SERVER_.*|CONTEST|EXPECTED_AGENCIES|STORAGE_DIR|DATA|ADMIN.*|` +
+	`NOMBRE|APELLIDO|DOCUMENTO|NACIMIENTO|NUMERO|LOGGING_LEVEL|MAKE.*|MFLAGS|SHORT|COUNT|BEFORE|PROFILES)$`)
 
 // output runs a command, which must succeed.
 func (p *place) output(command string) string {
