@@ -52,18 +52,21 @@ test: ## every test that needs no container engine, with the race detector
 	cd bench/peers && go test -timeout 20m ./...
 	cd cluster && go test -race -timeout 20m ./...
 
-COUNT ?= 6
+# With SHORT=1 it is only seen that everything runs: the figures say nothing.
+COUNT ?= $(if $(SHORT),1,6)
+BRIEF := $(if $(SHORT),--rounds 1 --duration 50ms)
+FEW := $(if $(SHORT),--scale 1000)
 
 .PHONY: bench
-bench: build ## measures the parts (run/bench.txt, for benchstat), the peers, the goals and centrals on NATS: some twenty minutes (DATA=folder for other data)
+bench: build ## measures the parts (run/bench.txt, for benchstat), the peers, the goals and centrals on NATS: some twenty minutes (DATA=folder for other data, SHORT=1 to see only that it runs)
 	@mkdir -p run
 	go build -o bin/ ./bench/goals
 	cd bench/peers && go build -o ../../bin/peers .
-	set -o pipefail; go test -run '^$$' -bench . -benchtime 500ms -count $(COUNT) -timeout 30m ./bench | tee run/bench.txt
+	set -o pipefail; go test -run '^$$' -bench . -benchtime $(if $(SHORT),1x,500ms) -count $(COUNT) -timeout 30m ./bench | tee run/bench.txt
 	@echo
-	bin/peers --bin bin --folder run 2>run/bench.log
+	bin/peers --bin bin --folder run $(BRIEF) 2>run/bench.log
 	@echo
-	bin/goals --bin bin --folder run --data "$(or $(DATA),.data)" 2>>run/bench.log
+	bin/goals --bin bin --folder run --data "$(or $(DATA),.data)" $(BRIEF) $(FEW) $(if $(SHORT),--connected 100) 2>>run/bench.log
 	@echo
 	@$(MAKE) --no-print-directory bench-cluster
 
@@ -72,7 +75,7 @@ bench-cluster: build $(if $(BEFORE),bench-before) ## centrals on three NATS serv
 	@mkdir -p run
 	cd cluster && CGO_ENABLED=0 go build -trimpath -o ../bin/ github.com/nats-io/nats-server/v2
 	cd cluster && go build -o ../bin/bench-cluster ./bench
-	set -o pipefail; bin/bench-cluster --bin bin --folder run $(if $(BEFORE),--before bin/before) $(if $(PROFILES),--profiles "$(PROFILES)") 2>run/bench-cluster.log | tee run/bench-cluster.txt
+	set -o pipefail; bin/bench-cluster --bin bin --folder run $(BRIEF) $(FEW) $(if $(SHORT),--kills 1) $(if $(BEFORE),--before bin/before) $(if $(PROFILES),--profiles "$(PROFILES)") 2>run/bench-cluster.log | tee run/bench-cluster.txt
 
 .PHONY: bench-before
 bench-before: # bin/before/server is that of the commit BEFORE

@@ -11,29 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"loteria/docs/markdown"
 	"loteria/lottery/csvledger"
 )
 
-// copyCommand returns the command with which the operators' page backs a
-// contest up.
-func copyCommand(t *testing.T) string {
-	t.Helper()
-	page, err := os.ReadFile("../docs/operators.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(page)) {
-		if strings.HasPrefix(line, "    cp ") {
-			return strings.TrimSpace(line)
-		}
-	}
-	t.Fatal("the operators' page has no command that copies a contest")
-	return ""
-}
-
-// backUp copies the contest in a folder with the command, when its ledger has that
-// many bytes.
-func backUp(command, folder, backup string, size int64) error {
+// backUp copies the contest in a folder, when its ledger has that many bytes.
+func backUp(folder, backup string, size int64) error {
 	for {
 		info, err := os.Stat(filepath.Join(folder, csvledger.LedgerFile))
 		if err == nil && info.Size() >= size {
@@ -41,22 +24,23 @@ func backUp(command, folder, backup string, size int64) error {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	shell := exec.Command("sh", "-ec", command)
+	shell := exec.Command("sh", "-ec", markdown.Quoted(`cp "$FOLDER/contest.json" "$FOLDER/bets.csv" "$BACKUP/"`))
 	shell.Env = append(os.Environ(), "FOLDER="+folder, "BACKUP="+backup)
 	if output, err := shell.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", command, err, output)
+		return fmt.Errorf("copy %s: %w\n%s", folder, err, output)
 	}
 	return nil
 }
 
-// checkBackup checks a copy as the operators' page says.
-func checkBackup(t *testing.T, backup string) {
+// check runs a command, in a place with the programs, that finds no damage in a copy.
+func check(t *testing.T, place, command, backup string) {
 	t.Helper()
-	check := exec.Command(filepath.Join(binFolder, "server"), "--check", "--storage-dir", backup)
-	check.Env = []string{"GORACE=atexit_sleep_ms=0"}
-	output, err := check.CombinedOutput()
+	shell := exec.Command("sh", "-ec", command)
+	shell.Dir = place
+	shell.Env = []string{"GORACE=atexit_sleep_ms=0", "BACKUP=" + backup}
+	output, err := shell.CombinedOutput()
 	if err != nil || !strings.Contains(string(output), "nothing is damaged") {
-		t.Fatalf("--check of a copy: %v\n%s", err, output)
+		t.Fatalf("%s: %v\n%s", command, err, output)
 	}
 }
 
@@ -70,7 +54,7 @@ func TestBackup(t *testing.T) {
 	for id := range in.counts {
 		running.startAgency(id)
 	}
-	command, folder := copyCommand(t), t.TempDir()
+	folder := t.TempDir()
 	var backups []string
 	copied := make(chan error, 1)
 	go func() {
@@ -79,7 +63,7 @@ func TestBackup(t *testing.T) {
 			var backup string
 			if backup, err = os.MkdirTemp(folder, ""); err == nil {
 				backups = append(backups, backup)
-				err = backUp(command, running.storage, backup, int64(i+1)*step)
+				err = backUp(running.storage, backup, int64(i+1)*step)
 			}
 		}
 		copied <- err
@@ -93,12 +77,15 @@ func TestBackup(t *testing.T) {
 		p.kill()
 	}
 	running.central.kill()
+	place := besidePrograms(t)
 	for _, backup := range backups {
-		checkBackup(t, backup)
+		check(t, place, markdown.Quoted(`bin/server --check --storage-dir "$BACKUP"`), backup)
 	}
+	last := backups[copies-1]
+	check(t, place, strings.Replace(markdown.Quoted("bin/server --check --storage-dir FOLDER"), "FOLDER", last, 1), last)
 
 	restored := newRound(t, in, 100, 32)
-	restored.storage = backups[copies-1]
+	restored.storage = last
 	restored.startCentral()
 	for id := range in.counts {
 		restored.startAgency(id)

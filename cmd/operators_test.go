@@ -14,16 +14,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"loteria/docs/markdown"
 )
 
-// operatorsWay is the section of the operators' page on TLS: its commands, and the
-// output that it promises.
-type operatorsWay struct {
-	commands []string // blocks, in their order
-	says     []string // in the tables, without code marks
-}
-
-func readOperatorsWay(t *testing.T) (way operatorsWay) {
+// readOperatorsTables returns what the tables of the operators' page on TLS say that
+// the programs say, without code marks.
+func readOperatorsTables(t *testing.T) (says []string) {
 	t.Helper()
 	page, err := os.ReadFile("../docs/operators.md")
 	if err != nil {
@@ -34,20 +31,13 @@ func readOperatorsWay(t *testing.T) (way operatorsWay) {
 	if !found || !ends {
 		t.Fatal("the operators' page has no section on TLS")
 	}
-	block := ""
-	for line := range strings.Lines(section) {
-		if text, isCommand := strings.CutPrefix(line, "    "); isCommand {
-			block += text
-			continue
-		}
-		if block != "" {
-			way.commands, block = append(way.commands, block), ""
-		}
-		if cell := regexp.MustCompile("^\\| `([^`]+)`").FindStringSubmatch(line); cell != nil {
-			way.says = append(way.says, strings.ReplaceAll(cell[1], `\|`, "|"))
-		}
+	for _, cell := range regexp.MustCompile("(?m)^\\| `([^`]+)`").FindAllStringSubmatch(section, -1) {
+		says = append(says, strings.ReplaceAll(cell[1], `\|`, "|"))
 	}
-	return way
+	if len(says) < 15 {
+		t.Fatalf("the section's tables have no more than %q", says)
+	}
+	return says
 }
 
 // said reports whether a text has the parts of a quotation of the page, which are
@@ -101,8 +91,8 @@ func (h *hearer) String() string {
 // wayLimit ends what hangs.
 const wayLimit = 3 * time.Minute
 
-// order is a command of the page as it is run here: with a free port, and without
-// the central's page.
+// order is a command of the page as it is run here: with a free port for 12346, and
+// without the central's page.
 func (n *newcomer) order(command string) *exec.Cmd {
 	bash := exec.Command("bash", "-c", strings.ReplaceAll(command, "12346", n.port))
 	bash.Dir = n.folder
@@ -140,35 +130,25 @@ func (n *newcomer) await(says string, times int) {
 
 // A new user who follows the operators' page gets a lottery over TLS.
 func TestOperatorsWayToTLS(t *testing.T) {
-	programs(t)
-	way := readOperatorsWay(t)
-	if len(way.commands) != 5 {
-		t.Fatalf("the section has %d blocks of commands, expected 5: %q", len(way.commands), way.commands)
-	}
-	certificates, central, agencies, renew, revoke := way.commands[0], way.commands[1], way.commands[2], way.commands[3], way.commands[4]
-
+	says := readOperatorsTables(t)
 	data, err := filepath.Abs("../.data")
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &newcomer{t: t, folder: t.TempDir(), central: hearer{more: make(chan struct{}, 1)}}
+	n := &newcomer{t: t, folder: besidePrograms(t), central: hearer{more: make(chan struct{}, 1)}}
 	_, n.port, _ = net.SplitHostPort(freeAddress(t))
-	for name, target := range map[string]string{"bin": binFolder, ".data": data} {
-		if err := os.Symlink(target, filepath.Join(n.folder, name)); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.Symlink(data, filepath.Join(n.folder, ".data")); err != nil {
+		t.Fatal(err)
 	}
-	// The programs are there, as the tests have built them; but not this one.
-	build, certificates, found := strings.Cut(certificates, "\n")
-	if !found || build != "make build && go build -o bin/ ./cmd/certs" {
-		t.Fatalf("the programs are built with %q", build)
-	}
+	// The other programs are there.
 	if output, err := exec.Command("go", "build", "-o", binFolder+"/", "./certs").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
-	n.run(certificates, 0)
+	n.run(markdown.Quoted("bin/certs --agencies 5 --central-name central.example,localhost"), 0)
+	n.run(markdown.Quoted("touch certs/revoked.txt"), 0)
 
-	server := n.order(central)
+	server := n.order(markdown.Quoted("bin/server --contest navidad --storage-dir bets --expected-agencies 5 --port off --tls-port 12346 " +
+		"--tls-cert certs/central.pem --tls-key certs/central-key.pem --tls-client-ca certs/authority.pem --tls-revoked certs/revoked.txt"))
 	server.Stdout, server.Stderr = &n.central, &n.central
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -177,6 +157,8 @@ func TestOperatorsWayToTLS(t *testing.T) {
 	defer stop(syscall.SIGKILL)
 	n.await("action: listen | result: success | address: 127.0.0.1:"+n.port+" | tls: true", 1)
 
+	agencies := markdown.Quoted("for id in 1 2 3 4 5; do bin/client --id $id --server-address localhost:12346 --tls-ca certs/authority.pem " +
+		"--tls-cert certs/agency-$id.pem --tls-key certs/agency-$id-key.pem & done; wait")
 	told := n.run(agencies, 0)
 	for id, count := range winners {
 		if n := strings.Count(told, fmt.Sprintf("client_id: %d | total: ", id)); n != 1 {
@@ -192,16 +174,16 @@ func TestOperatorsWayToTLS(t *testing.T) {
 
 	// One agency alone asks for its winners.
 	ask := func(id int, more string) string {
-		command := strings.NewReplacer("for id in 1 2 3 4 5; do", fmt.Sprintf("id=%d", id), "&\ndone; wait", "--mode winners "+more).Replace(agencies)
+		command := strings.NewReplacer("for id in 1 2 3 4 5; do", fmt.Sprintf("id=%d;", id), "& done; wait", "--mode winners "+more).Replace(agencies)
 		if command == agencies || strings.Contains(command, "wait") {
 			t.Fatalf("the agencies are not started as this test knows: %s", agencies)
 		}
 		return command
 	}
-	n.run(renew, 0)
+	n.run(markdown.Quoted("bin/certs --renew central,agency-3"), 0)
 	n.await("action: reload_certificates | result: success", 1)
 	n.run(ask(3, ""), 0)
-	n.run(revoke, 0)
+	n.run(markdown.Quoted("echo 'agency 3 # its laptop was stolen' >>certs/revoked.txt"), 0)
 	n.await("action: reload_certificates | result: success", 2)
 	n.run(ask(3, ""), 1)
 	n.run(ask(2, ""), 0)
@@ -212,6 +194,10 @@ func TestOperatorsWayToTLS(t *testing.T) {
 	n.run(ask(2, "--tls-ca other/authority.pem"), 1)
 	n.run(ask(2, "--tls-cert other/agency-2.pem --tls-key other/agency-2-key.pem"), 1)
 	n.run(ask(2, "--server-address 127.0.0.1:12346"), 1)
+	renamed := markdown.Quoted("bin/certs --renew central --central-name central.example,10.0.0.7") // here another address
+	n.run(strings.NewReplacer("central.example", "localhost", "10.0.0.7", "127.0.0.1").Replace(renamed), 0)
+	n.await("action: reload_certificates | result: success", 3)
+	n.run(ask(2, "--server-address 127.0.0.1:12346"), 0)
 	n.run(ask(2, "--tls-cert certs/agency-3.pem --tls-key certs/agency-3-key.pem"), 2)
 	n.run("chmod 644 certs/agency-2-key.pem; "+ask(2, ""), 0)
 	n.run("echo nonsense >>certs/revoked.txt", 0)
@@ -226,7 +212,7 @@ func TestOperatorsWayToTLS(t *testing.T) {
 		"the central … speaks no TLS", "has a certificate that is not valid now", "which is not valid now by its clock", // see package agency
 		"the handshake is not done after 10s", "the peer's handshake has more than 16384 bytes", // see package reactor
 	}
-	for _, quoted := range way.says {
+	for _, quoted := range says {
 		isUntried := false
 		for _, part := range untried {
 			isUntried = isUntried || strings.Contains(quoted, part)

@@ -49,6 +49,18 @@ func programs(t testing.TB) {
 	setBinFolder.Do(func() { binFolder = folder }) // tests run beside each other
 }
 
+// besidePrograms returns a folder that has the programs in bin, as the project's has
+// them.
+func besidePrograms(t *testing.T) (folder string) {
+	t.Helper()
+	programs(t)
+	folder = t.TempDir()
+	if err := os.Symlink(binFolder, filepath.Join(folder, "bin")); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
 // keptLines is how many lines of a process are shown when something is wrong.
 const keptLines = 25
 

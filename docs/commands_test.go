@@ -17,71 +17,21 @@ import (
 	"loteria/docs/markdown"
 )
 
-// elsewhere names the tests of make test and make e2e that run commands of the
-// documents, or an equivalent. TestCommands runs the others.
-var elsewhere = map[string]string{
-	// It runs all the others here, beside make e2e.
-	"make test": "docs/commands_test.go:TestEveryCommandIsRun",
-
-	"make watch":             "cmd/run/stay_test.go:TestStay",
-	"make cluster":           "cluster/demo/demo_test.go:TestClusterWithTheCommittedData",
-	"make chaos":             "cmd/chaos_test.go:TestKills",
-	"make fuzz":              "codec/fuzz_test.go:FuzzDecoder",
-	"make bench":             "bench/goals/main_test.go:TestGoals",
-	"make bench DATA=folder": "bench/goals/main_test.go:TestGoals",
-	"bin/goals --only tls":   "bench/goals/main_test.go:TestGoals",
-	"go run ./bench/load --address central.example:12346 --tls certs --agencies 5 --window 64 --duration 5s": "bench/load/main_test.go:TestRun",
-	"make bench-cluster":                                              "cluster/bench/main_test.go:TestBench",
-	"make bench-cluster BEFORE=d2c9e4c":                               "cluster/bench/main_test.go:TestBench",
-	"make bench-cluster PROFILES=run/profiles":                        "cluster/bench/main_test.go:TestBench",
-	"go tool pprof -top -cum bin/server run/profiles/coalesced.pprof": "cluster/bench/main_test.go:TestBench",
-	"go run ./bench/load":                                             "bench/load/main_test.go:TestRun",
-	"go test ./internal/dataset -update":                              "internal/dataset/dataset_test.go:TestCommittedDataIsWhatTheGeneratorMakes",
-
-	// Over TLS, and the acta.
-	"make build && go build -o bin/ ./cmd/certs":                      "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"bin/certs --agencies 5 --central-name central.example,localhost": "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"touch certs/revoked.txt":                                         "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"bin/server --contest navidad --storage-dir bets --expected-agencies 5 --port off --tls-port 12346 " +
-		"--tls-cert certs/central.pem --tls-key certs/central-key.pem --tls-client-ca certs/authority.pem --tls-revoked certs/revoked.txt": "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"for id in 1 2 3 4 5; do bin/client --id $id --server-address localhost:12346 --tls-ca certs/authority.pem " +
-		"--tls-cert certs/agency-$id.pem --tls-key certs/agency-$id-key.pem & done; wait": "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"bin/certs --renew central,agency-3":                           "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"bin/certs --renew central --central-name …":                   "cmd/certs/certs_test.go:TestRenew",
-	"echo 'agency 3 # its laptop was stolen' >>certs/revoked.txt":  "cmd/operators_test.go:TestOperatorsWayToTLS",
-	"bin/server --verify FOLDER --acta-public-key acta-public.pem": "cmd/server/acta_test.go:TestActaOfADraw",
-	"bin/server --check": "cmd/server/acta_test.go:TestActaOfADraw",
-
-	// The admin port.
-	"bin/server --admin 0.0.0.0:8080 --admin-token-file /etc/loteria/admin-token --admin-tls --tls-cert central.pem --tls-key central-key.pem …": "cmd/server/admin_access_test.go:TestAdminAccess",
-	"curl --cacert": "cmd/server/admin_access_test.go:TestAdminAccess",
-
-	// A running central.
-	"server ctl deadline": "cmd/server/control_test.go:TestControlDeadline",
-	"server ctl drain":    "cmd/server/control_test.go:TestControlDrain",
-	"bin/server --contest navidad --winners                     >winners.csv":                             "cmd/server/export_test.go:TestExportForms",
-	"bin/server --contest navidad --export bets.csv":                                                      "cmd/server/export_test.go:TestExport",
-	"bin/server --contest navidad --export - --format json | jq -r 'select(.number == 7574) | .document'": "cmd/server/export_test.go:TestExportForms",
-
-	// The central's own options.
-	`cp "$FOLDER/contest.json" "$FOLDER/bets.csv" "$BACKUP/"`: "cmd/backup_test.go:TestBackup",
-	`bin/server --check --storage-dir "$BACKUP"`:              "cmd/backup_test.go:TestBackup",
-	"bin/server --check --storage-dir FOLDER":                 "cmd/backup_test.go:TestBackup",
-	"server --draw-without 3":                                 "cmd/server/main_test.go:TestDrawWithout",
-}
-
 // others are commands that are not run: of programs that are neither the project's
-// nor on every machine, or only named.
+// nor on every machine, of those that would run all the rest again, or take long; or
+// they are only named.
 var others = map[string]string{
-	"docker compose":                        "named",
-	"server ctl":                            "named",
-	"make e2e":                              "the tests that it runs cannot run it",
-	"truncate -s":                           "named",
-	"chmod 600":                             "named",
-	"openssl genpkey":                       "named",
-	"openssl pkey -in acta-key.pem -pubout": "named",
-	"ssh -L 8080:127.0.0.1:8080 central":    "another machine",
-	"go test -bench Central/window=128 -benchtime 300000x -cpuprofile …": "how a profile was made",
+	"make test":  "runs the others, in TestCommands and beside it",
+	"make e2e":   "runs the others, in containers",
+	"make chaos": "the tests of make test, for much longer",
+	"make fuzz":  "two dozen targets are built anew, some five minutes for one input each; make test gives them their seeds",
+
+	"docker compose":                     "named",
+	"server ctl":                         "named",
+	"truncate -s":                        "named",
+	"chmod 600":                          "named",
+	"openssl genpkey":                    "named",
+	"ssh -L 8080:127.0.0.1:8080 central": "another machine",
 }
 
 // notCommands are blocks of code, by their first lines, that are neither commands
@@ -92,7 +42,6 @@ var notCommands = map[string][]string{
 	"docs/acta.md":        {"{"},
 	"docs/agency-file.md": {"Ana,Ruiz,"},
 	"docs/cluster.md":     {"agencies ──►"},
-	"docs/operators.md":   {"until ["}, // a loop around server ctl status
 	"docs/protocol.md":    {"00000037 01", "agency   ", "3,María José,"},
 }
 
@@ -175,11 +124,9 @@ func TestEveryCommandIsRun(t *testing.T) {
 			}
 		}
 	}
-	for _, list := range []map[string]string{elsewhere, others} {
-		for text := range list {
-			if !found[text] {
-				t.Errorf("no document has the command %s: take it off the list", text)
-			}
+	for text := range others {
+		if !found[text] {
+			t.Errorf("no document has the command %s: take it off the list", text)
 		}
 	}
 	for text, where := range quoted {
@@ -197,24 +144,13 @@ func TestEveryCommandIsRun(t *testing.T) {
 // proof returns what is missing to prove that a command works, or nothing.
 func proof(text string) string {
 	_, isOthers := others[text]
-	test, isElsewhere := elsewhere[text]
 	switch {
 	case isOthers, slices.ContainsFunc(runs, func(r run) bool { return r.command == text }):
-		return ""
-	case isElsewhere:
-		file, name, _ := strings.Cut(test, ":")
-		content, err := os.ReadFile(filepath.Join(root, file))
-		if err != nil {
-			return err.Error()
-		}
-		if !strings.Contains(string(content), "\nfunc "+name+"(") {
-			return file + " has no " + name
-		}
 		return ""
 	case strings.Contains(text, "go test "):
 		return namesTests(text)
 	}
-	return "nothing runs it: name the test that does, in docs/commands_test.go, or let TestCommands run it"
+	return "nothing runs it: let TestCommands do it, or a test that marks it by markdown.Quoted"
 }
 
 var goTest = regexp.MustCompile(`^(?:cd (\S+) && )?(?:CHAOS=1 )?go test (-run|-bench) '?([^' ]+)'? (?:-v )?\./(\S+)$`)

@@ -22,15 +22,16 @@ const manyBets = 10_000_000
 // withStored calls do with the folder of a contest that has manyBets and no
 // draw, and restores it afterwards.
 func (l *lab) withStored(do func(folder string) error) error {
+	bets := int64(manyBets / l.scale)
 	if l.stored == "" {
 		folder, err := os.MkdirTemp(l.Folder, "bench-")
 		if err != nil {
 			return err
 		}
 		l.stored = folder
-		fmt.Fprintf(l.News, "storing %d bets\n", manyBets)
+		fmt.Fprintf(l.News, "storing %d bets\n", bets)
 		err = l.withCentralIn(folder, agencies, func(c *process.Server) error {
-			_, err := l.send(c.Address, manyBets)
+			_, err := l.send(c.Address, bets)
 			return err
 		})
 		if err != nil {
@@ -42,13 +43,20 @@ func (l *lab) withStored(do func(folder string) error) error {
 	if err != nil {
 		return err
 	}
+	undrawn, err := os.ReadFile(state)
+	if err != nil {
+		return err
+	}
 	if err := do(l.stored); err != nil {
 		return err
 	}
-	if err := os.Remove(state); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(filepath.Join(l.stored, csvledger.ActaFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return os.Truncate(ledger, before.Size())
+	if err := os.Truncate(ledger, before.Size()); err != nil {
+		return err
+	}
+	return os.WriteFile(state, undrawn, 0o644)
 }
 
 // restart measures how long a central with many bets takes to be ready.
@@ -104,7 +112,8 @@ func drawing(l *lab) ([]row, error) {
 
 // parking measures the answers to queries that have waited for the draw.
 func parking(l *lab) ([]row, error) {
-	const queries, goalTime, goalMemory = 100_000, time.Second, 250 << 20
+	const goalTime, goalMemory = time.Second, 250 << 20
+	queries := 100_000 / l.scale
 	connections, err := affordable(queries)
 	if err != nil {
 		return nil, err

@@ -15,12 +15,16 @@ const (
 	window    = 128 // batches of an agency that wait for their answer
 )
 
+// maxScale leaves each of the many one at least.
+const maxScale = 1000
+
 // lab is where the goals are measured.
 type lab struct {
 	measure.Lab
 	data string // folder of the agencies
 	// connected is how many agencies connect over TLS to measure their memory.
 	connected int
+	scale     int // divides what there is many of
 
 	stored string // folder of a contest with manyBets; empty until needed
 }

@@ -45,12 +45,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	l.AddFlags(flags, "the programs server, client and run")
 	flags.StringVar(&l.data, "data", ".data", "folder with the agencies' bets, as for run")
 	flags.IntVar(&l.connected, "connected", 5000, "agencies that are connected over TLS to see how much memory each takes")
+	flags.IntVar(&l.scale, "scale", 1, "divides how many bets, queries and agencies what is measured with many has; 1 is for the goals")
 	floor := flags.Bool("floor", false, "only serve as the server that does nothing but sync, in the current folder")
 	only := goals.AddFlag(flags)
 	var chosen measure.Goals[*lab]
 	check := func() (err error) {
 		if l.connected < 1 {
 			return errors.New("--connected is positive")
+		}
+		if l.scale < 1 || l.scale > maxScale {
+			return fmt.Errorf("--scale is 1 to %d", maxScale)
 		}
 		if err = l.Check(); err == nil {
 			chosen, err = goals.Choose(*only)
@@ -82,6 +86,10 @@ func (l *lab) measure(chosen measure.Goals[*lab], stdout io.Writer) error {
 		}
 		rows = append(rows, measured...)
 	}
-	fmt.Fprintf(stdout, "%s\nMedians of %d rounds.\n\n", report.Machine(l.Folder), l.Rounds)
+	fmt.Fprintf(stdout, "%s\nMedians of %d rounds.\n", report.Machine(l.Folder), l.Rounds)
+	if l.scale > 1 {
+		fmt.Fprintf(stdout, "What is measured with many was measured with 1/%d of that.\n", l.scale)
+	}
+	fmt.Fprintln(stdout)
 	return report.WriteTable(stdout, row{"what", "goal", "measured", ""}, rows)
 }

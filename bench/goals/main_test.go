@@ -25,8 +25,7 @@ func TestGoals(t *testing.T) {
 		}
 	}
 	folder := t.TempDir()
-	goals := exec.Command(bin+"/goals", "--bin", bin, "--data", data, "--folder", folder, "--rounds", "1", "--duration", "50ms", "--connected", "100",
-		"--only", "window,lockstep,alone,lottery,allocations,tls")
+	goals := exec.Command(bin+"/goals", "--bin", bin, "--data", data, "--folder", folder, "--rounds", "1", "--duration", "50ms", "--connected", "100", "--scale", "1000")
 	output, err := goals.Output()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output)
@@ -37,10 +36,11 @@ func TestGoals(t *testing.T) {
 			rows++
 		}
 	}
-	if rows != 13 {
-		t.Errorf("there are %d rows, expected 13:\n%s", rows, output)
+	const expected = 23
+	if unmeasured := strings.Count(string(output), "| not measured |"); rows+unmeasured != expected {
+		t.Errorf("there are %d rows, and %d without a measurement, expected %d:\n%s", rows, unmeasured, expected, output)
 	}
-	for _, part := range []string{"Linux", "commit", "MB/s", "µs to", "| goal |", "(without TLS "} {
+	for _, part := range []string{"Linux", "commit", "1/1000", "MB/s", "µs to", "| goal |", "(without TLS "} {
 		if !strings.Contains(string(output), part) {
 			t.Errorf("there is no %q in\n%s", part, output)
 		}
@@ -70,6 +70,8 @@ func TestArguments(t *testing.T) {
 		"--help":                        measure.ExitOK,
 		"--rounds 0":                    measure.ExitUsage,
 		"--connected 0":                 measure.ExitUsage,
+		"--scale 0":                     measure.ExitUsage,
+		"--scale 1001":                  measure.ExitUsage,
 		"more":                          measure.ExitUsage,
 		"--only nothing":                measure.ExitUsage,
 		"--bin nowhere --only lockstep": measure.ExitFailure,

@@ -141,7 +141,8 @@ func alone(l *lab) ([]row, error) {
 // crowd measures the memory of a central that 5,000 agencies send to, each with
 // a window.
 func crowd(l *lab) ([]row, error) {
-	const connections, window, goal = 5000, 8, 150e6
+	const many, window, goal = 5000, 8, 150e6
+	connections := many / l.scale
 	var memory []int
 	err := l.Repeat("memory of a crowd", func() error {
 		return l.withCentral(connections, func(c *process.Server) error {
@@ -157,7 +158,7 @@ func crowd(l *lab) ([]row, error) {
 		return nil, err
 	}
 	most := slices.Max(memory)
-	return []row{verdict(fmt.Sprintf("%d agencies with windows of %d, memory resident", connections, window), "≤ 150 MB", megabytes(most), goal/float64(most))}, nil
+	return []row{verdict(fmt.Sprintf("%d agencies with windows of %d, memory resident", many, window), "≤ 150 MB", megabytes(most), goal/float64(most))}, nil
 }
 
 // allocations counts what a central allocates in steady state, together with
@@ -170,19 +171,19 @@ func allocations(l *lab) ([]row, error) {
 		if err != nil {
 			return err
 		}
-		if _, err := l.send(c.Address, 1_000_000); err != nil {
+		if _, err := l.send(c.Address, 1_000_000/int64(l.scale)); err != nil {
 			return err
 		}
 		err = l.Repeat("allocations", func() error {
-			const bets = 2_000_000
+			bets := 2_000_000 / int64(l.scale)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			if _, err := l.send(c.Address, bets); err != nil {
 				return err
 			}
 			runtime.ReadMemStats(&after)
-			perBet = append(perBet, float64(after.Mallocs-before.Mallocs)/bets)
-			bytesPerBet = append(bytesPerBet, float64(after.TotalAlloc-before.TotalAlloc)/bets)
+			perBet = append(perBet, float64(after.Mallocs-before.Mallocs)/float64(bets))
+			bytesPerBet = append(bytesPerBet, float64(after.TotalAlloc-before.TotalAlloc)/float64(bets))
 			return nil
 		})
 		if err != nil {
@@ -204,10 +205,10 @@ func growth(l *lab) ([]row, error) {
 	byStored := make([][]float64, 2)
 	// Both centrals have just started, and take a few bets before those that count.
 	rate := func(c *process.Server, of int) error {
-		if _, err := l.send(c.Address, 100_000); err != nil {
+		if _, err := l.send(c.Address, 100_000/int64(l.scale)); err != nil {
 			return err
 		}
-		measured, err := l.send(c.Address, 1_000_000)
+		measured, err := l.send(c.Address, 1_000_000/int64(l.scale))
 		if err == nil {
 			byStored[of] = append(byStored[of], measured.Rate())
 		}
@@ -226,7 +227,7 @@ func growth(l *lab) ([]row, error) {
 		return nil, err
 	}
 
-	crowds := []struct{ connections, window int }{{5, 128}, {50, 32}, {500, 8}, {5000, 8}}
+	crowds := []struct{ connections, window int }{{5, 128}, {50, 32}, {max(500/l.scale, 1), 8}, {max(5000/l.scale, 1), 8}}
 	byCrowd := make([][]float64, len(crowds))
 	err = l.Repeat("rate by agencies", func() error {
 		for i, crowd := range crowds {

@@ -93,7 +93,7 @@ type Command struct {
 // programs matches the first word of a command. A command has more than that:
 // the word alone only names the program.
 var programs = regexp.MustCompile(`^(?:\./)?(?:bin/)?(?:make|go|gofmt|docker|git|bash|sh|server|client|certs|goals|peers|deploy/[a-z-]+\.sh|` +
-	`systemctl|systemd-sysusers|journalctl|install|sudo|nohup|cp|mv|rm|mkdir|touch|echo|for|cd|cat|chmod|chown|diff|truncate|sha256sum|` +
+	`systemctl|systemd-sysusers|journalctl|install|sudo|nohup|cp|mv|rm|mkdir|touch|echo|for|until|cd|cat|chmod|chown|diff|truncate|sha256sum|` +
 	`curl|ssh|openssl|nats|kubectl|helm|promtool|python3?|iconv|tr)$`)
 
 var (
