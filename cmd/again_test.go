@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -195,7 +196,7 @@ func (r *round) someOf(id, bets int) {
 	r.t.Helper()
 	p := r.startAgencyWith(id, "--loop-period", "20ms")
 	r.until("some bets are stored", func() bool { return r.acked[id] >= bets })
-	p.kill()
+	p.Signal(syscall.SIGKILL)
 	r.endOf(p)
 }
 
@@ -204,8 +205,8 @@ func (r *round) refused(id int) string {
 	r.t.Helper()
 	p := r.startAgencyWith(id)
 	r.endOf(p)
-	if p.exitCode() != 1 {
-		r.fail("agency %d exits with %d, expected 1", id, p.exitCode())
+	if p.ExitCode() != 1 {
+		r.fail("agency %d exits with %d, expected 1", id, p.ExitCode())
 	}
 	return p.stderr.String()
 }

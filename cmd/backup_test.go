@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -74,9 +75,9 @@ func TestBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range running.agencies {
-		p.kill()
+		p.Signal(syscall.SIGKILL)
 	}
-	running.central.kill()
+	running.central.Signal(syscall.SIGKILL)
 	place := besidePrograms(t)
 	for _, backup := range backups {
 		check(t, place, markdown.Quoted(`bin/server --check --storage-dir "$BACKUP"`), backup)

@@ -5,6 +5,7 @@ package cmd_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"loteria/codec"
+	child "loteria/internal/process"
 )
 
 // hostilePatience bounds every wait of the hostile peers' tests; none of them needs
@@ -30,16 +32,16 @@ const hostilePatience = 5 * time.Minute
 // hostileCentral is a central as a process of its own, whose log is judged line
 // by line.
 type hostileCentral struct {
+	*child.Process
 	tb      testing.TB
 	over    transport
-	cmd     *exec.Cmd
 	storage string
 	address string
 	deaf    bool // the log is thrown away once the central listens
 	files   int  // descriptors that it has open without connections
 	stderr  bytes.Buffer
 	known   map[string]string // lines without their time; belongs to their reader
-	ended   chan struct{}     // closed at the end of its log
+	read    chan struct{}     // closed at the end of its log
 
 	mu     sync.Mutex
 	news   sync.Cond
@@ -62,25 +64,14 @@ func (c *hostileCentral) launch(agencies int, args []string) {
 	tb := c.tb
 	tb.Helper()
 	programs(tb)
-	c.ended, c.counts, c.known = make(chan struct{}), map[string]int{}, map[string]string{}
+	c.read, c.counts, c.known = make(chan struct{}), map[string]int{}, map[string]string{}
 	c.news.L = &c.mu
-	c.cmd = exec.Command(filepath.Join(binFolder, "server"), slices.Concat(c.over.server("0"), []string{
+	var stdout *os.File
+	c.Process, stdout = startProgram(tb, "central", &c.stderr, "server", slices.Concat(c.over.server("0"), []string{
 		"--admin=", "--storage-dir", c.storage, "--expected-agencies", strconv.Itoa(agencies)}, args)...)
-	c.cmd.Dir = binFolder
-	c.cmd.Env = []string{"GOTRACEBACK=all", "GORACE=halt_on_error=1"}
-	c.cmd.Stderr = &c.stderr
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	stdout, err := c.cmd.StdoutPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	started := make(chan error)
-	starter() <- func() { started <- c.cmd.Start() }
-	if err := <-started; err != nil {
-		tb.Fatal(err)
-	}
 	go func() {
-		defer close(c.ended)
+		defer close(c.read)
+		defer stdout.Close()
 		lines := bufio.NewReaderSize(stdout, 1<<16)
 		for !c.deaf || c.count("listen success") == 0 {
 			line, err := lines.ReadString('\n')
@@ -94,9 +85,8 @@ func (c *hostileCentral) launch(agencies int, args []string) {
 		_, _ = io.Copy(io.Discard, lines)
 	}()
 	tb.Cleanup(func() {
-		_ = c.cmd.Process.Kill()
-		<-c.ended
-		_ = c.cmd.Wait() // after a stop it is the second time
+		c.Kill()
+		<-c.read
 	})
 	c.await("listen success", 1)
 	// With its first answer, all that it opens by itself is open.
@@ -291,7 +281,7 @@ func (c *hostileCentral) String() string {
 // memory returns how much memory the central has, and has had at most, in bytes.
 func (c *hostileCentral) memory() (now, most int) {
 	c.tb.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.PID()))
 	if err != nil {
 		c.tb.Fatal(err)
 	}
@@ -310,7 +300,7 @@ func (c *hostileCentral) memory() (now, most int) {
 
 func (c *hostileCentral) openFiles() int {
 	c.tb.Helper()
-	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", c.cmd.Process.Pid))
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", c.PID()))
 	if err != nil {
 		c.tb.Fatal(err)
 	}
@@ -341,13 +331,11 @@ func (c *hostileCentral) awaitConnections(least, most int) {
 // stop sends SIGTERM and expects a clean end.
 func (c *hostileCentral) stop() {
 	c.tb.Helper()
-	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		c.tb.Fatalf("%v: %v\n%s", err, c, &c.stderr)
-	}
-	stuck := time.AfterFunc(hostilePatience, func() { _ = c.cmd.Process.Signal(syscall.SIGQUIT) })
+	c.Signal(syscall.SIGTERM)
+	stuck := time.AfterFunc(hostilePatience, func() { c.Signal(syscall.SIGQUIT) })
 	defer stuck.Stop()
-	<-c.ended
-	if err := c.cmd.Wait(); err != nil || c.stderr.Len() > 0 {
+	<-c.read
+	if err := c.Wait(context.Background()); err != nil || c.stderr.Len() > 0 {
 		c.tb.Fatalf("after SIGTERM: %v: %v\n%s", err, c, &c.stderr)
 	}
 }

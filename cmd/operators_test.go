@@ -10,12 +10,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"loteria/docs/markdown"
+	"loteria/internal/process/processtest"
 )
 
 // readOperatorsTables returns what the tables of the operators' page on TLS say that
@@ -58,34 +58,8 @@ type newcomer struct {
 	t        *testing.T
 	folder   string
 	port     string
-	central  hearer
-	agencies string // what they have said
-}
-
-// hearer records what a program says.
-type hearer struct {
-	mu   sync.Mutex
-	text []byte
-	more chan struct{} // has an element after something was said
-}
-
-// Write implements io.Writer.
-func (h *hearer) Write(text []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.text = append(h.text, text...)
-	select {
-	case h.more <- struct{}{}:
-	default:
-	}
-	return len(text), nil
-}
-
-// String returns what was said so far.
-func (h *hearer) String() string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return string(h.text)
+	central  *processtest.Process // once it was started
+	agencies string               // what they have said
 }
 
 // wayLimit ends what hangs.
@@ -110,22 +84,10 @@ func (n *newcomer) run(command string, wantCode int) string {
 	defer timer.Stop()
 	output, err := bash.CombinedOutput()
 	if code := bash.ProcessState.ExitCode(); code != wantCode {
-		n.t.Fatalf("%s\nends with %v, expected exit code %d:\n%s\nthe central:\n%s", command, err, wantCode, output, &n.central)
+		n.t.Fatalf("%s\nends with %v, expected exit code %d:\n%s\n%v", command, err, wantCode, output, n.central)
 	}
 	n.agencies += string(output)
 	return string(output)
-}
-
-// await waits until the central has said something that many times.
-func (n *newcomer) await(says string, times int) {
-	n.t.Helper()
-	for limit := time.After(wayLimit); strings.Count(n.central.String(), says) < times; {
-		select {
-		case <-n.central.more:
-		case <-limit:
-			n.t.Fatalf("the central does not say %q %d times:\n%s", says, times, &n.central)
-		}
-	}
 }
 
 // A new user who follows the operators' page gets a lottery over TLS.
@@ -135,7 +97,7 @@ func TestOperatorsWayToTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &newcomer{t: t, folder: besidePrograms(t), central: hearer{more: make(chan struct{}, 1)}}
+	n := &newcomer{t: t, folder: besidePrograms(t)}
 	_, n.port, _ = net.SplitHostPort(freeAddress(t))
 	if err := os.Symlink(data, filepath.Join(n.folder, ".data")); err != nil {
 		t.Fatal(err)
@@ -147,15 +109,10 @@ func TestOperatorsWayToTLS(t *testing.T) {
 	n.run(markdown.Quoted("bin/certs --agencies 5 --central-name central.example,localhost"), 0)
 	n.run(markdown.Quoted("touch certs/revoked.txt"), 0)
 
-	server := n.order(markdown.Quoted("bin/server --contest navidad --storage-dir bets --expected-agencies 5 --port off --tls-port 12346 " +
-		"--tls-cert certs/central.pem --tls-key certs/central-key.pem --tls-client-ca certs/authority.pem --tls-revoked certs/revoked.txt"))
-	server.Stdout, server.Stderr = &n.central, &n.central
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stop := func(signal syscall.Signal) { _ = syscall.Kill(-server.Process.Pid, signal) }
-	defer stop(syscall.SIGKILL)
-	n.await("action: listen | result: success | address: 127.0.0.1:"+n.port+" | tls: true", 1)
+	server := markdown.Quoted("bin/server --contest navidad --storage-dir bets --expected-agencies 5 --port off --tls-port 12346 " +
+		"--tls-cert certs/central.pem --tls-key certs/central-key.pem --tls-client-ca certs/authority.pem --tls-revoked certs/revoked.txt")
+	n.central = processtest.Start(t, n.order("exec "+server), nil) // no shell between it and signals
+	n.central.Await("action: listen | result: success | address: 127.0.0.1:" + n.port + " | tls: true")
 
 	agencies := markdown.Quoted("for id in 1 2 3 4 5; do bin/client --id $id --server-address localhost:12346 --tls-ca certs/authority.pem " +
 		"--tls-cert certs/agency-$id.pem --tls-key certs/agency-$id-key.pem & done; wait")
@@ -181,10 +138,10 @@ func TestOperatorsWayToTLS(t *testing.T) {
 		return command
 	}
 	n.run(markdown.Quoted("bin/certs --renew central,agency-3"), 0)
-	n.await("action: reload_certificates | result: success", 1)
+	n.central.Await("action: reload_certificates | result: success")
 	n.run(ask(3, ""), 0)
 	n.run(markdown.Quoted("echo 'agency 3 # its laptop was stolen' >>certs/revoked.txt"), 0)
-	n.await("action: reload_certificates | result: success", 2)
+	n.central.Await("action: reload_certificates | result: success")
 	n.run(ask(3, ""), 1)
 	n.run(ask(2, ""), 0)
 
@@ -196,18 +153,15 @@ func TestOperatorsWayToTLS(t *testing.T) {
 	n.run(ask(2, "--server-address 127.0.0.1:12346"), 1)
 	renamed := markdown.Quoted("bin/certs --renew central --central-name central.example,10.0.0.7") // here another address
 	n.run(strings.NewReplacer("central.example", "localhost", "10.0.0.7", "127.0.0.1").Replace(renamed), 0)
-	n.await("action: reload_certificates | result: success", 3)
+	n.central.Await("action: reload_certificates | result: success")
 	n.run(ask(2, "--server-address 127.0.0.1:12346"), 0)
 	n.run(ask(2, "--tls-cert certs/agency-3.pem --tls-key certs/agency-3-key.pem"), 2)
 	n.run("chmod 644 certs/agency-2-key.pem; "+ask(2, ""), 0)
 	n.run("echo nonsense >>certs/revoked.txt", 0)
-	stop(syscall.SIGUSR1)
-	n.await("action: reload_certificates | result: fail", 1)
-	stop(syscall.SIGTERM)
-	if err := server.Wait(); err != nil {
-		t.Errorf("the central ends with %v", err)
-	}
-	all := n.agencies + n.central.String()
+	n.central.Signal(syscall.SIGUSR1)
+	n.central.Await("action: reload_certificates | result: fail")
+	n.central.Stop()
+	all := n.agencies + strings.Join(n.central.Lines(), "\n") + n.central.Stderr()
 	untried := []string{
 		"the central … speaks no TLS", "has a certificate that is not valid now", "which is not valid now by its clock", // see package agency
 		"the handshake is not done after 10s", "the peer's handshake has more than 16384 bytes", // see package reactor

@@ -5,18 +5,17 @@ package cmd_test
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 
+	child "loteria/internal/process" // a process is another thing here
 	"loteria/internal/process/gobuild"
 )
 
@@ -66,9 +65,8 @@ const keptLines = 25
 
 // process is the server or the client as a process of its own.
 type process struct {
-	who    string
+	*child.Process
 	id     int // of the agency; 0 is the central
-	cmd    *exec.Cmd
 	stderr bytes.Buffer
 
 	// The rest belongs to whoever takes its events.
@@ -85,53 +83,47 @@ type event struct {
 	end  bool
 }
 
-// starter runs what starts processes on one thread that lives as long as the
-// tests: the kernel takes the end of the thread for that of the parent
-// (prctl(2), PR_SET_PDEATHSIG).
-var starter = sync.OnceValue(func() chan<- func() {
-	work := make(chan func())
-	go func() {
-		runtime.LockOSThread()
-		for f := range work {
-			f()
-		}
-	}()
-	return work
-})
+// startProgram starts a program, and returns what it writes to stdout, too.
+func startProgram(tb testing.TB, who string, stderr *bytes.Buffer, name string, args ...string) (*child.Process, *os.File) {
+	tb.Helper()
+	output, input, err := os.Pipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer input.Close() // the process has its own
+	cmd := exec.Command(filepath.Join(binFolder, name), args...)
+	cmd.Dir = binFolder // it holds no configuration
+	cmd.Env = []string{"GOTRACEBACK=all", "GORACE=halt_on_error=1 atexit_sleep_ms=0"}
+	cmd.Stdout, cmd.Stderr = input, stderr
+	p, err := child.Start(cmd, who)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p, output
+}
 
 // start starts a program whose lines, and then its end, go to events. It dies
 // with the tests.
 func start(t *testing.T, events chan event, id int, program string, args ...string) *process {
 	t.Helper()
-	p := &process{who: "central", id: id, state: "starting"}
+	p, who := &process{id: id, state: "starting"}, "central"
 	if id > 0 {
-		p.who = fmt.Sprintf("agency %d", id)
+		who = fmt.Sprintf("agency %d", id)
 	}
-	p.cmd = exec.Command(filepath.Join(binFolder, program), args...)
-	p.cmd.Dir = binFolder // it holds no configuration
-	p.cmd.Env = []string{"GOTRACEBACK=all", "GORACE=halt_on_error=1 atexit_sleep_ms=0"}
-	p.cmd.Stderr = &p.stderr
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	stdout, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	started := make(chan error)
-	starter() <- func() { started <- p.cmd.Start() }
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
+	var output *os.File
+	p.Process, output = startProgram(t, who, &p.stderr, program, args...)
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
+		defer output.Close()
+		for scanner := bufio.NewScanner(output); scanner.Scan(); {
 			events <- event{from: p, line: scanner.Text()}
 		}
-		_ = p.cmd.Wait()
+		<-p.Ended()
 		events <- event{from: p, end: true}
 	}()
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
+		p.Signal(syscall.SIGKILL)
 		for {
 			select {
 			case <-gone:
@@ -164,27 +156,13 @@ func parseLine(line string) map[string]string {
 	return parts
 }
 
-func (p *process) kill() {
-	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		panic(err)
-	}
-}
-
-// wasKilled reports whether SIGKILL ended a process.
-func (p *process) wasKilled() bool {
-	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
-}
-
-func (p *process) exitCode() int { return p.cmd.ProcessState.ExitCode() }
-
 // String shows the last of what the process said.
 func (p *process) String() string {
 	how := "running"
 	if p.ended {
-		how = p.cmd.ProcessState.String()
+		how = p.How()
 	}
-	text := fmt.Sprintf("%s (%s, %s):\n%s", p.who, p.state, how, strings.Join(p.tail, "\n"))
+	text := fmt.Sprintf("%s (%s, %s):\n%s", p.Name, p.state, how, strings.Join(p.tail, "\n"))
 	if p.ended { // before, it is still written to
 		text += "\n" + p.stderr.String()
 	}

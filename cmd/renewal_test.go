@@ -72,7 +72,7 @@ func (n *renewer) renew() {
 		r.t.Fatal(err)
 	}
 	if !chance(n.rng, 4) {
-		_ = r.central.cmd.Process.Signal(syscall.SIGUSR1) // it may have been killed just now
+		r.central.Signal(syscall.SIGUSR1) // it may have been killed just now
 	}
 }
 
@@ -165,10 +165,10 @@ func TestRevoked(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.mayFail = "revoked" // the central says who it was, and why
-			_ = r.central.cmd.Process.Signal(syscall.SIGUSR1)
+			r.central.Signal(syscall.SIGUSR1)
 			r.endOf(p)
-			if said := p.stderr.String(); p.exitCode() != 1 || !refused.MatchString(said) {
-				r.fail("the revoked agency exits with %d and says %q, expected %v", p.exitCode(), said, refused)
+			if said := p.stderr.String(); p.ExitCode() != 1 || !refused.MatchString(said) {
+				r.fail("the revoked agency exits with %d and says %q, expected %v", p.ExitCode(), said, refused)
 			}
 			before, err := in.inspect(r.ledger())
 			if err != nil || before.counts[1] < 100 || before.counts[1] >= rows {
@@ -183,7 +183,7 @@ func TestRevoked(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.mayFail = "revoked"
-			_ = r.central.cmd.Process.Signal(syscall.SIGUSR1)
+			r.central.Signal(syscall.SIGUSR1)
 			r.until("the central has read the list", func() bool { return failed })
 			betBlindly(t, r, 1, before.counts[1])
 			if after, err := in.inspect(r.ledger()); err != nil || after.counts[1] != before.counts[1] {
@@ -192,7 +192,7 @@ func TestRevoked(t *testing.T) {
 			if err := test.mended(over); err != nil {
 				t.Fatal(err)
 			}
-			_ = r.central.cmd.Process.Signal(syscall.SIGUSR1)
+			r.central.Signal(syscall.SIGUSR1)
 			r.startAgency(1)
 			r.until("all agencies know their winners", r.over)
 			r.stopCentral()

@@ -151,11 +151,11 @@ func playRivals(t *testing.T, over transport, rng *rand.Rand) (said rivalry) {
 		}
 		if chance(rng, 60) {
 			said.pauses++
-			_ = r.cmd.Process.Signal(syscall.SIGSTOP)
-			time.AfterFunc(upToTime(rng, 200*time.Millisecond), func() { _ = r.cmd.Process.Signal(syscall.SIGCONT) })
+			r.Signal(syscall.SIGSTOP)
+			time.AfterFunc(upToTime(rng, 200*time.Millisecond), func() { r.Signal(syscall.SIGCONT) })
 		}
 	}
-	_ = central.cmd.Process.Signal(syscall.SIGTERM)
+	central.Signal(syscall.SIGTERM)
 	for !central.ended {
 		if e := next(); e.from == central && !e.end {
 			central.take(e.line)
@@ -182,7 +182,7 @@ func playRivals(t *testing.T, over transport, rng *rand.Rand) (said rivalry) {
 				said.notStored++
 			}
 		}
-		if r.exitCode() == 0 {
+		if r.ExitCode() == 0 {
 			won++
 			for i, row := range stored {
 				if i >= len(r.rows) || row != r.rows[i] {
@@ -192,7 +192,7 @@ func playRivals(t *testing.T, over transport, rng *rand.Rand) (said rivalry) {
 			if len(stored) != len(r.rows) {
 				t.Errorf("%d bets are stored, the one that has finished had %d", len(stored), len(r.rows))
 			}
-		} else if r.exitCode() != 1 || !strings.Contains(r.stderr.String(), "the central has") {
+		} else if r.ExitCode() != 1 || !strings.Contains(r.stderr.String(), "the central has") {
 			t.Errorf("the one that has not finished does not say why:\n%v", r)
 		}
 	}
@@ -202,7 +202,7 @@ func playRivals(t *testing.T, over transport, rng *rand.Rand) (said rivalry) {
 	if want := map[bool]int{true: 2, false: 1}[common == rows]; won != want {
 		t.Errorf("%d of them have finished, expected %d", won, want)
 	}
-	if said.notStored+said.notWinners > 0 || central.exitCode() != 0 {
+	if said.notStored+said.notWinners > 0 || central.ExitCode() != 0 {
 		t.Errorf("acknowledged and not stored: %d, stored and not of the winner: %d", said.notStored, said.notWinners)
 	}
 	if t.Failed() {

@@ -230,10 +230,10 @@ func (r *round) end(p *process) {
 	r.t.Helper()
 	p.ended = true
 	if text := p.stderr.String(); strings.Contains(text, "DATA RACE") || strings.Contains(text, "panic:") {
-		r.fail("%s has failed:\n%s", p.who, text)
+		r.fail("%s has failed:\n%s", p.Name, text)
 	}
 	switch {
-	case p.wasKilled() && p.struck:
+	case p.How() == "ended with signal: killed" && p.struck:
 		who := "agency"
 		if p.id == 0 {
 			who = "central"
@@ -246,13 +246,13 @@ func (r *round) end(p *process) {
 		}
 		r.inspectLedger()
 		r.startCentral()
-	case p.id > 0 && p.exitCode() == 0:
+	case p.id > 0 && p.ExitCode() == 0:
 		if _, told := r.told[p.id]; !told {
-			r.fail("%s has ended without its winners", p.who)
+			r.fail("%s has ended without its winners", p.Name)
 		}
 		r.done[p.id] = true
 	default:
-		r.fail("%s has ended: %v", p.who, p.cmd.ProcessState)
+		r.fail("%s %s", p.Name, p.How())
 	}
 }
 
@@ -285,7 +285,7 @@ func (r *round) hear(p *process, line string) {
 	// A process that is killed or cut off in a handshake fails in it.
 	handshake := r.transport.secure() && p.id == 0 && said["action"] == "tls_handshake"
 	if said["result"] == "fail" && !handshake && (r.mayFail == "" || !strings.Contains(line, r.mayFail)) {
-		r.fail("%s says %q", p.who, line)
+		r.fail("%s says %q", p.Name, line)
 	}
 	if p.id == 0 {
 		r.hearCentral(p, said)
@@ -354,7 +354,7 @@ func (r *round) hearAgency(p *process, said map[string]string) {
 	case "resume":
 		stored, err := strconv.Atoi(said["stored"])
 		if err != nil {
-			r.fail("%s takes the central for one that does not know RESUME", p.who)
+			r.fail("%s takes the central for one that does not know RESUME", p.Name)
 		}
 		if stored < r.acked[p.id] {
 			r.fail("the central has %d bets of agency %d, acknowledged were %d", stored, p.id, r.acked[p.id])
@@ -368,7 +368,7 @@ func (r *round) hearAgency(p *process, said map[string]string) {
 		_, last, _ := strings.Cut(said["batch"], "-")
 		n, err := strconv.Atoi(last)
 		if err != nil {
-			r.fail("%s says that the batch %q was processed", p.who, said["batch"])
+			r.fail("%s says that the batch %q was processed", p.Name, said["batch"])
 		}
 		r.acked[p.id] = n
 	case "batch_processing_complete":
@@ -385,7 +385,7 @@ func (r *round) hearAgency(p *process, said map[string]string) {
 		}
 		p.state = drawn
 		if n := r.number(said, "cant_ganadores"); n != len(r.told[p.id]) {
-			r.fail("%s counts %d winners and names %v", p.who, n, r.told[p.id])
+			r.fail("%s counts %d winners and names %v", p.Name, n, r.told[p.id])
 		}
 		if r.told[p.id] == nil {
 			r.told[p.id] = []string{}
@@ -416,7 +416,7 @@ func (r *round) allAcked() (n int) {
 // process that ends before that is lucky.
 func (r *round) strike(p *process, after time.Duration) {
 	p.struck = true
-	time.AfterFunc(after, p.kill)
+	time.AfterFunc(after, func() { p.Signal(syscall.SIGKILL) })
 }
 
 // alive reports whether a process can still be killed.
@@ -428,10 +428,8 @@ func (r *round) stopCentral() {
 	p, stir := r.central, r.stir
 	r.stir = func(*process, map[string]string) {}
 	defer func() { r.stir = stir }()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		r.t.Fatal(err)
-	}
-	stuck := time.AfterFunc(stuckTime, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
+	p.Signal(syscall.SIGTERM)
+	stuck := time.AfterFunc(stuckTime, func() { p.Signal(syscall.SIGQUIT) })
 	defer stuck.Stop()
 	for !p.ended {
 		switch e := <-r.events; {
@@ -443,8 +441,8 @@ func (r *round) stopCentral() {
 			p.ended = true
 		}
 	}
-	if p.exitCode() != 0 {
-		r.fail("after SIGTERM the central exits with %d", p.exitCode())
+	if p.ExitCode() != 0 {
+		r.fail("after SIGTERM the central exits with %d", p.ExitCode())
 	}
 }
 

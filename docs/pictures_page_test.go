@@ -1,7 +1,6 @@
 package docs_test
 
 import (
-	"bufio"
 	"context"
 	"net"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"loteria/codec"
+	"loteria/internal/process/processtest"
 	"loteria/lottery"
 )
 
@@ -39,32 +39,13 @@ func (v *viewer) page(when moment) []byte {
 	admin := v.freeAddress()
 	run := v.run(ctx, "--admin", admin, "--loop-period", when.pace, "--stay")
 	run.Cancel = func() error { return run.Process.Signal(syscall.SIGTERM) }
-	output, err := run.StdoutPipe()
-	if err == nil {
-		err = run.Start()
-	}
-	if err != nil {
-		v.Fatal(err)
-	}
-	lines := bufio.NewScanner(output)
-	central := ""
-	for central == "" && lines.Scan() {
-		_, central, _ = strings.Cut(lines.Text(), "listening on ")
-	}
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		for lines.Scan() {
-		}
-	}()
+	p := processtest.Start(v, run, nil)
 	defer func() {
-		cancel()
-		<-read
-		_ = run.Wait() // it was ended in the middle
+		cancel() // in the middle
+		<-p.Ended()
 	}()
-	if central == "" {
-		v.Fatal("the central never said where it listens")
-	}
+	const listens = "listening on "
+	_, central, _ := strings.Cut(p.Await(listens), listens)
 	v.open("http://"+admin, 900, 1000)
 	begun := time.Now()
 	v.beRefused(central)

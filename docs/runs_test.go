@@ -2,7 +2,6 @@ package docs_test
 
 import (
 	"archive/zip"
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"loteria/docs/markdown"
+	"loteria/internal/process/processtest"
 )
 
 // patience bounds all commands together; it only ends what hangs.
@@ -108,9 +108,9 @@ func play(t *testing.T, runs []run) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	p := &place{T: t, ctx: ctx, dir: t.TempDir()}
+	p := &place{T: t, whole: t, ctx: ctx, dir: t.TempDir()}
 	p.copyProject()
-	t.Cleanup(func() { p.stop(); p.stopAgencies() })
+	defer func() { p.stop(); p.stopAgencies() }()
 	for _, r := range runs {
 		t.Run(r.command, func(t *testing.T) {
 			p.T = t
@@ -125,18 +125,21 @@ func play(t *testing.T, runs []run) {
 
 // place is a copy of the project, in which commands are run.
 type place struct {
-	*testing.T
-	ctx context.Context // ends what hangs
-	dir string
+	*testing.T                 // that of the command
+	whole      *testing.T      // that of all commands
+	ctx        context.Context // ends what hangs
+	dir        string
 	// settings are variables of the environment beside the usual ones.
 	settings []string
-	central  *exec.Cmd   // the running one, or nil
-	log      *logs       // of that central
-	address  string      // of that central
-	page     string      // of that central: host and port
-	said     string      // log of the central before it
-	agencies []*exec.Cmd // those that wait for the draw
+	central  *processtest.Process // the last one, or nil
+	address  string               // of that central
+	page     string               // of that central: host and port
+	said     string               // log of the central before it
+	agencies []*exec.Cmd          // those that wait for the draw
 }
+
+// Cleanup lets what a command has started be there for the next ones.
+func (p *place) Cleanup(f func()) { p.whole.Cleanup(f) }
 
 // here returns a command with what this place has instead of the reader's machines,
 // folders and accounts, and a deadline that is to come.
@@ -281,51 +284,13 @@ func translates(from, to string) func(*place, string) {
 	}
 }
 
-// logs are the lines that a program writes.
-type logs struct {
-	lines chan string // closed at their end
-	seen  strings.Builder
-}
-
-// await returns the next line that has the text.
-func (p *place) await(text string) string {
-	p.Helper()
-	for {
-		select {
-		case line, more := <-p.log.lines:
-			if !more {
-				p.Fatalf("the central has ended, and did not say %q:\n%s", text, end(p.log.seen.String()))
-			}
-			fmt.Fprintln(&p.log.seen, line)
-			if strings.Contains(line, text) {
-				return line
-			}
-		case <-p.ctx.Done():
-			p.Fatalf("the central does not say %q:\n%s", text, end(p.log.seen.String()))
-		}
-	}
-}
-
 var listens = regexp.MustCompile(`:(\d+)(?: |$)`)
 
 // serve starts the central, which stays.
 func (p *place) serve(command string) {
-	central := p.shell("exec env " + command) // no shell between it and Ctrl-C
-	output, err := central.StdoutPipe()
-	if err != nil {
-		p.Fatal(err)
-	}
-	if err := central.Start(); err != nil {
-		p.Fatal(err)
-	}
-	p.central, p.log = central, &logs{lines: make(chan string, 1<<16)}
-	go func(lines chan<- string) {
-		defer close(lines)
-		for scanner := bufio.NewScanner(output); scanner.Scan(); {
-			lines <- scanner.Text()
-		}
-	}(p.log.lines)
-	line := p.await("action: listen | result: success")
+	p.Helper()
+	p.central = processtest.Start(p, p.shell("exec env "+command), nil) // no shell between it and Ctrl-C
+	line := p.central.Await("action: listen | result: success")
 	_, address, _ := strings.Cut(line, "address: ")
 	found := listens.FindStringSubmatch(address)
 	if found == nil {
@@ -334,31 +299,27 @@ func (p *place) serve(command string) {
 	p.address = "localhost:" + found[1]
 }
 
+// log returns what the central has said.
+func (p *place) log() string { return strings.Join(p.central.Lines(), "\n") + "\n" }
+
 // hasPage matches what the central says before it takes agencies.
 var hasPage = regexp.MustCompile(`action: admin_listen \| result: success \| scheme: https \| .*:(\d+)\n`)
 
 // stop is Ctrl-C in the central's terminal.
 func (p *place) stop() {
 	p.Helper()
-	if p.central == nil {
-		return
+	if p.central != nil {
+		p.central.Signal(os.Interrupt)
+		p.awaitEnd()
 	}
-	if err := syscall.Kill(-p.central.Process.Pid, syscall.SIGINT); err != nil {
-		p.Error(err)
-	}
-	p.awaitEnd()
 }
 
 // awaitEnd waits until the central has ended, as it should.
 func (p *place) awaitEnd() {
 	p.Helper()
-	for line := range p.log.lines {
-		fmt.Fprintln(&p.log.seen, line)
+	if code := p.central.End(); code != 0 {
+		p.Errorf("the central ends with %d: %v", code, p.central)
 	}
-	if err := p.central.Wait(); err != nil {
-		p.Errorf("the central's end: %v\n%s", err, end(p.log.seen.String()))
-	}
-	p.central = nil
 }
 
 // ask runs the agency, which gets two winners.
@@ -374,9 +335,9 @@ func (p *place) ask(command string) {
 
 // serveAnother begins another lottery, of one agency.
 func (p *place) serveAnother(command string) {
-	p.await("action: acta | result: success")
+	p.central.Await("action: acta | result: success")
 	p.stop()
-	p.said = p.log.seen.String()
+	p.said = p.log()
 	p.expect(p.said, `action: sorteo \| result: success`, `action: exit \| result: success`)
 	p.serve("EXPECTED_AGENCIES=1 " + command)
 }
@@ -393,7 +354,7 @@ func (p *place) bet(command string) {
 	p.expect(output, `action: apuesta_enviada \| result: success \| dni: 30904465 \| numero: 7574`,
 		`action: consulta_ganadores \| result: success \| cant_ganadores: 5`)
 	p.stop()
-	p.expect(p.log.seen.String(), `action: apuesta_almacenada \| result: success \| dni: 30904465 \| numero: 7574`)
+	p.expect(p.log(), `action: apuesta_almacenada \| result: success \| dni: 30904465 \| numero: 7574`)
 }
 
 func (p *place) runWithOtherData(command string) {
@@ -425,27 +386,18 @@ func (p *place) generateTheCommitted(command string) {
 // watch looks at the page of a lottery that is soon over, and then presses Ctrl-C.
 func (p *place) watch(command string) {
 	defer p.set("ADMIN=127.0.0.1:0", "DATA=folder")()
-	shell := p.shell(command)
-	output, err := shell.StdoutPipe()
-	if err == nil {
-		err = shell.Start()
-	}
-	if err != nil {
-		p.Fatal(err)
-	}
-	var said strings.Builder
+	shell := processtest.Start(p, p.shell(command), nil)
 	stays := regexp.MustCompile(`the central stays up, .*, its page is (http://\S+/), until Ctrl-C`)
-	for scanner := bufio.NewScanner(output); scanner.Scan(); {
-		fmt.Fprintln(&said, scanner.Text())
-		if page := stays.FindStringSubmatch(scanner.Text()); page != nil {
-			p.look(page[1])
-			if err := syscall.Kill(-shell.Process.Pid, syscall.SIGINT); err != nil {
-				p.Error(err)
-			}
-		}
+	if page := stays.FindStringSubmatch(shell.Await("the central stays up")); page == nil {
+		p.Errorf("it does not say where its page is: %v", shell)
+	} else {
+		p.look(page[1])
 	}
-	_ = shell.Wait() // make says of itself that it was interrupted
-	p.expect(said.String(), `total +5 +5 +\S+ +5\n`, stays.String(), `bets\.csv has 5 rows, each agency's as many as it sent\.`)
+	if err := syscall.Kill(-shell.PID(), syscall.SIGINT); err != nil { // with what make has started
+		p.Error(err)
+	}
+	shell.End() // make says of itself that it was interrupted
+	p.expect(strings.Join(shell.Lines(), "\n"), `total +5 +5 +\S+ +5\n`, `bets\.csv has 5 rows, each agency's as many as it sent\.`)
 }
 
 // look gets a page.
@@ -534,9 +486,9 @@ func (p *place) serveForOperators(command string) {
 		p.Fatal(err)
 	}
 	p.serve(command)
-	found := hasPage.FindStringSubmatch(p.log.seen.String())
+	found := hasPage.FindStringSubmatch(p.log())
 	if found == nil {
-		p.Fatalf("it does not say where its page is:\n%s", &p.log.seen)
+		p.Fatalf("it does not say where its page is:\n%s", p.log())
 	}
 	p.page = "localhost:" + found[1]
 	p.startAgencies(1, 2, 4, 5)
@@ -553,7 +505,7 @@ func (p *place) startAgencies(ids ...int) {
 		p.agencies = append(p.agencies, agency)
 	}
 	for range ids {
-		p.await("action: agencia_finalizada | result: success")
+		p.central.Await("action: agencia_finalizada | result: success")
 	}
 }
 
@@ -596,11 +548,11 @@ func (p *place) drawWithout(command string) {
 	p.stop()
 	p.stopAgencies()
 	p.serve(command)
-	if draws := "action: sorteo | result: success"; !strings.Contains(p.log.seen.String(), draws) {
-		p.await(draws)
+	if draws := "action: sorteo | result: success"; p.central.Count(draws) == 0 {
+		p.central.Await(draws)
 	}
 	p.stop()
-	p.expect(p.log.seen.String(), `action: end_betting \| result: success \| missing: \[3\]`)
+	p.expect(p.log(), `action: end_betting \| result: success \| missing: \[3\]`)
 }
 
 // loadOverTLS measures a central with certificates, for a shorter time.

@@ -15,6 +15,7 @@ import (
 
 	"loteria/internal/certs/certstest"
 	"loteria/internal/process"
+	"loteria/internal/process/processtest"
 )
 
 func TestRun(t *testing.T) {
@@ -269,6 +270,14 @@ func TestExitCodeOfFailure(t *testing.T) {
 	}
 }
 
+// start starts the run as a process, with the stubs or programs in bin.
+func start(t *testing.T, args ...string) *processtest.Process {
+	t.Helper()
+	cmd := exec.Command("bin/run", args...)
+	cmd.Dir = "."
+	return processtest.Start(t, cmd, nil)
+}
+
 // Whatever ends the run, its central ends too. The run is a process here, and its
 // agencies are never done.
 func TestNothingSurvives(t *testing.T) {
@@ -295,27 +304,18 @@ func TestNothingSurvives(t *testing.T) {
 			}
 			stage(t, tt.central)
 			alive := watch(t)
-			cmd := exec.Command("bin/run", dawdle...)
 			// A terminal would send Ctrl-C to the run's group; the central is in a
 			// group of its own, so here it is sent to the run alone.
-			var out bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &out, &out
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = cmd.Process.Kill() })
+			run := start(t, dawdle...)
 			alive.central(t)
 			for i, s := range tt.signals {
 				if i == 1 {
 					alive.stopping(t)
 				}
-				if err := cmd.Process.Signal(s); err != nil && tt.code < 0 {
-					t.Fatal(err)
-				}
+				run.Signal(s)
 			}
-			_ = cmd.Wait()
-			if code := cmd.ProcessState.ExitCode(); code != tt.code {
-				t.Errorf("exit code %d, want %d; it says:\n%s", code, tt.code, &out)
+			if code := run.End(); code != tt.code {
+				t.Errorf("exit code %d, want %d: %v", code, tt.code, run)
 			}
 			alive.gone(t)
 		})

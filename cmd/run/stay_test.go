@@ -48,31 +48,12 @@ func TestStay(t *testing.T) {
 // Without a terminal, it says the same, and no more lines come meanwhile.
 func TestStayIntoAFile(t *testing.T) {
 	stage(t, "")
-	cmd := exec.Command("bin/run", append(stubArgs, "--stay")...)
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
+	run := start(t, append(stubArgs, "--stay")...)
+	run.Await("  agency     bets  batches")
+	if line := run.Await(stays); !strings.HasSuffix(line, "until Ctrl-C") {
+		t.Errorf("it says %q", line)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	text := make([]byte, 0, 64<<10)
-	for !strings.Contains(string(text), "until Ctrl-C\n") {
-		n, err := out.Read(text[len(text):cap(text)])
-		if text = text[:len(text)+n]; err != nil {
-			t.Fatalf("the run has ended: %v, %s", err, text)
-		}
-	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("the run ends with %v", err)
-	}
-	if !strings.Contains(string(text), "  agency     bets  batches") || !strings.Contains(string(text), stays) {
-		t.Errorf("it says\n%s", text)
-	}
+	run.Stop()
 }
 
 // A central that ends by itself while it should stay has failed.

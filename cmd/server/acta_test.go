@@ -386,17 +386,17 @@ func TestActaIsMadeAgain(t *testing.T) {
 			}
 			args := []string{"--storage-dir", c.storageDir, "--expected-agencies", "3", "--acta-key", c.acta.key}
 			p := launch(t, args...)
-			line := p.await("action: acta | result: success")
-			p.stop()
+			line := p.Await("action: acta | result: success")
+			p.Stop()
 			sameFiles(t, contentOf(t, c.folder()), before)
 			if !strings.Contains(line, "file: "+path) || !strings.Contains(line, "sha256: "+digestOf([]byte(before[csvledger.ActaFile]))) ||
 				!strings.Contains(line, fmt.Sprintf("signed: %t", change != nil)) {
 				t.Errorf("the log has %q", line)
 			}
 			again := launch(t, args...)
-			again.stop()
+			again.Stop()
 			if !again.has("action: acta | result: success") || !again.has("it is that of the ledger") {
-				t.Errorf("the log has\n%s", strings.Join(again.log, "\n"))
+				t.Errorf("the log has\n%s", again)
 			}
 			sameFiles(t, contentOf(t, c.folder()), before)
 		})
@@ -415,12 +415,12 @@ func TestActaOfADraw(t *testing.T) {
 	p := launch(t, "--storage-dir", storage, "--contest", "navidad", "--expected-agencies", "1", "--acta-key", key)
 	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}, &codec.WinnersQuery{Agency: "1"}},
 		[]codec.Message{stored, finished, &codec.Winners{Documents: []string{raw.Document}}})
-	p.stop()
+	p.Stop()
 	if !p.has("action: check_acta_key | result: success | reason: " + key + " can be read by every user") {
-		t.Errorf("nobody is told that everybody can read the key:\n%s", strings.Join(p.log, "\n"))
+		t.Errorf("nobody is told that everybody can read the key:\n%s", p)
 	}
-	if p.count("action: acta | result: success") != 1 || p.has("result: fail") {
-		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
+	if p.Count("action: acta | result: success") != 1 || p.has("result: fail") {
+		t.Errorf("the log has\n%s", p)
 	}
 	files := contentOf(t, folder)
 	if len(files) != 3 {
@@ -460,8 +460,8 @@ func TestActaOfADraw(t *testing.T) {
 			}
 			for _, args := range [][]string{{"--verify", folder}, {"--check"}, nil} {
 				p := begin(t, append(args, "--storage-dir", storage, "--contest", "navidad", "--expected-agencies", "1")...)
-				if code := p.end(); code != 1 || p.has("action: listen") || !where.MatchString(p.stderr.String()) {
-					t.Errorf("%q, bit %d of %s: exit code %d: %s", args, bit, file, code, &p.stderr)
+				if code := p.End(); code != 1 || p.has("action: listen") || !where.MatchString(p.Stderr()) {
+					t.Errorf("%q, bit %d of %s: exit code %d: %s", args, bit, file, code, p.Stderr())
 				}
 			}
 		}
@@ -475,8 +475,8 @@ func TestActaOfADraw(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := begin(t, "--storage-dir", storage, "--contest", "navidad", "--expected-agencies", "1")
-	code := refused.end()
-	said := strings.Join(refused.log, "\n") + refused.stderr.String()
+	code := refused.End()
+	said := strings.Join(refused.Lines(), "\n") + refused.Stderr()
 	if code != 1 || refused.has("action: listen") || strings.Count(said, "agency 1's rows differ: the ledger has 1 bets, 43 bytes, SHA-256 ") != 2 {
 		t.Errorf("exit code %d:\n%s", code, said)
 	}
@@ -661,11 +661,11 @@ func TestActaKeyThatCannotBeUsed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := begin(t, append(args, "--storage-dir", storage)...)
-			if code := p.end(); code != 2 || strings.Count(p.stderr.String(), "\n") != 1 || !strings.Contains(p.stderr.String(), "cannot be used: ") {
-				t.Errorf("exit code %d: %s", code, &p.stderr)
+			if code := p.End(); code != 2 || strings.Count(p.Stderr(), "\n") != 1 || !strings.Contains(p.Stderr(), "cannot be used: ") {
+				t.Errorf("exit code %d: %s", code, p.Stderr())
 			}
 			if p.has(" rows, ") {
-				t.Errorf("without having read anything it reports %s", strings.Join(p.log, "\n"))
+				t.Errorf("without having read anything it reports %s", p)
 			}
 		})
 	}

@@ -51,7 +51,7 @@ func TestAdminAccess(t *testing.T) {
 	token := writeFile(t, folder, "token", []byte(adminToken+"\n"))
 	p := begin(t, "--admin", "127.0.0.1:0", "--admin-token-file", token, "--admin-tls",
 		"--tls-cert", filepath.Join(folder, "central.pem"), "--tls-key", filepath.Join(folder, "key.pem"))
-	_, address, _ := strings.Cut(p.await("action: admin_listen | result: success | scheme: https"), "address: ")
+	_, address, _ := strings.Cut(p.Await("action: admin_listen | result: success | scheme: https"), "address: ")
 
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: certstest.Trust(authority)}, DisableKeepAlives: true}
 	client := &http.Client{Transport: transport, Timeout: patience}
@@ -86,7 +86,7 @@ func TestAdminAccess(t *testing.T) {
 		}
 	}
 	if !p.has("admin_login") {
-		p.await("action: admin_login | result: fail | ip: 127.0.0.1 | error: that is not the token of the admin port")
+		p.Await("action: admin_login | result: fail | ip: 127.0.0.1 | error: that is not the token of the admin port")
 	}
 	if _, body, expires := ask("/metrics", adminToken); !strings.Contains(body, "\nloteria_certificate_expiry_timestamp_seconds ") || time.Until(expires) < 300*24*time.Hour {
 		t.Errorf("the certificate expires at %v, and the metrics are\n%s", expires, body)
@@ -112,10 +112,10 @@ func TestAdminAccess(t *testing.T) {
 	if code, _, _ := ask("/api/state", otherToken); code != 200 {
 		t.Errorf("the operator gets %d after others have failed", code)
 	}
-	p.stop()
+	p.Stop()
 	// Every failure is accounted for, in few lines when there are many at a time.
 	told := 0
-	for _, line := range p.log {
+	for _, line := range p.Lines() {
 		if !strings.Contains(line, "action: admin_login | result: fail | ip: 127.0.0.1") {
 			continue
 		}
@@ -133,9 +133,9 @@ func TestAdminAccess(t *testing.T) {
 		t.Errorf("the log tells of %d failures, expected %d or more", told, failures+1)
 	}
 	if !p.has("action: reload_admin_token | result: success | file: "+token) || p.has("admin_is_open") {
-		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
+		t.Errorf("the log has\n%s", p)
 	}
-	for _, line := range p.log {
+	for _, line := range p.Lines() {
 		if strings.Contains(line, adminToken) || strings.Contains(line, otherToken) {
 			t.Errorf("the log tells a token: %s", line)
 		}
@@ -152,16 +152,17 @@ func TestAdminTokenThatCannotBeUsed(t *testing.T) {
 		"folder":  {folder, "is no regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := begin(t, "--admin", "127.0.0.1:0", "--admin-token-file", test.path)
-			if code := p.end(); code != 2 {
+			cmd := command("--admin", "127.0.0.1:0", "--admin-token-file", test.path)
+			p := start(t, cmd)
+			if code := p.End(); code != 2 {
 				t.Errorf("the exit code is %d, expected 2", code)
 			}
-			errors := p.stderr.String()
+			errors := p.Stderr()
 			if !strings.HasPrefix(errors, "server: ADMIN_TOKEN_FILE: ") || !strings.Contains(errors, test.path) || !strings.Contains(errors, test.problem) ||
 				strings.Count(errors, "\n") != 1 {
 				t.Errorf("it says %q, expected one line with %s and %q", errors, test.path, test.problem)
 			}
-			if entries, _ := os.ReadDir(p.cmd.Dir); len(entries) != 0 {
+			if entries, _ := os.ReadDir(cmd.Dir); len(entries) != 0 {
 				t.Errorf("it has left %v", entries)
 			}
 		})
@@ -171,12 +172,10 @@ func TestAdminTokenThatCannotBeUsed(t *testing.T) {
 // An admin port that others can reach and read gives a warning.
 func TestAdminIsOpen(t *testing.T) {
 	p := launch(t, "--admin", "0.0.0.0:0")
-	if !p.has("admin_is_open") {
-		p.await("WARNING  action: admin_is_open | result: success | address: ")
-	}
-	p.stop()
+	p.line("WARNING  action: admin_is_open | result: success | address: ")
+	p.Stop()
 	if p.has("result: fail") {
-		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
+		t.Errorf("the log has\n%s", p)
 	}
 }
 
@@ -204,6 +203,6 @@ func TestAdminShowsTheActa(t *testing.T) {
 		if want := fmt.Sprintf("%x", sha256.Sum256(content)); state.Acta.SHA256 != want || state.Acta.Signed || time.Since(state.Acta.Made) > time.Hour {
 			t.Errorf("%s: the acta that is shown is %+v, expected the digest %s", when, *state.Acta, want)
 		}
-		p.stop()
+		p.Stop()
 	}
 }

@@ -15,7 +15,7 @@ import (
 // admin returns the admin port's address, once it listens.
 func (p *process) admin() (url string) {
 	p.t.Helper()
-	_, address, _ := strings.Cut(p.await("action: admin_listen | result: success"), "address: ")
+	_, address, _ := strings.Cut(p.line("action: admin_listen | result: success"), "address: ")
 	return "http://" + address
 }
 
@@ -36,12 +36,9 @@ func get(t *testing.T, url string) (code int, body string) {
 // The flags, the counts and the log of a central with an admin port.
 func TestAdmin(t *testing.T) {
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	p := begin(t, "--admin", "127.0.0.1:0", "--admin-pprof", "--expected-agencies", "1", "--contest", "navidad",
+	p := launch(t, "--admin", "127.0.0.1:0", "--admin-pprof", "--expected-agencies", "1", "--contest", "navidad",
 		"--draw-deadline", "2099-12-24T18:00:00Z")
 	url := p.admin()
-	if !p.has("action: listen | result: success") {
-		_, p.address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
-	}
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		code, body := get(t, url+"/readyz")
 		if code == 200 && body == "taking bets\n" {
@@ -74,25 +71,13 @@ func TestAdmin(t *testing.T) {
 	if _, body := get(t, url+"/api/state"); !strings.Contains(body, `"deadline":"2099-12-24T18:00:00Z"`) {
 		t.Errorf("the state is %s, expected the deadline in it", body)
 	}
-	p.stop()
+	p.Stop()
 	if ledger, admin := p.index("action: close_ledger"), p.index("action: close_admin"); ledger < 0 || admin < ledger {
-		t.Errorf("the admin port closes in line %d, the ledger in line %d: expected after it\n%s", admin, ledger, strings.Join(p.log, "\n"))
+		t.Errorf("the admin port closes in line %d, the ledger in line %d: expected after it\n%s", admin, ledger, p)
 	}
 	if p.has("result: fail") {
-		t.Errorf("the log has a failure:\n%s", strings.Join(p.log, "\n"))
+		t.Errorf("the log has a failure:\n%s", p)
 	}
-}
-
-func (p *process) has(text string) bool { return p.count(text) > 0 }
-
-// index returns the number of the first line with the text, or -1.
-func (p *process) index(text string) int {
-	for i, line := range p.log {
-		if strings.Contains(line, text) {
-			return i
-		}
-	}
-	return -1
 }
 
 // A lottery needs no admin port: it may be off, or its address in use.
@@ -112,12 +97,12 @@ func TestWithoutAdmin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := launch(t, "--admin", test.address)
 			p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
-			if test.lines > 0 && !p.has(test.says) {
-				p.await(test.says)
+			if test.lines > 0 {
+				p.line(test.says)
 			}
-			p.stop()
-			if p.count(test.says) != test.lines || p.has("result: fail") || p.has("close_admin") {
-				t.Errorf("the log has\n%s\nexpected %d lines with %q and no failure", strings.Join(p.log, "\n"), test.lines, test.says)
+			p.Stop()
+			if p.Count(test.says) != test.lines || p.has("result: fail") || p.has("close_admin") {
+				t.Errorf("the log has\n%s\nexpected %d lines with %q and no failure", p, test.lines, test.says)
 			}
 		})
 	}
@@ -143,7 +128,7 @@ func TestSystemdIsTold(t *testing.T) {
 	}
 	p := launch(t)
 	expect("READY=1")
-	p.stop()
+	p.Stop()
 	expect("STOPPING=1")
 }
 
@@ -152,14 +137,11 @@ func TestAdminShowsTheKeptDeadline(t *testing.T) {
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	args := []string{"--storage-dir", t.TempDir(), "--admin", "127.0.0.1:0"}
 	for _, deadline := range []string{"2099-12-24T15:00:00-03:00", ""} {
-		p := begin(t, append(args, "--draw-deadline", deadline)...)
+		p := launch(t, append(args, "--draw-deadline", deadline)...)
 		url := p.admin()
-		if !p.has("action: listen | result: success") {
-			p.await("action: listen | result: success")
-		}
 		if _, body := get(t, url+"/api/state"); !strings.Contains(body, `"deadline":"2099-12-24T18:00:00Z"`) {
 			t.Errorf("the state is %s, expected the deadline in it", body)
 		}
-		p.stop()
+		p.Stop()
 	}
 }

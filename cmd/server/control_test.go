@@ -86,16 +86,15 @@ func TestControlSocketIsPrivate(t *testing.T) {
 	t.Parallel()
 	for _, umask := range []string{"0", "022", "077"} {
 		folder := t.TempDir()
-		p := attach(t, exec.Command("sh", "-c", "umask "+umask+`; exec "$0" "$@"`, os.Args[0], "--bind", "127.0.0.1", "--port", "0", "--admin=", "--storage-dir", folder))
-		p.start()
-		p.await("action: listen | result: success")
+		p := start(t, exec.Command("sh", "-c", "umask "+umask+`; exec "$0" "$@"`, os.Args[0], "--bind", "127.0.0.1", "--port", "0", "--admin=", "--storage-dir", folder))
+		p.listens()
 		info, err := os.Lstat(filepath.Join(folder, controlName))
 		if err != nil || info.Mode() != fs.ModeSocket|0o600 {
 			t.Errorf("umask %s: %v, %v", umask, info, err)
 		}
-		p.stop()
+		p.Stop()
 		if !hasGone(folder) || p.has("result: fail") || p.has("WARNING") {
-			t.Errorf("umask %s: the socket has gone: %t\n%s", umask, hasGone(folder), strings.Join(p.log, "\n"))
+			t.Errorf("umask %s: the socket has gone: %t\n%s", umask, hasGone(folder), p)
 		}
 	}
 }
@@ -142,9 +141,9 @@ func TestControlOfAnotherUser(t *testing.T) {
 	if said := asNobody(); !strings.Contains(said, "only the central's own user and root may do that") {
 		t.Errorf("it says %q", said)
 	}
-	p.await("action: control | result: fail | command: drain | by: user 65534, process ")
+	p.Await("action: control | result: fail | command: drain | by: user 65534, process ")
 	mustCtl(t, folder, "status")
-	p.stop()
+	p.Stop()
 }
 
 // A killed central leaves its socket. It is not taken for a central's, and the next
@@ -157,17 +156,17 @@ func TestControlAfterAKill(t *testing.T) {
 	for range 2 {
 		p := launch(t, "--storage-dir", folder)
 		mustCtl(t, folder, "status")
-		p.signal(syscall.SIGKILL)
-		p.end()
+		p.Signal(syscall.SIGKILL)
+		p.End()
 		failsCtl(t, 1, "no central has "+folder+": nobody answers on the control.sock in it, as when one was killed", folder, "status")
 	}
 	// It is in nobody's way.
 	for _, args := range [][]string{{"--check", "--storage-dir", folder}, {"--export", "-", "--so-far", "--storage-dir", folder}, {"--import", folder, "--storage-dir", t.TempDir()}} {
-		if p := begin(t, args...); p.end() != 0 {
-			t.Errorf("%q: %s", args, &p.stderr)
+		if p := begin(t, args...); p.End() != 0 {
+			t.Errorf("%q: %s", args, p.Stderr())
 		}
 	}
-	launch(t, "--storage-dir", folder).stop()
+	launch(t, "--storage-dir", folder).Stop()
 	if !hasGone(folder) {
 		t.Error("the socket is still there")
 	}
@@ -179,11 +178,11 @@ func TestControlIsNotTakenOver(t *testing.T) {
 	folder := t.TempDir()
 	p := launch(t, "--storage-dir", folder)
 	second := begin(t, "--storage-dir", folder)
-	if code := second.end(); code != 1 || !second.has("WARNING  action: control_listen | result: in_progress | file: "+filepath.Join(folder, controlName)+" | reason: another central has it") {
-		t.Errorf("exit code %d:\n%s", code, strings.Join(second.log, "\n"))
+	if code := second.End(); code != 1 || !second.has("WARNING  action: control_listen | result: in_progress | file: "+filepath.Join(folder, controlName)+" | reason: another central has it") {
+		t.Errorf("exit code %d:\n%s", code, second)
 	}
 	mustCtl(t, folder, "status")
-	p.stop()
+	p.Stop()
 	if !hasGone(folder) {
 		t.Error("the socket is still there")
 	}
@@ -200,7 +199,7 @@ func TestControlCannotListen(t *testing.T) {
 	}
 	p := launch(t, "--storage-dir", folder)
 	if !p.has("control_listen | result: in_progress | file: " + obstacle + " | reason: " + obstacle + " is no socket") {
-		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
+		t.Errorf("the log has\n%s", p)
 	}
 	failsCtl(t, 1, "no central has "+folder, folder, "status")
 	if content, err := os.ReadFile(obstacle); string(content) != "mine" {
@@ -209,11 +208,11 @@ func TestControlCannotListen(t *testing.T) {
 	if err := os.Remove(obstacle); err != nil {
 		t.Fatal(err)
 	}
-	p.await("action: control_listen | result: success | file: " + obstacle)
+	p.Await("action: control_listen | result: success | file: " + obstacle)
 	mustCtl(t, folder, "status")
-	p.stop()
-	if p.count("control_listen") != 2 || !hasGone(folder) {
-		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
+	p.Stop()
+	if p.Count("control_listen") != 2 || !hasGone(folder) {
+		t.Errorf("the log has\n%s", p)
 	}
 }
 
@@ -230,7 +229,7 @@ func TestControlOnALongPath(t *testing.T) {
 	if said := mustCtl(t, storage, "--contest", "navidad", "drain"); !strings.HasSuffix(said, "the central has ended, with exit code 0\n") {
 		t.Errorf("it says %s", said)
 	}
-	if code := p.end(); code != 0 || !hasGone(folder) {
+	if code := p.End(); code != 0 || !hasGone(folder) {
 		t.Errorf("exit code %d, the socket has gone: %t", code, hasGone(folder))
 	}
 }
@@ -243,7 +242,7 @@ func TestControlWhileTheContestIsOpened(t *testing.T) {
 		t.Skip(err)
 	}
 	p := begin(t, "--storage-dir", folder, "--shutdown-timeout", "0s")
-	p.await("action: control_listen | result: success")
+	p.Await("action: control_listen | result: success")
 	if said := mustCtl(t, folder, "status"); !strings.Contains(said, "recovering the ledger; started") || !strings.Contains(said, "starting\n") {
 		t.Errorf("it says %s", said)
 	}
@@ -253,8 +252,8 @@ func TestControlWhileTheContestIsOpened(t *testing.T) {
 	for _, words := range [][]string{{"end", "1"}, {"deadline", "2099-12-24 18:00"}, {"drain"}} {
 		failsCtl(t, 1, "the central is starting", folder, words...)
 	}
-	p.signal(syscall.SIGTERM)
-	if code := p.end(); code != 1 || !hasGone(folder) {
+	p.Signal(syscall.SIGTERM)
+	if code := p.End(); code != 1 || !hasGone(folder) {
 		t.Errorf("exit code %d, the socket has gone: %t", code, hasGone(folder))
 	}
 }
@@ -291,7 +290,7 @@ func TestControlEnd(t *testing.T) {
 			t.Errorf("the status is\n%sexpected %q", said, line)
 		}
 	}
-	p.stop()
+	p.Stop()
 	for line, n := range map[string]int{
 		"WARNING  action: end_betting | result: success | missing: [3]":   1,
 		"WARNING  action: end_betting | result: success | missing: [2,3]": 1,
@@ -300,11 +299,11 @@ func TestControlEnd(t *testing.T) {
 		"action: control | result: fail":                                  1, // the unknown agency
 		drawn:                                                             1,
 	} {
-		if got := p.count(line); got != n {
-			t.Errorf("%d lines have %q, expected %d:\n%s", got, line, n, strings.Join(p.log, "\n"))
+		if got := p.Count(line); got != n {
+			t.Errorf("%d lines have %q, expected %d:\n%s", got, line, n, p)
 		}
 	}
-	for _, line := range p.log {
+	for _, line := range p.Lines() {
 		if !shape.MatchString(line) {
 			t.Errorf("a line of the log has another shape: %q", line)
 		}
@@ -313,7 +312,7 @@ func TestControlEnd(t *testing.T) {
 	if s := statusOf(t, folder); s.Phase != lottery.Drawn || fmt.Sprint(s.Missing) != "[2 3]" {
 		t.Errorf("after a restart the status is %+v", s)
 	}
-	p.stop()
+	p.Stop()
 }
 
 // The deadline by the rules of --draw-deadline. A time without an offset is in the
@@ -321,10 +320,8 @@ func TestControlEnd(t *testing.T) {
 func TestControlDeadline(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	p := command(t, "--storage-dir", folder, "--expected-agencies", "2")
-	p.cmd.Env = append(p.cmd.Env, "TZ=America/Argentina/Buenos_Aires")
-	p.start()
-	_, p.address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
+	p := start(t, command("--storage-dir", folder, "--expected-agencies", "2"), "TZ=America/Argentina/Buenos_Aires")
+	p.listens()
 	failsCtl(t, 1, "has passed and nobody has bet", folder, "deadline", "2025-12-24T18:00:00-03:00")
 	for _, step := range []struct{ time, says string }{
 		{"2099-12-24 18:00", "deadline: 2099-12-24T18:00:00-03:00 (America/Argentina/Buenos_Aires); before, there was none\n"},
@@ -349,14 +346,14 @@ func TestControlDeadline(t *testing.T) {
 			t.Fatal(problems)
 		}
 	}
-	p.await(endedBoth)
+	p.Await(endedBoth)
 	awaitStatus(t, folder, "drawn", func(s statusAnswer) bool { return s.Phase == lottery.Drawn })
 	failsCtl(t, 1, "betting has ended, so a deadline is of no use any more", folder, "deadline", "2099-12-24 18:00")
 	mustCtl(t, folder, "drain")
-	p.end()
-	if p.count(drawn) != 1 || p.count("draw_deadline | result: success | deadline: 2098-12-24T18:00:00-03:00 | zone: America/Argentina/Buenos_Aires | left: ") != 1 ||
-		p.count("action: control | result: success | command: deadline | by: user ") != 4 {
-		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
+	p.End()
+	if p.Count(drawn) != 1 || p.Count("draw_deadline | result: success | deadline: 2098-12-24T18:00:00-03:00 | zone: America/Argentina/Buenos_Aires | left: ") != 1 ||
+		p.Count("action: control | result: success | command: deadline | by: user ") != 4 {
+		t.Errorf("the log has\n%s", p)
 	}
 }
 
@@ -370,9 +367,9 @@ func TestControlDeadlineThatHasPassed(t *testing.T) {
 	if said := mustCtl(t, folder, "deadline", "2025-12-24 18:00"); !strings.HasSuffix(said, "; before, there was none\nthe draw is made\n") {
 		t.Errorf("it says %s", said)
 	}
-	p.stop()
-	if p.count(endedBoth) != 1 || p.count(drawn) != 1 {
-		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
+	p.Stop()
+	if p.Count(endedBoth) != 1 || p.Count(drawn) != 1 {
+		t.Errorf("the log has\n%s", p)
 	}
 }
 
@@ -383,9 +380,9 @@ func TestControlEndBeforeTheDeadline(t *testing.T) {
 	p := launch(t, "--storage-dir", folder, "--expected-agencies", "2", "--draw-deadline", time.Now().Add(5*time.Second).Format(time.RFC3339Nano))
 	mustCtl(t, folder, "end", "2", "1")
 	awaitStatus(t, folder, "after the deadline", func(s statusAnswer) bool { return s.Now.After(s.Deadline.Add(2 * lookInterval)) })
-	p.stop()
-	if p.count("end_betting") != 1 || p.count(endedBoth) != 1 || p.count(drawn) != 1 {
-		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
+	p.Stop()
+	if p.Count("end_betting") != 1 || p.Count(endedBoth) != 1 || p.Count(drawn) != 1 {
+		t.Errorf("the log has\n%s", p)
 	}
 }
 
@@ -407,22 +404,22 @@ func TestControlDrain(t *testing.T) {
 			if code != 0 || !strings.HasPrefix(said, "the central stops: ") || !strings.HasSuffix(said, "\nthe central has ended, with exit code 0\n") {
 				t.Errorf("exit code %d, %q, %q", code, said, problems)
 			}
-			if !hasExited(t, p.cmd.Process.Pid) {
+			if !hasExited(t, p.PID()) {
 				t.Error("the process is still there")
 			}
 		})
 	}
 	running.Wait()
-	if code := p.end(); code != 0 {
-		t.Errorf("exit code %d: %s", code, &p.stderr)
+	if code := p.End(); code != 0 {
+		t.Errorf("exit code %d: %s", code, p.Stderr())
 	}
 	for _, action := range []string{"close_listener", "close_workers", "close_ledger", "exit"} {
-		if p.count("action: "+action+" | result: success") != 1 {
-			t.Errorf("the log does not say once that %s:\n%s", action, strings.Join(p.log, "\n"))
+		if p.Count("action: "+action+" | result: success") != 1 {
+			t.Errorf("the log does not say once that %s:\n%s", action, p)
 		}
 	}
-	if n := p.count("action: control | result: success | command: drain"); n < 1 || p.has("result: fail") || !hasGone(folder) {
-		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
+	if n := p.Count("action: control | result: success | command: drain"); n < 1 || p.has("result: fail") || !hasGone(folder) {
+		t.Errorf("the log has\n%s", p)
 	}
 	rows, err := os.ReadFile(filepath.Join(folder, csvledger.LedgerFile))
 	if err != nil || !bytes.Contains(rows, []byte(raw.Document)) {
@@ -456,9 +453,9 @@ func TestControlDrainOfACentralThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	send(t, p.dial(), &codec.Finished{Agency: "1"})
-	p.await("action: save_contest | result: in_progress | tries: 1 | error: ")
+	p.Await("action: save_contest | result: in_progress | tries: 1 | error: ")
 	code, _, problems := ctl(folder, "drain")
-	if ended := p.end(); ended != code || ended != 1 || !strings.Contains(problems, "the central has ended with exit code 1: ") {
+	if ended := p.End(); ended != code || ended != 1 || !strings.Contains(problems, "the central has ended with exit code 1: ") {
 		t.Errorf("ctl exits with %d, the central with %d: %s", code, ended, problems)
 	}
 }
@@ -488,8 +485,8 @@ func TestControlAtTheSameTime(t *testing.T) {
 	if s := statusOf(t, folder); s.Phase != lottery.Drawn || len(s.Missing)+s.MoreMissing != callers {
 		t.Errorf("the status is %+v", s)
 	}
-	p.stop()
-	if n := p.count(drawn); n != 1 {
+	p.Stop()
+	if n := p.Count(drawn); n != 1 {
 		t.Errorf("there were %d draws", n)
 	}
 }
@@ -515,7 +512,7 @@ func TestControlOfManyAgencies(t *testing.T) {
 	if said := mustCtl(t, folder, "status"); !strings.Contains(said, "missing      1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 and 980 more\n") {
 		t.Errorf("the status is\n%s", said)
 	}
-	p.stop()
+	p.Stop()
 }
 
 // While contest.json cannot be saved, an end waits, and succeeds as soon as it can
@@ -533,7 +530,7 @@ func TestControlWhileTheContestCannotBeSaved(t *testing.T) {
 		_, said, problems := ctl(folder, "end", "1")
 		answered <- said + problems
 	}()
-	p.await("action: save_contest | result: in_progress | tries: 1 | error: ")
+	p.Await("action: save_contest | result: in_progress | tries: 1 | error: ")
 	if said := mustCtl(t, folder, "status"); !strings.Contains(said, "hindered: ") || !strings.Contains(said, obstacle) {
 		t.Errorf("the status is\n%s", said)
 	}
@@ -548,9 +545,9 @@ func TestControlWhileTheContestCannotBeSaved(t *testing.T) {
 	if said := <-answered; said != "agency 1: its betting is ended, with 0 bets\nthe draw is made\n" {
 		t.Errorf("it says %q", said)
 	}
-	p.stop()
-	if p.count(drawn) != 1 || p.count("end_betting | result: success | missing: [1]") != 1 {
-		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
+	p.Stop()
+	if p.Count(drawn) != 1 || p.Count("end_betting | result: success | missing: [1]") != 1 {
+		t.Errorf("the log has\n%s", p)
 	}
 }
 
@@ -569,8 +566,8 @@ func TestStopInTheMiddleOfAControl(t *testing.T) {
 			answered <- fmt.Sprintf("%d %s%s", code, said, problems)
 		}()
 	}
-	p.await("action: save_contest | result: in_progress | tries: 1 | error: ")
-	p.signal(syscall.SIGTERM)
+	p.Await("action: save_contest | result: in_progress | tries: 1 | error: ")
+	p.Signal(syscall.SIGTERM)
 	told := 0
 	for range 2 {
 		said := <-answered
@@ -584,7 +581,7 @@ func TestStopInTheMiddleOfAControl(t *testing.T) {
 	if told == 0 { // the second may have come when nobody listened any more
 		t.Error("nobody is told that the central stops")
 	}
-	p.end() // with 0 or 1: what could not be saved may not be closed in time
+	p.End() // with 0 or 1: what could not be saved may not be closed in time
 	if !hasGone(folder) {
 		t.Error("the socket is still there")
 	}
@@ -634,8 +631,8 @@ func TestControlOfWhoeverIsOutOfOrder(t *testing.T) {
 	}
 	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	mustCtl(t, folder, "status")
-	p.stop()
-	for _, line := range p.log {
+	p.Stop()
+	for _, line := range p.Lines() {
 		if !shape.MatchString(line) {
 			t.Errorf("a line of the log has another shape: %q", line)
 		}

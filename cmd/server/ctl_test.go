@@ -92,7 +92,7 @@ func TestCtlFindsTheCentral(t *testing.T) {
 			t.Errorf("%q: exit code %d, %s%s", environ, code, &said, &problems)
 		}
 	}
-	p.stop()
+	p.Stop()
 }
 
 // The names of the status' fields are for scripts, and stay.

@@ -24,17 +24,17 @@ func startLottery(t *testing.T, args ...string) {
 	t.Helper()
 	p := launch(t, args...)
 	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
-	p.stop()
+	p.Stop()
 }
 
 // refuses starts a central that must not start, and returns what it says.
 func refuses(t *testing.T, code int, args ...string) string {
 	t.Helper()
 	p := begin(t, args...)
-	if got := p.end(); got != code || p.has("action: listen") {
-		t.Errorf("%q exits with %d, expected %d:\n%s", args, got, code, strings.Join(p.log, "\n"))
+	if got := p.End(); got != code || p.has("action: listen") {
+		t.Errorf("%q exits with %d, expected %d:\n%s", args, got, code, p)
 	}
-	said := strings.TrimSpace(p.stderr.String())
+	said := strings.TrimSpace(p.Stderr())
 	if strings.Contains(said, "\n") {
 		t.Errorf("%q says more than a line: %s", args, said)
 	}
@@ -53,25 +53,24 @@ func TestDrawDeadline(t *testing.T) {
 	args := []string{"--storage-dir", storage, "--expected-agencies", "2"}
 	startLottery(t, args...)
 	p := launch(t, append(args, "--draw-deadline", time.Now().Add(2*time.Second).Format(time.RFC3339Nano))...)
-	p.stop()
-	first := p.log
+	p.Stop()
+	first := p
 	p = launch(t, args...)
 	for _, line := range []string{endedBoth, drawn} {
-		if !strings.Contains(strings.Join(append(first, p.log...), "\n"), line) {
-			p.await(line)
+		if !first.has(line) {
+			p.line(line)
 		}
 	}
 	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{&codec.Error{Code: lottery.DrawDone}})
-	p.stop()
-	both := strings.Join(append(first, p.log...), "\n")
-	if strings.Count(both, endedBoth) != 1 || strings.Count(both, drawn) != 1 {
-		t.Errorf("the log does not tell of one draw:\n%s", both)
+	p.Stop()
+	if first.Count(endedBoth)+p.Count(endedBoth) != 1 || first.Count(drawn)+p.Count(drawn) != 1 {
+		t.Errorf("the logs do not tell of one draw:\n%s\n%s", first, p)
 	}
 	p = launch(t, args...) // what is known is not logged again
 	p.exchange(p.dial(), []codec.Message{&codec.WinnersQuery{Agency: "1"}}, []codec.Message{&codec.Winners{Documents: []string{raw.Document}}})
-	p.stop()
+	p.Stop()
 	if p.has("sorteo") || p.has("end_betting") || p.has("draw_deadline") {
-		t.Errorf("the restart has news:\n%s", strings.Join(p.log, "\n"))
+		t.Errorf("the restart has news:\n%s", p)
 	}
 }
 
@@ -91,9 +90,9 @@ func TestDeadlineThatHasPassed(t *testing.T) {
 	startLottery(t, args...)
 	p := launch(t, past...)
 	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{&codec.Error{Code: lottery.DrawDone}}) // not for a second
-	p.stop()
-	if p.count(endedBoth) != 1 || p.count(drawn) != 1 {
-		t.Errorf("the log does not tell of one draw:\n%s", strings.Join(p.log, "\n"))
+	p.Stop()
+	if p.Count(endedBoth) != 1 || p.Count(drawn) != 1 {
+		t.Errorf("the log does not tell of one draw:\n%s", p)
 	}
 }
 
@@ -120,21 +119,21 @@ func TestDeadlineIsKept(t *testing.T) {
 			startLotteryInUTC(t, append(args, "--draw-deadline", test.first)...)
 			p := beginInUTC(t, append(args, "--draw-deadline", test.second)...)
 			if test.code != 0 {
-				if code := p.end(); code != test.code {
+				if code := p.End(); code != test.code {
 					t.Errorf("exit code %d, expected %d", code, test.code)
 				}
 				for _, word := range test.says {
-					if !strings.Contains(p.stderr.String(), word) {
-						t.Errorf("stderr has %q, expected %q", &p.stderr, word)
+					if !strings.Contains(p.Stderr(), word) {
+						t.Errorf("stderr has %q, expected %q", p.Stderr(), word)
 					}
 				}
 				return
 			}
-			p.await("action: listen | result: success")
-			p.stop()
+			p.Await("action: listen | result: success")
+			p.Stop()
 			line := ""
 			if i := p.index("action: draw_deadline | result: success"); i >= 0 {
-				line = p.log[i]
+				line = p.Lines()[i]
 			}
 			for _, word := range test.says {
 				if !strings.Contains(line, word) {
@@ -153,18 +152,15 @@ func TestDeadlineIsKept(t *testing.T) {
 
 func beginInUTC(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := command(t, args...)
-	p.cmd.Env = append(p.cmd.Env, "TZ=UTC")
-	p.start()
-	return p
+	return start(t, command(args...), "TZ=UTC")
 }
 
 func startLotteryInUTC(t *testing.T, args ...string) {
 	t.Helper()
 	p := beginInUTC(t, args...)
-	_, p.address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
+	p.listens()
 	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
-	p.stop()
+	p.Stop()
 }
 
 // After the deadline nothing about it can be changed, also when it is drawn.
@@ -174,20 +170,18 @@ func TestDeadlineAfterTheDraw(t *testing.T) {
 	startLottery(t, args...)
 	past := "2025-12-24T18:00:00-03:00"
 	p := launch(t, append(args, "--draw-deadline", past)...)
-	if p.count(drawn) == 0 {
-		p.await(drawn)
-	}
-	p.stop()
+	p.line(drawn)
+	p.Stop()
 	check := begin(t, "--storage-dir", storage, "--check")
-	if code := check.end(); code != 0 || !check.has("; state: drawn") || !check.has("deadline: 2025-12-24T") || check.has("--reopen") {
-		t.Errorf("--check exits with %d and says\n%s", code, strings.Join(check.log, "\n"))
+	if code := check.End(); code != 0 || !check.has("; state: drawn") || !check.has("deadline: 2025-12-24T") || check.has("--reopen") {
+		t.Errorf("--check exits with %d and says\n%s", code, check)
 	}
 	said := refuses(t, 2, append(args, "--draw-deadline", "2099-12-24T18:00:00Z")...)
 	if !strings.Contains(said, "betting has ended at 2025-12-24T") || !strings.Contains(said, "begin another contest") {
 		t.Error(said)
 	}
 	for _, again := range [][]string{args, append(args, "--draw-deadline", past)} {
-		launch(t, again...).stop()
+		launch(t, again...).Stop()
 	}
 }
 
@@ -196,7 +190,7 @@ func TestOtherTerms(t *testing.T) {
 	storage := t.TempDir()
 	for _, terms := range [][]string{{"5", "2099-12-24T18:00:00Z"}, {"2", "2098-12-24T18:00:00Z"}, {"3", ""}} {
 		p := launch(t, "--storage-dir", storage, "--expected-agencies", terms[0], "--draw-deadline", terms[1])
-		p.stop()
+		p.Stop()
 	}
 	startLottery(t, "--storage-dir", storage, "--expected-agencies", "3")
 	if said := refuses(t, 1, "--storage-dir", storage, "--expected-agencies", "5"); !strings.Contains(said, "begun with 3 expected agencies, not with 5") {
@@ -322,35 +316,29 @@ func TestZone(t *testing.T) {
 	if err := checkZone(nil); err != nil {
 		t.Error(err)
 	}
-	p := command(t, "--version")
-	p.cmd.Env = append(p.cmd.Env, "TZ=Mars/Base")
-	p.start()
-	if code := p.end(); code != 0 {
+	p := start(t, command("--version"), "TZ=Mars/Base")
+	if code := p.End(); code != 0 {
 		t.Errorf("--version exits with %d", code)
 	}
-	p = command(t)
-	p.cmd.Env = append(p.cmd.Env, "TZ=Mars/Base")
-	p.start()
-	if code := p.end(); code != 2 || !strings.Contains(p.stderr.String(), `environment variable TZ: "Mars/Base"`) {
-		t.Errorf("the central exits with %d and says %s", code, &p.stderr)
+	p = start(t, command(), "TZ=Mars/Base")
+	if code := p.End(); code != 2 || !strings.Contains(p.Stderr(), `environment variable TZ: "Mars/Base"`) {
+		t.Errorf("the central exits with %d and says %s", code, p.Stderr())
 	}
 }
 
 // A time without an offset is the operator's local time, in an image without
 // zones, too: those are in the program.
 func TestLocalDeadline(t *testing.T) {
-	p := command(t, "--expected-agencies", "1", "--draw-deadline", "2099-12-24 18:00")
-	p.cmd.Env = append(p.cmd.Env, "TZ=America/Argentina/Buenos_Aires")
-	p.start()
-	line := p.await("action: draw_deadline")
+	p := start(t, command("--expected-agencies", "1", "--draw-deadline", "2099-12-24 18:00"), "TZ=America/Argentina/Buenos_Aires")
+	line := p.Await("action: draw_deadline")
 	if want := "| deadline: 2099-12-24T18:00:00-03:00 | zone: America/Argentina/Buenos_Aires | left: "; !strings.Contains(line, want) {
 		t.Errorf("the log has %q, expected %q", line, want)
 	}
 	if !shape.MatchString(line) {
 		t.Errorf("a line of the log has another shape: %q", line)
 	}
-	p.await("action: listen")
-	p.stop()
+	p.Await("action: listen")
+	p.Stop()
 }
 
 // What cannot be saved is tried again each second, and logged each minute.

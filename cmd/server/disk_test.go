@@ -35,14 +35,14 @@ func TestBetsAreTakenAway(t *testing.T) {
 			if err := test.do(path); err != nil {
 				t.Fatal(err)
 			}
-			if code := p.end(); code != 1 {
+			if code := p.End(); code != 1 {
 				t.Errorf("exit code %d, expected 1", code)
 			}
 			logged := ""
 			if i := p.index("action: ledger | result: fail"); i >= 0 {
-				logged = p.log[i]
+				logged = p.Lines()[i]
 			}
-			for _, said := range []string{logged, p.stderr.String()} {
+			for _, said := range []string{logged, p.Stderr()} {
 				if !strings.Contains(said, path+": "+test.says) || !strings.Contains(said, "docs/operators.md") {
 					t.Errorf("it says %q, expected %q", said, test.says)
 				}
@@ -68,9 +68,9 @@ func TestReopen(t *testing.T) {
 	for _, again := range [][]string{append(args, "--reopen"), args} {
 		p := launch(t, again...)
 		p.exchange(p.dial(), []codec.Message{&codec.Resume{Agency: "2"}}, []codec.Message{&codec.ResumePoint{Digest: emptyDigest}})
-		p.stop()
+		p.Stop()
 		if !p.has("| bets: 1 | phase: betting") {
-			t.Errorf("the bet is not there:\n%s", strings.Join(p.log, "\n"))
+			t.Errorf("the bet is not there:\n%s", p)
 		}
 	}
 }
@@ -80,17 +80,8 @@ func TestReopen(t *testing.T) {
 func TestContestCannotBeSaved(t *testing.T) {
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	storage := t.TempDir()
-	p := begin(t, "--storage-dir", storage, "--expected-agencies", "1", "--admin", "127.0.0.1:0")
-	var url string
-	for url == "" || p.address == "" { // in any order
-		line := p.await(" | result: success | address: ")
-		_, address, _ := strings.Cut(line, "address: ")
-		if strings.Contains(line, "admin_listen") {
-			url = "http://" + address
-		} else {
-			p.address = address
-		}
-	}
+	p := launch(t, "--storage-dir", storage, "--expected-agencies", "1", "--admin", "127.0.0.1:0")
+	url := p.admin()
 	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	obstacle := filepath.Join(storage, csvledger.StateFile+".new")
 	if err := os.Mkdir(obstacle, 0o755); err != nil {
@@ -98,7 +89,7 @@ func TestContestCannotBeSaved(t *testing.T) {
 	}
 	conn := p.dial()
 	send(t, conn, &codec.Finished{Agency: "1"})
-	line := p.await("action: save_contest | result: in_progress | tries: 1 | error: ")
+	line := p.Await("action: save_contest | result: in_progress | tries: 1 | error: ")
 	if !strings.Contains(line, obstacle) || !shape.MatchString(line) {
 		t.Errorf("the log has %q", line)
 	}
@@ -119,9 +110,9 @@ func TestContestCannotBeSaved(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitReady(200, "the draw is done")
-	p.stop()
-	if p.count("save_contest | result: in_progress") != 1 || p.count("save_contest | result: success") != 1 || p.count(drawn) != 1 {
-		t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
+	p.Stop()
+	if p.Count("save_contest | result: in_progress") != 1 || p.Count("save_contest | result: success") != 1 || p.Count(drawn) != 1 {
+		t.Errorf("the log has\n%s", p)
 	}
 }
 
@@ -132,17 +123,17 @@ func TestDrawnIsServedFromAnyDisk(t *testing.T) {
 		p := launch(t, "--storage-dir", storage, "--expected-agencies", "1", "--fsync=never")
 		p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}, &codec.WinnersQuery{Agency: "1"}},
 			[]codec.Message{stored, finished, &codec.Winners{Documents: []string{raw.Document}}})
-		p.stop()
+		p.Stop()
 		return storage
 	}
 	check := func(t *testing.T, p *process) {
 		t.Helper()
-		_, p.address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
+		p.listens()
 		p.exchange(p.dial(), []codec.Message{&codec.WinnersQuery{Agency: "1"}, &codec.Finished{Agency: "1"}, &codec.Bet{RawBet: raw}},
 			[]codec.Message{&codec.Winners{Documents: []string{raw.Document}}, finished, &codec.Error{Code: lottery.DrawDone}})
-		p.stop()
+		p.Stop()
 		if p.has("save_contest") || p.has("action: ledger |") {
-			t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
+			t.Errorf("the log has\n%s", p)
 		}
 	}
 	ownMounts := &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
@@ -158,13 +149,13 @@ func TestDrawnIsServedFromAnyDisk(t *testing.T) {
 				t.Skipf("no disk can be mounted here: %v", cannotMount)
 			}
 			storage, disk := drawnLottery(t), t.TempDir()
-			p := attach(t, exec.Command("sh", "-c", `mount -t tmpfs -o size=64k tmpfs "$2" && cp "$1"/* "$2"/ || exit 97
-`+script+`exec "$3" --bind 127.0.0.1 --port 0 --admin= --storage-dir "$2" --expected-agencies 1`, "sh", storage, disk, os.Args[0]))
-			p.cmd.SysProcAttr = ownMounts
-			p.start()
+			cmd := exec.Command("sh", "-c", `mount -t tmpfs -o size=64k tmpfs "$2" && cp "$1"/* "$2"/ || exit 97
+`+script+`exec "$3" --bind 127.0.0.1 --port 0 --admin= --storage-dir "$2" --expected-agencies 1`, "sh", storage, disk, os.Args[0])
+			cmd.SysProcAttr = ownMounts
+			p := start(t, cmd)
 			check(t, p)
 			if p.has("action: open_read_only | result: success") != (name == "read-only") {
-				t.Errorf("the log has\n%s", strings.Join(p.log, "\n"))
+				t.Errorf("the log has\n%s", p)
 			}
 		})
 	}

@@ -102,7 +102,7 @@ func TestExportBesideACentral(t *testing.T) {
 			t.Errorf("%s says %s", args, &problems)
 		}
 	}
-	p.stop()
+	p.Stop()
 }
 
 // A drawn contest in each form, into a file whose name says which.

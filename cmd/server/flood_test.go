@@ -45,13 +45,13 @@ func TestFloodOfRefusals(t *testing.T) {
 		}
 		echo.Close()
 	}
-	p.stop()
+	p.Stop()
 	for what, want := range map[string]struct{ told, most int }{
 		"action: apuesta_recibida | result: fail":   {floods * each, floods * each / 4}, // a slow machine takes several seconds
 		"action: receive_message | result: success": {echoes, echoes},
 	} {
 		lines, told := 0, 0
-		for _, line := range p.log {
+		for _, line := range p.Lines() {
 			if !strings.Contains(line, what) {
 				continue
 			}

@@ -393,15 +393,15 @@ func TestImportedContestGoesOn(t *testing.T) {
 	source := sampled{bets: 40, endings: []lottery.Ending{lottery.Open, lottery.Finished, lottery.Finished}}.write(t)
 	storage := t.TempDir()
 	p := begin(t, "--storage-dir", storage, "--import", source)
-	if code := p.end(); code != 0 {
-		t.Fatalf("exit code %d: %s", code, &p.stderr)
+	if code := p.End(); code != 0 {
+		t.Fatalf("exit code %d: %s", code, p.Stderr())
 	}
 	p = launch(t, "--storage-dir", storage, "--expected-agencies", "3")
-	if line := p.log[p.index("action: open_contest")]; !strings.Contains(line, "bets: 60") {
+	if line := p.line("action: open_contest"); !strings.Contains(line, "bets: 60") {
 		t.Errorf("the contest is opened with %q", line)
 	}
-	p.signal(syscall.SIGTERM)
-	if code := p.end(); code != 0 {
+	p.Signal(syscall.SIGTERM)
+	if code := p.End(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }

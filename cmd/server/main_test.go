@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -11,12 +10,14 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"loteria/codec"
+	"loteria/internal/process/processtest"
 	"loteria/lottery"
 	"loteria/lottery/csvledger"
 )
@@ -42,126 +43,69 @@ const patience = 30 * time.Second
 
 // process is a server that runs as a process of its own.
 type process struct {
+	*processtest.Process
 	t       *testing.T
-	cmd     *exec.Cmd
-	stderr  bytes.Buffer
-	lines   chan string // of the log; closed at its end
-	log     []string    // the lines read so far
 	address string
 	conns   []net.Conn // dialed
+}
+
+// command is this test's binary as a server.
+func command(args ...string) *exec.Cmd {
+	return exec.Command(os.Args[0], append([]string{"--bind", "127.0.0.1", "--port", "0", "--admin="}, args...)...)
+}
+
+// start starts a command, with more environment than the test's.
+func start(t *testing.T, cmd *exec.Cmd, environment ...string) *process {
+	t.Helper()
+	// Under the race detector each process would end only after a second.
+	cmd.Env = slices.Concat(os.Environ(), []string{asServer + "=1", "GORACE=atexit_sleep_ms=0"}, environment)
+	return &process{Process: processtest.Start(t, cmd, nil), t: t}
 }
 
 // begin starts a server without waiting for anything.
 func begin(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := command(t, args...)
-	p.start()
-	return p
-}
-
-// command is a server that is not started yet.
-func command(t *testing.T, args ...string) *process {
-	t.Helper()
-	return attach(t, exec.Command(os.Args[0], append([]string{"--bind", "127.0.0.1", "--port", "0", "--admin="}, args...)...))
-}
-
-// attach makes a command the process under test.
-func attach(t *testing.T, cmd *exec.Cmd) *process {
-	t.Helper()
-	p := &process{t: t, cmd: cmd, lines: make(chan string, 4096)}
-	// Under the race detector each process would end only after a second.
-	p.cmd.Env = append(os.Environ(), asServer+"=1", "GORACE=atexit_sleep_ms=0")
-	p.cmd.Dir = t.TempDir()
-	p.cmd.Stderr = &p.stderr
-	return p
-}
-
-func (p *process) start() {
-	p.t.Helper()
-	stdout, err := p.cmd.StdoutPipe()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	p.t.Cleanup(func() { _ = p.cmd.Process.Kill() })
-	go func() {
-		defer close(p.lines)
-		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
-			p.lines <- scanner.Text()
-		}
-	}()
+	return start(t, command(args...))
 }
 
 // launch starts a server and waits until it listens.
 func launch(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := begin(t, args...)
-	_, p.address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
+	p.listens()
 	return p
 }
 
-// await reads the log up to the first line with the text, and returns it.
-func (p *process) await(text string) string {
+// listens waits until the server accepts connections.
+func (p *process) listens() {
 	p.t.Helper()
-	timeout := time.After(patience)
-	for {
-		select {
-		case line, ok := <-p.lines:
-			if !ok {
-				p.t.Fatalf("the server ended without %q:\n%s\n%s", text, strings.Join(p.log, "\n"), &p.stderr)
-			}
-			p.log = append(p.log, line)
-			if strings.Contains(line, text) {
-				return line
-			}
-		case <-timeout:
-			p.t.Fatalf("no line has %q:\n%s", text, strings.Join(p.log, "\n"))
-		}
-	}
+	p.address = addressOf(p.Await("action: listen | result: success"))
 }
 
-// end reads the rest of the log and returns the exit code.
-func (p *process) end() int {
+// Stop closes the connections first: for others the server would wait a second.
+func (p *process) Stop() {
 	p.t.Helper()
-	stuck := time.AfterFunc(patience, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
-	defer stuck.Stop()
-	for line := range p.lines {
-		p.log = append(p.log, line)
-	}
-	_ = p.cmd.Wait()
-	return p.cmd.ProcessState.ExitCode()
-}
-
-// stop sends SIGTERM and expects a clean end. Its connections are closed: for
-// others the server would wait a second.
-func (p *process) stop() {
-	p.t.Helper()
-	p.signal(syscall.SIGTERM)
 	for _, conn := range p.conns {
 		conn.Close()
 	}
-	if code := p.end(); code != 0 {
-		p.t.Fatalf("exit code %d after SIGTERM, expected 0:\n%s\n%s", code, strings.Join(p.log, "\n"), &p.stderr)
-	}
+	p.Process.Stop()
 }
 
-func (p *process) signal(s syscall.Signal) {
+// line returns the first line of the log with the text, and waits for one.
+func (p *process) line(text string) string {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		p.t.Fatal(err)
+	if i := p.index(text); i >= 0 {
+		return p.Lines()[i]
 	}
+	return p.Await(text)
 }
 
-func (p *process) count(text string) (n int) {
-	for _, line := range p.log {
-		if strings.Contains(line, text) {
-			n++
-		}
-	}
-	return n
+// index returns the number of the first line with the text, or -1.
+func (p *process) index(text string) int {
+	return slices.IndexFunc(p.Lines(), func(line string) bool { return strings.Contains(line, text) })
 }
+
+func (p *process) has(text string) bool { return p.Count(text) > 0 }
 
 func (p *process) dial() net.Conn {
 	p.t.Helper()
@@ -242,10 +186,10 @@ func TestExitCodes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := begin(t, test.args...)
-			if code := p.end(); code != test.code {
+			if code := p.End(); code != test.code {
 				t.Errorf("exit code %d, expected %d", code, test.code)
 			}
-			said := strings.TrimSuffix(p.stderr.String(), "\n")
+			said := strings.TrimSuffix(p.Stderr(), "\n")
 			if strings.Contains(said, "\n") || !regexp.MustCompile(test.says).MatchString(said) {
 				t.Errorf("stderr has %q, expected one line like %q", said, test.says)
 			}
@@ -276,7 +220,7 @@ func TestListensAndIsHealthy(t *testing.T) {
 			}
 			p := launch(t, "--bind="+bind)
 			_, port, _ := net.SplitHostPort(p.address)
-			if code := begin(t, "--healthcheck", "--port", port, "--bind="+bind).end(); code != 0 {
+			if code := begin(t, "--healthcheck", "--port", port, "--bind="+bind).End(); code != 0 {
 				t.Errorf("the check of health exits with %d, expected 0", code)
 			}
 			for host, want := range map[string]bool{"127.0.0.1": reached.ipv4, "::1": reached.ipv6 && hasIPv6} {
@@ -289,7 +233,7 @@ func TestListensAndIsHealthy(t *testing.T) {
 					t.Errorf("%s: %v", host, err)
 				}
 			}
-			p.stop()
+			p.Stop()
 		})
 	}
 }
@@ -301,35 +245,29 @@ func TestListensWithoutIPv6(t *testing.T) {
 	if output, err := probe.CombinedOutput(); err != nil {
 		t.Skipf("IPv6 cannot be taken away here: %v: %s", err, output)
 	}
-	p := attach(t, exec.Command(os.Args[0], "--port", "0", "--admin=127.0.0.1:0"))
-	p.cmd.Env = append(p.cmd.Env, withoutIPv6+"=1")
-	p.start()
-	_, p.address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
+	p := start(t, exec.Command(os.Args[0], "--port", "0", "--admin=127.0.0.1:0"), withoutIPv6+"=1")
+	p.listens()
 	_, port, _ := net.SplitHostPort(p.address)
 	p.address = "127.0.0.1:" + port
 	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
-	check := attach(t, exec.Command(os.Args[0], "--healthcheck", "--port", port))
-	check.cmd.Env = append(check.cmd.Env, withoutIPv6+"=1")
-	check.start()
-	if code := check.end(); code != 0 {
-		t.Errorf("the check of health exits with %d, expected 0: %s", code, &check.stderr)
+	check := start(t, exec.Command(os.Args[0], "--healthcheck", "--port", port), withoutIPv6+"=1")
+	if code := check.End(); code != 0 {
+		t.Errorf("the check of health exits with %d, expected 0: %s", code, check.Stderr())
 	}
-	p.stop()
-	if n := p.count("result: fail"); n > 0 {
-		t.Errorf("%d lines of the log have failures:\n%s", n, strings.Join(p.log, "\n"))
+	p.Stop()
+	if n := p.Count("result: fail"); n > 0 {
+		t.Errorf("%d lines of the log have failures:\n%s", n, p)
 	}
 }
 
 // A Service of Kubernetes called server sets a variable that the central must
 // not take for its port.
 func TestVariableOfAServiceIsSaid(t *testing.T) {
-	p := attach(t, exec.Command(os.Args[0], "--bind", "127.0.0.1", "--admin=", "--port", "0"))
-	p.cmd.Env = append(p.cmd.Env, "SERVER_PORT=tcp://10.96.0.12:80")
-	p.start()
-	p.await("action: listen | result: success")
-	p.stop()
-	if n := p.count(`WARNING  action: ignore_setting | result: success | reason: environment variable SERVER_PORT: "tcp://10.96.0.12:80" is what Kubernetes`); n != 1 {
-		t.Errorf("%d lines say that the variable is ignored, expected 1:\n%s", n, strings.Join(p.log, "\n"))
+	p := start(t, command(), "SERVER_PORT=tcp://10.96.0.12:80")
+	p.listens()
+	p.Stop()
+	if n := p.Count(`WARNING  action: ignore_setting | result: success | reason: environment variable SERVER_PORT: "tcp://10.96.0.12:80" is what Kubernetes`); n != 1 {
+		t.Errorf("%d lines say that the variable is ignored, expected 1:\n%s", n, p)
 	}
 }
 
@@ -340,13 +278,13 @@ func TestSIGHUP(t *testing.T) {
 	}
 	p := launch(t)
 	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}, &codec.WinnersQuery{Agency: "1"}}, []codec.Message{stored})
-	p.signal(syscall.SIGHUP)
-	if code := p.end(); code != 0 {
+	p.Signal(syscall.SIGHUP)
+	if code := p.End(); code != 0 {
 		t.Errorf("exit code %d after SIGHUP, expected 0", code)
 	}
 	for _, action := range []string{"close_listener", "close_connection", "close_workers", "close_ledger", "exit"} {
-		if p.count("action: "+action+" | result: success") != 1 {
-			t.Errorf("the log does not say once that %s:\n%s", action, strings.Join(p.log, "\n"))
+		if p.Count("action: "+action+" | result: success") != 1 {
+			t.Errorf("the log does not say once that %s:\n%s", action, p)
 		}
 	}
 }
@@ -398,20 +336,20 @@ func TestSIGTERM(t *testing.T) {
 				later.Close()
 			}
 			p.conns = nil // they stay
-			p.stop()
+			p.Stop()
 			for _, action := range []string{"close_listener", "close_workers", "close_ledger", "exit"} {
-				if p.count("action: "+action+" | result: success") != 1 {
-					t.Errorf("the log does not say once that %s:\n%s", action, strings.Join(p.log, "\n"))
+				if p.Count("action: "+action+" | result: success") != 1 {
+					t.Errorf("the log does not say once that %s:\n%s", action, p)
 				}
 			}
-			if n := p.count("sorteo"); n > 0 {
+			if n := p.Count("sorteo"); n > 0 {
 				t.Errorf("there was a draw")
 			}
 			if conn == nil {
 				return
 			}
-			if p.count("action: close_connection | result: success") == 0 {
-				t.Errorf("the log does not say that the connection was closed:\n%s", strings.Join(p.log, "\n"))
+			if p.Count("action: close_connection | result: success") == 0 {
+				t.Errorf("the log does not say that the connection was closed:\n%s", p)
 			}
 			rest, _ := io.ReadAll(conn)
 			if bytes.Contains(rest, frames(t, &codec.Winners{})) {
@@ -436,11 +374,11 @@ func TestRestartOfAFinishedLottery(t *testing.T) {
 	p.exchange(p.dial(),
 		[]codec.Message{&codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}, &codec.WinnersQuery{Agency: "1"}},
 		[]codec.Message{stored, finished, told})
-	p.stop()
-	if n := p.count("action: sorteo | result: success"); n != 1 {
+	p.Stop()
+	if n := p.Count("action: sorteo | result: success"); n != 1 {
 		t.Errorf("%d draws are logged, expected 1", n)
 	}
-	for _, line := range p.log {
+	for _, line := range p.Lines() {
 		if !shape.MatchString(line) {
 			t.Errorf("a line of the log has another shape: %q", line)
 		}
@@ -450,9 +388,9 @@ func TestRestartOfAFinishedLottery(t *testing.T) {
 	p.exchange(p.dial(),
 		[]codec.Message{&codec.WinnersQuery{Agency: "1"}, &codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}},
 		[]codec.Message{told, &codec.Error{Code: lottery.DrawDone}, finished})
-	p.stop()
-	if p.count("sorteo") != 0 || p.count("action: contest_drawn") != 1 {
-		t.Errorf("the restart does not say that the lottery is finished, or draws:\n%s", strings.Join(p.log, "\n"))
+	p.Stop()
+	if p.Count("sorteo") != 0 || p.Count("action: contest_drawn") != 1 {
+		t.Errorf("the restart does not say that the lottery is finished, or draws:\n%s", p)
 	}
 
 	ledger, err := os.ReadFile(filepath.Join(storage, "navidad", csvledger.LedgerFile))
@@ -469,9 +407,9 @@ func TestTornRowIsCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := launch(t, "--storage-dir", storage, "--reopen")
-	p.stop()
-	if p.count("action: recover_ledger | result: success | file: "+path+" | torn_bytes: 10") != 1 {
-		t.Errorf("the log does not tell of the torn row:\n%s", strings.Join(p.log, "\n"))
+	p.Stop()
+	if p.Count("action: recover_ledger | result: success | file: "+path+" | torn_bytes: 10") != 1 {
+		t.Errorf("the log does not tell of the torn row:\n%s", p)
 	}
 	if ledger, err := os.ReadFile(path); err != nil || string(ledger) != whole {
 		t.Errorf("the ledger has %q and %v, expected %q", ledger, err, whole)
@@ -482,10 +420,10 @@ func TestTwoCentralsOnOneLedger(t *testing.T) {
 	storage := t.TempDir()
 	p := launch(t, "--storage-dir", storage)
 	second := begin(t, "--storage-dir", storage)
-	if code := second.end(); code != 1 || !strings.Contains(second.stderr.String(), "another central") {
-		t.Errorf("the second central exits with %d and says %q", code, second.stderr.String())
+	if code := second.End(); code != 1 || !strings.Contains(second.Stderr(), "another central") {
+		t.Errorf("the second central exits with %d and says %q", code, second.Stderr())
 	}
-	p.stop()
+	p.Stop()
 }
 
 // Pitfall 16: the number of agencies is a setting of its own.
@@ -494,8 +432,8 @@ func TestAgenciesAreNotTheBacklog(t *testing.T) {
 	for _, agency := range []string{"1", "2", "3"} {
 		p.exchange(p.dial(), []codec.Message{&codec.Finished{Agency: agency}}, []codec.Message{finished})
 	}
-	p.await("action: sorteo | result: success")
-	p.stop()
+	p.Await("action: sorteo | result: success")
+	p.Stop()
 }
 
 // An operator ends the waiting for an agency that never finishes.
@@ -507,8 +445,8 @@ func TestDrawWithout(t *testing.T) {
 		[]codec.Message{&codec.Bet{RawBet: raw}, &codec.Finished{Agency: "2"}},
 		[]codec.Message{stored, &codec.Error{Code: lottery.WrongAgency}})
 	p.exchange(p.dial(), []codec.Message{&codec.Finished{Agency: "2"}}, []codec.Message{finished})
-	p.stop()
-	if p.count("sorteo") != 0 {
+	p.Stop()
+	if p.Count("sorteo") != 0 {
 		t.Error("the draw did not wait for agency 1")
 	}
 
@@ -517,10 +455,10 @@ func TestDrawWithout(t *testing.T) {
 		p.exchange(p.dial(),
 			[]codec.Message{&codec.WinnersQuery{Agency: "1"}, &codec.Bet{RawBet: raw}, &codec.Finished{Agency: "1"}},
 			[]codec.Message{&codec.Winners{Documents: []string{"30904465"}}, &codec.Error{Code: lottery.DrawDone}, &codec.Error{Code: lottery.DrawDone}})
-		p.stop()
+		p.Stop()
 		for _, line := range []string{"action: sorteo | result: success", "action: end_betting | result: success | missing: [1]"} {
-			if n := p.count(line); n != news {
-				t.Errorf("start %d: %q is logged %d times, expected %d:\n%s", round+1, line, n, news, strings.Join(p.log, "\n"))
+			if n := p.Count(line); n != news {
+				t.Errorf("start %d: %q is logged %d times, expected %d:\n%s", round+1, line, n, news, p)
 			}
 		}
 	}
@@ -545,17 +483,17 @@ func TestCheck(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := begin(t, "--storage-dir", storage, "--check")
-			if code := p.end(); code != test.code {
+			if code := p.End(); code != test.code {
 				t.Errorf("exit code %d, expected %d", code, test.code)
 			}
-			said := strings.Join(p.log, "\n")
+			said := strings.Join(p.Lines(), "\n")
 			for _, text := range test.says {
 				if !strings.Contains(said, text) {
 					t.Errorf("%q is not said:\n%s", text, said)
 				}
 			}
-			if damage := path + ": line 2, byte 43: "; test.code == 1 && !strings.Contains(p.stderr.String(), damage) {
-				t.Errorf("stderr has %q, expected %q", &p.stderr, damage)
+			if damage := path + ": line 2, byte 43: "; test.code == 1 && !strings.Contains(p.Stderr(), damage) {
+				t.Errorf("stderr has %q, expected %q", p.Stderr(), damage)
 			}
 			if after, err := os.ReadFile(path); err != nil || string(after) != test.ledger {
 				t.Errorf("the check has changed the ledger to %q, %v", after, err)
@@ -591,10 +529,10 @@ func TestFullDisk(t *testing.T) {
 code=$?
 cp "$1"/* "$2"/
 exit $code`
-	p := attach(t, exec.Command("sh", "-c", script, "sh", disk, kept, os.Args[0]))
-	p.cmd.SysProcAttr = ownMounts
-	p.start()
-	_, p.address, _ = strings.Cut(p.await("action: listen | result: success"), "address: ")
+	cmd := exec.Command("sh", "-c", script, "sh", disk, kept, os.Args[0])
+	cmd.SysProcAttr = ownMounts
+	p := start(t, cmd)
+	p.listens()
 
 	conn := p.dial()
 	resume(t, conn)
@@ -615,12 +553,12 @@ exit $code`
 			t.Errorf("received % x, expected % x", got, refusal)
 		}
 	}
-	if code := p.end(); code != 1 {
-		t.Errorf("exit code %d, expected 1:\n%s", code, strings.Join(p.log, "\n"))
+	if code := p.End(); code != 1 {
+		t.Errorf("exit code %d, expected 1:\n%s", code, p)
 	}
 	const reason = "no space left on device"
-	if !strings.Contains(p.stderr.String(), reason) || p.count("action: ledger | result: fail") == 0 {
-		t.Errorf("stderr has %q and the log\n%s\nexpected is %q", &p.stderr, strings.Join(p.log, "\n"), reason)
+	if !strings.Contains(p.Stderr(), reason) || p.Count("action: ledger | result: fail") == 0 {
+		t.Errorf("stderr has %q and the log\n%s\nexpected is %q", p.Stderr(), p, reason)
 	}
 
 	p = launch(t, "--storage-dir", kept, "--expected-agencies", "1")
@@ -629,7 +567,7 @@ exit $code`
 	batch.Position = acknowledged
 	p.exchange(conn, []codec.Message{&batch, &codec.Finished{Agency: "1", Total: acknowledged + 100, HasTotal: true}},
 		[]codec.Message{stored, finished})
-	p.stop()
+	p.Stop()
 	if acknowledged == 0 {
 		t.Error("nothing was acknowledged before the disk was full")
 	}

@@ -62,12 +62,12 @@ func TestStopWhileTheContestIsOpened(t *testing.T) {
 		t.Skip(err)
 	}
 	p := begin(t, "--storage-dir", folder, "--shutdown-timeout", "0s", "--log-level", "DEBUG")
-	p.await("action: config")
-	p.signal(syscall.SIGTERM)
-	if code := p.end(); code != 1 {
+	p.Await("action: config")
+	p.Signal(syscall.SIGTERM)
+	if code := p.End(); code != 1 {
 		t.Errorf("exit code %d, expected 1", code)
 	}
-	if said := p.stderr.String(); !strings.Contains(said, "the opening of the contest has not ended") {
+	if said := p.Stderr(); !strings.Contains(said, "the opening of the contest has not ended") {
 		t.Errorf("it says %q, expected is what has not ended", said)
 	}
 }

@@ -82,7 +82,7 @@ func (c *credentials) flags(more ...string) []string {
 func (c *credentials) launch(args ...string) *process {
 	c.t.Helper()
 	p := begin(c.t, c.flags(append([]string{"--port", "off"}, args...)...)...)
-	p.address = addressOf(p.await("tls: true"))
+	p.address = addressOf(p.Await("tls: true"))
 	return p
 }
 
@@ -166,11 +166,11 @@ func TestLotteryOverTLS(t *testing.T) {
 			t.Errorf("version %x, resumed: %t", state.Version, state.DidResume)
 		}
 	}
-	p.stop()
-	if n := p.count("result: fail"); n > 0 || p.count("action: sorteo | result: success") != 1 {
-		t.Errorf("%d lines have failures:\n%s", n, strings.Join(p.log, "\n"))
+	p.Stop()
+	if n := p.Count("result: fail"); n > 0 || p.Count("action: sorteo | result: success") != 1 {
+		t.Errorf("%d lines have failures:\n%s", n, p)
 	}
-	for _, line := range p.log {
+	for _, line := range p.Lines() {
 		if !shape.MatchString(line) {
 			t.Errorf("a line of the log has another shape: %q", line)
 		}
@@ -191,13 +191,13 @@ func TestOfAnotherAgency(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p.t = t
 			p.exchange(c.call(p, c.agency(2)), []codec.Message{test.request}, []codec.Message{test.answer})
-			p.await("code: wrong_agency")
+			p.Await("code: wrong_agency")
 		})
 	}
 	p.t = t
 	p.exchange(c.call(p, c.agency(6)), []codec.Message{&codec.Resume{Agency: "6"}}, []codec.Message{&codec.Error{Code: lottery.UnknownAgency}})
 	isIn(t, p, c.call(p, c.agency(1)), 1)
-	p.stop()
+	p.Stop()
 }
 
 func TestCertificatesThatAreRefused(t *testing.T) {
@@ -236,14 +236,14 @@ func TestCertificatesThatAreRefused(t *testing.T) {
 				t.Errorf("it is told %v, expected %q", err, test.told)
 			}
 			p.t = t
-			if line := p.await("action: tls_handshake | result: fail"); !regexp.MustCompile(test.says).MatchString(line) {
+			if line := p.Await("action: tls_handshake | result: fail"); !regexp.MustCompile(test.says).MatchString(line) {
 				t.Errorf("the log has %q, expected %q", line, test.says)
 			}
 		})
 	}
 	p.t = t
 	isIn(t, p, c.call(p, c.agency(4)), 4) // by another certificate
-	p.stop()
+	p.Stop()
 }
 
 // nameless is a client's certificate that names no agency.
@@ -279,18 +279,18 @@ func (c *credentials) callWith(p *process, own tls.Certificate) *tls.Conn {
 func TestBothPorts(t *testing.T) {
 	c := newCredentials(t)
 	p := begin(t, c.flags("--admin", "127.0.0.1:0")...)
-	plain := addressOf(p.await("action: listen | result: success | address: "))
-	secured := addressOf(p.await("tls: true"))
+	plain := addressOf(p.Await("action: listen | result: success | address: "))
+	secured := addressOf(p.Await("tls: true"))
 	p.address = plain
 	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
 	p.address = secured
 	isIn(t, p, c.call(p, c.agency(2)), 2)
 	conn := p.dial()
 	p.exchange(conn, []codec.Message{&codec.Resume{Agency: "1"}}, []codec.Message{&codec.Error{Code: codec.TLSRequired}})
-	p.await("speaks no TLS")
-	p.stop()
-	if n := p.count("action: close_listener | result: success"); n != 2 {
-		t.Errorf("%d listeners are closed, expected 2:\n%s", n, strings.Join(p.log, "\n"))
+	p.Await("speaks no TLS")
+	p.Stop()
+	if n := p.Count("action: close_listener | result: success"); n != 2 {
+		t.Errorf("%d listeners are closed, expected 2:\n%s", n, p)
 	}
 }
 
@@ -305,18 +305,18 @@ func TestRenewedCertificate(t *testing.T) {
 			isIn(t, p, before, 1)
 			c.renew(c.central(time.Time{}))
 			if asked {
-				p.signal(syscall.SIGUSR1)
+				p.Signal(syscall.SIGUSR1)
 			}
-			p.await("action: reload_certificates | result: success | serial: ")
+			p.Await("action: reload_certificates | result: success | serial: ")
 			after := c.call(p, c.agency(2))
 			isIn(t, p, after, 2)
 			if serialOf(after) == serialOf(before) {
 				t.Error("the central shows the certificate that it had")
 			}
 			isIn(t, p, before, 1)
-			p.stop()
-			if n := p.count("result: fail"); n > 0 {
-				t.Errorf("%d lines have failures:\n%s", n, strings.Join(p.log, "\n"))
+			p.Stop()
+			if n := p.Count("result: fail"); n > 0 {
+				t.Errorf("%d lines have failures:\n%s", n, p)
 			}
 		})
 	}
@@ -332,16 +332,16 @@ func TestRevokedWhileConnected(t *testing.T) {
 	isIn(t, p, bySerial, 3)
 	isIn(t, p, other, 3)
 	c.write(c.revoked, []byte("agency 2\n"+certs.SerialOf(stolen.Leaf)))
-	p.await("action: reload_certificates | result: success")
+	p.Await("action: reload_certificates | result: success")
 	isClosed(t, byAgency)
 	isClosed(t, bySerial)
 	isIn(t, p, other, 3)
 	c.write(c.revoked, nil)
-	p.await("revoked: 0")
+	p.Await("revoked: 0")
 	isIn(t, p, c.call(p, c.agency(2)), 2)
-	p.stop()
-	if n := p.count("action: identify_agency | result: fail | ip: 127.0.0.1 | error: the certificate is revoked"); n != 2 {
-		t.Errorf("%d connections are said to be revoked, expected 2:\n%s", n, strings.Join(p.log, "\n"))
+	p.Stop()
+	if n := p.Count("action: identify_agency | result: fail | ip: 127.0.0.1 | error: the certificate is revoked"); n != 2 {
+		t.Errorf("%d connections are said to be revoked, expected 2:\n%s", n, p)
 	}
 }
 
@@ -354,18 +354,18 @@ func TestReplacedAuthority(t *testing.T) {
 	isIn(t, p, before, 1)
 
 	c.write(c.authorities, slices.Concat(c.Authority.Certificate, next.Certificate))
-	p.await("authorities: 2")
+	p.Await("authorities: 2")
 	isIn(t, p, before, 1)
 	after := c.call(p, c.agencyOf(next, 2, time.Time{}, time.Time{}))
 	isIn(t, p, after, 2)
 
 	c.write(c.authorities, next.Certificate)
-	p.await("authorities: 1")
+	p.Await("authorities: 1")
 	isClosed(t, before)
 	isIn(t, p, after, 2)
-	p.stop()
-	if n := p.count("is of an authority that is no longer trusted (agency 1"); n != 1 {
-		t.Errorf("%d lines say why agency 1 is out, expected 1:\n%s", n, strings.Join(p.log, "\n"))
+	p.Stop()
+	if n := p.Count("is of an authority that is no longer trusted (agency 1"); n != 1 {
+		t.Errorf("%d lines say why agency 1 is out, expected 1:\n%s", n, p)
 	}
 }
 
@@ -376,20 +376,20 @@ func TestHalfARenewal(t *testing.T) {
 	before := c.call(p, c.agency(1))
 	pair := c.central(time.Time{})
 	c.write(c.certificate, pair.Certificate)
-	p.await("action: reload_certificates | result: in_progress | reason: ")
+	p.Await("action: reload_certificates | result: in_progress | reason: ")
 	meanwhile := c.call(p, c.agency(2))
 	isIn(t, p, meanwhile, 2)
 	if serialOf(meanwhile) != serialOf(before) {
 		t.Error("half a renewal counts")
 	}
 	c.write(c.key, pair.Key)
-	p.await("action: reload_certificates | result: success")
+	p.Await("action: reload_certificates | result: success")
 	if after := c.call(p, c.agency(3)); serialOf(after) == serialOf(before) {
 		t.Error("the whole renewal does not count")
 	}
-	p.stop()
-	if n := p.count("result: fail"); n > 0 {
-		t.Errorf("%d lines have failures:\n%s", n, strings.Join(p.log, "\n"))
+	p.Stop()
+	if n := p.Count("result: fail"); n > 0 {
+		t.Errorf("%d lines have failures:\n%s", n, p)
 	}
 }
 
@@ -399,19 +399,19 @@ func TestSIGUSR1(t *testing.T) {
 	c := newCredentials(t)
 	p := c.launch()
 	c.write(c.revoked, []byte("agency 1\nwho?\n"))
-	p.signal(syscall.SIGUSR1)
-	p.await(fmt.Sprintf(`action: reload_certificates | result: fail | error: what is revoked: %s, line 2: "who?" is no entry`, c.revoked))
+	p.Signal(syscall.SIGUSR1)
+	p.Await(fmt.Sprintf(`action: reload_certificates | result: fail | error: what is revoked: %s, line 2: "who?" is no entry`, c.revoked))
 	isIn(t, p, c.call(p, c.agency(1)), 1)
 	c.write(c.revoked, nil)
-	p.signal(syscall.SIGUSR1)
-	p.await("action: reload_certificates | result: success")
-	p.stop()
+	p.Signal(syscall.SIGUSR1)
+	p.Await("action: reload_certificates | result: success")
+	p.Stop()
 
 	p = launch(t)
-	p.signal(syscall.SIGUSR1)
-	p.await("action: reload_certificates | result: success | reason: this central has no certificates")
+	p.Signal(syscall.SIGUSR1)
+	p.Await("action: reload_certificates | result: success | reason: this central has no certificates")
 	p.exchange(p.dial(), []codec.Message{&codec.Bet{RawBet: raw}}, []codec.Message{stored})
-	p.stop()
+	p.Stop()
 }
 
 // Unusable files end a start with one line and exit code 2, as no restart mends
@@ -432,10 +432,10 @@ func TestStartWithFilesOfNoUse(t *testing.T) {
 			c := newCredentials(t)
 			test.spoil(c)
 			p := begin(t, c.flags()...)
-			if code := p.end(); code != 2 {
-				t.Errorf("exit code %d, expected 2:\n%s", code, strings.Join(p.log, "\n"))
+			if code := p.End(); code != 2 {
+				t.Errorf("exit code %d, expected 2:\n%s", code, p)
 			}
-			said := strings.TrimSuffix(p.stderr.String(), "\n")
+			said := strings.TrimSuffix(p.Stderr(), "\n")
 			if strings.Contains(said, "\n") || !regexp.MustCompile(`^server: TLS: (the|what) .*`+test.says).MatchString(said) {
 				t.Errorf("stderr has %q, expected one line like %q", said, test.says)
 			}
@@ -458,10 +458,10 @@ func TestExpiryIsSaid(t *testing.T) {
 			c := newCredentials(t)
 			c.renew(c.central(time.Now().Add(test.left)))
 			p := c.launch()
-			p.stop()
+			p.Stop()
 			const line = "WARNING  action: check_certificates | result: success | "
-			if n := p.count(line); (n > 0) != (test.says != "") || test.says != "" && p.count(test.says) != 1 {
-				t.Errorf("%d lines of warning, expected %q:\n%s", n, test.says, strings.Join(p.log, "\n"))
+			if n := p.Count(line); (n > 0) != (test.says != "") || test.says != "" && p.Count(test.says) != 1 {
+				t.Errorf("%d lines of warning, expected %q:\n%s", n, test.says, p)
 			}
 		})
 	}
@@ -475,16 +475,16 @@ func TestHealthOfAPortOfTLS(t *testing.T) {
 	_, port, _ := net.SplitHostPort(p.address)
 	for _, args := range [][]string{{"--tls-port", port}, {"--tls-port", port, "--bind", ""}, {"--tls-port", port, "--bind", "", "--tls-bind", "127.0.0.1"}} {
 		args = append(append(c.flags("--healthcheck", "--port", "off"), args...), "--tls-port", port)
-		if code := begin(t, args...).end(); code != 0 {
+		if code := begin(t, args...).End(); code != 0 {
 			t.Errorf("%q exits with %d, expected 0", args, code)
 		}
 	}
 	isIn(t, p, c.call(p, c.agency(1)), 1)
-	p.stop()
-	if n := p.count("result: fail"); n > 0 {
-		t.Errorf("%d lines have failures:\n%s", n, strings.Join(p.log, "\n"))
+	p.Stop()
+	if n := p.Count("result: fail"); n > 0 {
+		t.Errorf("%d lines have failures:\n%s", n, p)
 	}
-	if code := begin(t, c.flags("--healthcheck", "--port", "off", "--tls-port", "1")...).end(); code != 1 {
+	if code := begin(t, c.flags("--healthcheck", "--port", "off", "--tls-port", "1")...).End(); code != 1 {
 		t.Errorf("without a central it exits with %d, expected 1", code)
 	}
 }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"strconv"
-	"syscall"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +20,21 @@ import (
 // log lines wait when too much is unread.
 func TestStopWhileNobodyReadsTheLog(t *testing.T) {
 	const each = 100 // batches in the window
-	p := launch(t, "--expected-agencies", "1", "--log-level", "DEBUG", "--fsync", "never", "--shutdown-timeout", "20s")
+	log, input, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command("sh", "-c", `exec "$0" "$@" >&3`, os.Args[0], "--bind", "127.0.0.1", "--port", "0", "--admin=",
+		"--expected-agencies", "1", "--log-level", "DEBUG", "--fsync", "never", "--shutdown-timeout", "20s")
+	cmd.ExtraFiles = []*os.File{input}
+	p := start(t, cmd)
+	input.Close() // the central has its own
+	for lines := bufio.NewScanner(log); p.address == "" && lines.Scan(); {
+		if line := lines.Text(); strings.Contains(line, "action: listen") {
+			p.address = addressOf(line)
+		}
+	}
 	var batch codec.Batch
 	for i := range 200 {
 		batch.RawBets = append(batch.RawBets, lottery.RawBet{Agency: "1", FirstName: "A", LastName: "B", Document: strconv.Itoa(i + 1), Birthdate: "2000-01-01", Number: "1"})
@@ -47,14 +63,5 @@ func TestStopWhileNobodyReadsTheLog(t *testing.T) {
 		}
 		short.Close()
 	}
-	p.signal(syscall.SIGTERM)
-	stuck := time.AfterFunc(patience, func() { p.signal(syscall.SIGKILL) })
-	defer stuck.Stop()
-	defer func() { // end what reads the pipe
-		for range p.lines {
-		}
-	}()
-	if err := p.cmd.Wait(); err != nil {
-		t.Errorf("it ends with %v, expected 0:\n%s", err, &p.stderr)
-	}
+	p.Process.Stop() // its connection is left to it
 }

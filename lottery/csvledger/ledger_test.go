@@ -1,7 +1,6 @@
 package csvledger
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"loteria/internal/process/processtest"
 	"loteria/lottery"
 	"loteria/lottery/ledgertest"
 )
@@ -202,27 +202,15 @@ func secondProcess(t *testing.T, folder string, while func()) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), holdFolder+"="+folder)
-	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		stdin.Close()
-		_ = cmd.Wait() // it says itself what went wrong
-	}()
-	said, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	if said = strings.TrimSpace(said); said == "open" && while != nil {
+	p := processtest.Start(t, cmd, nil)
+	defer p.End()
+	defer stdin.Close()
+	said := p.Await("")
+	if said == "open" && while != nil {
 		while()
 	}
 	return said

@@ -1,14 +1,16 @@
 package signals
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 	"testing"
+
+	"loteria/internal/process/processtest"
 )
 
 // asProgram makes this test's binary a program that stops in order. Its stop lasts
@@ -60,41 +62,25 @@ func TestSignals(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			output, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = cmd.Process.Kill() })
-			said := bufio.NewScanner(output)
-			says := func(want string) {
-				if said.Scan(); said.Text() != want {
-					t.Fatalf("it says %q, want %q", said.Text(), want)
-				}
-			}
+			defer input.Close()
+			p := processtest.Start(t, cmd, nil)
 			send := func(signals ...syscall.Signal) {
 				for _, s := range signals {
-					if err := cmd.Process.Signal(s); err != nil {
-						t.Fatalf("%v: %v", s, err)
-					}
+					p.Signal(s)
 				}
 			}
-
-			says("running")
+			p.Await("running")
 			send(test.ignored...)
 			send(test.first)
-			says("stopping")
+			p.Await("stopping")
 			send(test.further...)
+			lines, how := []string{"running", "stopping"}, fmt.Sprint("ended with signal: ", test.killed)
 			if test.killed == 0 {
 				input.Close()
-				says("stopped")
+				lines, how = append(lines, "stopped"), "exited with code 0"
 			}
-			_ = cmd.Wait()
-			status := cmd.ProcessState.Sys().(syscall.WaitStatus)
-			if test.killed != 0 && status.Signal() != test.killed || test.killed == 0 && status.ExitStatus() != 0 {
-				t.Errorf("it ended with %v, want it to be ended by %v", cmd.ProcessState, test.killed)
+			if p.End(); p.How() != how || !slices.Equal(p.Lines(), lines) {
+				t.Errorf("it %s, want that it %s: %v", p.How(), how, p)
 			}
 		})
 	}
