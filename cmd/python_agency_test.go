@@ -126,6 +126,64 @@ func TestPythonAgencyCutAnywhere(t *testing.T) {
 	central.Wait()
 }
 
+// TestPythonAgencyRefuses gives the example answers that are none, and files that
+// hold no bets. It ends at once, with one line that says why.
+func TestPythonAgencyRefuses(t *testing.T) {
+	python := lookPython(t)
+	point, success := mustFrames(&codec.ResumePoint{Digest: xxhash.Sum64(nil)}), mustFrames(&codec.Success{})
+	const bet = "Ana,Ruiz,30904465,1999-03-17,7574\n"
+	for name, test := range map[string]struct {
+		answers []byte
+		rows    string
+		says    string // empty for no complaint
+	}{
+		"4 GiB":                     {[]byte("\xff\xff\xff\xff\x0a"), bet, "requires a buffer of 4294967296 bytes"},
+		"no delimiter":              {append(point[:len(point)-1:len(point)-1], 0), bet, "has no delimiter"},
+		"another type":              {success, bet, "type 3, expected one of (10,)"},
+		"an error without a code":   {[]byte("\x00\x00\x00\x02\x04\x00\x00\xff"), bet, "expected 3, got 1"},
+		"a point of no count":       {[]byte("\x00\x00\x00\x00\x0a\xff"), bet, "requires a buffer of 16 bytes"},
+		"a winner cut":              {slices.Concat(point, success, success, []byte("\x00\x00\x00\x07\x07\x00\x00\x00\x01\x00\x09a\xff")), bet, "requires a buffer of"},
+		"four fields":               {nil, bet + "Ana,Ruiz,30904465,1999-03-17\n", "agency.csv, line 2: not five fields of a bet"},
+		"a number that is none":     {nil, "Ana,Ruiz,30904465,1999-03-17,x\n", "agency.csv, line 1: not five fields of a bet"},
+		"a name that is long":       {nil, strings.Repeat("a", 256) + ",Ruiz,30904465,1999-03-17,1\n", "agency.csv, line 1: not five fields of a bet"},
+		"Latin-1":                   {nil, "Jos\xe9,Ruiz,30904465,1999-03-17,1\n", "can't decode byte 0xe9"},
+		"a mark, CRLF, empty lines": {slices.Concat(point, success, success, mustFrames(&codec.Winners{})), "\ufeff\r\n" + bet + "\r\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "agency.csv")
+			if err := os.WriteFile(file, []byte(test.rows), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var central sync.WaitGroup
+			central.Go(func() {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+				_, _ = conn.Write(test.answers)
+				_, _ = io.Copy(io.Discard, conn) // more answers than that would not help
+			})
+			defer central.Wait()
+			defer listener.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), stuckTime)
+			defer cancel()
+			var said strings.Builder
+			cmd := exec.CommandContext(ctx, python, pythonAgency, listener.Addr().String(), "1", file)
+			cmd.Stderr = &said
+			err = cmd.Run()
+			if test.says == "" && (err != nil || said.Len() > 0) || test.says != "" && (cmd.ProcessState.ExitCode() != 1 ||
+				!strings.HasPrefix(said.String(), "agency 1: ") || !strings.Contains(said.String(), test.says) || strings.Count(said.String(), "\n") != 1) {
+				t.Errorf("it ends with %v and says %q, expected one line with %q", err, said.String(), test.says)
+			}
+		})
+	}
+}
+
 // pythonHurries has the example connect again at once, as often as it takes.
 const pythonHurries = `
 import runpy, sys, time

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"loteria/bench/measure"
 )
@@ -48,6 +51,42 @@ func TestGoals(t *testing.T) {
 	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
 		t.Errorf("it has left %v (%v)", left, err)
 	}
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // under nohup, the program would ignore it, too
+	for _, end := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(end.String(), func(t *testing.T) { endGoals(t, bin, end) })
+	}
+}
+
+// endGoals ends the program in the middle of a measurement. It leaves nothing.
+func endGoals(t *testing.T, bin string, end os.Signal) {
+	folder := t.TempDir()
+	var said bytes.Buffer
+	goals := exec.Command(bin+"/goals", "--bin", bin, "--folder", folder, "--only", "window", "--duration", "1s")
+	goals.Stderr = &said
+	if err := goals.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timeout := time.AfterFunc(time.Minute, func() { _ = goals.Process.Kill() })
+	defer timeout.Stop()
+	for inside := 0; inside == 0; {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if inside = len(entries); inside == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	if err := goals.Process.Signal(end); err != nil {
+		t.Fatal(err)
+	}
+	_ = goals.Wait()
+	if code := goals.ProcessState.ExitCode(); code != measure.ExitFailure {
+		t.Errorf("it has ended with %v and said %s", goals.ProcessState, said.String())
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Errorf("it has left %v (%v)", left, err)
+	}
 }
 
 func TestVerdict(t *testing.T) {
@@ -62,6 +101,14 @@ func TestFlat(t *testing.T) {
 	text, share := flat([][]float64{{4e6, 1e6, 5e6}, {2e6}, {3e6}})
 	if want := "4.0, 2.0, 3.0 million: the least is 50 % below the most"; text != want || share != 0.5 {
 		t.Errorf("%q and %v, expected %q and 0.5", text, share, want)
+	}
+}
+
+// The goals may be chosen with spaces behind the commas.
+func TestChosenGoals(t *testing.T) {
+	chosen, err := goals.Choose([]string{"tls", " window"})
+	if err != nil || len(chosen) != 2 || chosen[0].Name != "window" || chosen[1].Name != "tls" {
+		t.Errorf("chosen are %v (%v)", chosen, err)
 	}
 }
 

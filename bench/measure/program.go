@@ -24,9 +24,13 @@ const (
 )
 
 // Main calls run with what the program was called with, and exits with the code
-// that run returns. SIGINT and SIGTERM end the context.
+// that run returns. SIGINT, SIGTERM, and a terminal that closes end the context.
 func Main(run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as with nohup
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -80,7 +84,9 @@ func (g Goals[L]) Choose(names []string) (chosen Goals[L], err error) {
 	if len(names) == 0 {
 		return g, nil
 	}
-	for _, name := range names {
+	for i, name := range names {
+		name = strings.TrimSpace(name) // behind a comma
+		names[i] = name
 		if !slices.ContainsFunc(g, func(goal Goal[L]) bool { return goal.Name == name }) {
 			return nil, fmt.Errorf("--only has %q, expected some of %s", name, g.names())
 		}

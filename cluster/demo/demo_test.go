@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -222,6 +223,7 @@ func TestClusterFails(t *testing.T) {
 // A signal ends the demo and its processes, in order or at once.
 func TestNothingOfAClusterSurvives(t *testing.T) {
 	const waits = `trap 'echo run has it; exit 0' INT TERM HUP; echo run waits; while :; do sleep 0.01; done`
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // under nohup, the demo would ignore it, too
 	for name, test := range map[string]struct {
 		program, script, await string // the program that is replaced, and the line to wait for
 		signal                 syscall.Signal

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -81,9 +80,12 @@ func (o order) takeAuthority(f folder, stdout io.Writer, now time.Time) (*certs.
 		return nil, fmt.Errorf("%s is there, but not its certificate, %s: put it there, or take the key away if there has never been one", keyPath, certificatePath)
 	}
 	// Certificates of another authority would be useless beside this one.
-	if others, err := f.certificates(); err != nil || len(others) > 0 {
-		return nil, errors.Join(err, fmt.Errorf("%s has %s, but not the authority that issued it, %s: put it there, or take another folder",
-			f, strings.Join(others, ", "), certificatePath))
+	switch others, err := f.certificates(); {
+	case err != nil:
+		return nil, err
+	case len(others) > 0:
+		return nil, fmt.Errorf("%s has %s, but not the authority that issued it, %s: put it there, or take another folder",
+			f, strings.Join(others, ", "), certificatePath)
 	}
 	authority, err := certs.NewAuthority(o.authority, now)
 	if err != nil {

@@ -12,7 +12,7 @@ func addAdminAccessSettings(s *settings.Set, c *config) {
 	settings.Add(s, &c.adminAccess.tokenFile, settings.Setting{
 		Key: "ADMIN_TOKEN_FILE", Flag: "admin-token-file", Env: "ADMIN_TOKEN_FILE",
 		About: "file whose first line whoever asks there has to know, as Bearer token or as password of any user; read again when it changes; empty asks for nothing",
-	}, settings.Text().OrEmpty())
+	}, settings.Path().OrEmpty())
 	settings.Add(s, &c.adminAccess.tls, settings.Setting{
 		Key: "ADMIN_TLS", Flag: "admin-tls", Env: "ADMIN_TLS", Default: "false",
 		About: "HTTPS there, with the central's certificate; nobody has to show one",

@@ -3,8 +3,7 @@
 
     agency.py HOST:PORT NUMBER FILE.csv
 
-FILE.csv has first name, last name, document, birthdate and number in each row.
-It prints the documents that have won.
+FILE.csv has first name, last name, document, birthdate and number in each row. It prints the documents that have won.
 """
 import csv, io, socket, struct, sys, time
 
@@ -19,22 +18,21 @@ class Again(Exception):
 
 
 def string(text):
-    data = text.encode()
-    return struct.pack(">H", len(data)) + data
+    return struct.pack(">H", len(data := text.encode())) + data
 
 
 def strings(data):
     while data:
-        size, = struct.unpack_from(">H", data)
-        yield data[2:2 + size].decode()
-        data = data[2 + size:]
+        text, = struct.unpack_from(f"{int.from_bytes(data[:2], 'big')}s", data, 2)
+        yield text.decode(errors="replace")
+        data = data[2 + len(text):]
 
 
 def xxh64(data):
     """XXH64 with seed 0 (https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md)."""
     p1, p2, p3, p4, p5 = (11400714785074694791, 14029467366897019727, 1609587929392839161,
                           9650029242287828579, 2870177450012600261)
-    mask, end = 2**64 - 1, len(data) // 32 * 32
+    mask, end, h = 2**64 - 1, len(data) // 32 * 32, p5
     rotl = lambda x, r: (x << r | x >> 64 - r) & mask
     mix = lambda acc, lane: rotl(acc + lane * p2 & mask, 31) * p1 & mask
     if end:
@@ -44,8 +42,6 @@ def xxh64(data):
         h = rotl(a, 1) + rotl(b, 7) + rotl(c, 12) + rotl(d, 18) & mask
         for acc in (a, b, c, d):
             h = ((h ^ mix(0, acc)) * p1 + p4) & mask
-    else:
-        h = p5
     h, rest = h + len(data) & mask, data[end:]
     while len(rest) >= 8:
         h, rest = (rotl(h ^ mix(0, struct.unpack_from("<Q", rest)[0]), 27) * p1 + p4) & mask, rest[8:]
@@ -61,13 +57,16 @@ def xxh64(data):
 class Agency:
     def __init__(self, address, number, path):
         host, port = address.rsplit(":", 1)
-        self.address, self.number, self.bets, self.rows = (host, int(port)), number, [], []
-        with open(path, newline="", encoding="utf-8") as file:
-            for name, surname, document, birthdate, drawn in csv.reader(file):
+        self.address, self.number, self.bets, self.rows = (host.strip("[]"), int(port)), number, [], []
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            for fields in filter(None, reader):  # empty lines are no bets
+                if len(fields) != 5 or not fields[4].isdecimal() or max(map(len, fields)) > 255:
+                    raise ValueError(f"{path}, line {reader.line_num}: not five fields of a bet")
                 row = io.StringIO(newline="")
-                csv.writer(row).writerow([number, name, surname, document, birthdate, int(drawn)])
+                csv.writer(row).writerow([number, *fields[:4], int(fields[4])])
                 self.rows.append(row.getvalue().encode())
-                self.bets.append(b"".join(map(string, (number, name, surname, document, birthdate, drawn))))
+                self.bets.append(b"".join(map(string, (number, *fields))))
 
     def digest(self, count):
         return xxh64(b"".join(self.rows[:count]))
@@ -88,9 +87,11 @@ class Agency:
 
     def receive(self, *kinds):
         size, kind = struct.unpack(">IB", self.read(5))
-        payload = self.read(size + 1)[:-1]
+        payload, delimiter = struct.unpack(f"{size}sc", self.read(size + 1 if size <= 8192 else 0))
+        if delimiter != b"\xff":
+            raise ValueError("an answer has no delimiter")
         if kind == RETRY:
-            raise Again(next(strings(payload)))
+            raise Again(" ".join(strings(payload)))
         if kind == ERROR:
             document, number, code = strings(payload)
             if code in ("fenced", "gap", "storage"):
@@ -128,17 +129,15 @@ class Agency:
             else:
                 self.receive(SUCCESS)
                 unanswered -= 1
-        total = len(self.bets)
-        self.send(FINISHED, string(self.number) + struct.pack(">QQ", total, self.digest(total)))
+        self.send(FINISHED, string(self.number) + struct.pack(">QQ", position, self.digest(position)))
         self.receive(SUCCESS)
 
     def winners(self):
         self.send(QUERY, string(self.number))  # answered when the draw is made
-        while True:
+        kind = PART
+        while kind == PART:
             kind, payload = self.receive(WINNERS, PART)
             yield from strings(payload[4:])
-            if kind == WINNERS:
-                return
 
     def run(self, tries=30):
         for pause in range(tries):
@@ -155,4 +154,7 @@ class Agency:
 if __name__ == "__main__":
     if len(sys.argv) != 4:
         sys.exit(__doc__)
-    print(*Agency(*sys.argv[1:]).run(), sep="\n")
+    try:
+        print(*Agency(*sys.argv[1:]).run(), sep="\n")
+    except (OSError, ValueError, csv.Error, struct.error, KeyboardInterrupt) as reason:
+        sys.exit(f"agency {sys.argv[2]}: {str(reason) or 'interrupted'}")

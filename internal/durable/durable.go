@@ -42,24 +42,47 @@ func bytesOf(content []byte) func(io.Writer) error {
 func write(path string, mode fs.FileMode, fill func(io.Writer) error, place func(from, to string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
 	if err != nil {
-		return err
+		return about(path, err)
 	}
 	defer os.Remove(f.Name()) // nothing is there once it has its name
 	defer f.Close()
-	err = fill(f)
-	if err == nil {
-		err = f.Chmod(mode) // a temporary file is its owner's alone
+	if err := fill(writer{f, path}); err != nil {
+		return err
 	}
+	err = f.Chmod(mode) // a temporary file is its owner's alone
 	if err == nil {
 		err = f.Sync()
 	}
 	if err == nil {
 		err = f.Close()
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = place(f.Name(), path)
 	}
-	return place(f.Name(), path)
+	return about(path, err)
+}
+
+// writer writes the file that is to be at path.
+type writer struct {
+	file *os.File
+	path string
+}
+
+func (w writer) Write(p []byte) (int, error) {
+	n, err := w.file.Write(p)
+	return n, about(w.path, err)
+}
+
+// about returns an error of the file beside path as one of path, the only name that
+// who asked for it knows.
+func about(path string, err error) error {
+	if file := (*fs.PathError)(nil); errors.As(err, &file) {
+		return &fs.PathError{Op: file.Op, Path: path, Err: file.Err}
+	}
+	if files := (*os.LinkError)(nil); errors.As(err, &files) {
+		return &fs.PathError{Op: files.Op, Path: path, Err: files.Err}
+	}
+	return err
 }
 
 // Move gives a file a name that must be free: the error is an fs.ErrExist if anything

@@ -92,6 +92,32 @@ func TestWrites(t *testing.T) {
 	}
 }
 
+// An error names the file that was asked for, not the hidden one beside it.
+func TestErrorsNameTheFile(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "file")
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	none := filepath.Join(folder, "none", "file")
+	for want, err := range map[string]error{
+		"open " + none + ": no such file or directory": Create(none, 0o600, nil),
+		"link " + path + ": file exists":               Create(path, 0o600, nil),
+		"rename " + path + ": file exists":             Replace(path, 0o600, nil),
+		"write " + path + ".new: file already closed": CreateWith(path+".new", 0o600, func(w io.Writer) error {
+			if err := w.(writer).file.Close(); err != nil {
+				return err
+			}
+			_, err := w.Write([]byte("more"))
+			return err
+		}),
+	} {
+		if err == nil || err.Error() != want {
+			t.Errorf("the error is %v, expected %s", err, want)
+		}
+	}
+}
+
 // Where there is no folder, the error says so.
 func TestNoFolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none", "file")

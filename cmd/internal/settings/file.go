@@ -124,7 +124,7 @@ func (iniParser) Unmarshal(text []byte) (map[string]any, error) {
 		AllowDuplicateShadowValues: true,
 	}, text)
 	if err != nil {
-		return nil, err
+		return nil, withoutLine(err, string(text))
 	}
 	values := map[string]any{}
 	for _, section := range parsed.Sections() {
@@ -140,6 +140,30 @@ func (iniParser) Unmarshal(text []byte) (map[string]any, error) {
 		}
 	}
 	return values, nil
+}
+
+// withoutLine has the number of a line where the library's error has the line, which
+// may be of a secret.
+func withoutLine(err error, text string) error {
+	at := func(problem, bad string) error {
+		n := 1
+		for line := range strings.Lines(text) {
+			if strings.TrimSpace(line) == strings.TrimSpace(bad) {
+				break
+			}
+			n++
+		}
+		return fmt.Errorf("line %d %s", n, problem)
+	}
+	var noDelimiter ini.ErrDelimiterNotFound
+	var noKey ini.ErrEmptyKeyName
+	switch {
+	case errors.As(err, &noDelimiter):
+		return at("has no = after a key", noDelimiter.Line)
+	case errors.As(err, &noKey):
+		return at("has no key before its =", noKey.Line)
+	}
+	return err
 }
 
 // Marshal is not supported: files are only read.

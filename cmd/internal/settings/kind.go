@@ -1,6 +1,8 @@
 package settings
 
 import (
+	"encoding/asn1"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
@@ -69,17 +71,31 @@ func Text() Kind[string] {
 // an error nor a log may show it.
 var errContent = errors.New("has what such a file holds")
 
-// Path is the path of a file, exactly as it was given. The content of a file in PEM
-// is refused, and not shown.
+// Path is the path of a file, exactly as it was given. The content of such a file is
+// refused, and not shown.
 func Path() Kind[string] {
-	kind := Text()
+	kind := Parsed("the path of a file", func(text string) (string, error) { return text, nil })
 	kind.parse = func(text string) (string, error) {
-		if strings.Contains(text, "-----BEGIN") {
+		if isContent(text) {
 			return "", errContent
 		}
 		return text, nil
 	}
 	return kind
+}
+
+const longestPath = 4095 // bytes, for Linux
+
+// isContent reports whether the text can only be a file's content, not its path:
+// PEM, its lines without the first one, or DER in Base64.
+func isContent(text string) bool {
+	if strings.Contains(text, "-----BEGIN") || strings.ContainsAny(text, "\r\n") || len(text) > longestPath {
+		return true
+	}
+	binary, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	var sequence asn1.RawValue
+	rest, notDER := asn1.Unmarshal(binary, &sequence)
+	return err == nil && notDER == nil && len(rest) == 0 && sequence.Tag == asn1.TagSequence
 }
 
 // Int is a whole number from low to high, inclusive.
