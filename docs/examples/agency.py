@@ -87,9 +87,10 @@ class Agency:
 
     def receive(self, *kinds):
         size, kind = struct.unpack(">IB", self.read(5))
-        payload, delimiter = struct.unpack(f"{size}sc", self.read(size + 1 if size <= 8192 else 0))
-        if delimiter != b"\xff":
-            raise ValueError("an answer has no delimiter")
+        frame = self.read(size + 1) if size <= MAX_PAYLOAD else b""
+        if not frame.endswith(b"\xff"):
+            raise ValueError(f"an answer of {size} bytes is too long, or has no delimiter")
+        payload = frame[:-1]
         if kind == RETRY:
             raise Again(" ".join(strings(payload)))
         if kind == ERROR:
