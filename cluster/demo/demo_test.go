@@ -233,8 +233,8 @@ func TestNothingOfAClusterSurvives(t *testing.T) {
 		"SIGTERM":                       {"run", waits, "run waits", syscall.SIGTERM, 143},
 		"the terminal closes":           {"run", waits, "run waits", syscall.SIGHUP, 129},
 		"it is killed":                  {"run", waits, "run waits", syscall.SIGKILL, -1},
-		"Ctrl-C while a server starts":  {"nats-server", `echo >"$stage/started"; while :; do sleep 0.01; done`, "", syscall.SIGINT, 130},
-		"Ctrl-C while a central starts": {"server", `echo >"$stage/started"; while :; do sleep 0.01; done`, "nats 3     ready", syscall.SIGINT, 130},
+		"Ctrl-C while a server starts":  {"nats-server", `echo >"$stage/started"; exec sleep 1000`, "", syscall.SIGINT, 130},
+		"Ctrl-C while a central starts": {"server", `echo >"$stage/started"; exec sleep 1000`, "nats 3     ready", syscall.SIGINT, 130},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t)
