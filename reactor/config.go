@@ -42,6 +42,7 @@ type Journal interface {
 	AppendEcho(dst []byte, ip string, message []byte) []byte
 	Write(lines []byte)    // may wait for a slow reader
 	TryWrite(lines []byte) // never waits; what has no room is counted
+	HasRoom() bool         // for the lines of a commit of a few jobs: Write will not wait
 }
 
 // Config configures a Server. Every bound must be set; the command has the defaults.

@@ -25,8 +25,9 @@ type mailbox struct {
 
 // task is a job that is complete, or something else to do.
 type task struct {
-	job *job
-	do  func()
+	job  *job
+	do   func()
+	must bool // somebody else does it when the loop has ended
 }
 
 // leave is put for a task that can wait until the loop wakes, for the next sweep at
@@ -111,4 +112,17 @@ func (m *mailbox) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.loop = nil
+}
+
+// finish does what must be done of what the loop has left. It has ended.
+func (m *mailbox) finish() {
+	m.mu.Lock()
+	tasks := m.tasks
+	m.tasks = nil
+	m.mu.Unlock()
+	for _, l := range tasks {
+		if l.must {
+			l.do()
+		}
+	}
 }

@@ -40,4 +40,5 @@ func (nobody) AppendBatch(dst []byte, _ int) []byte                             
 func (nobody) AppendRefusal(dst []byte, _ string, _ int, _, _ string, _ error) []byte { return dst }
 func (nobody) AppendEcho(dst []byte, _ string, _ []byte) []byte                       { return dst }
 func (nobody) Write([]byte)                                                           {}
+func (nobody) HasRoom() bool                                                          { return true }
 func (nobody) TryWrite([]byte)                                                        {}

@@ -25,6 +25,7 @@ type Server struct {
 	config  Config
 	lottery Lottery
 	shards  []*shard
+	reading atomic.Pointer[shard] // that has read last
 	listen  func(address string, backlog int) (net.Listener, error)
 	ready   chan struct{} // closed when it listens
 

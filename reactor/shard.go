@@ -64,6 +64,7 @@ func (sh *shard) start() (err error) {
 func (sh *shard) stop() error {
 	sh.mail.close()
 	err := sh.client.Stop()
+	sh.mail.finish()
 	for i := len(sh.sessions); i > 0; {
 		i = sh.piece(i, (*session).close)
 	}
@@ -90,6 +91,9 @@ func (sh *shard) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 // OnTraffic implements gnet.EventHandler.
 func (sh *shard) OnTraffic(c gnet.Conn) gnet.Action {
 	session := c.Context().(*session)
+	if sh.server.reading.Load() != sh {
+		sh.server.reading.Store(sh)
+	}
 	sh.mail.empty() // it may make room in the session's window
 	if session.state == closed {
 		return gnet.None

@@ -75,6 +75,7 @@ func start(folder string, agencies int, tls *reactor.TLS, options ...csvledger.O
 		Log:            log.Logger(zerolog.InfoLevel),
 		LoopLog:        log.Logger(zerolog.InfoLevel),
 	}, contest)
+	ledger.LendTo(server.Lead)
 	ctx, stop := context.WithCancel(context.Background())
 	c := &Central{contest: contest, log: log, stop: stop, ended: make(chan error, 1)}
 	go func() { c.ended <- server.Run(ctx) }()

@@ -108,11 +108,12 @@ func (l folderLedger) note(log zerolog.Logger) {
 	}
 }
 
-func (l folderLedger) hindrance() error           { return l.Unsaved() }
-func (l folderLedger) health() admin.LedgerHealth { return admin.LedgerHealth{} }
-func (l folderLedger) durable() func() int64      { return l.Durable }
-func (l folderLedger) look()                      { l.Verify() }
-func (l folderLedger) checkpoint() error          { return l.Checkpoint() }
+func (l folderLedger) hindrance() error              { return l.Unsaved() }
+func (l folderLedger) health() admin.LedgerHealth    { return admin.LedgerHealth{} }
+func (l folderLedger) durable() func() int64         { return l.Durable }
+func (l folderLedger) lendTo(lead func(func()) bool) { l.LendTo(lead) }
+func (l folderLedger) look()                         { l.Verify() }
+func (l folderLedger) checkpoint() error             { return l.Checkpoint() }
 
 // stagedFolder is a folder within the contest's in which an import is prepared, so
 // that a central never sees half a contest.

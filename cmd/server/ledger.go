@@ -63,6 +63,9 @@ type ledger interface {
 	// when health does.
 	durable() func() int64
 
+	// lendTo lets the event loops make commits, if the ledger makes them itself.
+	lendTo(lead func(commit func()) bool)
+
 	// look is called each second, checkpoint each minute.
 	look()
 	checkpoint() error

@@ -169,6 +169,7 @@ func serve(ctx context.Context, drain func(), c config, asked <-chan os.Signal, 
 		Observer:       adminServer.Observer(),
 		Announced:      announced,
 	}, contest)
+	ledger.lendTo(server.Lead)
 	adminServer.HinderedBy(ledger.hindrance)
 	adminServer.Watch(contest, ledger.durable(), server)
 	missing := newMissingLog(contest, log)

@@ -233,10 +233,11 @@ func (l streamLedger) health() admin.LedgerHealth {
 	return shown
 }
 
-func (l streamLedger) hindrance() error      { return l.Health().Problem }
-func (l streamLedger) durable() func() int64 { return nil }
-func (l streamLedger) look()                 {} // it watches its servers itself
-func (l streamLedger) checkpoint() error     { return nil }
+func (l streamLedger) hindrance() error         { return l.Health().Problem }
+func (l streamLedger) durable() func() int64    { return nil }
+func (l streamLedger) lendTo(func(func()) bool) {} // a commit is a message to them
+func (l streamLedger) look()                    {} // it watches its servers itself
+func (l streamLedger) checkpoint() error        { return nil }
 
 // stagedStream is the stream that an import fills. It has its name from the
 // beginning, as NATS cannot rename it.

@@ -93,6 +93,10 @@ func (j *Journal) AppendEcho(dst []byte, ip string, message []byte) []byte {
 // writes at once.
 func (j *Journal) Write(lines []byte) { _ = j.w.enqueue(lines, true) }
 
+// HasRoom reports whether half of MaxWaiting is free: who writes much less than that
+// soon will not wait.
+func (j *Journal) HasRoom() bool { return j.w.hasRoom() }
+
 // TryWrite is Write for a goroutine that must never wait: lines for which there
 // is no room are dropped, all of them, and accounted for in the log as those of
 // NonBlocking are. After Close they are dropped.

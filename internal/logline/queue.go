@@ -50,6 +50,13 @@ func (w *Writer) enqueue(text []byte, mayWait bool) error {
 	return nil
 }
 
+// hasRoom reports whether at least half of the room is free.
+func (w *Writer) hasRoom() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.waiting <= w.limit/2
+}
+
 // fits reports whether there is room for text. A text above the bound waits alone.
 func (w *Writer) fits(text []byte) bool {
 	return w.waiting == 0 || w.waiting+len(text) <= w.limit

@@ -36,36 +36,48 @@ func (l *Ledger) await(end int64, err error, next func(done func(error)), done f
 
 // wake starts a leader when there is something to do. The caller holds the lock.
 func (l *Ledger) wake() {
-	if !l.leading && (l.isReady(0) || l.isDue()) {
-		l.leading = true
+	if l.leading || !l.isReady(0) && !l.isDue() {
+		return
+	}
+	l.leading = true
+	if !l.lends() {
 		go l.lead()
 	}
 }
 
-// lead commits what is pending and completes the waiters that are ready, as long as
-// there are any: it is the leader of the group commit. No waiter is completed
-// before the file was verified.
+// lead leads until there is nothing to do.
 func (l *Ledger) lead() {
-	l.mu.Lock()
-	for {
-		if l.isDue() {
-			l.commit()
-		} else if l.isReady(0) && l.err == nil && !l.closing {
-			l.verify()
-		}
-		if !l.takeReady() {
-			break
-		}
-		l.mu.Unlock()
-		for i := range l.ready {
-			l.ready[i].complete()
-		}
-		clear(l.ready)
-		l.mu.Lock()
+	for l.leadOn() {
 	}
+}
+
+// leadOn commits what is pending and completes the waiters that are ready, as the
+// leader of the group commit. No waiter is completed before the file was verified.
+// It reports false when there was nothing to do: then nobody leads any more.
+func (l *Ledger) leadOn() bool {
+	l.mu.Lock()
+	if l.isDue() {
+		l.commit()
+	} else if l.isReady(0) && l.err == nil && !l.closing {
+		l.verify()
+	}
+	if !l.takeReady() {
+		l.resign()
+		l.mu.Unlock()
+		return false
+	}
+	l.mu.Unlock()
+	for i := range l.ready {
+		l.ready[i].complete()
+	}
+	clear(l.ready)
+	return true
+}
+
+// resign ends the leading. The caller holds the lock.
+func (l *Ledger) resign() {
 	l.leading = false
 	l.idle.Broadcast()
-	l.mu.Unlock()
 }
 
 // isDue reports whether to commit now. When it pays to wait for more appends, the
@@ -74,11 +86,11 @@ func (l *Ledger) isDue() bool {
 	if l.appends == 0 || l.err != nil {
 		return false
 	}
-	expected, remaining := l.regroup.wait(l.appends, l.pending.size)
+	missing, remaining := l.regroup.wait(l.pending.size)
 	if remaining <= 0 || l.closing {
 		if l.waiting {
 			l.waiting = false
-			l.regroup.waited(expected == 0)
+			l.regroup.waited(missing == 0)
 		}
 		return true
 	}
@@ -130,6 +142,7 @@ func (l *Ledger) commit() {
 	appends := l.appends
 	chunks, size := l.pending.take(l.taken)
 	l.appends = 0
+	l.regroup.begin()
 	l.mu.Unlock()
 
 	begun := time.Now()
@@ -154,7 +167,8 @@ func (l *Ledger) commit() {
 	}
 	l.pending.release(chunks)
 	l.taken = chunks
-	l.regroup.committed(appends, l.appends, took)
+	l.regroup.committed(took)
+	l.loan.committed(took)
 }
 
 // verify looks at the file. The caller leads, or nobody does any more, and holds

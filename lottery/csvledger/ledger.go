@@ -49,7 +49,8 @@ type Ledger struct {
 	appended int64     // where the last row ends
 	durable  int64     // how many bytes are on disk
 	waiters  []waiter  // in the order in which they came
-	leading  bool      // a leader commits, or completes
+	leading  bool      // a leader commits, or completes, or is about to
+	loan     loan
 	regroup  regroup
 	waiting  bool        // others are waited for, until the timer ends
 	timer    *time.Timer // nil until first needed
@@ -65,6 +66,8 @@ type place struct {
 	mark  lottery.Mark
 	end   int64 // of its last row in the file, or after it
 	ended lottery.Ending
+
+	joined commitNumber // the last commit in which it had rows
 }
 
 // newLedger returns a ledger whose file has size bytes, all of them on disk.
@@ -77,6 +80,7 @@ func newLedger(path string, f file, size int64, places []place) *Ledger {
 		appended:  size,
 		durable:   size,
 		failed:    make(chan struct{}),
+		regroup:   newRegroup(),
 	}
 	l.close = sync.OnceValue(l.shut)
 	l.idle.L = &l.mu
@@ -110,6 +114,7 @@ func (l *Ledger) Append(rows lottery.Stretch, after lottery.Mark, done func(erro
 	if rows.Bets > 0 {
 		l.pending.append(rows.Rows)
 		l.appends++
+		l.regroup.join(&p.joined)
 		l.appended += int64(len(rows.Rows))
 		p.mark += lottery.Mark(rows.Bets)
 		p.end = l.appended

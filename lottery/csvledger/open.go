@@ -189,7 +189,7 @@ func (l *Ledger) load(f *os.File, agencies int) error {
 	l.places = make([]place, agencies)
 	for i, how := range endings {
 		accounts[i].Ended = how
-		l.places[i] = place{accounts[i].Mark, found.whole, how}
+		l.places[i] = place{mark: accounts[i].Mark, end: found.whole, ended: how}
 	}
 	l.stored = lottery.Stored{Accounts: accounts, Drawn: saved.Phase == lottery.Drawn}
 	l.appended, l.durable = found.whole, found.whole

@@ -1,0 +1,14 @@
+package reactor
+
+// Lead makes a commit of the ledger on an event loop, and completes the jobs that it
+// was for there. It reports false, and calls nothing, when a goroutine of its own is
+// better: when the loops have much to do, or the log's reader is slow.
+//
+// With few batches in the server the loop that has taken the last one would only wait
+// for that commit. So its thread is the one that is awake: no other must be woken, to
+// sleep again while it wakes the loops.
+func (s *Server) Lead(commit func()) bool {
+	sh := s.reading.Load()
+	return sh != nil && s.busy.get() <= maxShort && !s.stopping.Load() && s.config.Journal.HasRoom() &&
+		sh.mail.put(task{do: commit, must: true})
+}
