@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,16 +82,16 @@ func (s *Server) admit(conn net.Conn, refuse func(net.Conn, error)) (peer string
 	return peer, reason == nil
 }
 
-// take admits a connection and hands it to the loop that has the fewest.
+// take admits a connection and hands it to a loop.
 func (s *Server) take(conn net.Conn) {
 	peer, ok := s.admit(conn, refuse)
 	if !ok {
 		return
 	}
-	shard := s.leastLoaded()
+	shard := s.shardForNew()
 	s.enrolling <- struct{}{}
 	go func() { // the loop may be busy
-		shard.enroll(&session{shard: shard, peer: peer, lastSeen: time.Now()}, conn)
+		shard.enroll(newSession(s, shard, peer), conn)
 		<-s.enrolling
 	}()
 }
@@ -98,26 +99,31 @@ func (s *Server) take(conn net.Conn) {
 // leastLoaded returns the loop that has the fewest connections, and counts one more
 // for it.
 func (s *Server) leastLoaded() *shard {
-	shard := s.shards[0]
-	for _, other := range s.shards[1:] {
-		if other.connections.get() < shard.connections.get() {
-			shard = other
-		}
-	}
+	shard := s.fewestConnections()
 	shard.connections.add(1)
 	return shard
 }
 
+func (s *Server) fewestConnections() *shard {
+	return slices.MinFunc(s.shards, func(a, b *shard) int { return a.connections.get() - b.connections.get() })
+}
+
 // enroll hands a connection to the loop. One that it does not open is closed.
 func (sh *shard) enroll(s *session, conn net.Conn) {
-	_, err := sh.client.EnrollContext(conn, s)
-	if err == nil && !s.opened {
-		err = errors.New("the event loop does not take it")
-	}
-	if err != nil {
+	if err := sh.give(s, conn); err != nil {
 		sh.left(s)
 		sh.server.logFailure("accept_connection", s.peer, err)
 	}
+}
+
+// give hands a connection to the loop, for the session, and waits until it is there.
+func (sh *shard) give(s *session, conn net.Conn) error {
+	before := s.opened.Load()
+	_, err := sh.client.EnrollContext(conn, s)
+	if err == nil && s.opened.Load() == before {
+		err = errors.New("the event loop does not take it")
+	}
+	return err
 }
 
 // refuse closes a connection at once. The peer is told why when the socket

@@ -30,7 +30,7 @@ func TestWhoOwesMostIsCut(t *testing.T) {
 		little.send(bytes.Repeat(f, few))
 		c.awaitClosed(sessions[1])
 		little.expect(refused)
-		c.onLoop(sessions[0].shard, func() {
+		c.onLoop(sessions[0].shard(), func() {
 			if sessions[0].state == closed {
 				t.Error("who owes little is cut off")
 			}

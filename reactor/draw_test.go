@@ -271,7 +271,7 @@ func TestDrawThatWasAnnouncedIsToldLater(t *testing.T) {
 // A draw that is made between New and Run, as by a deadline that has passed, is
 // logged like any other.
 func TestDrawBeforeRun(t *testing.T) {
-	contest := openContest(t, t.TempDir(), 1)
+	_, contest := openContest(t, t.TempDir(), 1)
 	defer contest.Close()
 	log := &logBuffer{}
 	server := New(Config{
@@ -315,7 +315,7 @@ func TestDrawIsLoggedAfterTheBetsOfABusyLoop(t *testing.T) {
 	}}
 	c := start(t, 1, nil, h.wrap)
 	betting, finishing := c.dial(), c.dial()
-	if c.session(betting).shard == c.session(finishing).shard {
+	if c.session(betting).shard() == c.session(finishing).shard() {
 		t.Fatal("both connections have the same loop")
 	}
 	centrals <- c

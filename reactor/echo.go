@@ -13,7 +13,7 @@ const quietTime = time.Second
 // receiveLine gathers an echo connection's line. When it is complete, it is sent
 // back and the connection is closed.
 func (s *session) receiveLine(data []byte) {
-	limit := s.shard.server.config.MaxLine
+	limit := s.server.config.MaxLine
 	data = data[:min(len(data), limit+len("\r\n")-len(s.line))] // before it is kept
 	end := bytes.IndexByte(data, '\n') + 1
 	if end > 0 {
@@ -30,7 +30,7 @@ func (s *session) receiveLine(data []byte) {
 
 // refuseLine tells the peer why it does not get its line back.
 func (s *session) refuseLine(reason error) {
-	s.shard.server.logFailure("receive_message", s.peer, reason)
+	s.server.logFailure("receive_message", s.peer, reason)
 	s.write([]byte(reason.Error() + "\n"))
 	s.linger()
 }
@@ -40,7 +40,7 @@ func (s *session) finishLine() {
 	if s.state != echoing {
 		return
 	}
-	journal := s.shard.server.config.Journal
+	journal := s.server.config.Journal
 	journal.TryWrite(journal.AppendEcho(nil, s.peer, s.text()))
 	s.write(s.line)
 	s.linger()

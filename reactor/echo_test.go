@@ -117,9 +117,9 @@ func TestEchoOfALineThatGrowsSlowly(t *testing.T) {
 	c.sendLine(p, "hola", "")
 	s := c.session(p)
 	c.awaitThat(s, "the piece was read", func() bool { return len(s.line) == 4 })
-	c.onLoop(s.shard, func() {
+	c.onLoop(s.shard(), func() {
 		s.since = s.since.Add(-time.Minute) // it has begun long ago
-		s.shard.sweep()
+		s.shard().sweep()
 	})
 	p.send([]byte(" mundo\n"))
 	p.expectBytes([]byte("hola mundo\n"))

@@ -220,8 +220,10 @@ func (s *Server) takeSecured(conn net.Conn) {
 		defer one.leave()
 		secure, err := s.shakeHands(one)
 		if err == nil {
-			shard := s.leastLoaded()
-			shard.enroll(&session{shard: shard, peer: peer, secure: secure, lastSeen: time.Now()}, conn)
+			shard := s.leastLoaded() // it cannot be moved
+			session := newSession(s, shard, peer)
+			session.secure = secure
+			shard.enroll(session, conn)
 			return
 		}
 		s.reportHandshake(peer, secure.transport, err)

@@ -37,8 +37,9 @@ type central struct {
 // anyPort is where centrals under test listen.
 const anyPort = "127.0.0.1:0"
 
-// openContest opens the contest in a folder, which the caller closes.
-func openContest(t testing.TB, folder string, agencies int) *lottery.Contest {
+// openContest opens the contest in a folder, which the caller closes, and its
+// ledger.
+func openContest(t testing.TB, folder string, agencies int) (*csvledger.Ledger, *lottery.Contest) {
 	t.Helper()
 	ledger, err := csvledger.Open(folder, agencies)
 	if err != nil {
@@ -48,11 +49,16 @@ func openContest(t testing.TB, folder string, agencies int) *lottery.Contest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return contest
+	return ledger, contest
 }
 
 // sweepEvery is how often a central that is started next sweeps its sessions.
 var sweepEvery = sweepInterval
+
+// gathered is how many bytes may wait for their answer while all connections of a
+// central that is started next have one loop. None has that by default, so that each
+// test is about several loops.
+var gathered = -1
 
 // handshakesGrace is that of a central that is started next.
 var handshakesGrace = handshakeGrace
@@ -78,7 +84,7 @@ func startOn(t testing.TB, agencies int, configure func(*Config), wrap func(Lott
 ) *central {
 	t.Helper()
 	folder := t.TempDir()
-	contest := openContest(t, folder, agencies)
+	ledger, contest := openContest(t, folder, agencies)
 	log := &logBuffer{}
 	config := Config{
 		Address:        anyPort,
@@ -111,6 +117,10 @@ func startOn(t testing.TB, agencies int, configure func(*Config), wrap func(Lott
 	}
 	server := New(config, l)
 	server.listen, server.sweepEvery, server.handshakes.grace = listen, sweepEvery, handshakesGrace
+	server.maxGathered = gathered
+	if wrap == nil { // or the loop may have to wait for what it should do itself
+		ledger.LendTo(server.Lead)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()

@@ -98,7 +98,7 @@ func (j *job) drop() {
 		return
 	}
 	if !j.written {
-		j.session.shard.server.done()
+		j.session.server.done()
 	}
 	if cap(j.texts) > maxSpareJob || cap(j.lines) > maxSpareJob || cap(j.replies) > maxSpareJob || cap(j.sealed) > maxSpareJob {
 		return
@@ -117,7 +117,7 @@ func (j *job) uncount() {
 	j.uncounted = true
 	j.session.account(-j.frames, -j.bytes)
 	if j.done != nil {
-		j.session.shard.server.waiting.add(-jobCost - j.frames*frameCost - j.bytes)
+		j.session.server.waiting.add(-jobCost - j.frames*frameCost - j.bytes)
 	}
 }
 
@@ -147,7 +147,7 @@ func (j *job) release() {
 	if j.waiting.Add(-1) > 0 {
 		return
 	}
-	server := j.session.shard.server
+	server := j.session.server
 	j.report(server, &server.config.Log)
 	server.config.Journal.Write(j.lines)
 	s := j.session // the job may be the loop's from here on
@@ -155,7 +155,7 @@ func (j *job) release() {
 		server.done()
 		return
 	}
-	s.shard.mail.put(task{job: j})
+	s.shard().mail.put(task{job: j})
 }
 
 // releaseOnLoop is release by the loop, which must not wait for the log.
@@ -163,7 +163,7 @@ func (j *job) releaseOnLoop() {
 	if j.waiting.Add(-1) > 0 {
 		return
 	}
-	server := j.session.shard.server
+	server := j.session.server
 	j.report(server, &server.config.LoopLog)
 	server.config.Journal.TryWrite(j.lines)
 	j.session.completed(j)

@@ -63,4 +63,5 @@ func (j testJournal) Write(lines []byte) {
 	}
 }
 
+func (j testJournal) HasRoom() bool         { return true }
 func (j testJournal) TryWrite(lines []byte) { j.Write(lines) }

@@ -1,5 +1,8 @@
 package reactor
 
+// maxLed is how many jobs in the server there may be for a loop to make the commit.
+const maxLed = 32
+
 // Lead makes a commit of the ledger on an event loop, and completes the jobs that it
 // was for there. It reports false, and calls nothing, when a goroutine of its own is
 // better: when the loops have much to do, or the log's reader is slow.
@@ -9,6 +12,6 @@ package reactor
 // sleep again while it wakes the loops.
 func (s *Server) Lead(commit func()) bool {
 	sh := s.reading.Load()
-	return sh != nil && s.busy.get() <= maxShort && !s.stopping.Load() && s.config.Journal.HasRoom() &&
+	return sh != nil && s.busy.get() <= maxLed && !s.stopping.Load() && s.config.Journal.HasRoom() &&
 		sh.mail.put(task{do: commit, must: true})
 }

@@ -167,7 +167,7 @@ func (c *central) fillsUp(p *peer) *session {
 	c.t.Helper()
 	_ = p.SetReadBuffer(4 << 10)
 	s := c.session(p)
-	c.onLoop(s.shard, func() { _ = s.conn.(gnet.Conn).SetWriteBuffer(4 << 10) })
+	c.onLoop(s.shard(), func() { _ = s.conn.(gnet.Conn).SetWriteBuffer(4 << 10) })
 	return s
 }
 
@@ -235,7 +235,7 @@ func TestLingeringTakesNoMoreThanSoMuch(t *testing.T) {
 func TestKeepAlive(t *testing.T) {
 	c := start(t, 1, nil, nil)
 	s := c.session(c.dial())
-	c.onLoop(s.shard, func() {
+	c.onLoop(s.shard(), func() {
 		on, err := unix.GetsockoptInt(s.conn.(gnet.Conn).Fd(), unix.SOL_SOCKET, unix.SO_KEEPALIVE)
 		idle, err2 := unix.GetsockoptInt(s.conn.(gnet.Conn).Fd(), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE)
 		if err != nil || err2 != nil || on != 1 || idle != int(keepAlive.Seconds()) {

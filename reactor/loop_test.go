@@ -37,7 +37,7 @@ func (c *central) await(what string, so func() bool) {
 func (c *central) awaitThat(s *session, what string, so func() bool) {
 	c.t.Helper()
 	c.await(what, func() (ok bool) {
-		c.onLoop(s.shard, func() { ok = so() })
+		c.onLoop(s.shard(), func() { ok = so() })
 		return ok
 	})
 }

@@ -49,9 +49,9 @@ func TestConnectionsAreSpread(t *testing.T) {
 		t.Errorf("the loops have %v connections, expected %d each", got, each)
 	}
 	// Those that come take the place of those that leave.
-	left := c.session(peers[0]).shard
+	left := c.session(peers[0]).shard()
 	for _, p := range peers {
-		if c.session(p).shard == left {
+		if c.session(p).shard() == left {
 			p.reset()
 		}
 	}
@@ -120,7 +120,7 @@ func TestOneLoopIsBusy(t *testing.T) {
 	c := start(t, 1, nil, nil)
 	first, second := c.dial(), c.dial()
 	busy, free := c.session(first), c.session(second)
-	if busy.shard == free.shard {
+	if busy.shard() == free.shard() {
 		t.Fatal("both connections have the same loop")
 	}
 	_, release := blockLoop(t, busy.conn.(gnet.Conn).EventLoop(), true)

@@ -21,13 +21,24 @@ type mailbox struct {
 	tasks []task
 	spare []task // the loop's, empty
 	woken bool   // the loop has been told that there are tasks
+
+	closed bool
 }
 
 // task is a job that is complete, or something else to do.
 type task struct {
-	job  *job
-	do   func()
-	must bool // somebody else does it when the loop has ended
+	job     *job
+	do      func()
+	session *session // that it is about, or nil, as it is for a job
+	must    bool     // somebody else does it when the loop has ended
+}
+
+// of returns the session that the task is about, or nil.
+func (l *task) of() *session {
+	if l.job != nil {
+		return l.job.session
+	}
+	return l.session
 }
 
 // leave is put for a task that can wait until the loop wakes, for the next sweep at
@@ -41,14 +52,20 @@ func (m *mailbox) leave(l task) {
 }
 
 // put hands a task to the loop, and wakes it if necessary. It reports false when the
-// loop has no connection yet, or no longer takes tasks.
+// loop has no connection yet, unless the task is about one that is on its way, or no
+// longer takes tasks.
 func (m *mailbox) put(l task) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.loop == nil {
+	if m.loop == nil && (l.of() == nil || m.closed) {
 		return false
 	}
 	m.tasks = append(m.tasks, l)
+	return m.loop == nil || m.wake()
+}
+
+// wake wakes the loop for the last task. The caller holds the lock.
+func (m *mailbox) wake() bool {
 	// Under the lock: after the engine has stopped, gnet would write its wake-up
 	// call to a descriptor that may by then be another file's.
 	if m.woken {
@@ -85,8 +102,11 @@ func (m *mailbox) empty() {
 	m.spare, m.woken = nil, false
 	m.mu.Unlock()
 	for i := range tasks {
-		if l := &tasks[i]; l.job != nil {
-			l.job.session.completed(l.job)
+		l := &tasks[i]
+		if s := l.of(); s != nil && &s.shard().mail != m {
+			s.shard().mail.put(*l) // it has moved
+		} else if l.job != nil {
+			s.completed(l.job)
 		} else {
 			l.do()
 		}
@@ -104,14 +124,18 @@ const maxSpareTasks = 4096
 func (m *mailbox) open(loop gnet.EventLoop) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.loop = loop
+	if m.loop == nil && !m.closed {
+		if m.loop = loop; len(m.tasks) > 0 {
+			m.wake()
+		}
+	}
 }
 
 // close lets no more tasks in.
 func (m *mailbox) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.loop = nil
+	m.loop, m.closed = nil, true
 }
 
 // finish does what must be done of what the loop has left. It has ended.

@@ -59,7 +59,7 @@ func TestMailboxKeepsTheOrder(t *testing.T) {
 	p.send(betFrame(two))
 	second.wait(t, 1)
 	s := c.session(p)
-	mail, loop := &s.shard.mail, s.conn.(gnet.Conn).EventLoop()
+	mail, loop := &s.shard().mail, s.conn.(gnet.Conn).EventLoop()
 
 	_, release := blockLoop(t, loop, true)
 	for range threshold - 1 {
@@ -76,7 +76,7 @@ func TestMailboxKeepsTheOrder(t *testing.T) {
 	releaseHalfway()
 
 	p.expect(successFrame(one), successFrame(two))
-	c.onLoop(s.shard, func() {
+	c.onLoop(s.shard(), func() {
 		if !slices.Equal(order, []int{1, 2}) {
 			t.Errorf("the order is %v", order)
 		}

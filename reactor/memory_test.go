@@ -11,7 +11,7 @@ import (
 // decoderRoom returns how many bytes a session's decoder has allocated.
 func (c *central) decoderRoom(s *session) (room int) {
 	c.t.Helper()
-	c.onLoop(s.shard, func() { room = reflect.ValueOf(s.decoder).FieldByName("partial").Cap() })
+	c.onLoop(s.shard(), func() { room = reflect.ValueOf(s.decoder).FieldByName("partial").Cap() })
 	return room
 }
 
@@ -90,7 +90,7 @@ func TestParkedQueriesHoldNothing(t *testing.T) {
 		p.send(queryFrame(1), filler)
 		s := c.session(p)
 		c.awaitThat(s, "the frames were read", func() bool { return s.behind.frames == 1 })
-		c.onLoop(s.shard, func() {
+		c.onLoop(s.shard(), func() {
 			if j := s.jobs[0]; cap(j.outcomes)+cap(j.texts)+cap(j.refs)+cap(j.lines)+cap(j.replies) > 0 {
 				t.Error("a query that is parked holds buffers")
 			}

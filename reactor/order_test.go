@@ -278,7 +278,7 @@ func TestCutInFrontOfAParkedQuery(t *testing.T) {
 	p, long := c.dial(), document(string(bytes.Repeat([]byte("1"), 8000)))
 	_ = p.SetReadBuffer(4 << 10)
 	s := c.session(p)
-	c.onLoop(s.shard, func() { _ = s.conn.(gnet.Conn).SetWriteBuffer(4 << 10) })
+	c.onLoop(s.shard(), func() { _ = s.conn.(gnet.Conn).SetWriteBuffer(4 << 10) })
 	p.send(bytes.Repeat(betFrame(long), 28), queryFrame(1), resumeFrame(1)) // in one read, mostly, and more than sockets take
 	c.awaitClosed(s)
 	c.awaitSessions(0)

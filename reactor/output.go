@@ -49,14 +49,14 @@ func (s *session) output(wire []byte) {
 	}
 	s.unread = append(s.unread, wire...)
 	s.awaitRoom()
-	server := s.shard.server
+	server := s.server
 	server.debts.set(s, len(s.unread))
 	if most := server.config.MaxUnread; len(s.unread) > most {
 		s.cut(fmt.Errorf("the peer has left more than %d bytes of answers unread", most))
 		return
 	}
 	if debtor := server.debts.pick(server.config.MaxWaiting); debtor != nil {
-		debtor.shard.mail.put(task{do: debtor.cutDebtor})
+		debtor.shard().mail.put(task{do: debtor.cutDebtor, session: debtor})
 	}
 }
 
@@ -78,7 +78,7 @@ func (s *session) awaitRoom() {
 		return
 	}
 	s.waiting, s.lastTaken = true, time.Now()
-	if err := s.shard.server.poller.await(s.conn.Fd(), s); err != nil {
+	if err := s.server.poller.await(s.conn.Fd(), s); err != nil {
 		s.cut(fmt.Errorf("wait until the socket takes more: %w", err))
 	}
 }
@@ -93,7 +93,7 @@ func (s *session) hasRoom() {
 		if s.state == closed {
 			return
 		}
-		s.shard.server.debts.set(s, len(s.unread))
+		s.server.debts.set(s, len(s.unread))
 		if len(s.unread) > 0 {
 			s.awaitRoom()
 			return
@@ -112,7 +112,7 @@ func (s *session) hasRoom() {
 // The reply is shared, so a slow peer costs no memory.
 func (s *session) tell(j *job) (done bool) {
 	if !s.telling {
-		s.telling, j.replies = true, s.shard.server.winners(j.query)
+		s.telling, j.replies = true, s.server.winners(j.query)
 	}
 	if len(s.unread) == 0 {
 		s.answered = time.Now()
@@ -124,7 +124,7 @@ func (s *session) tell(j *job) (done bool) {
 	}
 	s.telling = false
 	if s.state != closed {
-		s.shard.server.config.Observer.WinnersSent(j.query)
+		s.server.config.Observer.WinnersSent(j.query)
 	}
 	return true
 }
@@ -154,7 +154,7 @@ func (s *session) cut(reason error) {
 	if s.state == closed {
 		return
 	}
-	server := s.shard.server
+	server := s.server
 	server.config.LoopLog.Error().Str("action", "send_answer").Str("result", "fail").Str("ip", s.peer).
 		Int("unread_bytes", len(s.unread)).Err(reason).Send()
 	server.cut.add(1)

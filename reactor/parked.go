@@ -25,17 +25,17 @@ func (s *session) ask(agency int) {
 	s.count++
 	s.account(1, 0)
 	s.parked = true
-	s.shard.server.queries.add(1)
-	if s.shard.server.announced() {
+	s.server.queries.add(1)
+	if s.server.announced() {
 		s.flush()
 		return
 	}
-	s.shard.parked[s] = struct{}{}
+	s.shard().parked[s] = struct{}{}
 }
 
 // keepBehind keeps a frame that came after a parked query.
 func (s *session) keepBehind(frame codec.Frame) {
-	server, b := s.shard.server, &s.behind
+	server, b := s.server, &s.behind
 	before := cap(b.stream)
 	stream := frame.AppendTo(b.stream)
 	if len(stream) > maxBehind || server.behind.get()+cap(stream)-before > maxAllBehind {
@@ -52,7 +52,7 @@ func (s *session) keepBehind(frame codec.Frame) {
 // endQuery ends the conversation with a peer that sends more behind a parked
 // query than is kept for it.
 func (s *session) endQuery() {
-	server := s.shard.server
+	server := s.server
 	reason := retry("more than %d bytes wait behind a query", maxBehind)
 	server.logFailure(actions[0], s.peer, reason)
 	server.cut.add(1)
@@ -73,7 +73,7 @@ func (s *session) endQuery() {
 func (s *session) unpark() {
 	behind, end, since := s.behind, s.state, s.since
 	s.releaseParked()
-	if s.shard.server.stopping.Load() {
+	if s.server.stopping.Load() {
 		return
 	}
 	s.state = framed
@@ -103,9 +103,9 @@ func (s *session) releaseParked() {
 		return
 	}
 	s.parked = false
-	delete(s.shard.parked, s)
-	s.shard.server.queries.add(-1)
-	s.shard.server.behind.add(-cap(s.behind.stream))
+	delete(s.shard().parked, s)
+	s.server.queries.add(-1)
+	s.server.behind.add(-cap(s.behind.stream))
 	s.account(-s.behind.frames, -s.behind.bytes)
 	s.behind = behind{}
 }

@@ -106,7 +106,7 @@ func (r *writePoller) run() error {
 			}
 			r.mu.Unlock()
 			if s != nil {
-				s.shard.mail.put(task{do: s.hasRoom})
+				s.shard().mail.put(task{do: s.hasRoom, session: s})
 			}
 		}
 	}

@@ -30,7 +30,7 @@ func (s *session) flush() {
 	}
 	s.flushing = true
 	s.claim()
-	replies := s.shard.replies[:0]
+	replies := s.shard().replies[:0]
 	for {
 		j := s.next()
 		if (j == nil || j.query != 0) && len(replies) > 0 {
@@ -58,11 +58,11 @@ func (s *session) flush() {
 		}
 	}
 	if cap(replies) <= maxSpareJob {
-		s.shard.replies = replies
+		s.shard().replies = replies
 	}
 	s.flushing = false
 	if len(s.jobs) > 1 && s.short.hasWritten(s.jobs[0]) {
-		s.shard.mail.put(task{do: func() {}}) // the first is in the mailbox, and the next must not wait for the sweep
+		s.shard().mail.put(task{do: func() {}}) // the first is in the mailbox, and the next must not wait for the sweep
 	}
 	s.pass()
 	switch {
@@ -72,7 +72,7 @@ func (s *session) flush() {
 	case s.state == draining && s.inputEnded:
 		s.linger()
 	case s.state == closed:
-		s.shard.forget(s)
+		s.shard().forget(s)
 	}
 }
 
@@ -82,7 +82,7 @@ func (s *session) next() *job {
 		return nil
 	}
 	j := s.jobs[0]
-	if j.complete || j.query != 0 && (s.state == closed || s.shard.server.announced()) {
+	if j.complete || j.query != 0 && (s.state == closed || s.server.announced()) {
 		return j
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 // handle does what one request asks for and notes the outcome in the open job. An
 // error says that the request broke the protocol.
 func (s *session) handle(kind codec.Type, payload []byte) error {
-	sh := s.shard
+	sh := s.shard()
 	switch kind {
 	case codec.TypeBet:
 		if err := sh.bet.Decode(payload); err != nil {
@@ -49,9 +49,9 @@ func (s *session) handle(kind codec.Type, payload []byte) error {
 
 // storeBet judges and admits the shard's bet.
 func (s *session) storeBet(size int) {
-	j, raw := s.openJob(), &s.shard.bet.RawBet
+	j, raw := s.openJob(), &s.shard().bet.RawBet
 	o := outcome{kind: codec.TypeBet, bets: 1, bytes: size, first: len(j.refs)}
-	s.shard.batch.Reset()
+	s.shard().batch.Reset()
 	if o.err = s.add(raw); o.err == nil {
 		j.note(raw.Document, raw.Number)
 	}
@@ -61,7 +61,7 @@ func (s *session) storeBet(size int) {
 // storeBatch judges and admits the bets of a BATCH. An error says that it broke
 // the protocol, and then none was admitted.
 func (s *session) storeBatch(payload []byte) error {
-	sh := s.shard
+	sh := s.shard()
 	if err := sh.bets.Reset(payload); err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (s *session) storeBatch(payload []byte) error {
 
 // add judges a raw bet and adds it to the batch.
 func (s *session) add(raw *lottery.RawBet) error {
-	batch := &s.shard.batch
+	batch := &s.shard().batch
 	var err error
 	if batch.Len() == 0 {
 		_, err = s.bindAgency(raw.Agency)
@@ -126,9 +126,9 @@ func (s *session) store(o outcome) {
 	}
 	if o.err == nil {
 		j.wait()
-		if o.err = s.shard.server.lottery.Store(&s.shard.batch, s.writer, j.done); o.err == nil {
+		if o.err = s.server.lottery.Store(&s.shard().batch, s.writer, j.done); o.err == nil {
 			j.admitted++
-			o.newBets = o.bets - s.shard.batch.Known()
+			o.newBets = o.bets - s.shard().batch.Known()
 		} else {
 			j.unwait()
 			s.lose(o.err)
@@ -192,7 +192,7 @@ func (l *losses) take(from uint64) error {
 // logged before the draw that may follow.
 func (s *session) finish(size int) {
 	s.send()
-	j, m := s.openJob(), &s.shard.finished
+	j, m := s.openJob(), &s.shard().finished
 	o := outcome{kind: codec.TypeFinished, bytes: size, answer: new(answer)}
 	agency, err := s.bindAgency(m.Agency)
 	if err == nil {
@@ -201,7 +201,7 @@ func (s *session) finish(size int) {
 	if err == nil {
 		j.wait()
 		said := lottery.Tally{Bets: m.Total, HasBets: m.HasTotal, Digest: m.Digest, HasDigest: m.HasDigest}
-		err = s.shard.server.lottery.Finish(agency, s.writer, said, func(err error) {
+		err = s.server.lottery.Finish(agency, s.writer, said, func(err error) {
 			o.answer.err = err
 			j.release()
 		})
@@ -222,11 +222,11 @@ func (s *session) resume(size int) {
 	}
 	j := s.openJob()
 	o := outcome{kind: codec.TypeResume, bytes: size, answer: new(answer)}
-	agency, err := s.bindAgency(s.shard.resume.Agency)
+	agency, err := s.bindAgency(s.shard().resume.Agency)
 	if err == nil {
 		j.wait()
 		var writer lottery.Writer
-		writer, err = s.shard.server.lottery.Resume(agency, func(bets, digest uint64, err error) {
+		writer, err = s.server.lottery.Resume(agency, func(bets, digest uint64, err error) {
 			*o.answer = answer{codec.ResumePoint{Count: bets, Digest: digest}, err}
 			j.release()
 		})
@@ -243,9 +243,9 @@ func (s *session) resume(size int) {
 // queryWinners asks for the agency's winners. The query has a job of its own,
 // which is complete when the draw is announced.
 func (s *session) queryWinners() {
-	agency, err := s.bindAgency(s.shard.query.Agency)
+	agency, err := s.bindAgency(s.shard().query.Agency)
 	if err == nil {
-		_, _, err = s.shard.server.lottery.Winners(agency)
+		_, _, err = s.server.lottery.Winners(agency)
 	}
 	if err != nil {
 		s.conclude(outcome{kind: codec.TypeWinnersQuery, agency: s.agency, err: err})

@@ -34,12 +34,12 @@ const (
 // IdentifyAgain would ask, too, so that no revocation is missed in between.
 func (s *session) openSecured() error {
 	s.secure.transport.enter()
-	s.shard.server.secured.add(1)
+	s.server.secured.add(1)
 	return s.identify()
 }
 
 func (s *session) identify() error {
-	agency, err := s.shard.server.config.TLS.Identify(s.secure.ConnectionState())
+	agency, err := s.server.config.TLS.Identify(s.secure.ConnectionState())
 	if err == nil {
 		s.agency = agency
 	}
@@ -67,7 +67,7 @@ func (s *session) identifyAgain() {
 		return
 	}
 	if err := s.identify(); err != nil {
-		s.shard.server.logFailure("identify_agency", s.peer, err)
+		s.server.logFailure("identify_agency", s.peer, err)
 		s.close() // its next handshake tells it why
 	}
 }
@@ -81,7 +81,7 @@ func (s *session) receiveSealed(data []byte) {
 	if !s.isWithin() {
 		s.since = time.Now()
 	}
-	sh, t := s.shard, s.secure.transport
+	sh, t := s.shard(), s.secure.transport
 	if sh.opened == nil {
 		sh.opened = make([]byte, readBuffer+maxRecord) // of one read, and of a record before it
 	}
@@ -104,7 +104,7 @@ func (s *session) receiveSealed(data []byte) {
 	case errors.Is(err, io.EOF):
 		s.endOfInput()
 	default:
-		s.shard.server.logFailure(actions[0], s.peer, err)
+		s.server.logFailure(actions[0], s.peer, err)
 		s.close()
 	}
 }
@@ -125,7 +125,7 @@ func (s *session) claim() {
 		return
 	}
 	rest := s.short.claim()
-	s.secure.transport.out = &s.shard.sealed
+	s.secure.transport.out = &s.shard().sealed
 	s.output(rest)
 }
 
@@ -141,7 +141,7 @@ func (s *session) seal(replies []byte) []byte {
 		s.cut(fmt.Errorf("seal: %w", err)) // the session has ended
 		return nil
 	}
-	return s.shard.takeSealed()
+	return s.shard().takeSealed()
 }
 
 // takeSealed returns what TLS has written since the last call.
@@ -165,7 +165,7 @@ func (s *session) putPart(reply []byte) (n int) {
 		sealed := s.seal(piece)
 		if rest := sealed[s.put(sealed):]; len(rest) > 0 && s.state != closed {
 			s.unread = append([]byte(nil), rest...)
-			s.shard.server.debts.set(s, len(s.unread))
+			s.server.debts.set(s, len(s.unread))
 		}
 		n += len(piece)
 	}
@@ -177,9 +177,9 @@ func (s *session) sayEnd() {
 	if s.secure == nil || s.owes() || len(s.short.claim()) > 0 { // a record is half written
 		return
 	}
-	s.secure.transport.out = &s.shard.sealed
+	s.secure.transport.out = &s.shard().sealed
 	_ = s.secure.CloseWrite() // says so once
-	if sealed := s.shard.takeSealed(); len(sealed) > 0 {
+	if sealed := s.shard().takeSealed(); len(sealed) > 0 {
 		_, _ = unix.Write(s.conn.Fd(), sealed)
 	}
 }

@@ -173,7 +173,7 @@ func TestManyRecordsInOneRead(t *testing.T) {
 	}
 	records, s := p.sealed(between, frames...), c.session(p)
 	var jobs uint64
-	c.onLoop(s.shard, func() {
+	c.onLoop(s.shard(), func() {
 		jobs = s.count
 		s.receiveSealed(records)
 		jobs = s.count - jobs
@@ -315,7 +315,7 @@ func TestWinnersAreNotKeptSealed(t *testing.T) {
 	s := c.takesPart(p)
 	p.send(queryFrame(1))
 	c.awaitThat(s, "its socket is full", func() bool { return s.telling && s.waiting })
-	c.onLoop(s.shard, func() {
+	c.onLoop(s.shard(), func() {
 		if n := len(s.unread); n > maxSealed+100 || n != c.Stats().UnreadBytes || cap(s.unread) > 2*maxSealed {
 			t.Errorf("%d bytes are kept, in %d, and %d are counted", n, cap(s.unread), c.Stats().UnreadBytes)
 		}
@@ -342,7 +342,7 @@ func TestSocketFillsUpWhileOthersWrite(t *testing.T) {
 		}
 		p.send(f)
 		c.awaitThat(s, "they are answered", func() bool { return s.frames.get() == 0 })
-		c.onLoop(s.shard, func() {
+		c.onLoop(s.shard(), func() {
 			if s.flush(); len(s.unread) > 0 {
 				kept++
 			}

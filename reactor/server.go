@@ -29,8 +29,9 @@ type Server struct {
 	listen  func(address string, backlog int) (net.Listener, error)
 	ready   chan struct{} // closed when it listens
 
-	sweepEvery time.Duration // sweepInterval, except in tests
-	ports      []*port       // known when ready is closed
+	sweepEvery  time.Duration // sweepInterval, except in tests
+	maxGathered int           // likewise
+	ports       []*port       // known when ready is closed
 
 	finished []atomic.Bool // whether that of agency i+1 was logged
 
@@ -60,16 +61,17 @@ func New(config Config, l Lottery) *Server {
 		config.Journal = nobody{}
 	}
 	s := &Server{
-		config:     config,
-		lottery:    l,
-		listen:     listen,
-		sweepEvery: sweepInterval,
-		ready:      make(chan struct{}),
-		finished:   make([]atomic.Bool, l.Agencies()),
-		limits:     connectionLimits{addresses: make(map[string]int)},
-		handshakes: newHandshakes(config.TLS),
-		enrolling:  make(chan struct{}, maxEnrolling),
-		quiet:      make(chan struct{}, 1),
+		config:      config,
+		lottery:     l,
+		listen:      listen,
+		sweepEvery:  sweepInterval,
+		maxGathered: maxGathered,
+		ready:       make(chan struct{}),
+		finished:    make([]atomic.Bool, l.Agencies()),
+		limits:      connectionLimits{addresses: make(map[string]int)},
+		handshakes:  newHandshakes(config.TLS),
+		enrolling:   make(chan struct{}, maxEnrolling),
+		quiet:       make(chan struct{}, 1),
 	}
 	for range max(config.Loops, 1) {
 		s.shards = append(s.shards, newShard(s))

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"sync/atomic"
 	"time"
 
 	"loteria/codec"
@@ -21,12 +22,13 @@ const (
 // session is one connection. It belongs to its shard's event loop, so it has no
 // lock, except for its shortcut.
 type session struct {
-	shard  *shard
+	server *Server
+	home   atomic.Pointer[shard] // see shard
 	conn   outlet
-	secure *secure // over TLS, or nil
-	opened bool    // by the loop
-	place  int     // among its shard's sessions
-	peer   string  // IP address
+	secure *secure      // over TLS, or nil
+	opened atomic.Int32 // how often a loop has taken its connection
+	place  int          // among its shard's sessions
+	peer   string       // IP address
 	state  state
 
 	decoder codec.Decoder
@@ -66,6 +68,16 @@ type session struct {
 	answered  time.Time // when something was last written
 }
 
+func newSession(server *Server, shard *shard, peer string) *session {
+	s := &session{server: server, peer: peer, lastSeen: time.Now()}
+	s.home.Store(shard)
+	return s
+}
+
+// shard returns the shard that the session belongs to. Its loop may move the session
+// to another one: for all others it is where tasks for the session go.
+func (s *session) shard() *shard { return s.home.Load() }
+
 // maxIgnored is how many bytes are thrown away before the connection is closed.
 const maxIgnored = 1 << 20
 
@@ -78,14 +90,14 @@ const (
 
 // receive takes what has come in.
 func (s *session) receive(data []byte) {
-	if s.shard.server.stopping.Load() && s.state != draining {
+	if s.server.stopping.Load() && s.state != draining {
 		return
 	}
 	s.lastSeen = time.Now()
 	if s.state == unused && len(data) > 0 {
 		s.state, s.since = framed, s.lastSeen
 		// A frame begins with 0, or its length would be refused.
-		if data[0] != 0 && s.shard.server.config.Echo && s.secure == nil {
+		if data[0] != 0 && s.server.config.Echo && s.secure == nil {
 			s.state = echoing
 		}
 	}
@@ -135,7 +147,7 @@ func (s *session) receiveFrames(decoder *codec.Decoder, data []byte) {
 // request does what a frame asks for, within the bounds of the connection and of
 // the server.
 func (s *session) request(frame codec.Frame) {
-	server := s.shard.server
+	server := s.server
 	config, size := &server.config, len(frame.Payload)
 	frames, waiting := s.frames.get(), server.waiting.get()+frameCost+size
 	if err := s.losses.take(s.resumed); err != nil {
@@ -171,8 +183,8 @@ func (s *session) openJob() *job {
 		s.short.opened(s.count)
 		s.count++
 		s.jobs = append(s.jobs, s.open)
-		s.shard.server.busy.add(1)
-		s.shard.server.waiting.add(jobCost)
+		s.server.busy.add(1)
+		s.server.waiting.add(jobCost)
 	}
 	return s.open
 }
@@ -184,7 +196,7 @@ func (s *session) conclude(o outcome) {
 	j.frames++
 	j.bytes += o.bytes
 	s.account(1, o.bytes)
-	s.shard.server.waiting.add(frameCost + o.bytes)
+	s.server.waiting.add(frameCost + o.bytes)
 }
 
 // send releases the open job: when nothing is left to wait for, it is complete.
@@ -200,7 +212,7 @@ func (s *session) send() {
 func (s *session) account(frames, bytes int) {
 	s.frames.add(frames)
 	s.bytes.add(bytes)
-	s.shard.server.frames.add(frames)
+	s.server.frames.add(frames)
 }
 
 // closeAfterReplies ends the connection after the replies to all that came before,
@@ -224,7 +236,7 @@ func (s *session) checkTime(now time.Time) {
 		return
 	}
 	s.checkTaken(now)
-	config := &s.shard.server.config
+	config := &s.server.config
 	switch {
 	case s.state == closed:
 	case s.lingering && now.After(s.closeAfter) && s.isIdle():
@@ -244,7 +256,7 @@ func (s *session) checkTime(now time.Time) {
 }
 
 func (s *session) notComplete() error {
-	return retry("what was begun is not complete after %v", s.shard.server.config.FrameTimeout)
+	return retry("what was begun is not complete after %v", s.server.config.FrameTimeout)
 }
 
 // isIdle reports whether no reply is pending, except to a query that waits for the
@@ -255,7 +267,7 @@ func (s *session) isIdle() bool {
 
 // closeIfStopping closes an idle connection when the server stops.
 func (s *session) closeIfStopping() {
-	if s.state == closed || !s.shard.server.stopping.Load() || !s.isIdle() {
+	if s.state == closed || !s.server.stopping.Load() || !s.isIdle() {
 		return
 	}
 	if s.parked {
@@ -273,14 +285,14 @@ func (s *session) closeIfStopping() {
 func (s *session) ended(err error) {
 	s.state = closed
 	s.short.use(0, nil)
-	server := s.shard.server
+	server := s.server
 	server.poller.forget(s.conn.Fd())
 	if s.secure != nil {
 		server.secured.add(-1)
 	}
 	server.debts.set(s, 0)
 	s.unread, s.telling = nil, false
-	s.shard.left(s)
+	s.shard().left(s)
 	s.releaseParked()
 	s.flush()
 	event := server.config.LoopLog.Debug()

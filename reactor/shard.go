@@ -74,7 +74,8 @@ func (sh *shard) stop() error {
 // OnOpen implements gnet.EventHandler.
 func (sh *shard) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	session := c.Context().(*session)
-	session.conn, session.opened = c, true
+	session.conn = c
+	session.opened.Add(1)
 	session.place = len(sh.sessions)
 	sh.sessions = append(sh.sessions, session)
 	sh.mail.open(c.EventLoop())
@@ -85,6 +86,9 @@ func (sh *shard) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 		}
 	}
 	session.short.use(c.Fd(), session.secure)
+	if session.flushing {
+		session.arrived()
+	}
 	return nil, gnet.None
 }
 
@@ -104,12 +108,18 @@ func (sh *shard) OnTraffic(c gnet.Conn) gnet.Action {
 	} else {
 		session.receive(data)
 	}
+	if sh.moveOn(session, c) {
+		return gnet.Close
+	}
 	return gnet.None
 }
 
 // OnClose implements gnet.EventHandler.
 func (sh *shard) OnClose(c gnet.Conn, err error) gnet.Action {
-	session := c.Context().(*session)
+	session, ok := c.Context().(*session)
+	if !ok {
+		return gnet.None // it was moved
+	}
 	if errors.Is(err, io.EOF) {
 		session.finishLine()
 		session.takeWritten()

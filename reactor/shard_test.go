@@ -12,7 +12,8 @@ func TestSweepInPieces(t *testing.T) {
 	const sessions = 5000
 	sh := newShard(New(Config{}, undrawn{}))
 	come := func() *session {
-		s := &session{shard: sh, place: len(sh.sessions)}
+		s := newSession(sh.server, sh, "")
+		s.place = len(sh.sessions)
 		sh.sessions = append(sh.sessions, s)
 		return s
 	}

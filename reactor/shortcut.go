@@ -60,7 +60,7 @@ func (c *shortcut) write(j *job) bool {
 func (c *shortcut) wrote(j *job) {
 	c.next++
 	j.written = true
-	if mail := &j.session.shard.mail; c.last == j.number && len(c.rest) == 0 {
+	if mail := &j.session.shard().mail; c.last == j.number && len(c.rest) == 0 {
 		mail.leave(task{job: j})
 	} else {
 		mail.put(task{job: j}) // replies of later jobs may be ready

@@ -26,7 +26,7 @@ func (s *session) goOn(c gnet.Conn) bool {
 	if len(s.jobs) == 0 && !s.owes() {
 		return false
 	}
-	server := s.shard.server
+	server := s.server
 	server.poller.forget(c.Fd()) // or the copy would keep it in epoll
 	fd, err := c.Dup()
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *session) goOn(c gnet.Conn) bool {
 // takeWritten takes back jobs that are answered already: they are no reason to go on.
 func (s *session) takeWritten() {
 	if len(s.jobs) > 0 && s.short.hasWritten(s.jobs[0]) {
-		s.shard.mail.empty()
+		s.shard().mail.empty()
 	}
 }
 

@@ -22,7 +22,7 @@ func (c *central) awaitTail(s *session) {
 func (c *central) endTail(s *session) {
 	c.t.Helper()
 	c.awaitThat(s, "the peer has closed its side", func() bool { return s.state == closed || s.inputEnded })
-	c.onLoop(s.shard, func() { s.closeAfter = time.Time{} })
+	c.onLoop(s.shard(), func() { s.closeAfter = time.Time{} })
 }
 
 // sendLast sends the pieces, and the end of file.

@@ -19,7 +19,7 @@ func (c *central) takesPart(p *peer) *session {
 	c.t.Helper()
 	_ = p.SetReadBuffer(256 << 10)
 	s := c.session(p)
-	c.onLoop(s.shard, func() { _ = s.conn.(gnet.Conn).SetWriteBuffer(128 << 10) })
+	c.onLoop(s.shard(), func() { _ = s.conn.(gnet.Conn).SetWriteBuffer(128 << 10) })
 	return s
 }
 
@@ -28,7 +28,7 @@ func (c *central) stall(s *session) {
 	c.t.Helper()
 	c.awaitThat(s, "it is cut off", func() bool {
 		s.lastTaken = time.Time{}
-		s.shard.sweep()
+		s.shard().sweep()
 		return s.state == closed
 	})
 }
@@ -134,11 +134,11 @@ func TestStallTime(t *testing.T) {
 			next := min(sent+100_000, len(answer))
 			taking.expectBytes(answer[sent:next])
 			sent = next
-			c.onLoop(sessions[1].shard, func() {
+			c.onLoop(sessions[1].shard(), func() {
 				s := sessions[1]
 				if s.owes() { // the time passes, but something was taken
 					s.lastTaken, s.taken = time.Time{}, -1
-					s.shard.sweep()
+					s.shard().sweep()
 				}
 				if s.state == closed && !half {
 					t.Error("a peer that takes something is cut off")

@@ -14,6 +14,7 @@ type loan struct {
 }
 
 const (
+	maxLent = 256 << 10 // bytes of a commit that is lent
 	// After a commit that took longer than this, the next loanPause are not lent.
 	maxLoan   = 2 * time.Millisecond
 	loanPause = 64
@@ -41,7 +42,7 @@ func (l *Ledger) LendTo(lend func(commit func()) bool) {
 
 // lends offers the next round of the leader. The caller holds the lock.
 func (l *Ledger) lends() bool {
-	return l.loan.lend != nil && l.loan.own == 0 && l.pending.size < maxRegrouped && !l.closing && l.loan.lend(l.leadOnce)
+	return l.loan.lend != nil && l.loan.own == 0 && l.pending.size <= maxLent && !l.closing && l.loan.lend(l.leadOnce)
 }
 
 // leadOnce leads for one commit. If there is more to do, that is lent again, or not.

@@ -6,35 +6,84 @@ import (
 	"time"
 
 	"loteria/lottery"
+	"pgregory.net/rapid"
 )
 
 func TestRegroup(t *testing.T) {
 	const took = time.Hour // but no longer than maxRegroupTime is waited
-	var r regroup
-	for _, step := range []struct {
-		name          string
-		commit, since int // appends of a commit that has ended, and during it
-		there, bytes  int // appends and bytes when the leader is ready
-		expected      int
+	for _, test := range []struct {
+		name    string
+		commits [][]int // agencies whose rows each had
+		pending []int   // agencies of the rows that are pending, in their order
+		bytes   int     // of these
+		missing int
 	}{
-		{"a batch that is alone", 1, 0, 1, 5000, 0},
-		{"one has come during the commit of another", 1, 1, 1, 5000, 2},
-		{"both are there", 1, 1, 2, 10_000, 0},
-		{"five in two groups", 2, 3, 3, 15_000, 5},
-		{"five in one", 5, 0, 1, 5000, 5},
-		{"bytes enough for a commit", 40, 40, 20, maxRegrouped, 0},
+		{"the first batch", nil, []int{1}, 5000, 0},
+		{"a batch that is alone", [][]int{{1}, {1}}, []int{1}, 5000, 0},
+		{"another's came during the commit", [][]int{{1}}, []int{2}, 5000, 1},
+		{"both are there", [][]int{{1}}, []int{2, 1}, 10_000, 0},
+		{"five in two groups", [][]int{{1, 2}}, []int{3, 4, 5}, 15_000, 2},
+		{"five in two groups, of the last two commits", [][]int{{3, 4, 5}, {1, 2}}, []int{3}, 5000, 4},
+		{"two groups that overlap", [][]int{{1, 2, 3}, {3, 4}}, []int{5, 4}, 5000, 3},
+		{"five in one", [][]int{{1, 2, 3, 4, 5}, {1, 2, 3, 4, 5}}, []int{5}, 5000, 4},
+		{"several batches of each", [][]int{{1, 1, 2}, {2, 2, 1}}, []int{2, 2, 2}, 5000, 1},
+		{"one has gone", [][]int{{1, 2}, {2}, {2}}, []int{2}, 5000, 0},
+		{"one that has just come", [][]int{{1}, {1}}, []int{2}, 5000, 1},
+		{"bytes enough for a commit", [][]int{{1, 2}}, []int{1}, maxRegrouped, 0},
 	} {
-		r.committed(step.commit, step.since, took)
-		expected, remaining := r.wait(step.there, step.bytes)
-		if expected != step.expected || (remaining > 0) != (expected > 0) || remaining > maxRegroupTime {
-			t.Errorf("%s: waits for %d appends and %v, expected %d", step.name, expected, remaining, step.expected)
+		r := newRegroup()
+		var joined [6]commitNumber
+		for _, agencies := range test.commits {
+			for _, agency := range agencies {
+				r.join(&joined[agency])
+			}
+			r.begin()
+			r.committed(took)
+		}
+		for _, agency := range test.pending {
+			r.join(&joined[agency])
+		}
+		missing, remaining := r.wait(test.bytes)
+		if missing != test.missing || (remaining > 0) != (missing > 0) || remaining > maxRegroupTime {
+			t.Errorf("%s: waits for %d agencies and %v, expected %d", test.name, missing, remaining, test.missing)
 		}
 	}
 
-	r.committed(1, 1, 0)
-	if _, remaining := r.wait(1, 5000); remaining > 0 {
+	r, joined := newRegroup(), [2]commitNumber{}
+	r.join(&joined[0])
+	r.begin()
+	r.committed(0)
+	r.join(&joined[1])
+	if _, remaining := r.wait(5000); remaining > 0 {
 		t.Errorf("waits for %v after a commit that took no time", remaining)
 	}
+}
+
+// TestRegroupCounts compares with a count of those that are missing.
+func TestRegroupCounts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := newRegroup()
+		var joined [8]commitNumber
+		var before, last, next [8]bool
+		for _, step := range rapid.SliceOf(rapid.IntRange(0, len(joined))).Draw(t, "agencies, or 8 for a commit") {
+			if step == len(joined) {
+				r.begin()
+				before, last, next = last, next, [8]bool{}
+			} else {
+				r.join(&joined[step])
+				next[step] = true
+			}
+			want := 0
+			for i := range next {
+				if !next[i] && (last[i] || before[i]) {
+					want++
+				}
+			}
+			if r.missing != want {
+				t.Fatalf("%d are missing, expected %d", r.missing, want)
+			}
+		}
+	})
 }
 
 // An agency that never comes back in time is not waited for again and again.
@@ -46,16 +95,19 @@ func TestRegroupGivesUp(t *testing.T) {
 		least, most int // waits
 	}{
 		{"never", func(int) bool { return false }, 10 * maxRegroupMisses, 11 * maxRegroupMisses},
-		{"every other time", func(wait int) bool { return wait%2 == 0 }, commits, commits},
+		{"every other time", func(wait int) bool { return wait%2 == 0 }, commits - 1, commits},
 	} {
-		var r regroup
+		r := newRegroup()
+		var joined [2]commitNumber
 		waits := 0
-		for range commits {
-			r.committed(1, 1, time.Hour)
-			if expected, _ := r.wait(1, 5000); expected > 0 {
+		for i := range commits {
+			r.join(&joined[i%2]) // the other one is missing
+			if missing, _ := r.wait(5000); missing > 0 {
 				r.waited(test.comes(waits))
 				waits++
 			}
+			r.begin()
+			r.committed(time.Hour)
 		}
 		if waits < test.least || waits > test.most {
 			t.Errorf("who comes %s is waited for %d times in %d commits, expected %d to %d", test.name, waits, commits, test.least, test.most)
