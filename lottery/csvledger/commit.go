@@ -36,11 +36,15 @@ func (l *Ledger) await(end int64, err error, next func(done func(error)), done f
 
 // wake starts a leader when there is something to do. The caller holds the lock.
 func (l *Ledger) wake() {
-	if l.leading || !l.isReady(0) && !l.isDue() {
+	if l.leading {
+		return
+	}
+	due := l.isDue()
+	if !due && !l.isReady(0) {
 		return
 	}
 	l.leading = true
-	if !l.lends() {
+	if !due || !l.lends() {
 		go l.lead()
 	}
 }
