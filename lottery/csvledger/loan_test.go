@@ -116,7 +116,7 @@ func TestPowerCutWhileLending(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			folder := memoryFolder(t)
 			s := newScript(3, 3, bets)
-			for fails := range 12 {
+			for fails := range 6 {
 				seed := 3 + uint64(fails)
 				writeFolder(t, folder, nil)
 				_, plain := s.play(t, folder, seed, fails)
@@ -263,6 +263,29 @@ func TestCloseBeforeALentCommit(t *testing.T) {
 		p.checkCalls(t, "write", "sync", "close")
 		if _, lent := b.counts(); lent != 1 {
 			t.Errorf("%d commits were lent, want one", lent)
+		}
+	})
+}
+
+// What waits behind a lent commit when the ledger is closed, the ledger commits itself:
+// who borrows may be about to end.
+func TestCloseDuringALoan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLoanTest(t)
+		first := store(l.ledger, sample(1, 0))
+		synctest.Wait()
+		second := store(l.ledger, sample(1, 1))
+		synctest.Wait()
+		closing := start(l.ledger.Close)
+		closing.check(t, "Close", false, nil)
+		second.check(t, "the second batch", false, nil)
+		l.hang.open(nil)
+		closing.check(t, "Close", true, nil)
+		first.check(t, "the first batch", true, nil)
+		second.check(t, "the second batch", true, nil)
+		l.checkCalls(t, "write", "sync", "write", "sync", "close")
+		if offered, _ := l.counts(); offered != 1 {
+			t.Errorf("%d commits were offered, want one", offered)
 		}
 	})
 }
