@@ -19,10 +19,11 @@ import (
 // agency. [ErrUnavailable]: nothing was stored, or that is not known yet; try
 // again. Any other error is permanent: the ledger is dead, and Failed is closed.
 //
-// Each callback is called once, and never on the caller's goroutine, as the caller
-// may hold a lock that the callback takes. All commits wait for a callback, so it
-// must return soon; it may call any method that does not block. Only Begin and
-// Close wait for a disk or a network.
+// Each callback is called once, and never within a call of a method, as the caller
+// may hold a lock that the callback takes. It may be called on the goroutine that made
+// the call, once that holds no lock. All commits wait for a callback, so it must
+// return soon; it may call any method that does not block. Only Begin and Close wait
+// for a disk or a network.
 type Ledger interface {
 	// Begin is called once, before anything else: it returns what is stored. From
 	// then on the ledger reports events.

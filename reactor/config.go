@@ -10,7 +10,8 @@ import (
 
 // Lottery is what the reactor needs of a contest. *lottery.Contest is one. No method
 // may wait for a disk or the network: the event loops call them. done is called
-// once, on another goroutine, unless an error is returned. When a batch of an agency
+// once, unless an error is returned: never within the call, as the caller may hold a
+// lock, but maybe on the loop that made it, see Server.Lead. When a batch of an agency
 // fails, so do all that were admitted after it.
 type Lottery interface {
 	// Store admits a batch of a writer, whole or not at all.

@@ -27,6 +27,7 @@ type central struct {
 	t       testing.TB
 	folder  string // of the contest
 	contest *lottery.Contest
+	ledger  *csvledger.Ledger
 	// closeContest closes it; can be repeated.
 	closeContest func() error
 
@@ -150,7 +151,7 @@ func startOn(t testing.TB, agencies int, configure func(*Config), wrap func(Lott
 		ended <- err
 		t.Fatalf("the server did not start: %v", err)
 	}
-	return &central{Server: server, t: t, folder: folder, contest: contest, closeContest: closeContest, log: log, stop: stop}
+	return &central{Server: server, t: t, folder: folder, contest: contest, ledger: ledger, closeContest: closeContest, log: log, stop: stop}
 }
 
 // rows returns the content of bets.csv.

@@ -18,7 +18,10 @@ import (
 	"loteria/lottery"
 )
 
-const sweepInterval = time.Second // between checks for what has taken too long
+const (
+	sweepInterval = time.Second // between checks for what has taken too long
+	maxLoopEnd    = time.Second // after all else, that a stop waits for the event loops to end
+)
 
 // Server is the central's reactor. A Server can run only once.
 type Server struct {
@@ -30,6 +33,7 @@ type Server struct {
 	ready   chan struct{} // closed when it listens
 
 	sweepEvery  time.Duration // sweepInterval, except in tests
+	loopEnd     time.Duration // maxLoopEnd, likewise
 	maxGathered int           // likewise
 	ports       []*port       // known when ready is closed
 
@@ -65,6 +69,7 @@ func New(config Config, l Lottery) *Server {
 		lottery:     l,
 		listen:      listen,
 		sweepEvery:  sweepInterval,
+		loopEnd:     maxLoopEnd,
 		maxGathered: maxGathered,
 		ready:       make(chan struct{}),
 		finished:    make([]atomic.Bool, l.Agencies()),
@@ -102,10 +107,12 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	defer writing.Wait()
 	defer s.poller.close()
+	enrolled := make(chan struct{}) // closed when no connection is on its way to its loop any more
 	for i, shard := range s.shards {
 		if err := shard.start(); err != nil {
 			s.closePorts()
-			return errors.Join(fmt.Errorf("start the event loops: %w", err), s.stopShards(s.shards[:i]))
+			close(enrolled)
+			return errors.Join(fmt.Errorf("start the event loops: %w", err), s.stopShards(s.shards[:i], enrolled))
 		}
 	}
 	s.logPorts("listen")
@@ -126,30 +133,53 @@ func (s *Server) Run(ctx context.Context) error {
 	s.stopping.Store(true)
 	s.closePorts()
 	s.handshakes.close()
-	accepting.Wait()
-	s.handshakes.running.Wait()
-	for range maxEnrolling { // all are with their loop when there is room for as many
-		s.enrolling <- struct{}{}
+	go func() {
+		defer close(enrolled)
+		accepting.Wait()
+		s.handshakes.running.Wait()
+		for range maxEnrolling { // all are with their loop when there is room for as many
+			s.enrolling <- struct{}{}
+		}
+		s.logPorts("close_listener")
+	}()
+	err := s.drain(enrolled)
+	ended := s.stopShards(s.shards, enrolled)
+	if ended == nil {
+		s.config.Log.Info().Str("action", "close_workers").Str("result", "success").Int("workers", len(s.shards)).Send()
 	}
-	s.logPorts("close_listener")
-	err := errors.Join(s.drain(), s.stopShards(s.shards))
-	s.config.Log.Info().Str("action", "close_workers").Str("result", "success").Int("workers", len(s.shards)).Send()
 	s.logDraw() // the last FINISHED may have come while stopping
-	return err
+	return errors.Join(err, ended)
 }
 
-// stopShards ends event loops.
-func (s *Server) stopShards(shards []*shard) (err error) {
+// stopShards ends event loops, all at once. A loop may be stuck in a commit that it
+// makes: it ends when that does, and until then it keeps its connections. One that
+// ended with a connection on its way would leave it open, and who hands it over
+// waiting.
+func (s *Server) stopShards(shards []*shard, enrolled <-chan struct{}) (err error) {
+	ended := make(chan error, len(shards))
 	for _, shard := range shards {
-		err = errors.Join(err, shard.stop())
+		go func() {
+			<-enrolled
+			ended <- shard.stop()
+		}()
+	}
+	late := time.NewTimer(s.loopEnd)
+	defer late.Stop()
+	for left := len(shards); left > 0; left-- {
+		select {
+		case e := <-ended:
+			err = errors.Join(err, e)
+		case <-late.C:
+			return errors.Join(err, fmt.Errorf("event loops that do not end: %d; the disk or the log may hang", left))
+		}
 	}
 	return err
 }
 
 // drain stops taking requests and waits until those that were taken have their
 // answers, and until the draw is made if the last FINISHED was among them:
-// nobody would log it later.
-func (s *Server) drain() error {
+// nobody would log it later. Before that, all connections must be with their loop.
+func (s *Server) drain(enrolled <-chan struct{}) error {
 	timeout := time.NewTimer(s.config.StopTimeout)
 	defer timeout.Stop()
 	inTime := func(event <-chan struct{}) bool {
@@ -164,6 +194,9 @@ func (s *Server) drain() error {
 		case <-timeout.C:
 			return false
 		}
+	}
+	if !inTime(enrolled) {
+		return s.late("an event loop takes no connection")
 	}
 	for _, shard := range s.shards {
 		closer := shard.closer()

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // written is a write: when, and how much.
@@ -86,3 +88,38 @@ func TestTheDelayKeepsNobodyWaiting(t *testing.T) {
 		}
 	})
 }
+
+// A journal has room while at most half of it is taken; what waits comes out of it.
+func TestJournalHasRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		open := make(chan struct{})
+		w := small(gated{open}, Text)
+		j := w.Journal(zerolog.InfoLevel)
+		for _, step := range []struct {
+			bytes int
+			want  bool
+		}{{0, true}, {w.limit / 2, true}, {1, false}, {w.limit/2 - 1, false}} {
+			j.Write([]byte(strings.Repeat("x", step.bytes)))
+			if got := j.HasRoom(); got != step.want {
+				t.Errorf("after %d more bytes there is room: %t", step.bytes, got)
+			}
+		}
+		close(open)
+		time.Sleep(2 * flushDelay)
+		synctest.Wait()
+		if !j.HasRoom() {
+			t.Error("there is no room when all is written")
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+		if !j.HasRoom() {
+			t.Error("there is no room after Close, which nobody would wait for")
+		}
+	})
+}
+
+// gated is a reader of the log that waits until the channel is closed.
+type gated struct{ open chan struct{} }
+
+func (g gated) Write(p []byte) (int, error) { <-g.open; return len(p), nil }

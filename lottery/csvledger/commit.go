@@ -24,8 +24,8 @@ func (w *waiter) complete() {
 	}
 }
 
-// await calls next or done on another goroutine, after all that wait already: when
-// the file is on disk up to end, or with an error. The caller holds the lock.
+// await has a leader call next or done, never the caller, after all that wait already:
+// when the file is on disk up to end, or with an error. The caller holds the lock.
 func (l *Ledger) await(end int64, err error, next func(done func(error)), done func(error)) {
 	if e := l.unusable(); e != nil {
 		end, err = 0, e
@@ -34,7 +34,8 @@ func (l *Ledger) await(end int64, err error, next func(done func(error)), done f
 	l.wake()
 }
 
-// wake starts a leader when there is something to do. The caller holds the lock.
+// wake finds a leader when there is something to do: somebody who borrows the commit,
+// or a goroutine. The caller holds the lock.
 func (l *Ledger) wake() {
 	if l.leading {
 		return

@@ -68,3 +68,14 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+// Every commit is lent.
+func TestConformanceWhileLending(t *testing.T) {
+	for _, how := range []string{"at once", "late", "at random"} {
+		t.Run(how, func(t *testing.T) {
+			ledgertest.Run(t, func(t *testing.T) *ledgertest.Storage {
+				return storage(csvledger.MemoryFolder(t), csvledger.Lending(t, how, 1))
+			})
+		})
+	}
+}

@@ -80,6 +80,7 @@ func newLedger(path string, f file, size int64, places []place) *Ledger {
 		appended:  size,
 		durable:   size,
 		failed:    make(chan struct{}),
+		loan:      loan{longest: maxLoan},
 		regroup:   newRegroup(),
 	}
 	l.close = sync.OnceValue(l.shut)

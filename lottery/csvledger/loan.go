@@ -9,8 +9,9 @@ import "time"
 // just admitted the batch for which everybody was waiting has nothing else to do
 // until it is durable. But it must not wait for a disk that is slow.
 type loan struct {
-	lend func(commit func()) bool // nil: to nobody
-	own  int                      // commits that the ledger makes itself before it lends again
+	lend    func(commit func()) bool // nil: to nobody
+	longest time.Duration            // maxLoan, except in tests
+	own     int                      // commits that the ledger makes itself before it lends again
 }
 
 const (
@@ -22,7 +23,7 @@ const (
 
 // committed notes how long a commit took.
 func (l *loan) committed(took time.Duration) {
-	if took > maxLoan {
+	if took > l.longest {
 		l.own = loanPause
 	} else if l.own > 0 {
 		l.own--

@@ -72,10 +72,10 @@ func newScript(seed uint64, agencies, bets int) *script {
 // play runs the lottery from what is in the folder on a disk that notes all, and
 // returns the wreck at its beginning and the deeds. The seed decides who does what
 // next. The leader's call number fails, counted from 1, gives an error.
-func (s *script) play(t *testing.T, folder string, seed uint64, fails int) (start *wreck, deeds []deed) {
+func (s *script) play(t *testing.T, folder string, seed uint64, fails int, options ...Option) (start *wreck, deeds []deed) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRand(seed, 2)
-		l, err := Open(folder, len(s.bets))
+		l, err := Open(folder, len(s.bets), options...)
 		if err != nil {
 			t.Fatal(err)
 		}

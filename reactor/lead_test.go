@@ -1,0 +1,251 @@
+package reactor
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// isOnLoop reports whether the caller is a task of an event loop's mailbox.
+func isOnLoop() bool {
+	stack := string(debug.Stack())
+	return strings.Contains(stack, "(*mailbox).empty") && strings.Contains(stack, "gnet")
+}
+
+// roomy is a journal that has room or not.
+type roomy struct {
+	Journal
+	full *atomic.Bool
+}
+
+func (j roomy) HasRoom() bool { return !j.full.Load() }
+
+// A loop makes a commit when little is going on.
+func TestWhenALoopLeads(t *testing.T) {
+	var full atomic.Bool
+	c := start(t, 1, func(config *Config) { config.Journal = roomy{config.Journal, &full} }, nil)
+	if c.Lead(func() { t.Error("a loop has been found") }) {
+		t.Error("a commit was taken before anything was read")
+	}
+	c.dial().send([]byte("hola")) // no line yet: it stays
+	c.awaitReading()
+	for _, test := range []struct {
+		name string
+		busy int
+		full bool
+		want bool
+	}{
+		{"nothing to do", 0, false, true},
+		{"few jobs", maxLed, false, true},
+		{"one more", maxLed + 1, false, false},
+		{"a slow log", 1, true, false},
+		{"the log has room again", 1, false, true},
+	} {
+		c.busy.add(test.busy)
+		full.Store(test.full)
+		made := make(chan bool, 1)
+		if got := c.Lead(func() { made <- isOnLoop() }); got != test.want {
+			t.Errorf("%s: taken is %t, expected %t", test.name, got, test.want)
+		} else if got && !await(t, made, "the commit is not made") {
+			t.Errorf("%s: it is not made by a loop", test.name)
+		}
+		c.busy.add(-test.busy)
+		full.Store(false)
+		c.onLoops(func(*shard) {})
+		if len(made) > 0 {
+			t.Errorf("%s: the commit was made twice, or though it was refused", test.name)
+		}
+	}
+
+	c.stopping.Store(true)
+	if c.Lead(func() { t.Error("it was made") }) {
+		t.Error("a commit was taken while stopping")
+	}
+	c.stopping.Store(false)
+	if err := c.stop(); err != nil {
+		t.Error(err)
+	}
+	c.stopping.Store(false) // the mailbox is closed all the same
+	if c.Lead(func() { t.Error("it was made") }) {
+		t.Error("a commit was taken after the stop")
+	}
+}
+
+// awaitReading waits until a loop has read something.
+func (c *central) awaitReading() {
+	c.t.Helper()
+	c.await("a loop reads something", func() bool { return c.reading.Load() != nil })
+}
+
+// The ledger's commits for a lone agency are made by its loop, and those of a busy
+// server by the ledger.
+func TestCommitsOfALoneAgency(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		busy int
+		led  bool
+	}{{"little to do", 0, true}, {"much to do", maxLed, false}} {
+		t.Run(test.name, func(t *testing.T) {
+			c := start(t, 1, nil, nil)
+			var led, elsewhere atomic.Int32
+			c.ledger.LendTo(func(commit func()) bool {
+				return c.Lead(func() {
+					if isOnLoop() {
+						led.Add(1)
+					} else {
+						elsewhere.Add(1)
+					}
+					commit()
+				})
+			})
+			c.busy.add(test.busy)
+			defer c.busy.add(-test.busy)
+			p, raw := c.dial(), rawBetOf(1, "1", losing)
+			for range 5 {
+				p.send(betFrame(raw))
+				p.expect(successFrame(raw))
+			}
+			if (led.Load() > 0) != test.led || elsewhere.Load() > 0 {
+				t.Errorf("loops have made %d commits, others %d of theirs", led.Load(), elsewhere.Load())
+			}
+			c.expectRows(raw, raw, raw, raw, raw)
+		})
+	}
+}
+
+// A loop that is stuck in a commit holds up a stop no longer than that may take, and
+// nothing is left when it goes on.
+func TestStopWhileALoopIsStuck(t *testing.T) {
+	for name, begin := range map[string]func(c *central){
+		"":                      func(*central) {},
+		"with a new connection": func(c *central) { c.dial() },
+		"with many new ones":    func(c *central) { c.dialMany(2 * maxEnrolling) },
+		"with a request": func(c *central) {
+			c.dial().send(betFrame(rawBetOf(1, "1", losing)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leavesNothing(t, func(t *testing.T) {
+				c := start(t, 1, func(config *Config) {
+					config.Loops = 1
+					config.StopTimeout = 10 * time.Millisecond
+				}, nil)
+				c.loopEnd = 10 * time.Millisecond
+				p := c.dial()
+				p.send([]byte("hola")) // no line yet: it stays
+				c.awaitReading()
+				disk, made := newGate(), make(chan struct{})
+				defer disk.open()
+				if !c.Lead(func() { disk.block(); close(made) }) {
+					t.Fatal("no loop takes the commit")
+				}
+				disk.wait(t, 1)
+				begin(c)
+
+				stopped := make(chan error, 1)
+				go func() { stopped <- c.stop() }()
+				err := await(t, stopped, "the central does not stop")
+				if err == nil || !strings.Contains(err.Error(), "10ms") || !strings.Contains(err.Error(), "loops that do not end: 1") {
+					t.Errorf("stop: %v, expected an error that says why", err)
+				}
+				c.log.only(t, "shutdown", "in_progress")
+				if ended := c.log.find(t, "close_workers", "success"); len(ended) > 0 {
+					t.Errorf("the log has %v", ended)
+				}
+				disk.open()
+				await(t, made, "the commit is not made")
+				p.expectGone()
+			})
+		})
+	}
+}
+
+// silentLoop is an event loop that is woken, but never comes to its tasks.
+type silentLoop struct{ gnet.EventLoop }
+
+func (silentLoop) Execute(context.Context, gnet.Runnable) error { return nil }
+
+// What a loop has left is done if it must be, once, in order.
+func TestMailboxFinish(t *testing.T) {
+	m := new(mailbox)
+	m.open(silentLoop{})
+	var done []string
+	note := func(what string, must bool) task {
+		return task{must: must, do: func() {
+			done = append(done, what)
+			if m.put(task{must: must, do: func() { t.Error("a task of a task was done") }}) {
+				t.Error("a task was taken after the end")
+			}
+		}}
+	}
+	for _, l := range []task{note("first", true), note("a sweep", false), note("second", true)} {
+		if !m.put(l) {
+			t.Fatal("a task was not taken")
+		}
+	}
+	m.close()
+	m.finish()
+	m.finish()
+	if got := strings.Join(done, ", "); got != "first, second" {
+		t.Errorf("done was %s", got)
+	}
+}
+
+// A loop ends with a commit still in its mailbox, as gnet prefers the end to tasks from
+// 1,024 of them on. The commit is made, or the ledger could not be closed.
+func TestCommitThatALoopLeaves(t *testing.T) {
+	const threshold = 1024 // netpoll.MaxPollEventsCap
+	leavesNothing(t, func(t *testing.T) {
+		c := start(t, 1, func(config *Config) {
+			config.Loops = 1
+			config.StopTimeout = time.Millisecond
+		}, nil)
+		c.loopEnd = patience
+		p := c.dial()
+		p.send([]byte("hola")) // no line yet: it stays
+		loop := c.session(p).conn.(gnet.Conn).EventLoop()
+		c.awaitReading()
+		_, release := blockLoop(t, loop, true)
+		for range threshold {
+			execute(t, loop, func() {})
+		}
+		lent := make(chan bool, 1)
+		c.ledger.LendTo(func(commit func()) bool {
+			taken := c.Lead(func() {
+				if isOnLoop() {
+					t.Error("the loop has come to the commit")
+				}
+				commit()
+			})
+			lent <- taken
+			return taken
+		})
+		set := make(chan error, 1)
+		go func() {
+			now := time.Now()
+			set <- c.contest.SetDeadline(now.Add(time.Hour), now)
+		}()
+		if !await(t, lent, "no commit is due") {
+			t.Fatal("the commit is not lent")
+		}
+		stopped := make(chan error, 1)
+		go func() { stopped <- c.stop() }()
+		c.await("gnet waits for the loop, which it has told to end", func() bool {
+			stacks := make([]byte, 1<<20)
+			return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "errgroup.(*Group).Wait")
+		})
+		release()
+		if err := await(t, stopped, "the central does not stop"); err == nil {
+			t.Error("the stop was not late")
+		}
+		if err := await(t, set, "nobody makes the commit"); err != nil {
+			t.Error(err)
+		}
+	})
+}
