@@ -262,6 +262,7 @@ func TestInTheMiddleOfAMove(t *testing.T) {
 					}
 					switch {
 					case test.stop:
+						p.Close() // it would wait for that
 						if err := await(t, stopped, "the central does not stop"); err != nil {
 							t.Error(err)
 						}

@@ -322,7 +322,7 @@ func TestStopBeforeTheStart(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		server := New(Config{Address: anyPort, Backlog: 1, Loops: 2, MaxConnections: 1}, undrawn{})
+		server := New(Config{Address: anyPort, Backlog: 1, Loops: 2, MaxConnections: 1, StopTimeout: patience}, undrawn{})
 		if err := server.Run(ctx); err != nil {
 			t.Error(err)
 		}
