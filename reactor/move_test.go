@@ -409,3 +409,36 @@ func TestStopWhileSessionsAreMoved(t *testing.T) {
 		}
 	})
 }
+
+// A job that is complete, and in the mailbox of the loop that its session leaves,
+// follows it.
+func TestJobsFollowTheirSession(t *testing.T) {
+	one, two := rawBetOf(1, "1", losing), rawBetOf(1, "2", losing)
+	first, gates := newGate(), make(chan *gate, 2)
+	second := newGate()
+	gates <- first
+	gates <- second
+	bets := make(chan struct{}, 2)
+	h := &hooked{
+		done: func(_ string, _ int, err error, tell func(error)) { (<-gates).hold(func() { tell(err) }) },
+		stored: func() { // the loop, which is about to move the session
+			if bets <- struct{}{}; len(bets) == 2 {
+				first.open()
+			}
+		},
+	}
+	c := startGathered(t, 0, 1, h.wrap)
+	t.Cleanup(first.open)
+	t.Cleanup(second.open)
+	p := c.dialGathered(1)[0]
+	p.send(betFrame(one))
+	first.wait(t, 1)
+	c.expectOnEach(1, 0) // one alone stays
+	c.dialGathered(1)
+	p.send(betFrame(two))
+	second.wait(t, 1)
+	c.expectOnEach(1, 1)
+	second.open()
+	p.expect(successFrame(one), successFrame(two))
+	c.await("nothing is in flight", func() bool { return c.busy.get() == 0 })
+}
