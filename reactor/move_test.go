@@ -440,5 +440,6 @@ func TestJobsFollowTheirSession(t *testing.T) {
 	c.expectOnEach(1, 1)
 	second.open()
 	p.expect(successFrame(one), successFrame(two))
-	c.await("nothing is in flight", func() bool { return c.busy.get() == 0 })
+	s := c.session(p)
+	c.awaitThat(s, "no job is left", func() bool { return len(s.jobs) == 0 })
 }
