@@ -167,9 +167,20 @@ func finishFenced(t *testing.T, l Lottery, agency int) {
 	}
 }
 
-// Many connections of all kinds on several loops, with a late lottery and bounds
-// that are reached, leave nothing behind.
+// Many connections of all kinds on several loops, spread from the start or moved,
+// with a late lottery and bounds that are reached, leave nothing behind.
 func TestChaos(t *testing.T) {
+	for what, most := range map[string]int{"spread": -1, "moved": 0} {
+		t.Run(what, func(t *testing.T) {
+			before := gathered
+			gathered = most
+			defer func() { gathered = before }()
+			chaos(t)
+		})
+	}
+}
+
+func chaos(t *testing.T) {
 	const agencies, visitors = 5, 150
 	leavesNothing(t, func(t *testing.T) {
 		late, stopLate := newLateLottery(), make(chan struct{})

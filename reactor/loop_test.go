@@ -14,8 +14,7 @@ func (c *central) onLoop(sh *shard, f func()) {
 	await(c.t, sh.mail.do(f), "the event loop is blocked")
 }
 
-// onLoops runs f on all event loops that have had a connection, one after the
-// other.
+// onLoops runs f on all event loops, one after the other.
 func (c *central) onLoops(f func(*shard)) {
 	c.t.Helper()
 	for _, sh := range c.shards {

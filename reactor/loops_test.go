@@ -23,8 +23,10 @@ func withLoops(t *testing.T, test func(t *testing.T, configure func(*Config))) {
 // onEach returns how many sessions each loop has.
 func (c *central) onEach() []int {
 	c.t.Helper()
-	var n []int
-	c.onLoops(func(sh *shard) { n = append(n, len(sh.sessions)) })
+	n := make([]int, len(c.shards))
+	for i, sh := range c.shards {
+		c.onLoop(sh, func() { n[i] = len(sh.sessions) })
+	}
 	return n
 }
 

@@ -17,12 +17,10 @@ import (
 // was full, and a few others.
 type mailbox struct {
 	mu    sync.Mutex
-	loop  gnet.EventLoop // nil before the first connection, and when it is closed
+	loop  gnet.EventLoop // nil before it is open, and when it is closed
 	tasks []task
 	spare []task // the loop's, empty
 	woken bool   // the loop has been told that there are tasks
-
-	closed bool
 }
 
 // task is a job that is complete, or something else to do.
@@ -52,20 +50,14 @@ func (m *mailbox) leave(l task) {
 }
 
 // put hands a task to the loop, and wakes it if necessary. It reports false when the
-// loop has no connection yet, unless the task is about one that is on its way, or no
-// longer takes tasks.
+// loop takes no tasks yet, or no longer.
 func (m *mailbox) put(l task) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.loop == nil && (l.of() == nil || m.closed) {
+	if m.loop == nil {
 		return false
 	}
 	m.tasks = append(m.tasks, l)
-	return m.loop == nil || m.wake()
-}
-
-// wake wakes the loop for the last task. The caller holds the lock.
-func (m *mailbox) wake() bool {
 	// Under the lock: after the engine has stopped, gnet would write its wake-up
 	// call to a descriptor that may by then be another file's.
 	if m.woken {
@@ -124,18 +116,14 @@ const maxSpareTasks = 4096
 func (m *mailbox) open(loop gnet.EventLoop) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.loop == nil && !m.closed {
-		if m.loop = loop; len(m.tasks) > 0 {
-			m.wake()
-		}
-	}
+	m.loop = loop
 }
 
 // close lets no more tasks in.
 func (m *mailbox) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.loop, m.closed = nil, true
+	m.loop = nil
 }
 
 // finish does what must be done of what the loop has left. It has ended.

@@ -146,8 +146,13 @@ func (s *session) checkTaken(now time.Time) {
 
 var errDebtor = errors.New("peers have left too many answers unread in all, and this one is among those with the most")
 
-// cutDebtor cuts off a peer that was picked for what it has left unread.
-func (s *session) cutDebtor() { s.cut(errDebtor) }
+// cutDebtor cuts off a peer that was picked for what it has left unread, unless it
+// has taken all meanwhile. Then it may also be on its way to another loop.
+func (s *session) cutDebtor() {
+	if len(s.unread) > 0 {
+		s.cut(errDebtor)
+	}
+}
 
 // cut closes the connection of a peer that does not take its answers.
 func (s *session) cut(reason error) {

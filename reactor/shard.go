@@ -4,9 +4,12 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net"
+	"os"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
 	"loteria/codec"
 	"loteria/lottery"
 )
@@ -56,6 +59,29 @@ func (sh *shard) start() (err error) {
 	if err == nil {
 		err = sh.client.Start()
 	}
+	if err == nil {
+		if err = sh.open(); err != nil {
+			err = errors.Join(err, sh.client.Stop())
+		}
+	}
+	return err
+}
+
+// open opens the mailbox: gnet shows an event loop only to a connection of it, which
+// this one is for. A session may be moved to a loop that has had no other, and get
+// lost on the way.
+func (sh *shard) open() error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return os.NewSyscallError("socketpair", err)
+	}
+	defer unix.Close(pair[1])
+	file := os.NewFile(uintptr(pair[0]), "connection")
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err == nil {
+		_, err = sh.client.EnrollContext(conn, nil)
+	}
 	return err
 }
 
@@ -73,12 +99,15 @@ func (sh *shard) stop() error {
 
 // OnOpen implements gnet.EventHandler.
 func (sh *shard) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
-	session := c.Context().(*session)
+	session, ok := c.Context().(*session)
+	if !ok { // see open
+		sh.mail.open(c.EventLoop())
+		return nil, gnet.Close
+	}
 	session.conn = c
 	session.opened.Add(1)
 	session.place = len(sh.sessions)
 	sh.sessions = append(sh.sessions, session)
-	sh.mail.open(c.EventLoop())
 	if session.secure != nil {
 		if err := session.openSecured(); err != nil {
 			sh.server.logFailure("identify_agency", session.peer, err)
@@ -118,7 +147,7 @@ func (sh *shard) OnTraffic(c gnet.Conn) gnet.Action {
 func (sh *shard) OnClose(c gnet.Conn, err error) gnet.Action {
 	session, ok := c.Context().(*session)
 	if !ok {
-		return gnet.None // it was moved
+		return gnet.None // it was moved, or is open's
 	}
 	if errors.Is(err, io.EOF) {
 		session.finishLine()
