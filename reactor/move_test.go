@@ -443,3 +443,24 @@ func TestJobsFollowTheirSession(t *testing.T) {
 	s := c.session(p)
 	c.awaitThat(s, "no job is left", func() bool { return len(s.jobs) == 0 })
 }
+
+// TestTasksFollowTheirSession leaves a task at the loop that its session was moved
+// from: the other one does it.
+func TestTasksFollowTheirSession(t *testing.T) {
+	c := start(t, 1, nil, nil)
+	from, to := c.shards[0], c.shards[1]
+	s := newSession(c.Server, to, "")
+	blocked, release := make(chan struct{}), make(chan struct{})
+	to.mail.put(task{do: func() { close(blocked); <-release }})
+	await(t, blocked, "the loop does nothing")
+	done := make(chan struct{})
+	from.mail.put(task{session: s, do: func() { close(done) }})
+	await(t, from.mail.do(func() {}), "the first loop is blocked")
+	select {
+	case <-done:
+		t.Error("the loop that the session was moved from has done the task")
+	default:
+	}
+	close(release)
+	await(t, done, "nobody does the task")
+}
