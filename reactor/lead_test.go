@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
+	"loteria/lottery"
 )
 
 // isOnLoop reports whether the caller is a task of an event loop's mailbox.
@@ -226,11 +227,15 @@ func TestCommitThatALoopLeaves(t *testing.T) {
 			lent <- taken
 			return taken
 		})
-		set := make(chan error, 1)
-		go func() {
-			now := time.Now()
-			set <- c.contest.SetDeadline(now.Add(time.Hour), now)
-		}()
+		var batch lottery.Batch
+		raw := rawBetOf(1, "1", losing)
+		if err := batch.Add(&raw); err != nil {
+			t.Fatal(err)
+		}
+		stored := make(chan error, 1)
+		if err := c.contest.Store(&batch, 0, func(err error) { stored <- err }); err != nil {
+			t.Fatal(err)
+		}
 		if !await(t, lent, "no commit is due") {
 			t.Fatal("the commit is not lent")
 		}
@@ -244,7 +249,7 @@ func TestCommitThatALoopLeaves(t *testing.T) {
 		if err := await(t, stopped, "the central does not stop"); err == nil {
 			t.Error("the stop was not late")
 		}
-		if err := await(t, set, "nobody makes the commit"); err != nil {
+		if err := await(t, stored, "nobody makes the commit"); err != nil {
 			t.Error(err)
 		}
 	})

@@ -9,22 +9,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxGathered is how many bytes of requests may wait for their answer in the whole
-// server, by their cost, while one event loop has all connections.
+// One event loop has all connections while there are at most maxTogether of them, and
+// at most maxGathered bytes of requests, by their cost, wait for their answer in the
+// whole server.
 //
 // With a few batches in the server one loop does the work of several with less: it
 // is awake when the next batch comes, while each of several would have to be woken
 // for its share, and sleeps again before it has another. With more than that it is
 // the loop that others wait for.
-const maxGathered = 128 << 10
+const (
+	maxTogether = 16
+	maxGathered = 128 << 10
+)
 
 // shardForNew returns the shard of a new connection, and counts it there. While there
 // is little to do, all are with the first: a connection can be moved later.
 func (s *Server) shardForNew() *shard {
-	if s.waiting.get() > s.maxGathered {
+	shard := s.shards[0]
+	if s.waiting.get() > s.maxGathered || shard.connections.get() >= maxTogether {
 		return s.leastLoaded()
 	}
-	shard := s.shards[0]
 	shard.connections.add(1)
 	return shard
 }

@@ -464,3 +464,20 @@ func TestTasksFollowTheirSession(t *testing.T) {
 	close(release)
 	await(t, done, "nobody does the task")
 }
+
+// One loop has only as many connections as it can serve as well as several could.
+func TestConnectionsTogether(t *testing.T) {
+	gathered = maxGathered
+	defer func() { gathered = -1 }()
+	c := start(t, 1, nil, nil)
+	for i := range 2 * maxTogether {
+		c.session(c.dial())
+		want := min(i+1, maxTogether)
+		if n := c.shards[0].connections.get(); n != want {
+			t.Fatalf("of %d connections the first loop has %d, expected %d", i+1, n, want)
+		}
+	}
+	if a, b := c.shards[0].connections.get(), c.shards[1].connections.get(); a != b {
+		t.Errorf("the loops have %d and %d connections", a, b)
+	}
+}
