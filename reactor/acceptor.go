@@ -25,10 +25,12 @@ const (
 	acceptsToListen = 8
 )
 
+var keepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive / 4, Count: 4}
+
 // listen binds the address. The second listen(2) on the same socket sets the
 // backlog (https://man7.org/linux/man-pages/man2/listen.2.html).
 func listen(address string, backlog int) (net.Listener, error) {
-	config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive / 4, Count: 4}}
+	config := net.ListenConfig{KeepAliveConfig: keepAliveConfig}
 	config.SetMultipathTCP(false)
 	listener, err := config.Listen(context.Background(), "tcp", address)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"loteria/codec"
 )
 
-// maxEnrolling bounds the accepted connections that wait for their loop to take
-// them.
+// maxEnrolling bounds the connections, accepted or moved, that wait for their loop to
+// take them.
 const maxEnrolling = 64
 
 // connectionLimits counts the open connections.

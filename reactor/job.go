@@ -158,7 +158,8 @@ func (j *job) release() {
 	s.shard().mail.put(task{job: j})
 }
 
-// releaseOnLoop is release by the loop, which must not wait for the log.
+// releaseOnLoop is release by the loop that reads, which must not wait for the log. In
+// a commit that a loop makes there is room in the log, see Lead.
 func (j *job) releaseOnLoop() {
 	if j.waiting.Add(-1) > 0 {
 		return

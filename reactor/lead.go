@@ -1,5 +1,7 @@
 package reactor
 
+import "time"
+
 // maxLed is how many jobs in the server there may be for a loop to make the commit.
 const maxLed = 32
 
@@ -13,5 +15,24 @@ const maxLed = 32
 func (s *Server) Lead(commit func()) bool {
 	sh := s.reading.Load()
 	return sh != nil && s.busy.get() <= maxLed && !s.stopping.Load() && s.config.Journal.HasRoom() &&
-		sh.mail.put(task{do: commit, must: true})
+		sh.mail.put(task{must: true, do: func() {
+			begun := time.Now()
+			commit()
+			sh.led(begun, time.Now())
+		}})
+}
+
+const (
+	// maxSleep is how long a commit may take for its loop to judge its peers as if it had
+	// read all the time.
+	maxSleep = 100 * time.Millisecond
+	// catchUp is how long after a longer one it judges nobody: it reads first.
+	catchUp = 500 * time.Millisecond
+)
+
+// led notes a commit that the loop has made.
+func (sh *shard) led(begun, ended time.Time) {
+	if ended.Sub(begun) > maxSleep {
+		sh.slept = ended
+	}
 }

@@ -167,6 +167,36 @@ func TestStopWhileALoopIsStuck(t *testing.T) {
 	}
 }
 
+// A loop that waited long for the disk has still to read what came meanwhile: it judges
+// nobody by the time before that.
+func TestNobodyIsJudgedAfterALongCommit(t *testing.T) {
+	c := start(t, 1, nil, noLottery(t))
+	p := c.dial()
+	p.send([]byte("hola")) // no line yet
+	s := c.session(p)
+	c.awaitThat(s, "the piece was read", func() bool { return len(s.line) == 4 })
+	sh := s.shard()
+	c.onLoop(sh, func() {
+		s.lastSeen = s.lastSeen.Add(-2 * quietTime)
+		sh.slept = time.Now()
+		sh.sweep()
+	})
+	p.send([]byte(" mundo\n"))
+	p.expectBytes([]byte("hola mundo\n"))
+	p.expectEnd()
+
+	for _, test := range []struct {
+		took  time.Duration
+		slept bool
+	}{{maxSleep, false}, {maxSleep + 1, true}} {
+		sh, begun := new(shard), time.Now()
+		sh.led(begun, begun.Add(test.took))
+		if sh.slept.IsZero() == test.slept {
+			t.Errorf("after a commit of %v the loop has slept until %v", test.took, sh.slept)
+		}
+	}
+}
+
 // silentLoop is an event loop that is woken, but never comes to its tasks.
 type silentLoop struct{ gnet.EventLoop }
 

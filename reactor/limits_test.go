@@ -234,12 +234,16 @@ func TestLingeringTakesNoMoreThanSoMuch(t *testing.T) {
 // A peer whose machine is gone says nothing; the system finds out.
 func TestKeepAlive(t *testing.T) {
 	c := start(t, 1, nil, nil)
-	s := c.session(c.dial())
+	c.expectKeepAlive(c.session(c.dial()))
+}
+
+func (c *central) expectKeepAlive(s *session) {
+	c.t.Helper()
 	c.onLoop(s.shard(), func() {
 		on, err := unix.GetsockoptInt(s.conn.(gnet.Conn).Fd(), unix.SOL_SOCKET, unix.SO_KEEPALIVE)
 		idle, err2 := unix.GetsockoptInt(s.conn.(gnet.Conn).Fd(), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE)
 		if err != nil || err2 != nil || on != 1 || idle != int(keepAlive.Seconds()) {
-			t.Errorf("keep-alive is %d after %d s, %v, %v", on, idle, err, err2)
+			c.t.Errorf("keep-alive is %d after %d s, %v, %v", on, idle, err, err2)
 		}
 	})
 }

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// One event loop has all connections while there are at most maxTogether of them, and
-// at most maxGathered bytes of requests, by their cost, wait for their answer in the
-// whole server.
+// New connections without TLS share one event loop while there are at most maxTogether
+// of them, and at most maxGathered bytes of requests, by their cost, wait for their
+// answer in the whole server. Those that were moved to others stay there.
 //
 // With a few batches in the server one loop does the work of several with less: it
 // is awake when the next batch comes, while each of several would have to be woken
@@ -91,6 +91,7 @@ func (sh *shard) enrollMoved(s *session, fd int) {
 	case conn.RemoteAddr() == nil: // the peer has reset it, and gnet wants an address
 		err = errors.Join(os.NewSyscallError("getpeername", unix.ENOTCONN), conn.Close())
 	default:
+		_ = conn.(*net.TCPConn).SetKeepAliveConfig(keepAliveConfig) // FileConn has set Go's
 		err = sh.give(s, conn)
 	}
 	if err != nil {

@@ -184,6 +184,7 @@ func TestSessionIsMovedBack(t *testing.T) {
 	peers[0].expect(successFrame(raws[0]), successFrame(raws[1]), successFrame(raws[2]))
 	peers[1].expect(successFrame(raws[0]))
 	c.expectOnEach(1, 1)
+	c.expectKeepAlive(c.session(peers[0]))
 	peers[0].Close()
 	peers[1].Close()
 	c.expectOnEach(0, 0)
@@ -467,9 +468,7 @@ func TestTasksFollowTheirSession(t *testing.T) {
 
 // One loop has only as many connections as it can serve as well as several could.
 func TestConnectionsTogether(t *testing.T) {
-	gathered = maxGathered
-	defer func() { gathered = -1 }()
-	c := start(t, 1, nil, nil)
+	c := startGathered(t, maxGathered, 1, nil)
 	for i := range 2 * maxTogether {
 		c.session(c.dial())
 		want := min(i+1, maxTogether)

@@ -3,8 +3,8 @@ package reactor
 import "loteria/lottery"
 
 // Observer is told the outcomes of agencies' requests. Its methods are called by
-// many goroutines at once and must return at once. WinnersSent is called by the
-// event loop, so it must not even wait for a lock.
+// many goroutines at once and must return at once. WinnersSent is called by
+// event loops only, so it must not even wait for a lock.
 type Observer interface {
 	// Stored says that a BET or BATCH of the agency is durable: how many of
 	// its bets are new to the contest, and how many bytes of payload it had.

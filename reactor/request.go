@@ -10,7 +10,7 @@ import (
 	"loteria/lottery"
 )
 
-// Requests are judged and admitted on their loop, which waits for nothing. Handing
+// Requests are judged and admitted on their loop, which waits for nobody. Handing
 // them to other goroutines would cost more than the work, and those that wait for
 // one would pile up in memory.
 

@@ -1,5 +1,5 @@
 // Package reactor is the central's side of the wire: gnet event loops handle all
-// connections and never wait. What agencies send is judged and admitted on the loop
+// connections, and wait for nobody. What agencies send is judged and admitted on the loop
 // that reads it, and answered once it is durable. Queries for winners are parked
 // until the draw. The package knows nothing of how a row is written or a bet is
 // judged.
@@ -124,7 +124,9 @@ func (s *Server) Run(ctx context.Context) error {
 		accepting.Go(p.acceptor.run)
 	}
 	watchers.Go(func() { s.announce(watching) })
-	watchers.Go(func() { s.sweepRegularly(watching) })
+	for _, shard := range s.shards {
+		watchers.Go(func() { s.sweepRegularly(watching, shard) })
+	}
 	<-ctx.Done()
 	stopWatching()
 	watchers.Wait()
@@ -330,7 +332,7 @@ func (s *Server) announced() bool { return s.replies.Load() != nil }
 // winners returns the frames that answer the query of an agency.
 func (s *Server) winners(agency int) []byte { return (*s.replies.Load())[agency-1] }
 
-func (s *Server) sweepRegularly(ctx context.Context) {
+func (s *Server) sweepRegularly(ctx context.Context, shard *shard) {
 	ticker := time.NewTicker(s.sweepEvery)
 	defer ticker.Stop()
 	for {
@@ -338,9 +340,7 @@ func (s *Server) sweepRegularly(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			for _, shard := range s.shards {
-				inPieces(ctx, shard, shard.newSweeper().sweep)
-			}
+			inPieces(ctx, shard, shard.newSweeper().sweep)
 		}
 	}
 }

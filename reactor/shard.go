@@ -30,6 +30,8 @@ type shard struct {
 	sessions []*session            // whose connection is open, or that have jobs
 	parked   map[*session]struct{} // whose query waits for the draw
 
+	slept time.Time // until when it waited long for the disk
+
 	// The fullest windows that the last sweep saw.
 	windowFrames, windowBytes gauge
 
@@ -81,6 +83,9 @@ func (sh *shard) open() error {
 	conn, err := net.FileConn(file)
 	if err == nil {
 		_, err = sh.client.EnrollContext(conn, nil)
+	}
+	if err == nil && !sh.mail.put(task{do: func() {}}) {
+		err = errors.New("the event loop takes no connection")
 	}
 	return err
 }
@@ -224,6 +229,9 @@ func (sh *shard) newSweeper() *sweeper { return &sweeper{shard: sh, below: math.
 // sweep looks at some sessions, and reports whether there are more.
 func (w *sweeper) sweep() (more bool) {
 	now := time.Now()
+	if now.Sub(w.shard.slept) < catchUp {
+		return false
+	}
 	w.below = w.shard.piece(w.below, func(s *session) {
 		w.frames, w.bytes = max(w.frames, s.frames.get()), max(w.bytes, s.bytes.get())
 		s.checkTime(now)

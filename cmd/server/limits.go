@@ -11,11 +11,11 @@ import (
 
 // ownFiles is how many descriptors the central needs besides its connections: the
 // ledger, the log, the ports that it listens on, the files of TLS while they are
-// read, connections on their way to a loop, which have two (64 at most), and those
-// of the admin port and of the control socket. A handshake counts as a connection.
+// read, connections on their way to a loop, which have up to three (64 at most), and
+// those of the admin port and of the control socket. A handshake counts as a connection.
 // loopFiles is what an event loop needs.
 const (
-	ownFiles  = 64 + 64 + admin.MaxConnections + maxControls
+	ownFiles  = 64 + 2*64 + admin.MaxConnections + maxControls
 	loopFiles = 2
 )
 

@@ -47,7 +47,15 @@ func (l *Ledger) lends() bool {
 }
 
 // leadOnce leads for one commit. If there is more to do, that is lent again, or not.
+// What has become large since it was lent is not committed here.
 func (l *Ledger) leadOnce() {
+	l.mu.Lock()
+	large := l.pending.size > maxLent
+	l.mu.Unlock()
+	if large {
+		go l.lead()
+		return
+	}
 	if !l.leadOn() {
 		return
 	}

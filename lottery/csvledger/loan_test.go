@@ -494,6 +494,39 @@ func TestLargeCommitIsNotLent(t *testing.T) {
 	}
 }
 
+// A commit that has become large since it was lent is made elsewhere.
+func TestLentCommitThatGrows(t *testing.T) {
+	for _, more := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			p, disk := newProbe(t), make(chan struct{})
+			p.onSync = func() error { <-disk; return nil }
+			l := p.ledger(t)
+			lent := make(chan func(), 1)
+			l.LendTo(func(commit func()) bool { lent <- commit; return true })
+			done := make(chan error, 2)
+			for i, size := range []int{1, maxLent - 1 + more} {
+				rows := lottery.Stretch{Agency: 1 + i, Bets: 1, Rows: make([]byte, size)}
+				if _, err := l.Append(rows, 0, func(err error) { done <- err }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var returned atomic.Bool
+			commit := <-lent
+			go func() { commit(); returned.Store(true) }()
+			synctest.Wait()
+			if elsewhere := returned.Load(); elsewhere != (more > 0) {
+				t.Errorf("%d bytes: made elsewhere: %t", maxLent+more, elsewhere)
+			}
+			close(disk)
+			for range 2 {
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
 // Many agencies at once, and a borrower that refuses at random: each batch is there
 // once, and no two lead.
 func TestLendingUnderLoad(t *testing.T) {
