@@ -2,8 +2,9 @@ package reactor
 
 import "time"
 
-// maxLed is how many jobs in the server there may be for a loop to make the commit.
-const maxLed = 32
+// maxLed is how many bytes of requests, by their cost, may wait for their answer in the
+// whole server for a loop to make the commit. With more it has better things to do.
+const maxLed = 128 << 10
 
 // Lead makes a commit of the ledger on an event loop, and completes the jobs that it
 // was for there. It reports false, and calls nothing, when a goroutine of its own is
@@ -14,7 +15,7 @@ const maxLed = 32
 // sleep again while it wakes the loops.
 func (s *Server) Lead(commit func()) bool {
 	sh := s.reading.Load()
-	return sh != nil && s.busy.get() <= maxLed && !s.stopping.Load() && s.config.Journal.HasRoom() &&
+	return sh != nil && s.waiting.get() <= maxLed && !s.stopping.Load() && s.config.Journal.HasRoom() &&
 		sh.mail.put(task{must: true, do: func() {
 			begun := time.Now()
 			commit()

@@ -37,18 +37,18 @@ func TestWhenALoopLeads(t *testing.T) {
 	c.dial().send([]byte("hola")) // no line yet: it stays
 	c.awaitReading()
 	for _, test := range []struct {
-		name string
-		busy int
-		full bool
-		want bool
+		name    string
+		waiting int
+		full    bool
+		want    bool
 	}{
 		{"nothing to do", 0, false, true},
-		{"few jobs", maxLed, false, true},
+		{"little to do", maxLed, false, true},
 		{"one more", maxLed + 1, false, false},
 		{"a slow log", 1, true, false},
 		{"the log has room again", 1, false, true},
 	} {
-		c.busy.add(test.busy)
+		c.waiting.add(test.waiting)
 		full.Store(test.full)
 		made := make(chan bool, 1)
 		if got := c.Lead(func() { made <- isOnLoop() }); got != test.want {
@@ -56,7 +56,7 @@ func TestWhenALoopLeads(t *testing.T) {
 		} else if got && !await(t, made, "the commit is not made") {
 			t.Errorf("%s: it is not made by a loop", test.name)
 		}
-		c.busy.add(-test.busy)
+		c.waiting.add(-test.waiting)
 		full.Store(false)
 		c.onLoops(func(*shard) {})
 		if len(made) > 0 {
@@ -88,10 +88,10 @@ func (c *central) awaitReading() {
 // server by the ledger.
 func TestCommitsOfALoneAgency(t *testing.T) {
 	for _, test := range []struct {
-		name string
-		busy int
-		led  bool
-	}{{"little to do", 0, true}, {"much to do", maxLed, false}} {
+		name    string
+		waiting int
+		led     bool
+	}{{"little to do", 0, true}, {"much to do", maxLed + 1, false}} {
 		t.Run(test.name, func(t *testing.T) {
 			c := start(t, 1, nil, nil)
 			var led, elsewhere atomic.Int32
@@ -105,8 +105,8 @@ func TestCommitsOfALoneAgency(t *testing.T) {
 					commit()
 				})
 			})
-			c.busy.add(test.busy)
-			defer c.busy.add(-test.busy)
+			c.waiting.add(test.waiting)
+			defer c.waiting.add(-test.waiting)
 			p, raw := c.dial(), rawBetOf(1, "1", losing)
 			for range 5 {
 				p.send(betFrame(raw))

@@ -28,7 +28,6 @@ type Server struct {
 	config  Config
 	lottery Lottery
 	shards  []*shard
-	reading atomic.Pointer[shard] // that has read last
 	listen  func(address string, backlog int) (net.Listener, error)
 	ready   chan struct{} // closed when it listens
 
@@ -52,6 +51,7 @@ type Server struct {
 	stopping atomic.Bool
 	quiet    chan struct{} // has room for one call of wakeStop
 
+	reading atomic.Pointer[shard] // that has read last, when there was little to do
 	gauges
 }
 

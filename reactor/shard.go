@@ -129,8 +129,8 @@ func (sh *shard) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 // OnTraffic implements gnet.EventHandler.
 func (sh *shard) OnTraffic(c gnet.Conn) gnet.Action {
 	session := c.Context().(*session)
-	if sh.server.reading.Load() != sh {
-		sh.server.reading.Store(sh)
+	if server := sh.server; server.waiting.get() <= maxLed && server.reading.Load() != sh {
+		server.reading.Store(sh)
 	}
 	sh.mail.empty() // it may make room in the session's window
 	if session.state == closed {

@@ -15,7 +15,7 @@ type loan struct {
 }
 
 const (
-	maxLent = 256 << 10 // bytes of a commit that is lent
+	maxLent = 128 << 10 // bytes of a commit that is lent
 	// After a commit that took longer than this, the next loanPause are not lent.
 	maxLoan   = 2 * time.Millisecond
 	loanPause = 64
