@@ -41,9 +41,10 @@ func (l *Ledger) LendTo(lend func(commit func()) bool) {
 	l.loan.lend = lend
 }
 
-// lends offers the next round of the leader. The caller holds the lock.
+// lends offers the next round of the leader, unless agencies are missing that an event
+// loop would have to read from meanwhile. The caller holds the lock.
 func (l *Ledger) lends() bool {
-	return l.loan.lend != nil && l.loan.own == 0 && l.pending.size <= maxLent && !l.closing && l.loan.lend(l.leadOnce)
+	return l.loan.lend != nil && l.regroup.missing == 0 && l.loan.own == 0 && l.pending.size <= maxLent && !l.closing && l.loan.lend(l.leadOnce)
 }
 
 // leadOnce leads for one commit. If there is more to do, that is lent again, or not.
