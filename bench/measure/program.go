@@ -80,29 +80,39 @@ func (g Goals[L]) AddFlag(flags *pflag.FlagSet) *[]string {
 }
 
 // Choose returns the goals of those names, or all if there are none.
-func (g Goals[L]) Choose(names []string) (chosen Goals[L], err error) {
+func (g Goals[L]) Choose(names []string) (Goals[L], error) {
+	return Choose("--only", g, func(goal Goal[L]) string { return goal.Name }, names)
+}
+
+// Choose returns what has one of the names, in its order, or all if there are none.
+// The flag is for the error.
+func Choose[T any](flag string, all []T, name func(T) string, names []string) (chosen []T, err error) {
 	if len(names) == 0 {
-		return g, nil
+		return all, nil
 	}
-	for i, name := range names {
-		name = strings.TrimSpace(name) // behind a comma
-		names[i] = name
-		if !slices.ContainsFunc(g, func(goal Goal[L]) bool { return goal.Name == name }) {
-			return nil, fmt.Errorf("--only has %q, expected some of %s", name, g.names())
+	for i := range names {
+		names[i] = strings.TrimSpace(names[i]) // behind a comma
+		if !slices.ContainsFunc(all, func(t T) bool { return name(t) == names[i] }) {
+			return nil, fmt.Errorf("%s has %q, expected some of %s", flag, names[i], Names(all, name))
 		}
 	}
-	for _, goal := range g {
-		if slices.Contains(names, goal.Name) {
-			chosen = append(chosen, goal)
+	for _, t := range all {
+		if slices.Contains(names, name(t)) {
+			chosen = append(chosen, t)
 		}
 	}
 	return chosen, nil
 }
 
-func (g Goals[L]) names() string {
+// Names returns the names of all, for a person.
+func Names[T any](all []T, name func(T) string) string {
 	var names []string
-	for _, goal := range g {
-		names = append(names, goal.Name)
+	for _, t := range all {
+		names = append(names, name(t))
 	}
 	return strings.Join(names, ", ")
+}
+
+func (g Goals[L]) names() string {
+	return Names(g, func(goal Goal[L]) string { return goal.Name })
 }

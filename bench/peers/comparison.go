@@ -1,229 +1,173 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"os/exec"
 	"time"
 
-	"loteria/bench/generator"
 	"loteria/bench/measure"
-	"loteria/bench/peers/jetstream"
-	"loteria/bench/peers/postgres"
-	"loteria/bench/peers/redis"
 	"loteria/bench/process"
 	"loteria/bench/report"
 )
 
-// The names of those that are compared.
-const (
-	central        = "the central"
-	quiet          = "the central, with only errors in its log"
-	goroutinesName = "goroutines: the same ledger and log, package net"
-	redisName      = "Redis stream, appendfsync always"
-)
-
-// loads are the loads of each peer.
-var loads = []struct {
-	name                string
-	connections, window int
-}{
-	{"5 in lock-step", 5, 1},
-	{"5 with 64 in flight", 5, 64},
-	{"64 in lock-step", 64, 1},
-}
-
-// starter starts a peer that keeps its bets in the folder.
-type starter func(ctx context.Context, folder string) (*process.Server, generator.Target, error)
-
-// peer is the central, or what it is compared with.
-type peer struct {
-	name    string
-	durable string // what an acknowledgement means
-	start   starter
-}
-
-// result is what a peer reached under each load, in each round.
-type result struct {
-	peer    peer
-	rates   [][]float64
-	medians [][]time.Duration
-	tails   [][]time.Duration // p99
-}
-
-// comparison is a comparison of all peers.
+// comparison is a comparison of some peers under some loads.
 type comparison struct {
 	measure.Lab
-	self string // this program
+	peers  []peer
+	loads  []load
+	before string // folder of another central's program, or empty
+	self   string // this program
 }
 
-// peers returns those that can be measured on this machine.
-func (c *comparison) peers() []peer {
-	own := func(name string, target func(address string) generator.Target) starter {
-		return func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
-			cmd := exec.CommandContext(ctx, c.self, "--serve", name)
-			cmd.Dir = folder
-			s, err := process.Start(cmd, process.Logs(`serving on (\S+)`))
-			if err != nil {
-				return nil, nil, err
-			}
-			return s, target(s.Address), nil
-		}
-	}
-	dial := func(address string) generator.Target { return &generator.Central{Address: address} }
-	start := func(start func(context.Context, string, string, int) (*process.Server, error)) starter {
-		return func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
-			s, err := start(ctx, c.Bin, folder, agencies)
-			if err != nil {
-				return nil, nil, err
-			}
-			return s, dial(s.Address), nil
-		}
-	}
-	all := []peer{
-		{central, "synced, and logged", start(process.StartCentral)},
-		{quiet, "synced", start(process.StartQuietCentral)},
-		{goroutinesName, "synced, and logged", own("goroutines", dial)},
-		{"simple: one lock, encoding/csv", "not synced", own("simple", dial)},
-		{"NATS JetStream, sync always", "synced", own("jetstream", func(url string) generator.Target { return &jetstream.Target{URL: url} })},
-	}
-	if path, err := redis.Path(); err != nil {
-		fmt.Fprintf(c.News, "Redis is skipped: %v\n", err)
-	} else {
-		all = append(all, peer{redisName, "synced", func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
-			s, socket, err := redis.Start(ctx, path, folder)
-			return s, &redis.Target{Socket: socket}, err
-		}})
-	}
-	if path, err := postgres.Path(c.Folder); err != nil {
-		fmt.Fprintf(c.News, "PostgreSQL is skipped: %v\n", err)
-	} else {
-		all = append(all, peer{"PostgreSQL, COPY per batch", "synced", func(ctx context.Context, folder string) (*process.Server, generator.Target, error) {
-			s, url, err := postgres.Start(ctx, path, folder)
-			return s, &postgres.Target{URL: url}, err
-		}})
-	}
-	return all
+// result is what a peer reached.
+type result struct {
+	peer  peer
+	start starter
+	loads []series // in the order of the comparison's
 }
 
-// measure measures every peer in each round, so that whatever else the machine
-// does affects all of them.
-func (c *comparison) measure() ([]result, error) {
-	var results []result
-	for _, p := range c.peers() {
-		n := len(loads)
-		results = append(results, result{p, make([][]float64, n), make([][]time.Duration, n), make([][]time.Duration, n)})
+// series is what a peer reached under one load, in each round.
+type series struct {
+	rates         []float64
+	medians, p99s []time.Duration
+	costs         []float64 // nanoseconds of the server's processor time for each bet
+}
+
+// measure measures every peer in each round, so that whatever else the machine does
+// affects all of them. For each load they come one right after the other, each from
+// an empty folder, and each round begins with another one.
+func (c *comparison) measure() ([]*result, error) {
+	var results []*result
+	for _, p := range c.peers {
+		if p.name == beforeName && c.before == "" {
+			continue
+		}
+		start, err := p.find(c)
+		if err != nil {
+			fmt.Fprintf(c.News, "%s is skipped: %v\n", p.title, err)
+			continue
+		}
+		results = append(results, &result{p, start, make([]series, len(c.loads))})
 	}
 	for round := range c.Rounds {
-		for i := range results {
-			fmt.Fprintf(c.News, "%s, round %d of %d\n", results[i].peer.name, round+1, c.Rounds)
-			if err := c.once(&results[i]); err != nil {
-				return nil, fmt.Errorf("%s: %w", results[i].peer.name, err)
+		fmt.Fprintf(c.News, "round %d of %d\n", round+1, c.Rounds)
+		for i := range c.loads {
+			for j := range results {
+				if err := c.once(results[(round+j)%len(results)], i); err != nil {
+					return nil, err
+				}
 			}
 		}
 	}
 	return results, nil
 }
 
-func (c *comparison) once(r *result) error {
-	return c.InFolder(func(folder string) error {
-		server, target, err := r.peer.start(c.Ctx, folder)
+// once measures the peer under the i-th load.
+func (c *comparison) once(r *result, i int) error {
+	load := c.loads[i]
+	err := c.InFolder(func(folder string) error {
+		server, target, err := r.start(c.Ctx, folder)
 		if err != nil {
 			return err
 		}
-		return measure.End(server, c.loads(r, target))
+		return measure.End(server, func() error {
+			before, begun := usage(server)
+			measured, err := c.Load(target, load.connections, load.window)
+			if err != nil {
+				return err
+			}
+			after, ended := usage(server)
+			s := &r.loads[i]
+			s.rates = append(s.rates, measured.Rate())
+			s.medians = append(s.medians, measured.Quantile(0.5))
+			s.p99s = append(s.p99s, measured.Quantile(0.99))
+			// The rate of the warm-up is taken to be the same.
+			s.costs = append(s.costs, 1e9*(after-before).Seconds()/(measured.Rate()*ended.Sub(begun).Seconds()))
+			return nil
+		}())
 	})
-}
-
-// loads measures the peer under each load.
-func (c *comparison) loads(r *result, target generator.Target) error {
-	for i, load := range loads {
-		measured, err := c.Load(target, load.connections, load.window)
-		if err != nil {
-			return fmt.Errorf("%s: %w", load.name, err)
-		}
-		r.rates[i] = append(r.rates[i], measured.Rate())
-		r.medians[i] = append(r.medians[i], measured.Quantile(0.5))
-		r.tails[i] = append(r.tails[i], measured.Quantile(0.99))
+	if err != nil {
+		return fmt.Errorf("%s, %s: %w", r.peer.title, load.title, err)
 	}
 	return nil
 }
 
-// write writes the table. The first result is the central's.
-func (c *comparison) write(w io.Writer, results []result) error {
-	header := []string{"bets/s (median and p99 of an answer)", "acknowledged means"}
-	for _, load := range loads {
-		header = append(header, load.name)
-	}
+// usage returns the processor time that the server has used, and now.
+func usage(server *process.Server) (time.Duration, time.Time) {
+	used, _ := server.CPU() // what has failed here fails with the load
+	return used, time.Now()
+}
+
+// write writes the tables.
+func (c *comparison) write(w io.Writer, results []*result) error {
+	header := []string{"bets/s (median and p99 of an answer, processor time for each bet)", "acknowledged means"}
 	var rows [][]string
-	for i := range results {
-		r := &results[i]
-		row := []string{r.peer.name, r.peer.durable}
-		for j := range loads {
-			rate, central := report.Median(r.rates[j]), report.Median(results[0].rates[j])
-			cell := fmt.Sprintf("%s (%s, %s)", report.Grouped(rate), short(report.Median(r.medians[j])), short(report.Median(r.tails[j])))
-			if i > 0 {
-				cell += fmt.Sprintf(": %.2f ×", rate/central)
+	for _, l := range c.loads {
+		header = append(header, l.title)
+	}
+	for _, r := range results {
+		row := []string{r.peer.title, r.peer.durable}
+		for _, s := range r.loads {
+			cost := ""
+			if !r.peer.forks {
+				cost = fmt.Sprintf(", %.0f ns", report.Median(s.costs))
 			}
-			row = append(row, cell)
+			row = append(row, fmt.Sprintf("%s (%s, %s%s)", report.Grouped(report.Median(s.rates)), short(report.Median(s.medians)), short(report.Median(s.p99s)), cost))
 		}
 		rows = append(rows, row)
 	}
 	if err := report.WriteTable(w, header, rows); err != nil {
 		return err
 	}
-	fmt.Fprintln(w)
-	return writeGoals(w, results)
+	return c.writeRatios(w, results)
 }
 
-// aims are the central's goals beside another: at least that many times its
-// rate.
-var aims = []struct {
-	of, to string
-	least  float64
-}{
-	{central, goroutinesName, 1.05},
-	{central, redisName, 1},
-	{central, quiet, 0.97},
-}
-
-// writeGoals writes what the central has reached beside the others: the median
-// of the ratios of each round.
-func writeGoals(w io.Writer, results []result) error {
+// writeRatios writes the ratios of the rates, with the central's goals: the median
+// and the quartiles of those of each round.
+func (c *comparison) writeRatios(w io.Writer, results []*result) error {
 	header := []string{"the rate of", "to that of", "at least"}
-	for _, load := range loads {
-		header = append(header, load.name)
-	}
-	find := func(name string) *result {
-		for i := range results {
-			if results[i].peer.name == name {
-				return &results[i]
-			}
-		}
-		return nil
+	for _, l := range c.loads {
+		header = append(header, l.title)
 	}
 	var rows [][]string
 	for _, aim := range aims {
-		of, to := find(aim.of), find(aim.to)
-		if to == nil {
-			continue // it is not on this machine
+		of, to := find(results, aim.of), find(results, aim.to)
+		if of == nil || to == nil {
+			continue // it was not measured
 		}
-		row := []string{of.peer.name, to.peer.name, fmt.Sprintf("%.2f ×", aim.least)}
-		for i := range loads {
-			var ratios []float64
-			for round := range of.rates[i] {
-				ratios = append(ratios, of.rates[i][round]/to.rates[i][round])
+		row := []string{of.peer.title, to.peer.title, "no goal"}
+		if aim.least > 0 {
+			row[2] = fmt.Sprintf("%.2f ×", aim.least)
+		}
+		for i, l := range c.loads {
+			ratios := make([]float64, c.Rounds)
+			for round := range ratios {
+				ratios[round] = of.loads[i].rates[round] / to.loads[i].rates[round]
 			}
-			cell := fmt.Sprintf("%.2f ×", report.Median(ratios))
-			if report.Median(ratios) < aim.least {
-				cell += " (missed)"
+			low, middle, high := report.Quartiles(ratios)
+			cell := fmt.Sprintf("%.2f × (%.2f to %.2f)", middle, low, high)
+			if middle < aim.least && l.connections > 1 {
+				cell += ", missed"
 			}
 			row = append(row, cell)
 		}
 		rows = append(rows, row)
 	}
+	if len(rows) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
 	return report.WriteTable(w, header, rows)
+}
+
+// find returns the result of the peer with that name, or nil.
+func find(results []*result, name string) *result {
+	for _, r := range results {
+		if r.peer.name == name {
+			return r
+		}
+	}
+	return nil
 }
 
 func short(d time.Duration) string {

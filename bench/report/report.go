@@ -16,6 +16,14 @@ func Median[T int | float64 | time.Duration](values []T) T {
 	return sorted[len(sorted)/2]
 }
 
+// Quartiles returns the values below which a quarter, a half and three quarters of the
+// values are, of which there must be at least one.
+func Quartiles(values []float64) (low, middle, high float64) {
+	sorted := slices.Sorted(slices.Values(values))
+	at := func(quarters int) float64 { return sorted[min(quarters*len(sorted)/4, len(sorted)-1)] }
+	return at(1), at(2), at(3)
+}
+
 // Grouped writes a number with commas between its thousands.
 func Grouped(n float64) string {
 	digits := strconv.FormatInt(int64(n), 10)
