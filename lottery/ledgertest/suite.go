@@ -82,8 +82,8 @@ func Run(t *testing.T, storage func(t *testing.T) *Storage) {
 // elect a leader first.
 const patience = 2 * time.Minute
 
-// subject is a ledger under test. It checks that each call is answered once,
-// and not on the caller's goroutine.
+// subject is a ledger under test. It checks that each call is answered once, and not
+// before it has returned.
 type subject struct {
 	lottery.Ledger
 	t       *testing.T
