@@ -58,13 +58,13 @@ BRIEF := $(if $(SHORT),--rounds 1 --duration 50ms)
 FEW := $(if $(SHORT),--scale 1000)
 
 .PHONY: bench
-bench: build ## measures the parts (run/bench.txt, for benchstat), the peers, the goals and centrals on NATS: some twenty minutes (DATA=folder for other data, SHORT=1 to see only that it runs)
+bench: build $(if $(BEFORE),bench-before) ## measures the parts (run/bench.txt, for benchstat), the peers, the goals and centrals on NATS: some thirty minutes (DATA=folder for other data, BEFORE=commit compares with that one, SHORT=1 to see only that it runs)
 	@mkdir -p run
 	go build -o bin/ ./bench/goals
 	cd bench/peers && go build -o ../../bin/peers .
 	set -o pipefail; go test -run '^$$' -bench . -benchtime $(if $(SHORT),1x,500ms) -count $(COUNT) -timeout 30m ./bench | tee run/bench.txt
 	@echo
-	bin/peers --bin bin --folder run $(BRIEF) 2>run/bench.log
+	bin/peers --bin bin --folder run $(if $(BEFORE),--before bin/before) $(or $(BRIEF),--rounds 15 --duration 400ms) 2>run/bench.log
 	@echo
 	bin/goals --bin bin --folder run --data "$(or $(DATA),.data)" $(BRIEF) $(FEW) $(if $(SHORT),--connected 100) 2>>run/bench.log
 	@echo

@@ -84,7 +84,9 @@ var runs = []run{
 var measurements = []run{
 	{markdown.Quoted("make bench"), (*place).measure},
 	{markdown.Quoted("bin/goals --only tls"), (*place).measureOverTLS},
+	{markdown.Quoted("bin/peers --bin bin --folder run --only central,redis --loads 5:1"), (*place).measurePeers},
 	{markdown.Quoted("make bench-cluster BEFORE=d2c9e4c PROFILES=run/profiles"), (*place).measureBefore},
+	{markdown.Quoted("bin/peers --bin bin --folder run --only central,before --before bin/before"), (*place).measurePeers},
 	{markdown.Quoted("go tool pprof -top -cum bin/server run/profiles/coalesced.pprof"), prints(`flat% .*cum%`)},
 	{markdown.Quoted("go test -run '^$' -bench Central/window=128 -benchtime 300000x -cpuprofile run/cpu.pprof ./bench"), (*place).profile},
 }
@@ -575,6 +577,11 @@ func (p *place) measure(command string) {
 // measureOverTLS measures a few agencies for a moment.
 func (p *place) measureOverTLS(command string) {
 	p.expect(p.output(command+" --rounds 1 --duration 50ms --connected 100"), `over TLS, to those without`, measured)
+}
+
+// measurePeers measures some peers for a moment; Redis need not be there.
+func (p *place) measurePeers(command string) {
+	p.expect(p.output(command+" --rounds 1 --duration 50ms"), `(?m)^\| the central \| synced, and logged \| \d`)
 }
 
 // measureBefore compares with the only commit that there is here.

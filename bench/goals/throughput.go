@@ -98,7 +98,7 @@ func lockStep(l *lab) ([]row, error) {
 // answers of a server that does nothing but sync.
 func alone(l *lab) ([]row, error) {
 	const blockSize, goalMedian, goalTail, goalFloor = 8 << 10, 1.5, 2, 1.1
-	var answers, syncs, medians, tails, floors []float64
+	var answers, syncs, medians, tails, floors, floorTails []float64
 	err := l.Repeat("one agency in lock-step", func() error {
 		return l.InFolder(func(folder string) error {
 			bare, err := disk.Append(folder, blockSize, l.Duration)
@@ -120,6 +120,7 @@ func alone(l *lab) ([]row, error) {
 				floors = append(floors, float64(measured.Quantile(0.5))/float64(floor.Quantile(0.5)))
 				medians = append(medians, float64(measured.Quantile(0.5))/of(0.5))
 				tails = append(tails, float64(measured.Quantile(0.99))/of(0.99))
+				floorTails = append(floorTails, float64(floor.Quantile(0.99))/of(0.99))
 				return nil
 			})
 		})
@@ -134,7 +135,7 @@ func alone(l *lab) ([]row, error) {
 		verdict("one lock-step agency: median answer, to that of a server of one thread that does nothing but sync", "≤ 1.1 ×",
 			fmt.Sprintf("%.2f ×", report.Median(floors)), goalFloor/report.Median(floors)),
 		verdict("one lock-step agency: p99 of an answer, to that of a bare fdatasync", "≤ 2 ×",
-			fmt.Sprintf("%.2f ×", report.Median(tails)), goalTail/report.Median(tails)),
+			fmt.Sprintf("%.2f ×; the server of one thread %.2f ×", report.Median(tails), report.Median(floorTails)), goalTail/report.Median(tails)),
 	}, nil
 }
 
