@@ -82,6 +82,43 @@ func TestPlain(t *testing.T) {
 	}
 }
 
+// Words of several bytes are judged at once: each byte counts wherever it stands, in a
+// text of any length.
+func TestPlainAtEveryByte(t *testing.T) {
+	every := func(texts []string, is func(text string) (got, want bool)) {
+		for _, text := range texts {
+			for at := range len(text) {
+				for b := range 256 {
+					changed := text[:at] + string([]byte{byte(b)}) + text[at+1:]
+					if got, want := is(changed); got != want {
+						t.Fatalf("%+q is plain: %t, expected %t", changed, got, want)
+					}
+				}
+			}
+		}
+	}
+	lengths := func(text string) (cut []string) {
+		for n := range len(text) + 1 {
+			cut = append(cut, text[:n])
+		}
+		return cut
+	}
+	every(append(lengths("Ana Lucia Victoria del C"), "Í", "é.", "José", "Íñigo", "Ñandú Pé", "María José", "Ana\u20ac Lucia"), func(name string) (bool, bool) {
+		return plainName(name), checkName("name", name) == nil && !strings.ContainsAny(name, `,"`)
+	})
+	every(lengths("123456789012"), func(document string) (bool, bool) {
+		return plainDocument(document), len(document) > 0 && len(document) <= MaxDocument && allDigits(document)
+	})
+	every([]string{"2000-02-29", "2001-02-28", "0001-12-31", "0000-01-01", "1999-11-30", "2000-1-100", "2000-01-011", "2000-01-0"}, func(date string) (bool, bool) {
+		return plainDate(date), dateExists(date)
+	})
+	every(append(lengths("99999"), "0", "00", "1000", "0123", "10000"), func(number string) (bool, bool) {
+		n, ok := canonicalUint(number, maxNumberDigits)
+		got, plain := plainNumber(number)
+		return plain && got == n, ok && n <= MaxNumber
+	})
+}
+
 // Texts that are nearly right best tell two ways of validating apart.
 func TestPlainIsTheSame(t *testing.T) {
 	field := func(usual ...string) *rapid.Generator[string] {
