@@ -118,8 +118,11 @@ func (r *reader) read(ctx context.Context, terms lottery.Terms, visit func(lotte
 // that lack messages, with the first one that each lacks.
 func (r *reader) readAll(ctx context.Context, server string, v *verifier, visit func(lottery.Stretch) error) (map[string]uint64, error) {
 	s := scan{reader: r, headersOnly: !v.withRows, server: server, next: v.messages + 1}
-	s.visit = func(sequence uint64, msg jetstream.Msg) error {
-		stretch, bets, err := v.message(sequence, msg.Subject(), msg.Headers(), msg.Data())
+	if v.withRows {
+		s.ahead = func(msg jetstream.Msg) *rowsRead { return v.ahead(msg.Subject(), msg.Data()) }
+	}
+	s.visit = func(sequence uint64, msg jetstream.Msg, read *rowsRead) error {
+		stretch, bets, err := v.message(sequence, msg.Subject(), msg.Headers(), msg.Data(), read)
 		if err == nil && v.isNoted() {
 			meta, err := msg.Metadata()
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -55,9 +56,12 @@ type scan struct {
 	*reader
 	headersOnly bool
 	server      string // the only one whose copy is read; empty is any
-	visit       func(sequence uint64, msg jetstream.Msg) error
+	// visit is called for the messages in order, with what ahead has returned. ahead may
+	// be nil; else goroutines of their own call it for the next few messages.
+	visit func(sequence uint64, msg jetstream.Msg, read *rowsRead) error
+	ahead func(msg jetstream.Msg) *rowsRead
 
-	next    uint64            // message to come
+	next    uint64            // message to come from a server
 	last    uint64            // the last message to read
 	lacking []string          // servers that do not have the next one
 	behind  []string          // servers that may not have it yet
@@ -100,6 +104,57 @@ func (s *scan) walk(ctx context.Context) error {
 		return s.nowhere(ctx)
 	}
 	defer s.remove(consumer)
+	line := &line{scan: s, server: server}
+	err = s.fetch(ctx, consumer, server, line)
+	if e := line.advance(0); e != nil {
+		return e
+	}
+	return err
+}
+
+// line are messages that have come and are still to be visited.
+type line struct {
+	*scan
+	server  string // that they come from
+	waiting []inLine
+}
+
+type inLine struct {
+	sequence uint64
+	msg      jetstream.Msg
+	read     chan *rowsRead // by ahead
+}
+
+// add adds a message.
+func (l *line) add(sequence uint64, msg jetstream.Msg) error {
+	m := inLine{sequence, msg, make(chan *rowsRead, 1)}
+	l.waiting = append(l.waiting, m)
+	if l.ahead == nil {
+		m.read <- nil
+		return l.advance(0)
+	}
+	go func() { m.read <- l.ahead(msg) }()
+	return l.advance(2 * runtime.GOMAXPROCS(0))
+}
+
+// advance visits messages until at most that many wait.
+func (l *line) advance(most int) error {
+	for len(l.waiting) > most {
+		m := l.waiting[0]
+		l.waiting = l.waiting[1:]
+		if err := l.visit(m.sequence, m.msg, <-m.read); err != nil {
+			l.waiting = nil
+			if damage, ok := err.(*DamageError); ok {
+				damage.Server = l.server
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// fetch gives a consumer's messages to the line, as far as that gets.
+func (s *scan) fetch(ctx context.Context, consumer jetstream.Consumer, server string, line *line) error {
 	messages, err := consumer.Messages(jetstream.PullMaxBytes(pullBytes), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullBeat))
 	if err != nil {
 		return s.pause(ctx, err)
@@ -128,10 +183,7 @@ func (s *scan) walk(ctx context.Context) error {
 			s.lacks(server)
 			return nil
 		}
-		if err := s.visit(s.next, msg); err != nil {
-			if damage, ok := err.(*DamageError); ok {
-				damage.Server = server
-			}
+		if err := line.add(s.next, msg); err != nil {
 			return err
 		}
 		s.next++

@@ -3,6 +3,7 @@ package natsledger
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,14 +56,47 @@ func newVerifier(stream string, agencies int, withRows bool) *verifier {
 	return v
 }
 
-// message takes the next message. bets is false unless it holds rows; the
-// stretch shares the memory of the payload. The error is a *DamageError.
-func (v *verifier) message(sequence uint64, subject string, header nats.Header, payload []byte) (s lottery.Stretch, bets bool, err error) {
+// rowsRead is what the rows of a message say, whatever its headers do.
+type rowsRead struct {
+	bets     int
+	stranger int      // an agency whose row is among those of another one, or 0
+	winners  []string // documents, which share the memory of the rows
+	err      error    // what is wrong with the row after the bets
+}
+
+// readRows reads the rows of a message of an agency.
+func readRows(agency int, rows []byte) *rowsRead {
+	r := new(rowsRead)
+	r.err = lottery.ParseRows(rows, func(bet lottery.Bet, _ int) {
+		r.bets++
+		if bet.Agency != agency {
+			r.stranger = bet.Agency
+		}
+		if bet.HasWon() {
+			r.winners = append(r.winners, bet.Document)
+		}
+	})
+	return r
+}
+
+// ahead reads the rows of a message that comes later. Any goroutine may call it. It
+// returns nil for a message that has none.
+func (v *verifier) ahead(subject string, payload []byte) *rowsRead {
+	if what, agency, err := v.subject(subject); err == nil && what == "bets" {
+		return readRows(agency, payload)
+	}
+	return nil
+}
+
+// message takes the next message, and what ahead has read of it, or nil. bets is false
+// unless it holds rows; the stretch shares the memory of the payload. The error is a
+// *DamageError.
+func (v *verifier) message(sequence uint64, subject string, header nats.Header, payload []byte, read *rowsRead) (s lottery.Stretch, bets bool, err error) {
 	kinds, number, err := v.subject(subject)
 	if err == nil {
 		switch kinds {
 		case "bets":
-			s, err = v.link(number, sequence, header, payload)
+			s, err = v.link(number, sequence, header, payload, read)
 		case "ended":
 			err = v.notice(number, sequence, header, payload)
 		case "deadline":
@@ -110,7 +144,7 @@ func (v *verifier) subject(subject string) (what string, agency int, err error) 
 }
 
 // link takes a message of an agency's chain.
-func (v *verifier) link(agency int, sequence uint64, header nats.Header, payload []byte) (s lottery.Stretch, err error) {
+func (v *verifier) link(agency int, sequence uint64, header nats.Header, payload []byte, read *rowsRead) (s lottery.Stretch, err error) {
 	c := &v.chains[agency-1]
 	m, err := decode(header, payload)
 	if err != nil {
@@ -133,9 +167,13 @@ func (v *verifier) link(agency int, sequence uint64, header nats.Header, payload
 		return s, found(hex(c.digest.Sum64()), "the digest %s, although it holds no bets", hex(m.digest.Sum64()))
 	}
 	if v.withRows {
-		if s, err = c.read(agency, m); err != nil {
-			return lottery.Stretch{}, err
+		if read == nil {
+			read = readRows(agency, m.rows)
 		}
+		if err := c.compare(m, read); err != nil {
+			return s, err
+		}
+		s = lottery.Stretch{Agency: agency, Bets: m.bets, Rows: m.rows, Winners: m.winners}
 		v.rows, v.bytes = v.rows+uint64(s.Bets), v.bytes+uint64(len(s.Rows))
 	}
 	c.last, c.bets, c.digest, c.winners = sequence, m.after(), m.digest, append(c.winners, m.winners...)
@@ -145,36 +183,23 @@ func (v *verifier) link(agency int, sequence uint64, header nats.Header, payload
 	return s, nil
 }
 
-// read takes the rows of a message, and compares them with what its headers say.
-func (c *chainSeen) read(agency int, m *message) (lottery.Stretch, error) {
-	s := lottery.Stretch{Agency: agency, Rows: m.rows, Winners: m.winners}
-	var stranger, winners int
-	wrong := false
-	err := lottery.ParseRows(m.rows, func(bet lottery.Bet, _ int) {
-		s.Bets++
-		if bet.Agency != agency {
-			stranger = bet.Agency
-		}
-		if bet.HasWon() {
-			wrong = wrong || winners >= len(m.winners) || m.winners[winners] != bet.Document
-			winners++
-		}
-	})
+// compare compares the rows of a message with what its headers say.
+func (c *chainSeen) compare(m *message, read *rowsRead) error {
 	digest := c.digest
 	_, _ = digest.Write(m.rows) // never fails
 	switch {
-	case err != nil:
-		return s, found("rows of bets", "row %d: %v", s.Bets+1, err)
-	case stranger > 0:
-		return s, found("rows of the subject's agency", "a row of agency %d", stranger)
-	case s.Bets != m.bets:
-		return s, found(fmt.Sprintf("%d, as its header says", m.bets), "%d rows", s.Bets)
-	case winners != len(m.winners) || wrong:
-		return s, found(fmt.Sprintf("those of its %d rows that have won", winners), "%d winners in its header", len(m.winners))
+	case read.err != nil:
+		return found("rows of bets", "row %d: %v", read.bets+1, read.err)
+	case read.stranger > 0:
+		return found("rows of the subject's agency", "a row of agency %d", read.stranger)
+	case read.bets != m.bets:
+		return found(fmt.Sprintf("%d, as its header says", m.bets), "%d rows", read.bets)
+	case !slices.Equal(read.winners, m.winners):
+		return found(fmt.Sprintf("those of its %d rows that have won", len(read.winners)), "%d winners in its header", len(m.winners))
 	case digest.Sum64() != m.digest.Sum64():
-		return s, found(hex(m.digest.Sum64())+", as its header says", "rows with the digest %s", hex(digest.Sum64()))
+		return found(hex(m.digest.Sum64())+", as its header says", "rows with the digest %s", hex(digest.Sum64()))
 	}
-	return s, nil
+	return nil
 }
 
 // notice takes the notice of an agency's end, which follows the message that

@@ -74,7 +74,7 @@ func TestSample(t *testing.T) {
 			if !withRows {
 				data = nil
 			}
-			if _, _, err := v.message(uint64(i+1), m.Subject, m.Header, data); err != nil {
+			if _, _, err := v.message(uint64(i+1), m.Subject, m.Header, data, nil); err != nil {
 				t.Fatal(err)
 			}
 			if v.isNoted() {
@@ -101,7 +101,7 @@ func TestDeadlineAfterTheDraw(t *testing.T) {
 	v := newVerifier("s", 2, true)
 	late := &nats.Msg{Subject: "s.deadline", Data: []byte("2040-01-02T03:04:05Z"), Header: nats.Header{"Nats-Expected-Last-Subject-Sequence": {"7"}}}
 	for i, m := range append(sample(), late) {
-		if _, _, err := v.message(uint64(i+1), m.Subject, m.Header, m.Data); err != nil {
+		if _, _, err := v.message(uint64(i+1), m.Subject, m.Header, m.Data, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -118,7 +118,7 @@ func TestMissingMessage(t *testing.T) {
 		v := newVerifier("s", 2, true)
 		var err error
 		for i, m := range msgs {
-			if _, _, err = v.message(sequences[i], m.Subject, m.Header, m.Data); err != nil {
+			if _, _, err = v.message(sequences[i], m.Subject, m.Header, m.Data, nil); err != nil {
 				break
 			}
 		}
@@ -158,7 +158,7 @@ func FuzzMessage(f *testing.F) {
 			header[name] = append(header[name], value)
 		}
 		v := newVerifier("s", 2, withRows)
-		s, bets, err := v.message(1, subject, header, data)
+		s, bets, err := v.message(1, subject, header, data, nil)
 		var damage *DamageError
 		if err != nil && (!errors.As(err, &damage) || damage.Stream != "s" || damage.Sequence != 1 || bets) {
 			t.Fatalf("%v, bets %t", err, bets)
