@@ -1,8 +1,10 @@
 package reactor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"slices"
@@ -96,16 +98,23 @@ func (s *Server) take(conn net.Conn) {
 	}()
 }
 
-// leastLoaded returns the loop that has the fewest connections, and counts one more
-// for it.
+// leastLoaded returns the loop for one more connection, and counts it there.
 func (s *Server) leastLoaded() *shard {
 	shard := s.fewestConnections()
 	shard.connections.add(1)
 	return shard
 }
 
+// fewestConnections returns the loop that has the fewest connections, of those that do
+// not wait long for the disk, if there are any.
 func (s *Server) fewestConnections() *shard {
-	return slices.MinFunc(s.shards, func(a, b *shard) int { return a.connections.get() - b.connections.get() })
+	load := func(sh *shard) int {
+		if sh.isStuck() {
+			return math.MaxInt
+		}
+		return sh.connections.get()
+	}
+	return slices.MinFunc(s.shards, func(a, b *shard) int { return cmp.Compare(load(a), load(b)) })
 }
 
 // enroll hands a connection to the loop. One that it does not open is closed.

@@ -4,7 +4,7 @@ import "time"
 
 // maxLed is how many bytes of requests, by their cost, may wait for their answer in the
 // whole server for a loop to make the commit. With more it has better things to do.
-const maxLed = 128 << 10
+const maxLed = maxGathered
 
 // Lead makes a commit of the ledger on an event loop, and completes the jobs that it
 // was for there. It reports false, and calls nothing, when a goroutine of its own is
@@ -17,10 +17,23 @@ func (s *Server) Lead(commit func()) bool {
 	sh := s.reading.Load()
 	return sh != nil && s.waiting.get() <= maxLed && !s.stopping.Load() && s.config.Journal.HasRoom() &&
 		sh.mail.put(task{must: true, do: func() {
+			if s.waiting.get() > maxLed { // with what came with the same read
+				go commit()
+				return
+			}
 			begun := time.Now()
+			sh.leads.Store(int64(begun.Sub(s.made)))
 			commit()
+			sh.leads.Store(0)
 			sh.led(begun, time.Now())
 		}})
+}
+
+// isStuck reports whether the loop has been waiting for a commit for long. Anybody may
+// call it.
+func (sh *shard) isStuck() bool {
+	begun := time.Duration(sh.leads.Load())
+	return begun > 0 && time.Since(sh.server.made)-begun > maxSleep
 }
 
 const (

@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"context"
+	"net"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -164,6 +165,64 @@ func TestStopWhileALoopIsStuck(t *testing.T) {
 				p.expectGone()
 			})
 		})
+	}
+}
+
+// While a loop is stuck in a commit, the others take those who come, and a stop ends
+// their connections.
+func TestOthersWhileALoopIsStuck(t *testing.T) {
+	c := startGathered(t, maxGathered, 1, nil)
+	p := c.dialGathered(1)[0]
+	p.send([]byte("hola")) // no line yet: it stays
+	c.awaitReading()
+	disk := newGate()
+	defer disk.open()
+	if !c.Lead(disk.block) {
+		t.Fatal("no loop takes the commit")
+	}
+	disk.wait(t, 1)
+	c.await("the loop is stuck", c.shards[0].isStuck)
+	if c.shards[1].isStuck() {
+		t.Error("the other loop is, too")
+	}
+	one, two := c.dialTo(c.Address().String(), net.Dialer{}), c.dialTo(c.Address().String(), net.Dialer{})
+	one.send([]byte("hola\n"))
+	one.expectBytes([]byte("hola\n"))
+	if n := c.shards[0].connections.get(); n != 1 {
+		t.Errorf("the loop that is stuck was given %d more", n-1)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- c.stop() }()
+	two.expectEnd() // one that has said nothing
+	disk.open()
+	two.Close()
+	one.Close()
+	p.Close()
+	if err := await(t, stopped, "the central does not stop"); err != nil {
+		t.Error(err)
+	}
+	if c.shards[0].isStuck() {
+		t.Error("it is stuck after its commit")
+	}
+}
+
+// What came with the same read as the last batch that a commit waited for may be much:
+// then the loop does not make the commit.
+func TestCommitWithMuchThatCameLater(t *testing.T) {
+	c := start(t, 1, nil, nil)
+	p := c.dial()
+	p.send([]byte("hola")) // no line yet: it stays
+	c.awaitReading()
+	release := c.block(c.reading.Load())
+	made := make(chan bool, 1)
+	if !c.Lead(func() { made <- isOnLoop() }) {
+		t.Fatal("no loop takes the commit")
+	}
+	c.waiting.add(maxLed + 1)
+	defer c.waiting.add(-maxLed - 1)
+	release()
+	if await(t, made, "the commit is not made") {
+		t.Error("a loop has made it")
 	}
 }
 

@@ -40,12 +40,21 @@ func (l *task) of() *session {
 }
 
 // leave is put for a task that can wait until the loop wakes, for the next sweep at
-// the latest.
+// the latest, or for wake.
 func (m *mailbox) leave(l task) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.loop != nil {
 		m.tasks = append(m.tasks, l)
+	}
+}
+
+// wake has the loop do the tasks that were left to it.
+func (m *mailbox) wake() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.loop != nil && len(m.tasks) > 0 {
+		m.call()
 	}
 }
 
@@ -58,17 +67,19 @@ func (m *mailbox) put(l task) bool {
 		return false
 	}
 	m.tasks = append(m.tasks, l)
-	// Under the lock: after the engine has stopped, gnet would write its wake-up
-	// call to a descriptor that may by then be another file's.
-	if m.woken {
-		return true
-	}
-	if m.loop.Execute(context.Background(), m) != nil {
+	if !m.call() {
 		m.tasks = m.tasks[:len(m.tasks)-1]
 		return false
 	}
-	m.woken = true
 	return true
+}
+
+// call wakes the loop, unless that is done. The caller holds the lock: after the
+// engine has stopped, gnet would write its wake-up call to a descriptor that may by
+// then be another file's.
+func (m *mailbox) call() bool {
+	m.woken = m.woken || m.loop.Execute(context.Background(), m) == nil
+	return m.woken
 }
 
 // do runs f on the loop. The channel is closed after that, or at once if put fails.

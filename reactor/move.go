@@ -26,7 +26,7 @@ const (
 // is little to do, all are with the first: a connection can be moved later.
 func (s *Server) shardForNew() *shard {
 	shard := s.shards[0]
-	if s.waiting.get() > s.maxGathered || shard.connections.get() >= maxTogether {
+	if s.waiting.get() > s.maxGathered || shard.connections.get() >= maxTogether || shard.isStuck() {
 		return s.leastLoaded()
 	}
 	shard.connections.add(1)
@@ -67,7 +67,7 @@ func (sh *shard) moveOn(s *session, c gnet.Conn) bool {
 	to.connections.add(1)
 	c.SetContext(nil)
 	s.home.Store(to) // from here on it is the other loop's
-	sh.mail.empty()  // jobs that were left there
+	sh.mail.wake()   // for jobs that were left there
 	go func() {
 		to.enrollMoved(s, fd)
 		<-server.enrolling
@@ -95,7 +95,9 @@ func (sh *shard) enrollMoved(s *session, fd int) {
 		err = sh.give(s, conn)
 	}
 	if err != nil {
-		sh.server.logFailure("accept_connection", s.peer, err)
+		if !errors.Is(err, unix.ENOTCONN) { // which is nothing to be told of: peers do that at any time
+			sh.server.logFailure("accept_connection", s.peer, err)
+		}
 		sh.mail.put(task{session: s, do: func() {
 			s.conn, s.flushing = tail(-1), false
 			s.ended(err)

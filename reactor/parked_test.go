@@ -62,6 +62,26 @@ func TestRequestsAfterAParkedQuery(t *testing.T) {
 		pointFrame(won))
 }
 
+// Who has waited long for the draw was not idle: it has just been told its winners.
+func TestIdleAfterALongWait(t *testing.T) {
+	c := startUnswept(t, 1, nil)
+	p := c.dial()
+	park(c, p)
+	s := c.session(p)
+	c.onLoop(s.shard(), func() { s.lastSeen = s.lastSeen.Add(-2 * c.config.IdleTimeout) })
+	c.ask(finishedFrame(1), okFrame)
+	p.expect(winnersFrame())
+	c.awaitThat(s, "nothing is in flight", func() bool { return len(s.jobs) == 0 })
+	c.onLoop(s.shard(), func() { s.checkTime(time.Now()) })
+	p.send(queryFrame(1))
+	p.expect(winnersFrame())
+	c.onLoop(s.shard(), func() {
+		s.lastSeen, s.answered = s.lastSeen.Add(-2*c.config.IdleTimeout), s.answered.Add(-2*c.config.IdleTimeout)
+		s.checkTime(time.Now())
+	})
+	p.expectRetry()
+}
+
 func TestQueryAfterTheDraw(t *testing.T) {
 	c := start(t, 2, nil, nil)
 	one, two := rawBetOf(1, "1", winning), rawBetOf(2, "2", "07574")

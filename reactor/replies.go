@@ -12,8 +12,8 @@ import (
 // its peer to read the last reply: closing it with unread bytes in the socket
 // would reset it, and the reply might be lost (RFC 1122, 4.2.2.13).
 const (
-	lingerTime = 2 * time.Second // until the peer closes its side
-	stopLinger = time.Second     // likewise, of all connections together at a stop
+	lingerTime    = 2 * time.Second // until the peer closes its side
+	maxStopLinger = time.Second     // likewise, of all connections together at a stop
 )
 
 // completed takes back a job whose replies are ready.
@@ -62,7 +62,7 @@ func (s *session) flush() {
 	}
 	s.flushing = false
 	if len(s.jobs) > 1 && s.short.hasWritten(s.jobs[0]) {
-		s.shard().mail.put(task{do: func() {}}) // the first is in the mailbox, and the next must not wait for the sweep
+		s.shard().mail.wake() // the first is there, and the next must not wait for the sweep
 	}
 	s.pass()
 	switch {

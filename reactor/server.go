@@ -28,12 +28,14 @@ type Server struct {
 	config  Config
 	lottery Lottery
 	shards  []*shard
+	made    time.Time
 	listen  func(address string, backlog int) (net.Listener, error)
 	ready   chan struct{} // closed when it listens
 
 	sweepEvery  time.Duration // sweepInterval, except in tests
 	loopEnd     time.Duration // maxLoopEnd, likewise
 	maxGathered int           // likewise
+	stopLinger  time.Duration // likewise
 	ports       []*port       // known when ready is closed
 
 	finished []atomic.Bool // whether that of agency i+1 was logged
@@ -67,10 +69,12 @@ func New(config Config, l Lottery) *Server {
 	s := &Server{
 		config:      config,
 		lottery:     l,
+		made:        time.Now(),
 		listen:      listen,
 		sweepEvery:  sweepInterval,
 		loopEnd:     maxLoopEnd,
 		maxGathered: maxGathered,
+		stopLinger:  maxStopLinger,
 		ready:       make(chan struct{}),
 		finished:    make([]atomic.Bool, l.Agencies()),
 		limits:      connectionLimits{addresses: make(map[string]int)},
@@ -200,13 +204,18 @@ func (s *Server) drain(enrolled <-chan struct{}) error {
 	if !inTime(enrolled) {
 		return s.late("an event loop takes no connection")
 	}
-	for _, shard := range s.shards {
-		closer := shard.closer()
-		for more := true; more; {
-			more = false
-			if !inTime(shard.mail.do(func() { more = closer() })) {
-				return s.late("an event loop does not answer")
-			}
+	closing, give := context.WithTimeout(context.Background(), s.config.StopTimeout)
+	defer give()
+	closed := make(chan struct{}, len(s.shards))
+	for _, shard := range s.shards { // all at once: one may be stuck in a commit
+		go func() {
+			inPieces(closing, shard, shard.closer())
+			closed <- struct{}{}
+		}()
+	}
+	for range s.shards {
+		if !inTime(closed) || closing.Err() != nil {
+			return s.late("an event loop does not answer")
 		}
 	}
 	for s.busy.get() > 0 {
@@ -218,7 +227,7 @@ func (s *Server) drain(enrolled <-chan struct{}) error {
 		return s.late("the draw is not made")
 	}
 	// Each peer that was told something lately gets the time to read it.
-	lingering := time.NewTimer(stopLinger)
+	lingering := time.NewTimer(s.stopLinger)
 	defer lingering.Stop()
 	for s.limits.count() > 0 {
 		select {

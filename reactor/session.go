@@ -248,7 +248,7 @@ func (s *session) checkTime(now time.Time) {
 		s.refuseLine(s.notComplete())
 	case s.isWithin() && now.Sub(s.since) > config.FrameTimeout:
 		s.closeAfterReplies(s.notComplete())
-	case len(s.jobs) == 0 && now.Sub(s.lastSeen) > config.IdleTimeout:
+	case len(s.jobs) == 0 && now.Sub(s.lastSeen) > config.IdleTimeout && now.Sub(s.answered) > config.IdleTimeout:
 		s.closeAfterReplies(retry("nothing was said for %v", config.IdleTimeout))
 	case s.decoder.Buffered() == 0:
 		s.decoder = codec.Decoder{} // it needs no memory now

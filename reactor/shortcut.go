@@ -60,10 +60,10 @@ func (c *shortcut) write(j *job) bool {
 func (c *shortcut) wrote(j *job) {
 	c.next++
 	j.written = true
-	if mail := &j.session.shard().mail; c.last == j.number && len(c.rest) == 0 {
-		mail.leave(task{job: j})
-	} else {
-		mail.put(task{job: j}) // replies of later jobs may be ready
+	mail := &j.session.shard().mail
+	mail.leave(task{job: j})
+	if c.last != j.number || len(c.rest) > 0 || j.session.server.stopping.Load() {
+		mail.wake() // replies of later jobs may be ready, or the connection is to be closed
 	}
 }
 
