@@ -60,9 +60,10 @@ func (c *shortcut) write(j *job) bool {
 func (c *shortcut) wrote(j *job) {
 	c.next++
 	j.written = true
-	mail := &j.session.shard().mail
+	s, isLast := j.session, c.last == j.number // the job is the loop's from here on
+	mail := &s.shard().mail
 	mail.leave(task{job: j})
-	if c.last != j.number || len(c.rest) > 0 || j.session.server.stopping.Load() {
+	if !isLast || len(c.rest) > 0 || s.server.stopping.Load() {
 		mail.wake() // replies of later jobs may be ready, or the connection is to be closed
 	}
 }
