@@ -12,11 +12,12 @@ const maxLed = maxGathered
 //
 // With few batches in the server the loop that has taken the last one would only wait
 // for that commit. So its thread is the one that is awake: no other must be woken, to
-// sleep again while it wakes the loops.
+// sleep again while it wakes the loops. It makes the commit when it is done with the
+// connection that it reads from, or as any other task of its mailbox.
 func (s *Server) Lead(commit func()) bool {
 	sh := s.reading.Load()
 	return sh != nil && s.waiting.get() <= maxLed && !s.stopping.Load() && s.config.Journal.HasRoom() &&
-		sh.mail.put(task{must: true, do: func() {
+		sh.mail.put(task{commit: true, do: func() {
 			if s.waiting.get() > maxLed { // with what came with the same read
 				go commit()
 				return

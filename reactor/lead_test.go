@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,7 +18,7 @@ import (
 // isOnLoop reports whether the caller is a task of an event loop's mailbox.
 func isOnLoop() bool {
 	stack := string(debug.Stack())
-	return strings.Contains(stack, "(*mailbox).empty") && strings.Contains(stack, "gnet")
+	return strings.Contains(stack, "(*mailbox).take") && strings.Contains(stack, "gnet")
 }
 
 // roomy is a journal that has room or not.
@@ -261,15 +262,75 @@ type silentLoop struct{ gnet.EventLoop }
 
 func (silentLoop) Execute(context.Context, gnet.Runnable) error { return nil }
 
+// wokenLoop counts how often it is woken.
+type wokenLoop struct {
+	gnet.EventLoop
+	calls int
+}
+
+func (l *wokenLoop) Execute(context.Context, gnet.Runnable) error { l.calls++; return nil }
+
+// A loop that is with a connection is not woken for a commit: it makes it after that,
+// behind the tasks that were there before. For anything else, and at any other time, it is.
+func TestLoopIsNotWokenForItsOwnCommit(t *testing.T) {
+	m, loop := new(mailbox), new(wokenLoop)
+	m.open(loop)
+	var done []string
+	put := func(what string, commit bool) {
+		t.Helper()
+		if !m.put(task{commit: commit, do: func() { done = append(done, what) }}) {
+			t.Errorf("%s was not taken", what)
+		}
+	}
+	expect := func(calls int, what ...string) {
+		t.Helper()
+		if loop.calls != calls || !slices.Equal(done, what) {
+			t.Errorf("done was %q, and the loop was woken %d times, expected %q, %d times", done, loop.calls, what, calls)
+		}
+		done = nil
+	}
+	m.leave(task{do: func() { done = append(done, "left") }})
+	m.read()
+	expect(0, "left")
+	m.leave(task{do: func() { done = append(done, "left") }})
+	put("commit", true)
+	expect(0)
+	m.lead()
+	expect(0, "left", "commit")
+	m.lead()
+	expect(0)
+
+	put("commit", true)
+	expect(1)
+	_ = m.Run(t.Context())
+	expect(1, "commit")
+
+	m.read()
+	put("sweep", false)
+	expect(2)
+	m.lead()
+	expect(2) // as it is woken anyway
+	_ = m.Run(t.Context())
+	expect(2, "sweep")
+
+	m.read()
+	put("commit", true)
+	m.close()
+	m.lead()
+	expect(2, "commit")
+	m.finish()
+	expect(2)
+}
+
 // What a loop has left is done if it must be, once, in order.
 func TestMailboxFinish(t *testing.T) {
 	m := new(mailbox)
 	m.open(silentLoop{})
 	var done []string
 	note := func(what string, must bool) task {
-		return task{must: must, do: func() {
+		return task{commit: must, do: func() {
 			done = append(done, what)
-			if m.put(task{must: must, do: func() { t.Error("a task of a task was done") }}) {
+			if m.put(task{commit: must, do: func() { t.Error("a task of a task was done") }}) {
 				t.Error("a task was taken after the end")
 			}
 		}}

@@ -21,6 +21,8 @@ type mailbox struct {
 	tasks []task
 	spare []task // the loop's, empty
 	woken bool   // the loop has been told that there are tasks
+	reads bool   // the loop is with a connection, and calls lead after that
+	leads bool   // there is a commit, of which it has not been told for that reason
 }
 
 // task is a job that is complete, or something else to do.
@@ -28,7 +30,7 @@ type task struct {
 	job     *job
 	do      func()
 	session *session // that it is about, or nil, as it is for a job
-	must    bool     // somebody else does it when the loop has ended
+	commit  bool     // it is one of the ledger: somebody else does it when the loop has ended
 }
 
 // of returns the session that the task is about, or nil.
@@ -67,6 +69,10 @@ func (m *mailbox) put(l task) bool {
 		return false
 	}
 	m.tasks = append(m.tasks, l)
+	if m.reads && l.commit {
+		m.leads = true
+		return true
+	}
 	if !m.call() {
 		m.tasks = m.tasks[:len(m.tasks)-1]
 		return false
@@ -80,6 +86,27 @@ func (m *mailbox) put(l task) bool {
 func (m *mailbox) call() bool {
 	m.woken = m.woken || m.loop.Execute(context.Background(), m) == nil
 	return m.woken
+}
+
+// read empties the mailbox. The loop calls it when it begins with a connection, and lead
+// when it is done with that.
+func (m *mailbox) read() {
+	m.mu.Lock()
+	m.reads = true
+	m.take()
+}
+
+// lead empties the mailbox if it has a commit: to be woken for that would take the loop
+// two system calls.
+func (m *mailbox) lead() {
+	m.mu.Lock()
+	m.reads = false
+	if !m.leads {
+		m.mu.Unlock()
+		return
+	}
+	m.leads = false
+	m.take()
 }
 
 // do runs f on the loop. The channel is closed after that, or at once if put fails.
@@ -100,6 +127,11 @@ func (m *mailbox) Run(context.Context) error {
 // empty does the tasks, in their order. Only the loop calls it.
 func (m *mailbox) empty() {
 	m.mu.Lock()
+	m.take()
+}
+
+// take is empty for a caller who holds the lock. It releases that.
+func (m *mailbox) take() {
 	tasks := m.tasks
 	m.tasks = m.spare
 	m.spare, m.woken = nil, false
@@ -144,7 +176,7 @@ func (m *mailbox) finish() {
 	m.tasks = nil
 	m.mu.Unlock()
 	for _, l := range tasks {
-		if l.must {
+		if l.commit {
 			l.do()
 		}
 	}

@@ -134,7 +134,8 @@ func (sh *shard) OnTraffic(c gnet.Conn) gnet.Action {
 	if server := sh.server; server.waiting.get() <= maxLed && server.reading.Load() != sh {
 		server.reading.Store(sh)
 	}
-	sh.mail.empty() // it may make room in the session's window
+	sh.mail.read() // it may make room in the session's window
+	defer sh.mail.lead()
 	if session.state == closed {
 		return gnet.None
 	}
