@@ -88,7 +88,7 @@ var measurements = []run{
 	{markdown.Quoted("make bench-cluster BEFORE=d2c9e4c PROFILES=run/profiles"), (*place).measureBefore},
 	{markdown.Quoted("bin/peers --bin bin --folder run --only central,before --before bin/before"), (*place).measurePeers},
 	{markdown.Quoted("go tool pprof -top -cum bin/server run/profiles/coalesced.pprof"), prints(`flat% .*cum%`)},
-	{markdown.Quoted("go test -run '^$' -bench Central/window=128 -benchtime 300000x -cpuprofile run/cpu.pprof ./bench"), (*place).profile},
+	{markdown.Quoted("go test -run '^$' -bench 'Central$/window=128' -benchtime 300000x -cpuprofile run/cpu.pprof ./bench"), (*place).profile},
 }
 
 func TestCommands(t *testing.T) { play(t, runs) }
