@@ -26,6 +26,23 @@ func TestMedian(t *testing.T) {
 	}
 }
 
+func TestQuartiles(t *testing.T) {
+	for _, test := range []struct {
+		values            []float64
+		low, middle, high float64
+	}{
+		{[]float64{7}, 7, 7, 7},
+		{[]float64{2, 1}, 1, 2, 2},
+		{[]float64{5, 1, 4, 2, 3}, 2, 3, 4},
+		{[]float64{8, 7, 6, 5, 4, 3, 2, 1}, 3, 5, 7},
+	} {
+		low, middle, high := Quartiles(test.values)
+		if low != test.low || middle != test.middle || high != test.high {
+			t.Errorf("the quartiles of %v are %v, %v and %v, expected %v, %v and %v", test.values, low, middle, high, test.low, test.middle, test.high)
+		}
+	}
+}
+
 func TestGrouped(t *testing.T) {
 	for n, want := range map[float64]string{0: "0", 999: "999", 1000: "1,000", 123456: "123,456", 4500000.9: "4,500,000"} {
 		if got := Grouped(n); got != want {
