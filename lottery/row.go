@@ -65,8 +65,8 @@ func ParseRow(row string) (Bet, error) {
 }
 
 // ParseRows reads rows that stand one after the other, and calls visit with each
-// bet and the length of its row. The bet's texts are only valid until visit
-// returns. It stops at the first bad row; the error says what is wrong with it.
+// bet and the length of its row. The bet's texts share the memory of the rows. It
+// stops at the first bad row; the error says what is wrong with it.
 func ParseRows(rows []byte, visit func(bet Bet, size int)) error {
 	text := unsafe.String(unsafe.SliceData(rows), len(rows))
 	for len(text) > 0 {

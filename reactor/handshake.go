@@ -240,7 +240,7 @@ func (s *Server) takeSecured(conn net.Conn) {
 func (s *Server) shakeHands(one *handshake) (*secure, error) {
 	_ = one.conn.SetDeadline(one.begun.Add(one.set.timeout))
 	t := &transport{conn: one.conn, pause: one}
-	secure := &secure{tls.Server(t, s.tlsConfig()), t}
+	secure := &secure{Conn: tls.Server(t, s.tlsConfig()), transport: t}
 	one.work()
 	err := secure.Handshake()
 	if err != nil {

@@ -186,7 +186,8 @@ func TestOthersWhileALoopIsStuck(t *testing.T) {
 	if c.shards[1].isStuck() {
 		t.Error("the other loop is, too")
 	}
-	one, two := c.dialTo(c.Address().String(), net.Dialer{}), c.dialTo(c.Address().String(), net.Dialer{})
+	two := c.dialTo(c.Address().String(), net.Dialer{}) // accepted before the next one
+	one := c.dialTo(c.Address().String(), net.Dialer{})
 	one.send([]byte("hola\n"))
 	one.expectBytes([]byte("hola\n"))
 	if n := c.shards[0].connections.get(); n != 1 {
@@ -322,15 +323,15 @@ func TestLoopIsNotWokenForItsOwnCommit(t *testing.T) {
 	expect(2)
 }
 
-// What a loop has left is done if it must be, once, in order.
+// Commits that a loop has left are made, once, in order.
 func TestMailboxFinish(t *testing.T) {
 	m := new(mailbox)
 	m.open(silentLoop{})
 	var done []string
-	note := func(what string, must bool) task {
-		return task{commit: must, do: func() {
+	note := func(what string, commit bool) task {
+		return task{commit: commit, do: func() {
 			done = append(done, what)
-			if m.put(task{commit: must, do: func() { t.Error("a task of a task was done") }}) {
+			if m.put(task{commit: commit, do: func() { t.Error("a task of a task was done") }}) {
 				t.Error("a task was taken after the end")
 			}
 		}}

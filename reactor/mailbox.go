@@ -22,7 +22,7 @@ type mailbox struct {
 	spare []task // the loop's, empty
 	woken bool   // the loop has been told that there are tasks
 	reads bool   // the loop is with a connection, and calls lead after that
-	leads bool   // there is a commit, of which it has not been told for that reason
+	leads bool   // so it was not told that there is a commit
 }
 
 // task is a job that is complete, or something else to do.
@@ -30,7 +30,7 @@ type task struct {
 	job     *job
 	do      func()
 	session *session // that it is about, or nil, as it is for a job
-	commit  bool     // it is one of the ledger: somebody else does it when the loop has ended
+	commit  bool     // of the ledger, which somebody else makes if the loop ends first
 }
 
 // of returns the session that the task is about, or nil.
@@ -130,7 +130,7 @@ func (m *mailbox) empty() {
 	m.take()
 }
 
-// take is empty for a caller who holds the lock. It releases that.
+// take is empty, for a caller who holds the lock; it returns without it.
 func (m *mailbox) take() {
 	tasks := m.tasks
 	m.tasks = m.spare

@@ -20,6 +20,7 @@ import (
 type secure struct {
 	*tls.Conn
 	transport *transport
+	ended     bool // its close_notify was sent: nothing may follow
 }
 
 const (
@@ -137,6 +138,9 @@ func (s *session) seal(replies []byte) []byte {
 	if s.secure == nil {
 		return replies
 	}
+	if s.secure.ended { // a write has failed while gnet was closing the connection
+		return nil
+	}
 	if _, err := s.secure.Write(replies); err != nil {
 		s.cut(fmt.Errorf("seal: %w", err)) // the session has ended
 		return nil
@@ -179,6 +183,7 @@ func (s *session) sayEnd() {
 	}
 	s.secure.transport.out = &s.shard().sealed
 	_ = s.secure.CloseWrite() // says so once
+	s.secure.ended = true
 	if sealed := s.shard().takeSealed(); len(sealed) > 0 {
 		_, _ = unix.Write(s.conn.Fd(), sealed)
 	}

@@ -305,6 +305,31 @@ func TestBrokenRecords(t *testing.T) {
 	}
 }
 
+// gnet closes a connection at its end of file. When a write fails meanwhile, as the peer
+// is gone, the end is said, and answers may still come: they are for nobody.
+func TestAnswersAfterTheEnd(t *testing.T) {
+	overTLS = true
+	defer func() { overTLS = false }()
+	g := newGate()
+	c := start(t, 1, nil, g.slowDisk().wrap)
+	t.Cleanup(g.open)
+	p, raw := c.dial(), rawBetOf(1, "1", losing)
+	s := c.session(p)
+	p.send(betFrame(raw))
+	g.wait(t, 1)
+	c.onLoop(s.shard(), s.sayEnd)
+	g.open()
+	c.awaitThat(s, "the bet is answered", func() bool { return len(s.jobs) == 0 })
+	p.expectEnd()
+	p.Close()
+	c.awaitSessions(0)
+	c.expectIdle()
+	c.expectRows(raw)
+	if failed := c.log.find(t, "send_answer", "fail"); len(failed) > 0 {
+		t.Errorf("the log has %v", failed)
+	}
+}
+
 // A peer that does not read costs what is sealed at once, and not its winners.
 func TestWinnersAreNotKeptSealed(t *testing.T) {
 	overTLS = true

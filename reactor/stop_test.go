@@ -213,22 +213,21 @@ func TestPitfall13StopWhileAgenciesSend(t *testing.T) {
 	})
 }
 
-// A peer that does not read does not hold up a stop.
 // An answer that the ledger's leader has written during a stop is the last one: the end of
 // file follows at once, and not with the end of all patience.
 func TestStopWhileTheLeaderAnswers(t *testing.T) {
 	g := newGate()
-	c := start(t, 1, nil, g.slowDisk().wrap)
+	c := start(t, 1, func(config *Config) { config.Loops = 1 }, g.slowDisk().wrap)
 	t.Cleanup(g.open)
 	c.stopLinger = time.Hour
-	p, raw := c.dial(), rawBetOf(1, "1", losing)
+	p, idle, raw := c.dial(), c.dial(), rawBetOf(1, "1", losing)
+	c.session(idle)
 	p.send(betFrame(raw))
 	g.wait(t, 1)
 	stopped := make(chan error, 1)
 	go func() { stopped <- c.stop() }()
-	c.await("it stops", c.stopping.Load)
-	s := c.session(p)
-	c.onLoop(s.shard(), func() {}) // the connections without requests are closed by now
+	idle.expectEnd() // so the loop has been through its connections
+	idle.Close()
 	g.open()
 	p.expect(successFrame(raw))
 	p.expectEnd()
@@ -238,6 +237,7 @@ func TestStopWhileTheLeaderAnswers(t *testing.T) {
 	}
 }
 
+// A peer that does not read does not hold up a stop.
 func TestStopWithUnreadAnswers(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
 		c := start(t, 1, func(config *Config) { config.Loops = 1 }, won(t, 2000))
