@@ -7,7 +7,7 @@ import "time"
 const maxLed = maxGathered
 
 // Lead makes a commit of the ledger on an event loop, and completes the jobs that it
-// was for there. It reports false, and calls nothing, when a goroutine of its own is
+// was for there; on a goroutine, if by then there is much to do. It reports false, and calls nothing, when a goroutine of its own is
 // better: when the loops have much to do, or the log's reader is slow.
 //
 // With few batches in the server the loop that has taken the last one would only wait
@@ -18,7 +18,7 @@ func (s *Server) Lead(commit func()) bool {
 	sh := s.reading.Load()
 	return sh != nil && s.waiting.get() <= maxLed && !s.stopping.Load() && s.config.Journal.HasRoom() &&
 		sh.mail.put(task{commit: true, do: func() {
-			if s.waiting.get() > maxLed { // with what came with the same read
+			if s.waiting.get() > maxLed { // the read that made it due had more in it
 				go commit()
 				return
 			}
