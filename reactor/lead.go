@@ -23,9 +23,9 @@ func (s *Server) Lead(commit func()) bool {
 				return
 			}
 			begun := time.Now()
-			sh.leads.Store(int64(begun.Sub(s.made)))
+			sh.leadsSince.Store(int64(begun.Sub(s.made)))
 			commit()
-			sh.leads.Store(0)
+			sh.leadsSince.Store(0)
 			sh.led(begun, time.Now())
 		}})
 }
@@ -33,7 +33,7 @@ func (s *Server) Lead(commit func()) bool {
 // isStuck reports whether the loop has been waiting for a commit for long. Anybody may
 // call it.
 func (sh *shard) isStuck() bool {
-	begun := time.Duration(sh.leads.Load())
+	begun := time.Duration(sh.leadsSince.Load())
 	return begun > 0 && time.Since(sh.server.made)-begun > maxSleep
 }
 

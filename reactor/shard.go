@@ -31,8 +31,8 @@ type shard struct {
 	sessions []*session            // whose connection is open, or that have jobs
 	parked   map[*session]struct{} // whose query waits for the draw
 
-	leads atomic.Int64 // since when it makes a commit, in nanoseconds after the server was made; or 0
-	slept time.Time    // until when it waited long for the disk
+	leadsSince atomic.Int64 // when it began the commit that it makes, in nanoseconds after the server was made; or 0
+	slept      time.Time    // until when it waited long for the disk
 
 	// The fullest windows that the last sweep saw.
 	windowFrames, windowBytes gauge

@@ -104,7 +104,7 @@ func (s *scan) walk(ctx context.Context) error {
 		return s.nowhere(ctx)
 	}
 	defer s.remove(consumer)
-	line := &line{scan: s, server: server}
+	line := &line{scan: s, from: server}
 	err = s.fetch(ctx, consumer, server, line)
 	if e := line.advance(0); e != nil {
 		return e
@@ -115,7 +115,7 @@ func (s *scan) walk(ctx context.Context) error {
 // line are messages that have come and are still to be visited.
 type line struct {
 	*scan
-	server  string // that they come from
+	from    string // the server that has sent them
 	waiting []inLine
 }
 
@@ -145,7 +145,7 @@ func (l *line) advance(most int) error {
 		if err := l.visit(m.sequence, m.msg, <-m.read); err != nil {
 			l.waiting = nil
 			if damage, ok := err.(*DamageError); ok {
-				damage.Server = l.server
+				damage.Server = l.from
 			}
 			return err
 		}
