@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"loteria/internal/process"
 	"loteria/internal/process/gobuild"
 )
 
@@ -38,7 +39,7 @@ func TestMain(m *testing.M) {
 // A stub's environment.
 const (
 	// watchVar is the address to which every stub opens a connection that stays
-	// until its process is gone, however it goes.
+	// until its process and the real server's are gone, however they go.
 	watchVar = "STUB_WATCH"
 	// stubVar says what must go wrong.
 	stubVar = "STUB_MISBEHAVES"
@@ -60,7 +61,7 @@ func logLine(format string, args ...any) {
 	fmt.Printf("2026-01-31 10:00:00 INFO     "+format+"\n", args...)
 }
 
-// stubServer runs the real server, and passes its log on.
+// stubServer runs the real server, and passes its log on. Neither outlives the other.
 func stubServer() {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
@@ -71,20 +72,33 @@ func stubServer() {
 		}
 		die(3, "panic: nothing works\x1b[31m today")
 	}
-	server := exec.Command(os.Getenv(serverVar), os.Args[1:]...)
-	server.Stderr = os.Stderr
-	output, err := server.StdoutPipe()
-	if err == nil {
-		err = server.Start()
-	}
+	output, input, err := os.Pipe()
 	if err != nil {
 		die(9, "%v", err)
 	}
+	cmd := exec.Command(os.Getenv(serverVar), os.Args[1:]...)
+	cmd.Stdout, cmd.Stderr = input, os.Stderr
+	if watch != nil {
+		cmd.ExtraFiles = []*os.File{watch} // the test sees the end of both
+	}
+	server, err := process.Start(cmd, "real server")
+	if err != nil {
+		die(9, "%v", err)
+	}
+	input.Close() // the server has its own
+	if watch != nil {
+		go func() {
+			_, _ = io.Copy(io.Discard, watch) // the test hangs up
+			server.Kill()
+		}()
+	}
 	go func() {
 		<-stop
-		fmt.Fprintln(watch, "stopping")
+		if watch != nil {
+			fmt.Fprintln(watch, "stopping")
+		}
 		if !misbehaves("is stubborn") {
-			_ = server.Process.Signal(syscall.SIGTERM)
+			server.Signal(syscall.SIGTERM)
 		}
 	}()
 	for lines := bufio.NewScanner(output); lines.Scan(); {
@@ -98,14 +112,13 @@ func stubServer() {
 			fmt.Println(line)
 			logLine("action: apuesta_recibida | result: fail | cantidad: 1")
 		case strings.Contains(line, "action: apuesta_recibida ") && misbehaves("crashes"):
-			_ = server.Process.Kill()
-			_ = server.Wait()
+			server.Kill()
 			die(4, "panic: an agency came")
 		default:
 			fmt.Println(line)
 		}
 	}
-	_ = server.Wait()
+	<-server.Ended()
 	switch {
 	case misbehaves("loses a row"):
 		rows, _ := os.ReadFile("bets.csv")
@@ -113,22 +126,26 @@ func stubServer() {
 	case misbehaves("stops badly"):
 		die(1, "server: cannot stop")
 	}
-	os.Exit(server.ProcessState.ExitCode())
+	if server.ExitCode() < 0 { // killed
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+	os.Exit(server.ExitCode())
 }
 
-// dialWatch connects to the test, and ends this process when it hangs up.
-func dialWatch() io.Writer {
+// dialWatch connects to the test, if that watches.
+func dialWatch() *os.File {
 	address := os.Getenv(watchVar)
 	if address == "" {
-		return io.Discard
+		return nil
 	}
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		die(9, "watch: %v", err)
 	}
-	go func() {
-		_, _ = io.Copy(io.Discard, conn)
-		_ = syscall.Kill(0, syscall.SIGKILL) // the server, too: they are one group
-	}()
-	return conn
+	file, err := conn.(*net.TCPConn).File()
+	if err != nil {
+		die(9, "watch: %v", err)
+	}
+	conn.Close() // the file is another descriptor of it
+	return file
 }
