@@ -66,7 +66,7 @@ func (c *hostileCentral) launch(agencies int, args []string) {
 	programs(tb)
 	c.read, c.counts, c.known = make(chan struct{}), map[string]int{}, map[string]string{}
 	c.news.L = &c.mu
-	var stdout *os.File
+	var stdout io.ReadCloser
 	c.Process, stdout = startProgram(tb, "central", &c.stderr, "server", slices.Concat(c.over.server("0"), []string{
 		"--admin=", "--storage-dir", c.storage, "--expected-agencies", strconv.Itoa(agencies)}, args)...)
 	go func() {

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	child "loteria/internal/process" // a process is another thing here
 	"loteria/internal/process/gobuild"
@@ -83,23 +85,49 @@ type event struct {
 	end  bool
 }
 
-// startProgram starts a program, and returns what it writes to stdout, too.
-func startProgram(tb testing.TB, who string, stderr *bytes.Buffer, name string, args ...string) (*child.Process, *os.File) {
+// startProgram starts a program, and returns what it writes to stdout, too. That is
+// a file: however late the tests are with reading, the program never waits for it.
+func startProgram(tb testing.TB, who string, stderr *bytes.Buffer, name string, args ...string) (*child.Process, io.ReadCloser) {
 	tb.Helper()
-	output, input, err := os.Pipe()
+	input, err := os.CreateTemp(tb.TempDir(), name)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer input.Close() // the process has its own
+	output, err := os.Open(input.Name())
+	if err != nil {
+		tb.Fatal(err)
+	}
 	cmd := exec.Command(filepath.Join(binFolder, name), args...)
 	cmd.Dir = binFolder // it holds no configuration
 	cmd.Env = []string{"GOTRACEBACK=all", "GORACE=halt_on_error=1 atexit_sleep_ms=0"}
 	cmd.Stdout, cmd.Stderr = input, stderr
 	p, err := child.Start(cmd, who)
 	if err != nil {
+		output.Close()
 		tb.Fatal(err)
 	}
-	return p, output
+	return p, &growingFile{output, p}
+}
+
+// growingFile ends where the process that writes it has ended.
+type growingFile struct {
+	*os.File
+	by *child.Process
+}
+
+func (f *growingFile) Read(into []byte) (int, error) {
+	for {
+		ended := f.by.HasEnded() // before the read: it may have written until then
+		n, err := f.File.Read(into)
+		if n > 0 || err != io.EOF || ended {
+			return n, err
+		}
+		select {
+		case <-f.by.Ended():
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 // start starts a program whose lines, and then its end, go to events. It dies
@@ -110,7 +138,7 @@ func start(t *testing.T, events chan event, id int, program string, args ...stri
 	if id > 0 {
 		who = fmt.Sprintf("agency %d", id)
 	}
-	var output *os.File
+	var output io.ReadCloser
 	p.Process, output = startProgram(t, who, &p.stderr, program, args...)
 	gone := make(chan struct{})
 	go func() {
