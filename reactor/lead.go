@@ -7,8 +7,9 @@ import "time"
 const maxLed = maxGathered
 
 // Lead makes a commit of the ledger on an event loop, and completes the jobs that it
-// was for there; on a goroutine, if by then there is much to do. It reports false, and calls nothing, when a goroutine of its own is
-// better: when the loops have much to do, or the log's reader is slow.
+// was for there; on a goroutine, if by then there is much to do. It reports false, and
+// calls nothing, when a goroutine of the ledger's own is better: when the loops have
+// much to do, or the log's reader is slow.
 //
 // With few batches in the server the loop that has taken the last one would only wait
 // for that commit. So its thread is the one that is awake: no other must be woken, to
