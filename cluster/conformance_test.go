@@ -30,7 +30,7 @@ func config(c *natstest.Cluster, agencies int) natsledger.Config {
 	return natsledger.Config{
 		Servers: c.URLs(), Contest: fmt.Sprintf("test.%d", contests.Add(1)), Agencies: agencies, Replicas: c.Size(),
 		MaxBytes: 64 << 20, // which the servers reserve
-		Central:  "A", Patience: 2 * time.Second, Log: logger(),
+		Central:  "A", Patience: 5 * time.Second, Log: logger(),
 	}
 }
 

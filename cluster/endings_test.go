@@ -60,7 +60,6 @@ func TestAnEndThatWasNotTried(t *testing.T) {
 	t.Parallel()
 	c := natstest.Start(t, 1)
 	config := config(c, 1)
-	config.Patience = 500 * time.Millisecond
 	contest := openContest(t, config)
 	if _, _, err := contest.TryResume(1); err != nil {
 		t.Fatal(err)

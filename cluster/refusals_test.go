@@ -226,7 +226,7 @@ func TestFullStream(t *testing.T) {
 	t.Parallel()
 	c := natstest.Start(t, 1)
 	config := config(c, 1)
-	config.MaxBytes, config.Patience = 256<<10, time.Second
+	config.MaxBytes = 256 << 10
 	s := openCentral(t, config)
 	mark, sent, err := s.account(1).Mark, 0, error(nil)
 	for sent < 20000 {

@@ -74,6 +74,7 @@ func TestRivals(t *testing.T) {
 func TestEndedElsewhere(t *testing.T) {
 	c := natstest.Start(t, 1)
 	config := config(c, 1)
+	config.Patience = answerTime // however many are in flight
 	a, b := openCentral(t, config), openCentral(t, config)
 	account := a.account(1)
 	mark := account.Mark

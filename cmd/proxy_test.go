@@ -144,7 +144,7 @@ func (p *proxy) draw() fate {
 	p.mu.Unlock()
 	if !answered && (f.toCentral >= 0 && f.toCentral < resumeSize || f.toAgency >= 0 && f.toAgency < resumePointSize || f.life < time.Second) {
 		if p.started++; p.started > 2 {
-			f.toCentral, f.toAgency, f.life = 4096, -1, p.longest
+			f.toCentral, f.toAgency, f.life = 4096, -1, 0
 		}
 	}
 	return f

@@ -160,8 +160,8 @@ func TestRevoked(t *testing.T) {
 					r.startAgency(id)
 				}
 			}
-			p := r.startAgencyWith(1, "--loop-period", "20ms")
-			r.until("some bets are stored", func() bool { return r.acked[1] >= 100 })
+			p := r.startAgencyWith(1, "--loop-period", "1s") // the revocation finds it betting
+			r.until("some bets are stored", func() bool { return r.acked[1] >= 20 })
 			if err := over.certificates.Revoke("# stolen", test.entry(t, over)); err != nil {
 				t.Fatal(err)
 			}
@@ -172,7 +172,7 @@ func TestRevoked(t *testing.T) {
 				r.fail("the revoked agency exits with %d and says %q, expected %v", p.ExitCode(), said, refused)
 			}
 			before, err := in.inspect(r.ledger())
-			if err != nil || before.counts[1] < 100 || before.counts[1] >= rows {
+			if err != nil || before.counts[1] < 20 || before.counts[1] >= rows {
 				t.Fatalf("stored of the revoked agency are %d bets and %v", before.counts[1], err)
 			}
 			if said := r.refused(1); !refused.MatchString(said) {

@@ -135,10 +135,10 @@ func (sh *shard) give(s *session, conn net.Conn) error {
 	return err
 }
 
-// refuse closes a connection at once. The peer is told why when the socket
-// takes it without waiting, as a new one does.
+// refuse closes a connection. The peer is told why, which a new socket takes without
+// waiting: the deadline is only for the strangest of them.
 func refuse(conn net.Conn, reason error) {
-	_ = conn.SetWriteDeadline(time.Now().Add(time.Millisecond))
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
 	_, _ = conn.Write(appendReply(nil, &codec.Retry{Reason: reason.Error()}))
 	conn.Close()
 }

@@ -377,7 +377,8 @@ func TestControlDeadlineThatHasPassed(t *testing.T) {
 func TestControlEndBeforeTheDeadline(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	p := launch(t, "--storage-dir", folder, "--expected-agencies", "2", "--draw-deadline", time.Now().Add(5*time.Second).Format(time.RFC3339Nano))
+	p := launch(t, "--storage-dir", folder, "--expected-agencies", "2")
+	mustCtl(t, folder, "deadline", time.Now().Add(8*time.Second).Format(time.RFC3339Nano))
 	mustCtl(t, folder, "end", "2", "1")
 	awaitStatus(t, folder, "after the deadline", func(s statusAnswer) bool { return s.Now.After(s.Deadline.Add(2 * lookInterval)) })
 	p.Stop()

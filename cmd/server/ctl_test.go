@@ -222,7 +222,7 @@ func TestControlIsBounded(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	log := zerolog.Nop()
 	c := newControl(ctx, admin.New(admin.Config{Agencies: 2}), func() {}, log)
-	c.patience = 10 * time.Millisecond
+	c.patience = 500 * time.Millisecond // by when a save has been tried
 	if status, answer := askDirectly(t, c, "/end", `{"agencies":[1]}`); status != 503 || !strings.Contains(answer, "is starting") {
 		t.Errorf("it answers %d %s", status, answer)
 	}

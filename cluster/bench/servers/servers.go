@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -76,17 +77,21 @@ func Start(ctx context.Context, program, config, folder string) (*Servers, error
 	return s, nil
 }
 
-// freeAddresses returns n addresses on which nothing listens.
+// freeAddresses returns n addresses on which nothing listens. Their ports are below
+// those that the system chooses itself (net.ipv4.ip_local_port_range begins at 32768),
+// or somebody else could be given one before its server listens.
 func freeAddresses(n int) (addresses []string, err error) {
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
+	for range 100 * n {
+		listener, e := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err = e; err != nil {
+			continue
 		}
 		defer listener.Close() // not before the last one is found
-		addresses = append(addresses, listener.Addr().String())
+		if addresses = append(addresses, listener.Addr().String()); len(addresses) == n {
+			return addresses, nil
+		}
 	}
-	return addresses, nil
+	return nil, err
 }
 
 func (s *Servers) start() (err error) {

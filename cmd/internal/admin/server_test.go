@@ -196,7 +196,7 @@ func TestAddressInUse(t *testing.T) {
 func TestSlowVisitors(t *testing.T) {
 	c := &central{t: t, log: &logBuffer{}}
 	c.admin = New(Config{Address: "127.0.0.1:0", Agencies: 1, Log: newLog(c.log)})
-	c.admin.readTimeout = 50 * time.Millisecond
+	c.admin.readTimeout = 500 * time.Millisecond
 	c.run()
 	for _, begun := range []string{"", "GET /healthz HTTP/1.1\r\nHost: x\r\n", "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n"} {
 		expectClosed(t, c.visit(begun))
