@@ -208,7 +208,7 @@ func (c *hostileCentral) recognise(line string) string {
 }
 
 // maxKnown bounds the recognised lines that are remembered: in a flood they are all
-// alike, and a slow reader of its log slows the central down.
+// alike.
 const maxKnown = 10_000
 
 // hostileSuppressed is the end of a line that stands for others like it.

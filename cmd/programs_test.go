@@ -107,19 +107,22 @@ func startProgram(tb testing.TB, who string, stderr *bytes.Buffer, name string, 
 		output.Close()
 		tb.Fatal(err)
 	}
-	return p, &growingFile{output, p}
+	return p, &growingFile{file: output, by: p}
 }
 
-// growingFile ends where the process that writes it has ended.
+// growingFile ends where the process that writes it has ended. It is no *os.File, whose
+// other methods end where the file does at the moment.
 type growingFile struct {
-	*os.File
-	by *child.Process
+	file *os.File
+	by   *child.Process
 }
+
+func (f *growingFile) Close() error { return f.file.Close() }
 
 func (f *growingFile) Read(into []byte) (int, error) {
 	for {
 		ended := f.by.HasEnded() // before the read: it may have written until then
-		n, err := f.File.Read(into)
+		n, err := f.file.Read(into)
 		if n > 0 || err != io.EOF || ended {
 			return n, err
 		}

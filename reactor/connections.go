@@ -136,7 +136,7 @@ func (sh *shard) give(s *session, conn net.Conn) error {
 }
 
 // refuse closes a connection. The peer is told why, which a new socket takes without
-// waiting: the deadline is only for the strangest of them.
+// waiting; the deadline is there so that this has a bound.
 func refuse(conn net.Conn, reason error) {
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
 	_, _ = conn.Write(appendReply(nil, &codec.Retry{Reason: reason.Error()}))

@@ -83,7 +83,8 @@ func Start(ctx context.Context, program, config, folder string) (*Servers, error
 func freeAddresses(n int) (addresses []string, err error) {
 	for range 100 * n {
 		listener, e := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
-		if err = e; err != nil {
+		if e != nil {
+			err = e
 			continue
 		}
 		defer listener.Close() // not before the last one is found
