@@ -3,6 +3,7 @@ package lottery
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -11,15 +12,19 @@ import (
 // send one batch here and the next one to another central. Its requests wait until
 // a claim returns the account, and are then done in their order.
 
-// maxClaims limits how often a request claims an agency that another central keeps
-// claiming.
-const maxClaims = 10
+// maxClaims limits the claims of an agency in a row after each of which nothing was
+// stored, because another central claimed it before the rows came. Which central is
+// the last to claim is chance, so centrals that take turns stay far below.
+const maxClaims = 100
+
+// errContended is what requests of an agency get after maxClaims.
+var errContended = fmt.Errorf("%w: other centrals keep writing for the agency", ErrUnavailable)
 
 // request is a request of an agency that may have to wait for a claim. The caller
 // bounds their number: each counts until done is called.
 type request struct {
 	number uint64       // within the agency: requests are done in this order
-	claims int          // that it has waited for
+	waited bool         // for a claim
 	do     func() error // called with the lock; when it returns an error, done is not called
 	done   func(error)  // called without the lock
 }
@@ -64,15 +69,12 @@ func (c *Contest) tryAppend(a *account, rows *Stretch, r *request) error {
 	bets := int64(rows.Bets)
 	a.inFlight.Add(bets)
 	mark, err := c.ledger.Append(*rows, a.stored.Mark, func(err error) {
-		if err == nil {
-			a.inFlight.Add(-bets)
-			r.done(nil)
-			return
-		}
 		a.mu.Lock()
-		isAgain := c.again(rows.Agency, a, r, err)
-		if !isAgain {
-			err = a.lose(err)
+		isAgain := false
+		if err == nil {
+			a.fruitless = 0
+		} else {
+			isAgain, err = c.again(rows.Agency, a, r, err)
 		}
 		a.inFlight.Add(-bets) // only now, or they would look durable
 		a.mu.Unlock()
@@ -82,10 +84,8 @@ func (c *Contest) tryAppend(a *account, rows *Stretch, r *request) error {
 	})
 	if err != nil {
 		a.inFlight.Add(-bets)
-		if c.again(rows.Agency, a, r, err) {
-			return nil
-		}
-		return failure(a.lose(err))
+		_, err = c.again(rows.Agency, a, r, err)
+		return failure(err)
 	}
 	a.stored.Add(rows)
 	a.stored.Mark = mark
@@ -93,25 +93,31 @@ func (c *Contest) tryAppend(a *account, rows *Stretch, r *request) error {
 }
 
 // again makes a request wait for a claim, and retries it then, if the ledger has
-// refused it because another central has written, and the agency has no writer. It
-// reports whether it does. The caller holds the lock.
-func (c *Contest) again(agency int, a *account, r *request, err error) bool {
-	if !errors.Is(err, ErrMoved) || a.lost != nil || a.writer != 0 || r.claims == maxClaims {
-		return false
+// refused it with err because another central has written, and the agency has no
+// writer. It reports whether it does; else it returns the error that the request
+// ends with. The caller holds the lock.
+func (c *Contest) again(agency int, a *account, r *request, err error) (isAgain bool, failed error) {
+	switch {
+	case !c.shared || !errors.Is(err, ErrMoved) || a.lost != nil || a.writer != 0:
+		return false, a.lose(err)
+	case a.fruitless >= maxClaims:
+		a.fruitless = 0
+		return false, a.lose(errContended)
 	}
 	a.stored.Unknown = true
 	c.await(agency, a, r)
-	return true
+	return true, nil
 }
 
 // await makes a request wait for a claim. The caller holds the lock.
 func (c *Contest) await(agency int, a *account, r *request) {
-	r.claims++
+	r.waited = true
 	at, _ := slices.BinarySearchFunc(a.waiting, r.number, func(w *request, number uint64) int {
 		return int(w.number) - int(number)
 	})
 	a.waiting = slices.Insert(a.waiting, at, r)
 	if a.claims == 0 {
+		a.fruitless++
 		c.claim(agency, a, false, func(*Account, error) {})
 	}
 }

@@ -3,10 +3,13 @@ package lottery_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"loteria/lottery"
 	"loteria/lottery/ledgertest"
@@ -88,6 +91,62 @@ func testAnywhereInFlight(t *testing.T, m *ledgertest.Memory) {
 			t.Errorf("of central %d stored are %d bets, want %d, or in another order", side, len(got[side]), len(want))
 		}
 	}
+}
+
+// TestAnywhereInVain has another central claim an agency whenever this one has. For a
+// while that keeps a batch and FINISHED waiting; when it does not end, they are told
+// so, and the agency can go on later.
+func TestAnywhereInVain(t *testing.T) { onMemories(t, testAnywhereInVain) }
+
+func testAnywhereInVain(t *testing.T, m *ledgertest.Memory) {
+	disturbed := &disturbed{Ledger: open(t, m, 1), rival: open(t, m, 1)}
+	if _, err := disturbed.rival.Begin(lottery.Events{Ended: func(int, lottery.Ending, *lottery.Account) {}}); err != nil {
+		t.Fatal(err)
+	}
+	c, other := ledgertest.NewContest(t, disturbed), central(t, m, 1)
+	store := func() error { return c.TryStore(newBatch(t, sample(1, 1))) }
+	finish := func() error { return c.TryFinish(1, 3, true) }
+
+	other.MustStore(newBatch(t, sample(1, 0))) // c does not know it
+	for i, request := range []func() error{store, finish} {
+		disturbed.claims.Store(math.MaxInt64)
+		if err := request(); !errors.Is(err, lottery.ErrUnavailable) {
+			t.Errorf("request %d: while it cannot be done, the error is %v", i, err)
+		}
+		disturbed.claims.Store(30)
+		err := request()
+		for start := time.Now(); errors.Is(err, lottery.ErrUnavailable) && time.Since(start) < time.Minute; {
+			err = request() // until it is known what is stored
+		}
+		if err != nil {
+			t.Errorf("request %d: %v", i, err)
+		}
+		if i == 0 {
+			other.MustStore(newBatch(t, sample(1, 2)))
+		}
+	}
+	if got, want := m.Rows(1), rowsOf(samples(1, 0, 3)...); got != want {
+		t.Fatalf("stored are %d bytes, want %d", len(got), len(want))
+	}
+	c.CheckDraw(true, winnersOf(samples(1, 0, 3)...))
+}
+
+// disturbed is a ledger for a central whose claims are followed by those of a rival,
+// so many times.
+type disturbed struct {
+	lottery.Ledger
+	rival  lottery.Ledger
+	claims atomic.Int64
+}
+
+func (d *disturbed) Claim(agency int, after lottery.Mark, resumed bool, done func(*lottery.Account, error)) {
+	d.Ledger.Claim(agency, after, resumed, func(stored *lottery.Account, err error) {
+		if d.claims.Add(-1) < 0 {
+			done(stored, err)
+			return
+		}
+		d.rival.Claim(agency, 0, false, func(*lottery.Account, error) { done(stored, err) })
+	})
 }
 
 func rows(bets []lottery.Bet) (rows []string) {

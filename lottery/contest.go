@@ -59,8 +59,9 @@ type account struct {
 
 	inFlight atomic.Int64 // bets that are admitted and that the ledger has not answered yet
 
-	asked   uint64     // requests that might have to wait, so far
-	waiting []*request // for a claim that tells what is stored, in the order of the calls
+	asked     uint64     // requests that might have to wait, so far
+	waiting   []*request // for a claim that tells what is stored, in the order of the calls
+	fruitless int        // claims that requests have waited for since one of them was stored
 
 	seen   uint64 // bets that are stored, as a shared ledger tells now and then
 	seenBy string // the central that stored the last of them
@@ -376,7 +377,7 @@ func (c *Contest) tryFinish(agency int, a *account, from Writer, said Tally, r *
 	}
 	if a.stored.Ended != Missing {
 		err := a.compare(agency, said)
-		if err != nil && c.shared && from == 0 && r.claims == 0 {
+		if err != nil && c.shared && from == 0 && !r.waited {
 			a.stored.Unknown = true // it may have gone on at another central
 			c.await(agency, a, r)
 			return nil
@@ -388,14 +389,14 @@ func (c *Contest) tryFinish(agency int, a *account, from Writer, said Tally, r *
 	c.end(agency, a, Finished, func(err error) { // under the same lock as the check: no bet comes between
 		a.mu.Lock()
 		how := a.stored.Ended
+		isAgain := false
 		if errors.Is(err, ErrMoved) {
-			if c.shared && c.again(agency, a, r, err) {
-				a.mu.Unlock()
-				return
-			}
-			err = a.lose(err)
+			isAgain, err = c.again(agency, a, r, err)
 		}
 		a.mu.Unlock()
+		if isAgain {
+			return
+		}
 		if err == nil && how == Missing {
 			r.done(c.tooLate(agency, Missing))
 			return
