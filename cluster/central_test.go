@@ -96,6 +96,26 @@ func (c *central) account(agency int) *lottery.Account {
 	return nil
 }
 
+// expectEnds expects that the ends of so many agencies are told, each once.
+func (c *central) expectEnds(agencies int) {
+	c.t.Helper()
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		c.mu.Lock()
+		told, twice := len(c.ended), false
+		for _, times := range c.ended {
+			twice = twice || times != 1
+		}
+		c.mu.Unlock()
+		switch {
+		case twice || time.Since(begun) > answerTime:
+			c.t.Errorf("the ends of %d agencies were told, of some more than once: %t; want %d", told, twice, agencies)
+			return
+		case told == agencies:
+			return
+		}
+	}
+}
+
 func (c *central) append(rows lottery.Stretch, after lottery.Mark) (lottery.Mark, error) {
 	var mark lottery.Mark
 	err := await(c.t, "an append", func(done func(error)) {
@@ -184,15 +204,15 @@ func (w *writer) stretch(t *testing.T, c *central, sent int, mark lottery.Mark, 
 		err  error
 	}
 	answers := make(chan answer, w.window)
-	flying, failed := 0, false
+	flying, failed, refused := 0, false, false
 	w.answers = max(w.answers, sent)
 	for {
-		for !failed && flying < w.window && sent < count {
+		for !failed && !refused && flying < w.window && sent < count {
 			n := min(batch, count-sent)
 			upTo := sent + n
 			next, err := c.Append(ledgertest.Stretch(ledgertest.Bets(w.agency, sent, n)...), mark, func(err error) { answers <- answer{upTo, err} })
 			if err != nil {
-				failed = true
+				refused = true // others may be durable, whose answer waits
 				break
 			}
 			mark, sent = next, upTo

@@ -58,22 +58,8 @@ func during(t *testing.T, c *natstest.Cluster, agencies, count int, wrote func(p
 	breaker.Wait()
 	b.mustDraw(bets...)
 	checkStream(t, config, bets...)
-	for _, s := range []*central{a, b} {
-		for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-			s.mu.Lock()
-			told, twice := len(s.ended), false
-			for _, times := range s.ended {
-				twice = twice || times != 1
-			}
-			s.mu.Unlock()
-			if twice || time.Since(begun) > answerTime {
-				t.Errorf("the ends of %d agencies were told, of some more than once: %t; want %d", told, twice, agencies)
-			}
-			if twice || told == agencies || time.Since(begun) > answerTime {
-				break
-			}
-		}
-	}
+	a.expectEnds(agencies)
+	b.expectEnds(agencies)
 }
 
 // TestConnectionsDrop closes all connections over and over, and whenever the first

@@ -18,6 +18,7 @@ func TestRivals(t *testing.T) {
 	const turns = 300
 	c := natstest.Start(t, 1)
 	config := config(c, 1)
+	config.Patience = answerTime // or one may be stored and not answered
 	centrals := [2]*central{openCentral(t, config), openCentral(t, config)}
 	answered := 0
 	type answer struct {
@@ -123,11 +124,6 @@ func TestEndedElsewhere(t *testing.T) {
 	a.mustDraw(bets)
 	b.mustDraw(bets)
 	checkStream(t, config, bets)
-	for _, s := range []*central{a, b} {
-		s.mu.Lock()
-		if s.ended[1] != 1 {
-			t.Errorf("the end was told %d times", s.ended[1])
-		}
-		s.mu.Unlock()
-	}
+	a.expectEnds(1)
+	b.expectEnds(1)
 }

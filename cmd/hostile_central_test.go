@@ -316,7 +316,9 @@ func (c *hostileCentral) awaitConnections(least, most int) {
 	timeout := time.After(hostilePatience)
 	for {
 		open := c.openFiles() - c.files
-		if open >= least && open <= most {
+		// With none there may be one less than at the start: a descriptor of the probe's
+		// connection may have been counted there.
+		if open <= most && (open >= least || least == 0) {
 			return
 		}
 		select {

@@ -74,6 +74,13 @@ func (c *central) awaitParked(n int) {
 	})
 }
 
+// awaitJobs waits until that many jobs are in work. One is until after its answer was
+// written.
+func (c *central) awaitJobs(n int) {
+	c.t.Helper()
+	c.await("the jobs are as many as expected", func() bool { return c.Stats().Jobs == n })
+}
+
 // session returns the peer's session, which belongs to its loop.
 func (c *central) session(p *peer) (found *session) {
 	c.t.Helper()
@@ -114,6 +121,7 @@ func (c *central) expectIdle() {
 		c.t.Errorf("%d sessions are left", n)
 	}
 	c.await("every handshake has ended", func() bool { return c.Stats().Handshakes == 0 })
+	c.awaitJobs(0)
 	stats := c.Stats()
 	stats.RefusedConnections, stats.CutConnections, stats.WindowFrames, stats.WindowBytes = 0, 0, 0, 0
 	stats.FailedHandshakes, stats.MaxHandshakes = 0, 0

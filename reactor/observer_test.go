@@ -217,6 +217,7 @@ func TestStats(t *testing.T) {
 		p.reset()
 	}
 	c.awaitSessions(0)
+	c.awaitJobs(0)
 	c.onLoops((*shard).sweep)
 	check("all are gone", func(s *Stats) { s.RefusedConnections = 1 })
 	c.expectIdle()

@@ -177,8 +177,8 @@ func TestRunFails(t *testing.T) {
 		},
 		{
 			name: "an agency is never done",
-			args: append(dawdle, "--timeout", "1s"),
-			err:  "not done after 1s",
+			args: append(dawdle, "--timeout", "10s"),
+			err:  "not done after 10s",
 		},
 		{
 			name:       "a row is lost",

@@ -14,6 +14,10 @@ import (
 	"loteria/reactor"
 )
 
+// pageWait is how long a central waits at its start until it is known where its page
+// is.
+const pageWait = 2 * time.Second
+
 // newAdmin returns the admin server, and the function that closes it. Without an
 // address only server ctl can query it. certificates may be nil.
 func newAdmin(c config, certificates *certs.Store, log zerolog.Logger, journal reactor.Journal) (adminServer *admin.Server, closeAdmin func(), err error) {
@@ -46,6 +50,10 @@ func newAdmin(c config, certificates *certs.Store, log zerolog.Logger, journal r
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { adminServer.Run(ctx) })
+	select {
+	case <-adminServer.Tried(): // who waits until the central listens has read of its page then
+	case <-time.After(pageWait): // the address is a name that nobody resolves: bets matter more
+	}
 	return adminServer, func() {
 		cancel()
 		running.Wait()

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -68,6 +69,7 @@ type Server struct {
 	closing     chan struct{} // closed when streams must end
 	address     net.Addr      // known when listening is closed
 	listening   chan struct{} // closed by Run
+	tried       chan struct{} // closed by Run
 
 	retryPeriod, readTimeout time.Duration // the constants, except in tests
 }
@@ -94,6 +96,7 @@ func New(config Config) *Server {
 
 		watching:  make(chan struct{}),
 		listening: make(chan struct{}),
+		tried:     make(chan struct{}),
 
 		retryPeriod: retryPeriod,
 		readTimeout: readTimeout,
@@ -137,17 +140,21 @@ func (s *Server) Run(ctx context.Context) {
 	go func() { defer close(following); s.follow(done) }()
 	defer func() { close(done); <-following }()
 
+	tried := sync.OnceFunc(func() { close(s.tried) })
+	defer tried()
 	if s.config.Address == "" {
+		tried()
 		<-ctx.Done()
 		return
 	}
-	listener := s.listen(ctx)
+	listener := s.listen(ctx, tried)
 	if listener == nil {
 		return
 	}
 	s.address = listener.Addr()
 	close(s.listening)
 	s.logListening()
+	tried()
 	server := &http.Server{
 		Handler:        s.handler(),
 		ReadTimeout:    s.readTimeout, // not for streams: it ends when the request is read
@@ -179,6 +186,9 @@ func (s *Server) Run(ctx context.Context) {
 	<-ended
 	s.config.Log.Info().Str("action", "close_admin").Str("result", "success").Stringer("address", s.address).Send()
 }
+
+// Tried is closed when Run has logged where the server listens, or why it does not yet.
+func (s *Server) Tried() <-chan struct{} { return s.tried }
 
 // serve serves until the server is shut down, over TLS when that is configured. It
 // sends no HSTS header: browsers would then use TLS with every port of the machine,
@@ -227,8 +237,9 @@ func (c complaints) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// listen returns a listener, or nil when ctx is done before it can.
-func (s *Server) listen(ctx context.Context) net.Listener {
+// listen returns a listener, or nil when ctx is done before it can. When it has logged
+// that it must wait, it calls waits.
+func (s *Server) listen(ctx context.Context, waits func()) net.Listener {
 	for told := false; ; told = true {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.Address)
 		if err == nil {
@@ -237,6 +248,7 @@ func (s *Server) listen(ctx context.Context) net.Listener {
 		if !told && ctx.Err() == nil {
 			s.config.Log.Warn().Str("action", "admin_listen").Str("result", "in_progress").
 				Str("address", s.config.Address).Str("reason", rootOf(err).Error()).Stringer("retry_every", s.retryPeriod).Send()
+			waits()
 		}
 		select {
 		case <-ctx.Done():

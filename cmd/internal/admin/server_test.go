@@ -229,6 +229,32 @@ func TestStopWhileTheAddressIsInUse(t *testing.T) {
 	New(Config{Address: other.Addr().String(), Agencies: 1}).Run(ctx) // returns
 }
 
+// Who waits until the server has tried to listen finds the outcome in the log.
+func TestTried(t *testing.T) {
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for address, want := range map[string]string{
+		"127.0.0.1:0":         `"action":"admin_listen","result":"success"`,
+		other.Addr().String(): `"action":"admin_listen","result":"in_progress"`,
+		"":                    "",
+	} {
+		log := &logBuffer{}
+		s := New(Config{Address: address, Agencies: 1, Log: newLog(log)})
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() { defer close(ended); s.Run(ctx) }()
+		<-s.Tried()
+		if got := log.String(); !strings.Contains(got, want) {
+			t.Errorf("%q: the log is %q, expected is %s", address, got, want)
+		}
+		cancel()
+		<-ended
+	}
+}
+
 // A stop waits neither for streams nor for idle clients.
 func TestStopWithVisitors(t *testing.T) {
 	c := &central{t: t, log: &logBuffer{}}
