@@ -98,7 +98,7 @@ func TestOperatorsWayToTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := &newcomer{t: t, folder: besidePrograms(t)}
-	_, n.port, _ = net.SplitHostPort(freeAddress(t))
+	_, n.port, _ = net.SplitHostPort(processtest.FreeAddress(t))
 	if err := os.Symlink(data, filepath.Join(n.folder, ".data")); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"loteria/internal/process/processtest"
 	"loteria/lottery/csvledger"
 )
 
@@ -91,7 +92,7 @@ func playRivals(t *testing.T, over transport, rng *rand.Rand) (said rivalry) {
 	common := [...]int{0, 0, rng.IntN(rows), rows}[rng.IntN(4)]
 	files := rivalRows(rows, common)
 
-	storage, address := t.TempDir(), freeAddress(t)
+	storage, address := t.TempDir(), processtest.FreeAddress(t)
 	events := make(chan event, 1024)
 	_, port, _ := net.SplitHostPort(address)
 	central := start(t, events, 0, "server", append(over.server(port), "--admin=", "--storage-dir", storage, "--expected-agencies", "1")...)

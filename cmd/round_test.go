@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"loteria/internal/process/processtest"
 	"loteria/lottery"
 	"loteria/lottery/csvledger"
 )
@@ -124,7 +124,7 @@ func newRoundOver(t *testing.T, over transport, in *input, batch, window int) *r
 	t.Helper()
 	programs(t)
 	r := &round{
-		t: t, in: in, transport: over, storage: t.TempDir(), address: freeAddress(t), batch: batch, window: window,
+		t: t, in: in, transport: over, storage: t.TempDir(), address: processtest.FreeAddress(t), batch: batch, window: window,
 		stir:     func(*process, map[string]string) {},
 		atDeath:  func(h holding) holding { return h },
 		events:   make(chan event, 1024),
@@ -139,22 +139,6 @@ func newRoundOver(t *testing.T, over transport, in *input, batch, window int) *r
 	r.reach = func(int) string { return r.address }
 	r.tally.lotteries = 1
 	return r
-}
-
-// freeAddress returns an address to listen on again and again. Its port is
-// below those that the system gives to outgoing connections, or one of them
-// could have it while the central is down.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 12400+rand.IntN(20000))
-		if listener, err := net.Listen("tcp", address); err == nil {
-			listener.Close()
-			return address
-		}
-	}
-	t.Fatal("no free port was found")
-	return ""
 }
 
 // twoAddresses returns the central's address, and its other name.

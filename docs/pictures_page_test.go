@@ -36,7 +36,7 @@ func (v *viewer) page(when moment) []byte {
 	v.Helper()
 	ctx, cancel := context.WithTimeout(v.Context(), pictureLimit)
 	defer cancel()
-	admin := v.freeAddress()
+	admin := processtest.FreeAddress(v)
 	run := v.run(ctx, "--admin", admin, "--loop-period", when.pace, "--stay")
 	run.Cancel = func() error { return run.Process.Signal(syscall.SIGTERM) }
 	p := processtest.Start(v, run, nil)
@@ -86,15 +86,4 @@ func (v *viewer) beRefused(central string) {
 	if err != nil {
 		v.Fatal(err)
 	}
-}
-
-// freeAddress returns an address of this machine on which nothing listens.
-func (v *viewer) freeAddress() string {
-	v.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		v.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }

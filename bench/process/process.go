@@ -132,7 +132,7 @@ var inFolder = []string{"--storage-dir", ".", "--contest=", "--admin="}
 
 // StartCentral starts bin/server in the folder.
 func StartCentral(ctx context.Context, bin, folder string, agencies int) (*Server, error) {
-	return startCentral(ctx, bin, folder, agencies, 0, listens, inFolder...)
+	return startCentral(ctx, bin, folder, agencies, "0", listens, inFolder...)
 }
 
 // StartShownCentral starts bin/server in the folder, with an admin port.
@@ -149,7 +149,7 @@ func StartClusterCentral(ctx context.Context, bin, folder string, agencies int, 
 // StartTLSCentral starts bin/server in the folder, with a TLS port beside the
 // plain one. args name its certificate.
 func StartTLSCentral(ctx context.Context, bin, folder string, agencies int, args ...string) (s *Server, tls string, err error) {
-	s, err = startCentral(ctx, bin, folder, agencies, 0, func(log []byte) (address string, ok bool) {
+	s, err = startCentral(ctx, bin, folder, agencies, "0", func(log []byte) (address string, ok bool) {
 		address, listening := listens(log)
 		tls, ok = listensTLS(log)
 		return address, ok && listening
@@ -160,23 +160,24 @@ func StartTLSCentral(ctx context.Context, bin, folder string, agencies int, args
 // StartQuietCentral starts bin/server in the folder, logging errors only.
 func StartQuietCentral(ctx context.Context, bin, folder string, agencies int) (*Server, error) {
 	// It does not even log where it listens, so the port is chosen here.
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	addresses, err := process.FreeAddresses(1)
 	if err != nil {
 		return nil, err
 	}
-	address := listener.Addr().(*net.TCPAddr)
-	if err := listener.Close(); err != nil {
-		return nil, err
-	}
+	address := addresses[0]
 	answers := func([]byte) (string, bool) {
-		conn, err := net.Dial("tcp", address.String())
+		conn, err := net.Dial("tcp", address)
 		if err != nil {
 			return "", false
 		}
 		conn.Close()
-		return address.String(), true
+		return address, true
 	}
-	return startCentral(ctx, bin, folder, agencies, address.Port, answers, append(slices.Clone(inFolder), "--log-level", "ERROR")...)
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	return startCentral(ctx, bin, folder, agencies, port, answers, append(slices.Clone(inFolder), "--log-level", "ERROR")...)
 }
 
 // What a central logs when it takes connections.
@@ -187,7 +188,7 @@ var (
 )
 
 func startShown(ctx context.Context, bin, folder string, agencies int, args ...string) (s *Server, admin string, err error) {
-	s, err = startCentral(ctx, bin, folder, agencies, 0, func(log []byte) (address string, ok bool) {
+	s, err = startCentral(ctx, bin, folder, agencies, "0", func(log []byte) (address string, ok bool) {
 		address, listening := listens(log)
 		admin, ok = shows(log)
 		return address, ok && listening
@@ -195,8 +196,8 @@ func startShown(ctx context.Context, bin, folder string, agencies int, args ...s
 	return s, admin, err
 }
 
-func startCentral(ctx context.Context, bin, folder string, agencies, port int, ready Ready, args ...string) (*Server, error) {
-	args = append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port),
+func startCentral(ctx context.Context, bin, folder string, agencies int, port string, ready Ready, args ...string) (*Server, error) {
+	args = append([]string{"--bind", "127.0.0.1", "--port", port,
 		"--expected-agencies", strconv.Itoa(agencies),
 		// All agencies share one address; the default may be too low.
 		"--max-connections-per-address", "1000000",

@@ -318,7 +318,7 @@ func (g *games) check(ctx context.Context) verdict {
 			g.t.Errorf("agency %d was told of %d winners, it has %d", a.id, len(a.told), len(a.winners))
 		}
 		for _, p := range g.office.centrals {
-			told, err := a.askWinners(ctx, p.address())
+			told, err := a.askWinners(ctx, p.address)
 			if err != nil || !slices.Equal(told, a.winners) {
 				g.t.Errorf("%s tells agency %d of %d winners, %v; it has %d", p.name, a.id, len(told), err, len(a.winners))
 			}

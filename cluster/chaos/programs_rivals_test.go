@@ -149,12 +149,12 @@ func TestExistingClients(t *testing.T) {
 				for k := range bets {
 					batch.RawBets = append(batch.RawBets, bets[k].RawBet())
 				}
-				if err := askOnce(t.Context(), o.centrals[n%2].address(), &batch); err != nil {
+				if err := askOnce(t.Context(), o.centrals[n%2].address, &batch); err != nil {
 					t.Errorf("agency %d: batch %d: %v", i+1, n, err)
 					return
 				}
 			}
-			if err := askOnce(t.Context(), o.centrals[i%2].address(), &codec.Finished{Agency: strconv.Itoa(i + 1)}); err != nil {
+			if err := askOnce(t.Context(), o.centrals[i%2].address, &codec.Finished{Agency: strconv.Itoa(i + 1)}); err != nil {
 				t.Errorf("agency %d: FINISHED: %v", i+1, err)
 			}
 		})

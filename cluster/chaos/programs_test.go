@@ -2,7 +2,6 @@ package chaos_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -39,9 +38,9 @@ type office struct {
 
 // process is a central that may be killed and started again.
 type process struct {
-	name   string
-	port   int
-	access *natstest.Access
+	name    string
+	address string
+	access  *natstest.Access
 	*processtest.Process
 }
 
@@ -50,29 +49,12 @@ func newOffice(t *testing.T, cluster *natstest.Cluster, contest string, agencies
 	t.Helper()
 	o := &office{t: t, cluster: cluster, contest: contest, agencies: agencies}
 	for i := range centrals {
-		p := &process{name: fmt.Sprintf("central-%d", i), port: freePort(t), access: cluster.NewAccess()}
+		p := &process{name: fmt.Sprintf("central-%d", i), address: processtest.FreeAddress(t), access: cluster.NewAccess()}
 		o.centrals = append(o.centrals, p)
 		o.start(p)
 	}
 	o.awaitListening()
 	return o
-}
-
-// freePort returns a port that nothing listens on. It is not an ephemeral port
-// (net.ipv4.ip_local_port_range begins at 32768), so that a killed central finds
-// it free again.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 1000 {
-		port := 10_000 + rand.IntN(20_000)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("there is no free port")
-	return 0
 }
 
 // stream is the name of the contest's stream.
@@ -86,8 +68,9 @@ func (o *office) ledger(access *natstest.Access) []string {
 
 func (o *office) start(p *process) {
 	o.t.Helper()
+	host, port, _ := net.SplitHostPort(p.address)
 	p.Process = start(o.t, nil, "server", append(o.ledger(p.access), "--central", p.name,
-		"--bind", "127.0.0.1", "--port", strconv.Itoa(p.port), "--admin=")...)
+		"--bind", host, "--port", port, "--admin=")...)
 }
 
 // kill kills a central. It fails the test if the central had ended by itself.
@@ -124,13 +107,11 @@ func (o *office) awaitListening() {
 	}
 }
 
-func (p *process) address() string { return fmt.Sprintf("127.0.0.1:%d", p.port) }
-
 // addresses returns those of all centrals, beginning with the i-th.
 func (o *office) addresses(i int) string {
 	var all []string
 	for k := range o.centrals {
-		all = append(all, o.centrals[(i+k)%len(o.centrals)].address())
+		all = append(all, o.centrals[(i+k)%len(o.centrals)].address)
 	}
 	return strings.Join(all, ",")
 }

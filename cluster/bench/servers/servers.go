@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -60,7 +58,7 @@ type node struct {
 // the folder, which must be empty. They are killed when ctx is done.
 func Start(ctx context.Context, program, config, folder string) (*Servers, error) {
 	s := &Servers{ctx: ctx, program: program, config: config}
-	ports, err := freeAddresses(3 * Count)
+	ports, err := programs.FreeAddresses(3 * Count)
 	if err != nil {
 		return nil, err
 	}
@@ -75,24 +73,6 @@ func Start(ctx context.Context, program, config, folder string) (*Servers, error
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
-}
-
-// freeAddresses returns n addresses on which nothing listens. Their ports are below
-// those that the system chooses itself (net.ipv4.ip_local_port_range begins at 32768),
-// or somebody else could be given one before its server listens.
-func freeAddresses(n int) (addresses []string, err error) {
-	for range 100 * n {
-		listener, e := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
-		if e != nil {
-			err = e
-			continue
-		}
-		defer listener.Close() // not before the last one is found
-		if addresses = append(addresses, listener.Addr().String()); len(addresses) == n {
-			return addresses, nil
-		}
-	}
-	return nil, err
 }
 
 func (s *Servers) start() (err error) {

@@ -38,6 +38,16 @@ type Process struct {
 	looked int // how many lines Await has seen
 }
 
+// FreeAddress returns an address on which nothing listens, see [process.FreeAddresses].
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	addresses, err := process.FreeAddresses(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addresses[0]
+}
+
 // Start starts a program, in a new folder if the command has none. Its lines are
 // those of stdout; watch, if it is not nil, is called with each.
 func Start(t testing.TB, cmd *exec.Cmd, watch func(line string)) *Process {
