@@ -1,9 +1,10 @@
 package agency
 
 import (
+	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"loteria/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }

@@ -9,14 +9,14 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 	"loteria/cluster/natstest"
+	"loteria/internal/leaktest"
 	"loteria/lottery"
 	"loteria/lottery/ledgertest"
 	"loteria/lottery/natsledger"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
 
 // openTime is how long a ledger may take to open: the servers may need to elect
 // a leader first.

@@ -10,7 +10,6 @@ require (
 	github.com/nats-io/nkeys v0.4.16
 	github.com/rs/zerolog v1.35.1
 	github.com/spf13/pflag v1.1.0
-	go.uber.org/goleak v1.3.0
 	golang.org/x/sync v0.24.0
 	loteria v0.0.0
 )
@@ -51,6 +50,7 @@ replace loteria => ../
 tool github.com/nats-io/nats-server/v2
 
 require (
+	go.uber.org/goleak v1.3.0 // indirect
 	k8s.io/api v0.34.1
 	k8s.io/apimachinery v0.34.1
 	sigs.k8s.io/yaml v1.6.0

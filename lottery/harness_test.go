@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
+	"loteria/internal/leaktest"
 	"loteria/lottery"
 	"loteria/lottery/csvledger"
 	"loteria/lottery/ledgertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
 
 var (
 	sample       = ledgertest.Bet

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
+	"loteria/internal/leaktest"
 )
 
 // descriptors returns how many descriptors the process has open.
@@ -37,12 +37,8 @@ func leavesNothing(t *testing.T, test func(t *testing.T)) {
 	t.Run("itself", test)
 	// First the goroutines: the last of them may have a file open still.
 	options := append(lasting[:len(lasting):len(lasting)], goroutines)
-	left := goleak.Find(options...)
-	for begun := time.Now(); left != nil && time.Since(begun) < patience; { // each waits less than a second
-		left = goleak.Find(options...)
-	}
-	if left != nil {
-		t.Error(left)
+	if err := leaktest.Find(options...); err != nil {
+		t.Error(err)
 	}
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors are open, before it were %d", after, before)

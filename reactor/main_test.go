@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+	"loteria/internal/leaktest"
 )
 
 // lasting are the goroutines of gnet's pool, which live as long as the process.
@@ -18,5 +19,5 @@ func TestMain(m *testing.M) {
 		listenInProcess(address)
 		return
 	}
-	goleak.VerifyTestMain(m, lasting...)
+	os.Exit(leaktest.Run(m, lasting...))
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"loteria/internal/leaktest"
 )
 
 // stuckTime is how long nothing may happen before a test gives up. NATS takes
@@ -13,14 +13,8 @@ import (
 const stuckTime = 2 * time.Minute
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := leaktest.Run(m)
 	programs.Remove()
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			println(err.Error())
-			code = 1
-		}
-	}
 	os.Exit(code)
 }
 

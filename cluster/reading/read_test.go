@@ -4,18 +4,19 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
-	"go.uber.org/goleak"
 	"loteria/cluster/natstest"
+	"loteria/internal/leaktest"
 	"loteria/lottery"
 	"loteria/lottery/natsledger"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
 
 // whole writes a contest of ten agencies, two of which have not bet.
 func whole(w *writer, messages int) {

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"loteria/codec"
+	"loteria/internal/leaktest"
 	"loteria/internal/process/gobuild"
 	"loteria/internal/process/processtest"
 )
@@ -25,10 +25,9 @@ const patience = time.Minute
 var programs = gobuild.New("../..", "./cmd/server", "./cmd/client")
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		programs.Remove()
-		os.Exit(code)
-	}))
+	code := leaktest.Run(m)
+	programs.Remove()
+	os.Exit(code)
 }
 
 // program returns the path of the server.

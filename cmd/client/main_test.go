@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"loteria/agency"
+	"loteria/internal/leaktest"
 	"loteria/internal/logline"
 )
 
@@ -25,7 +26,11 @@ import (
 func listen(t *testing.T, handle func(net.Conn)) (address string) {
 	t.Helper()
 	current := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, current) }) // the last of the cleanups
+	t.Cleanup(func() { // the last of the cleanups
+		if err := leaktest.Find(current); err != nil {
+			t.Error(err)
+		}
+	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

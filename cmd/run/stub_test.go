@@ -13,8 +13,7 @@ import (
 	"syscall"
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"loteria/internal/leaktest"
 	"loteria/internal/process"
 	"loteria/internal/process/gobuild"
 )
@@ -29,10 +28,9 @@ func TestMain(m *testing.M) {
 	case "server":
 		stubServer()
 	default:
-		goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-			programs.Remove()
-			os.Exit(code)
-		}))
+		code := leaktest.Run(m)
+		programs.Remove()
+		os.Exit(code)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
+	"loteria/internal/leaktest"
 	"loteria/lottery"
 	"loteria/lottery/ledgertest"
 )
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	os.Exit(leaktest.Run(m))
 }
 
 var (

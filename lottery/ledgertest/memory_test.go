@@ -2,13 +2,14 @@ package ledgertest_test
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"loteria/internal/leaktest"
 	"loteria/lottery/ledgertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
 
 func TestMemory(t *testing.T) {
 	for _, lazy := range []bool{false, true} {

@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 	"loteria/codec"
+	"loteria/internal/leaktest"
 	"loteria/lottery"
 	"loteria/lottery/csvledger"
 	"loteria/reactor"
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 		closeBrowser()
 	}
 	// gnet has these from the start of the program on.
-	if err := goleak.Find(
+	if err := leaktest.Find(
 		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
 		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
 	); err != nil && code == 0 {
