@@ -194,7 +194,7 @@ func rank(row []string) int {
 // two batches makes sure that it does not come to its end.
 func (r *round) someOf(id, bets int) {
 	r.t.Helper()
-	p := r.startAgencyWith(id, "--loop-period", "100ms")
+	p := r.startAgencyWith(id, "--loop-period", "300ms")
 	r.until("some bets are stored", func() bool { return r.acked[id] >= bets })
 	p.Signal(syscall.SIGKILL)
 	r.endOf(p)

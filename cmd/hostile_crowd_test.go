@@ -47,7 +47,8 @@ func hostileDrip(s *hostileScene, n int) {
 					next = text[sent]
 				}
 				line = append(line, next)
-				if _, err := p.Write([]byte{next}); err != nil {
+				_, err := p.Write([]byte{next})
+				if err != nil && !hasLeft(err) { // it has left: the answer is there still
 					return fmt.Errorf("after %d bytes: %w", sent, err)
 				}
 				_ = p.SetReadDeadline(time.Now().Add(second))

@@ -171,10 +171,15 @@ func (p *hostilePeer) say(messages ...codec.Message) error {
 	if err == nil {
 		_, err = p.Write(frames)
 	}
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+	if hasLeft(err) {
 		err = nil
 	}
 	return err
+}
+
+// hasLeft reports whether a write failed because the central has closed the connection.
+func hasLeft(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
 func hostileFrames(messages ...codec.Message) (b []byte, err error) {

@@ -101,12 +101,13 @@ func playRivals(t *testing.T, over transport, rng *rand.Rand) (said rivalry) {
 	next := func() event {
 		select {
 		case e := <-events:
+			stuck.Reset(stuckTime)
 			if e.end {
 				e.from.ended = true
 			}
 			return e
 		case <-stuck.C:
-			t.Fatalf("nothing ends any more:\n%v", central)
+			t.Fatalf("nothing happens any more:\n%v", central)
 			return event{}
 		}
 	}

@@ -52,6 +52,19 @@ as_root() {
 	fi
 }
 
+# again COMMAND… tries up to three times what needs a network.
+again() {
+	local pause
+	for pause in 10 30; do
+		if "$@"; then
+			return
+		fi
+		echo "failed, again in $pause s: $*" >&2
+		sleep "$pause"
+	done
+	"$@"
+}
+
 # ensure_image NAME MAKER
 ensure_image() {
 	if docker image inspect "$1" >/dev/null 2>&1; then
@@ -75,8 +88,8 @@ build_image() {
 # install_packages NAME… puts Debian packages on this machine.
 install_packages() {
 	command -v apt-get >/dev/null || fail "making images needs Debian's apt-get, to install: $*"
-	as_root apt-get -qq update
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null
+	again as_root apt-get -qq update
+	again as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null
 }
 
 # make_busybox IMAGE
@@ -103,7 +116,7 @@ make_golang() {
 	# The modules come along, as the builder's network may reach no proxy. Only
 	# the downloads: go unpacks them, or fetches what go.mod came to need since.
 	for name in . cluster; do
-		GOFLAGS=-modcacherw GOMODCACHE=$root/go/pkg/mod go -C "$name" mod download
+		GOFLAGS=-modcacherw GOMODCACHE=$root/go/pkg/mod again go -C "$name" mod download
 	done
 	find "$root/go/pkg/mod" -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
 
@@ -141,7 +154,7 @@ debian_with_go() {
 	# shellcheck source=/dev/null
 	suite=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
 	# shellcheck disable=SC2046 # no mirror known: no argument
-	as_root debootstrap --variant=minbase --include="$packages" "$suite" "$root" $(debian_mirror "$suite") \
+	again bootstrap --variant=minbase --include="$packages" "$suite" "$root" $(debian_mirror "$suite") \
 		>"$work/debootstrap.log" || {
 		tail -n 20 "$work/debootstrap.log" >&2
 		fail 'debootstrap failed'
@@ -154,6 +167,12 @@ debian_with_go() {
 		# A site's own authority is trusted inside as it is outside.
 		cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 	fi
+}
+
+# bootstrap OPTION… SUITE ROOT [MIRROR] begins with an empty folder.
+bootstrap() {
+	as_root rm -rf "$4"
+	as_root debootstrap "$@"
 }
 
 # import_with_go ROOT IMAGE OPTION… makes the image, with Go in its PATH.
@@ -182,7 +201,7 @@ ensure_compose() {
 	command -v go >/dev/null || fail 'docker compose is missing, and so is the Go to build it with'
 	say "docker compose is missing, building $COMPOSE_VERSION (some minutes)"
 	# The linker flag is for `docker compose version`, which says "dev" without it.
-	GOBIN=$work CGO_ENABLED=0 go install \
+	GOBIN=$work CGO_ENABLED=0 again go install \
 		-ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$COMPOSE_VERSION" \
 		"github.com/docker/compose/v2/cmd@$COMPOSE_VERSION"
 	mkdir -p "${plugin%/*}"

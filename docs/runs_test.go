@@ -528,6 +528,7 @@ func (p *place) tellWinners(command string) {
 		}
 	}
 	p.agencies = nil
+	p.central.Await("action: acta | result: success") // the next commands read it
 	p.output(command)
 	told, err := os.ReadFile(filepath.Join(p.dir, "winners.csv"))
 	if err != nil {

@@ -85,6 +85,7 @@ func (l *lab) checkLottery(files [][]row, maxAmount int, winners []int) {
 		batches = append(batches, l.checkAgency(i+1, len(rows), maxAmount, winners[i])...)
 	}
 
+	l.await("server", "sorteo", "success", 1)
 	central := l.logs("server")
 	received := central.of("apuesta_recibida", "success")
 	var got []int

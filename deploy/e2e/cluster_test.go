@@ -62,6 +62,7 @@ func TestClusterLosesAServerAndACentral(t *testing.T) {
 		l.checkLine(name, all, 1, fmt.Sprintf("action: batch_processing_complete | result: success | client_id: %d | processed: %d/%[2]d", i+1, len(rows)))
 		l.checkLine(name, all, 1, fmt.Sprintf("action: consulta_ganadores | result: success | cant_ganadores: %d", wins[i]))
 	}
+	l.await("central-2", "sorteo", "success", 1)
 	l.checkLine("central-2", l.logs("central-2"), 1, "action: sorteo | result: success")
 	l.checkExport(files)
 

@@ -94,6 +94,7 @@ func TestCtl(t *testing.T) {
 		}
 	}
 	l.checkStored(l.contest(), present)
+	l.await("server", "sorteo", "success", 1)
 	central := l.logs("server")
 	l.checkLine("server", central, 1, "action: sorteo | result: success")
 	l.checkLine("server", central, 1, "action: end_betting | result: success | missing: [3]")

@@ -33,6 +33,7 @@ func TestKilledContainersGoOn(t *testing.T) {
 	l.finish(len(files))
 	l.checkUndisturbed()
 	l.checkStored(l.contest(), files)
+	l.await("server", "sorteo", "success", 1)
 	l.checkLine("server", l.logs("server"), 1, "action: sorteo | result: success")
 	for agency := range files {
 		name := client(agency + 1)

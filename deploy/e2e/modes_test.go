@@ -18,6 +18,7 @@ func TestEcho(t *testing.T) {
 	l.finish(agencies)
 	l.checkUndisturbed()
 
+	l.await("server", "receive_message", "success", agencies*messages)
 	central := l.logs("server").of("receive_message", "success")
 	if len(central) != agencies*messages {
 		t.Errorf("server: %d messages, want %d", len(central), agencies*messages)
@@ -54,6 +55,7 @@ func TestBet(t *testing.T) {
 	l.finish(agencies)
 	l.checkUndisturbed()
 
+	l.await("server", "sorteo", "success", 1)
 	central := l.logs("server")
 	documents := map[string]bool{}
 	for agency := 1; agency <= agencies; agency++ {

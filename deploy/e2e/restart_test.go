@@ -71,6 +71,7 @@ func TestUnfinishedLotteryGoesOn(t *testing.T) {
 	l.finish(len(files))
 	l.checkUndisturbed()
 	l.checkStored(l.contest(), files)
+	l.await("server", "sorteo", "success", 1)
 	l.checkLine("server", l.logs("server"), 1, "action: sorteo | result: success")
 }
 
@@ -94,9 +95,9 @@ func TestStoppedAgencyGoesOn(t *testing.T) {
 // The engine restarts what dies, and the lottery ends with each bet once.
 func TestWhatDiesIsStartedAgain(t *testing.T) {
 	l := newLab(t)
-	files := l.provide(400, 400)
+	files := l.provide(600, 600)
 	config := usual
-	config.batchMaxAmount, config.period = 1, "20ms"
+	config.batchMaxAmount, config.period = 1, "50ms" // half a minute for each
 	l.configureClient(config)
 	l.generate(len(files))
 	l.up()

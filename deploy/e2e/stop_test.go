@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// soon is well within the grace period of 10 seconds.
-const soon = 5 * time.Second
+// soon is within the grace period of 10 seconds, and has the start of Compose in it.
+const soon = 9 * time.Second
 
 // moments are in the middle of what can be stopped. begin returns the busy
 // agencies.

@@ -20,11 +20,13 @@ func TestEchoScriptAgainstTheCentral(t *testing.T) {
 	l.configureServer(usualCentral)
 	l.generate(0)
 	l.up("server")
+	l.await("server", "listen", "success", 1)
 	times := 0
 	for _, shell := range shells() {
 		l.validateWith(shell, succeeded)
 		times++
 	}
+	l.await("server", "receive_message", "success", times)
 	if n := len(l.logs("server").of("receive_message", "success")); n != times {
 		t.Errorf("the central logged %d messages, was asked %d times", n, times)
 	}
