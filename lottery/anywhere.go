@@ -104,6 +104,9 @@ func (c *Contest) again(agency int, a *account, r *request, err error) (isAgain 
 		a.fruitless = 0
 		return false, a.lose(errContended)
 	}
+	if a.claims == 0 { // await makes one
+		a.fruitless++
+	}
 	a.stored.Unknown = true
 	c.await(agency, a, r)
 	return true, nil
@@ -117,7 +120,6 @@ func (c *Contest) await(agency int, a *account, r *request) {
 	})
 	a.waiting = slices.Insert(a.waiting, at, r)
 	if a.claims == 0 {
-		a.fruitless++
 		c.claim(agency, a, false, func(*Account, error) {})
 	}
 }

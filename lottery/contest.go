@@ -61,7 +61,7 @@ type account struct {
 
 	asked     uint64     // requests that might have to wait, so far
 	waiting   []*request // for a claim that tells what is stored, in the order of the calls
-	fruitless int        // claims that requests have waited for since one of them was stored
+	fruitless int        // claims made for refused requests since one was stored
 
 	seen   uint64 // bets that are stored, as a shared ledger tells now and then
 	seenBy string // the central that stored the last of them
